@@ -1,0 +1,120 @@
+//! Copies of a data folder: consistent, checked, and laid out so that takt and every other reader open them as they are.
+
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::StoreError;
+use crate::segment::sync_folder;
+
+const MANIFEST: &str = "backup.json";
+
+/// What a backup holds.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct BackupReport {
+    /// WAL position of the newest write in it.
+    pub position: u64,
+    /// Files in it.
+    pub files: usize,
+    /// Their size, bytes.
+    pub bytes: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Manifest {
+    report: BackupReport,
+    files: Vec<Entry>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Entry {
+    path: String,
+    bytes: u64,
+    crc32: u32,
+}
+
+/// Copies `segments` and the table logs of `folder` to `to`. Called by the one thread that commits, so logs stand still.
+pub(crate) fn write(folder: &Path, to: &Path, segments: &[PathBuf], position: u64) -> Result<BackupReport, StoreError> {
+    refuse_filled(to)?;
+    let mut paths = segments.to_vec();
+    let tables = folder.join("tables");
+    for table in children(&tables)? {
+        let log = table.join("_delta_log");
+        if log.is_dir() {
+            paths.extend(children(&log)?.into_iter().filter(|path| path.is_file()));
+        }
+    }
+    let mut entries = Vec::with_capacity(paths.len());
+    for path in &paths {
+        let relative = path.strip_prefix(folder).map_err(|_| StoreError::Invalid(format!("{} lies outside the data folder", path.display())))?;
+        entries.push(copy(path, &to.join(relative), relative)?);
+    }
+    let report = BackupReport { position, files: entries.len(), bytes: entries.iter().map(|entry| entry.bytes).sum() };
+    let manifest = Manifest { report: report.clone(), files: entries };
+    let text = serde_json::to_vec_pretty(&manifest).map_err(|error| StoreError::Invalid(error.to_string()))?;
+    let path = to.join(MANIFEST);
+    fs::write(&path, text).map_err(|error| StoreError::io(&path, error))?;
+    sync_folder(&path)?;
+    Ok(report)
+}
+
+/// Lays the backup at `from` out as a new data folder at `to`, checking every file; `progress` is told bytes done and bytes
+/// in all.
+///
+/// # Errors
+/// [`StoreError::Damaged`] names the first file that is not as the backup wrote it; `to` must be missing or empty.
+pub fn restore(from: &Path, to: &Path, mut progress: impl FnMut(u64, u64)) -> Result<BackupReport, StoreError> {
+    let path = from.join(MANIFEST);
+    let text = fs::read(&path).map_err(|error| StoreError::Invalid(format!("{} is no takt backup: {}: {error}", from.display(), path.display())))?;
+    let manifest: Manifest = serde_json::from_slice(&text).map_err(|error| StoreError::Damaged { path, message: error.to_string() })?;
+    refuse_filled(to)?;
+    let mut done = 0;
+    for entry in &manifest.files {
+        let relative = Path::new(&entry.path);
+        let source = from.join(relative);
+        let copied = copy(&source, &to.join(relative), relative)?;
+        if copied.crc32 != entry.crc32 || copied.bytes != entry.bytes {
+            return Err(StoreError::Damaged { path: source, message: "its checksum differs from the backup's list".into() });
+        }
+        done += entry.bytes;
+        progress(done, manifest.report.bytes);
+    }
+    Ok(manifest.report)
+}
+
+fn refuse_filled(folder: &Path) -> Result<(), StoreError> {
+    if folder.exists() && !children(folder)?.is_empty() {
+        return Err(StoreError::Invalid(format!("{} is not empty; name a new folder", folder.display())));
+    }
+    fs::create_dir_all(folder).map_err(|error| StoreError::io(folder, error))
+}
+
+fn children(folder: &Path) -> Result<Vec<PathBuf>, StoreError> {
+    let entries = fs::read_dir(folder).map_err(|error| StoreError::io(folder, error))?;
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>().map_err(|error| StoreError::io(folder, error))?;
+    paths.sort();
+    Ok(paths)
+}
+
+fn copy(from: &Path, to: &Path, relative: &Path) -> Result<Entry, StoreError> {
+    if let Some(parent) = to.parent() {
+        fs::create_dir_all(parent).map_err(|error| StoreError::io(parent, error))?;
+    }
+    let mut source = fs::File::open(from).map_err(|error| StoreError::io(from, error))?;
+    let mut target = fs::File::create(to).map_err(|error| StoreError::io(to, error))?;
+    let mut hasher = crc32fast::Hasher::new();
+    let mut buffer = vec![0; 1 << 20];
+    let mut bytes = 0;
+    loop {
+        let count = source.read(&mut buffer).map_err(|error| StoreError::io(from, error))?;
+        let Some(block) = buffer.get(..count).filter(|block| !block.is_empty()) else { break };
+        hasher.update(block);
+        std::io::Write::write_all(&mut target, block).map_err(|error| StoreError::io(to, error))?;
+        bytes += count as u64;
+    }
+    target.sync_all().map_err(|error| StoreError::io(to, error))?;
+    let path = relative.to_str().ok_or_else(|| StoreError::Invalid(format!("{} is not UTF-8", relative.display())))?;
+    Ok(Entry { path: path.to_owned(), bytes, crc32: hasher.finalize() })
+}

@@ -1,0 +1,236 @@
+//! The hot buffer of one table: rows that are durable in the WAL and not yet in a segment.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, BooleanArray, DynComparator, make_comparator};
+use arrow::compute::{SortOptions, concat_batches, filter_record_batch, take_record_batch};
+use arrow::record_batch::RecordBatch;
+
+use crate::StoreError;
+use crate::keys::{KeyOrder, indices, time_span};
+use crate::spec::{CHANGE_REASON, RECORDED, RECORDED_BY, TableSpec};
+
+/// Small chunks are joined once there are this many of them, so that a scan meets few batches.
+const JOIN_AT: usize = 64;
+/// Joined this often, a chunk is left alone.
+const LEVELS: u8 = 3;
+/// The level of a chunk that a flush has taken.
+const SEALED: u8 = u8::MAX;
+
+/// Rows of one or several writes, in the order of their WAL positions.
+#[derive(Debug)]
+pub(crate) struct Chunk {
+    pub(crate) batch: RecordBatch,
+    /// WAL positions of the first and the last write in it.
+    pub(crate) first: u64,
+    pub(crate) last: u64,
+    pub(crate) span: Option<(i64, i64)>,
+    bytes: usize,
+    level: u8,
+}
+
+/// The unflushed rows of one table, oldest first; cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct Hot {
+    pub(crate) chunks: Vec<Arc<Chunk>>,
+}
+
+/// Rows by key: the newest of each, and the older ones with what replaced them.
+pub(crate) struct Settled {
+    /// Newest rows, sorted by key.
+    pub(crate) newest: RecordBatch,
+    /// The oldest row of each key, in the same order.
+    pub(crate) oldest: RecordBatch,
+    /// For each key: whether its oldest row is its newest one.
+    pub(crate) single: Vec<bool>,
+    /// Superseded rows.
+    pub(crate) superseded: RecordBatch,
+    /// For each superseded row, the row that replaced it.
+    pub(crate) replacement: RecordBatch,
+}
+
+impl Hot {
+    /// Number of rows, every version counted.
+    pub fn rows(&self) -> usize {
+        self.chunks.iter().map(|chunk| chunk.batch.num_rows()).sum()
+    }
+
+    /// Bytes held in memory, roughly.
+    pub fn bytes(&self) -> usize {
+        self.chunks.iter().map(|chunk| chunk.bytes).sum()
+    }
+
+    /// WAL position of the oldest row.
+    pub(crate) fn first(&self) -> Option<u64> {
+        self.chunks.first().map(|chunk| chunk.first)
+    }
+
+    pub(crate) fn push(&mut self, spec: &TableSpec, batch: RecordBatch, position: u64) -> Result<(), StoreError> {
+        let span = spec.time.and_then(|index| time_span(&batch, spec.schema.field(index).name()));
+        let bytes = batch.get_array_memory_size();
+        self.chunks.push(Arc::new(Chunk { batch, first: position, last: position, span, bytes, level: 0 }));
+        self.join()
+    }
+
+    /// Joins the newest chunks of one level, once there are enough of them.
+    fn join(&mut self) -> Result<(), StoreError> {
+        while let Some(level) = self.chunks.last().map(|chunk| chunk.level) {
+            let same = self.chunks.iter().rev().take_while(|chunk| chunk.level == level).count();
+            if same < JOIN_AT || level >= LEVELS {
+                return Ok(());
+            }
+            let tail = self.chunks.split_off(self.chunks.len() - same);
+            let (Some(first), Some(last)) = (tail.first(), tail.last()) else { return Ok(()) };
+            let batch = concat_batches(first.batch.schema_ref(), tail.iter().map(|chunk| &chunk.batch))?;
+            let span = tail.iter().filter_map(|chunk| chunk.span).reduce(|(a, b), (c, d)| (a.min(c), b.max(d)));
+            let bytes = batch.get_array_memory_size();
+            self.chunks.push(Arc::new(Chunk { batch, first: first.first, last: last.last, span, bytes, level: level + 1 }));
+        }
+        Ok(())
+    }
+
+    /// Closes the present chunks, so that none of them ever holds rows that come later.
+    pub(crate) fn seal(&mut self) {
+        for chunk in &mut self.chunks {
+            if chunk.level != SEALED {
+                let Chunk { batch, first, last, span, bytes, .. } = chunk.as_ref();
+                *chunk = Arc::new(Chunk { batch: batch.clone(), first: *first, last: *last, span: *span, bytes: *bytes, level: SEALED });
+            }
+        }
+    }
+
+    /// Drops what a flush up to `position` has covered.
+    pub(crate) fn drop_through(&mut self, position: u64) {
+        self.chunks.retain(|chunk| chunk.last > position);
+    }
+
+    /// All rows that pass `filter`, oldest first.
+    pub(crate) fn gather(
+        &self,
+        spec: &TableSpec,
+        filter: Option<&dyn Fn(&RecordBatch) -> Result<BooleanArray, StoreError>>,
+    ) -> Result<RecordBatch, StoreError> {
+        let schema = spec.hot_schema();
+        let mut kept = Vec::with_capacity(self.chunks.len());
+        for chunk in &self.chunks {
+            match filter {
+                None => kept.push(chunk.batch.clone()),
+                Some(filter) => kept.push(filter_record_batch(&chunk.batch, &filter(&chunk.batch)?)?),
+            }
+        }
+        Ok(concat_batches(&schema, &kept)?)
+    }
+
+    /// The newest row of each key, and what those replaced. `filter` may look at key columns only: it must keep or drop
+    /// all versions of a row alike.
+    pub(crate) fn settle(
+        &self,
+        spec: &TableSpec,
+        filter: Option<&dyn Fn(&RecordBatch) -> Result<BooleanArray, StoreError>>,
+    ) -> Result<Settled, StoreError> {
+        settle(spec, &self.gather(spec, filter)?)
+    }
+}
+
+/// Settles `rows`, given oldest first. A row equal to the one before it under the same key is a repetition: it changes
+/// nothing and leaves no history.
+pub(crate) fn settle(spec: &TableSpec, rows: &RecordBatch) -> Result<Settled, StoreError> {
+    let order = KeyOrder::of(rows, &spec.key)?;
+    if order.runs.len() == rows.num_rows() + 1 {
+        let newest = take_record_batch(rows, &indices(order.rows))?;
+        let single = vec![true; newest.num_rows()];
+        return Ok(Settled { oldest: newest.clone(), newest, single, superseded: rows.slice(0, 0), replacement: rows.slice(0, 0) });
+    }
+    let same = SameRow::new(spec, rows, rows)?;
+    let (mut newest, mut oldest, mut superseded, mut replacement) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for run in order.runs() {
+        let Some((&first, later)) = run.split_first() else { continue };
+        let mut current = first;
+        for &row in later {
+            if !same.row(current, row) {
+                superseded.push(current);
+                replacement.push(row);
+                current = row;
+            }
+        }
+        oldest.push(first);
+        newest.push(current);
+    }
+    let single = oldest.iter().zip(&newest).map(|(oldest, newest)| oldest == newest).collect();
+    Ok(Settled {
+        oldest: take_record_batch(rows, &indices(oldest))?,
+        single,
+        newest: take_record_batch(rows, &indices(newest))?,
+        superseded: take_record_batch(rows, &indices(superseded))?,
+        replacement: take_record_batch(rows, &indices(replacement))?,
+    })
+}
+
+/// Compares what two rows say: all columns but who recorded them when, and derived ones.
+pub(crate) struct SameRow {
+    columns: Vec<DynComparator>,
+    derived: Option<(Vec<DynComparator>, Vec<bool>, Vec<bool>)>,
+}
+
+impl SameRow {
+    /// Compares rows of `left` with rows of `right`; columns are matched by name.
+    pub(crate) fn new(spec: &TableSpec, left: &RecordBatch, right: &RecordBatch) -> Result<Self, StoreError> {
+        let mut columns = Vec::new();
+        let derived_columns: Vec<usize> = spec.derived.iter().flat_map(|derived| derived.columns.iter().copied().chain([derived.source])).collect();
+        for (index, field) in spec.schema.fields().iter().enumerate() {
+            let stamp = matches!(field.name().as_str(), RECORDED | RECORDED_BY | CHANGE_REASON);
+            if !stamp && !derived_columns.contains(&index) {
+                columns.push(comparator(left, right, field.name(), field.data_type())?);
+            }
+        }
+        if left.column_by_name(crate::spec::DELETED).is_some() && right.column_by_name(crate::spec::DELETED).is_some() {
+            columns.push(comparator(left, right, crate::spec::DELETED, &arrow::datatypes::DataType::Boolean)?);
+        }
+        let derived = match &spec.derived {
+            None => None,
+            Some(derived) => {
+                let compare: Result<Vec<_>, _> = derived
+                    .columns
+                    .iter()
+                    .map(|&index| comparator(left, right, spec.schema.field(index).name(), spec.schema.field(index).data_type()))
+                    .collect();
+                let source = spec.schema.field(derived.source).name();
+                Some((compare?, explicit(left, source, derived.explicit)?, explicit(right, source, derived.explicit)?))
+            }
+        };
+        Ok(Self { columns, derived })
+    }
+
+    pub(crate) fn row(&self, left: u32, right: u32) -> bool {
+        let (left, right) = (left as usize, right as usize);
+        if !self.columns.iter().all(|compare| compare(left, right).is_eq()) {
+            return false;
+        }
+        let Some((columns, explicit_left, explicit_right)) = &self.derived else { return true };
+        match (explicit_left.get(left), explicit_right.get(right)) {
+            (Some(true), Some(true)) => columns.iter().all(|compare| compare(left, right).is_eq()),
+            (left, right) => left == right,
+        }
+    }
+}
+
+/// Rows without an explicit source say nothing about derived columns.
+fn explicit(batch: &RecordBatch, source: &str, word: &str) -> Result<Vec<bool>, StoreError> {
+    let column = plain(batch, source, &arrow::datatypes::DataType::Utf8)?;
+    let text = arrow::array::AsArray::as_string::<i32>(&column);
+    Ok((0..text.len()).map(|row| text.is_valid(row) && text.value(row) == word).collect())
+}
+
+fn comparator(left: &RecordBatch, right: &RecordBatch, name: &str, kind: &arrow::datatypes::DataType) -> Result<DynComparator, StoreError> {
+    let kind = match (left.column_by_name(name), right.column_by_name(name)) {
+        (Some(left), Some(right)) if left.data_type() == right.data_type() => left.data_type().clone(),
+        _ => kind.clone(),
+    };
+    Ok(make_comparator(&plain(left, name, &kind)?, &plain(right, name, &kind)?, SortOptions::default())?)
+}
+
+/// A column by name, as `kind`.
+pub(crate) fn plain(batch: &RecordBatch, name: &str, kind: &arrow::datatypes::DataType) -> Result<ArrayRef, StoreError> {
+    let column = batch.column_by_name(name).ok_or_else(|| StoreError::Invalid(format!("rows without column {name}")))?;
+    if column.data_type() == kind { Ok(column.clone()) } else { Ok(arrow::compute::cast(column, kind)?) }
+}

@@ -1,0 +1,213 @@
+//! The table log: Delta Lake commits that name a table's segments and carry the WAL position they cover.
+//!
+//! The only async corner of the crate. The object store below never fsyncs, so this module fsyncs the commit and its
+//! folder itself; until that has happened a commit does not count.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use arrow::datatypes::{DataType, Schema};
+use deltalake_core::kernel::transaction::{CommitBuilder, CommitProperties};
+use deltalake_core::kernel::{Action, Add, PrimitiveType, StructField, Transaction};
+use deltalake_core::protocol::{DeltaOperation, SaveMode};
+use deltalake_core::{DeltaTable, DeltaTableBuilder, DeltaTableError};
+use tokio::runtime::Runtime;
+use url::Url;
+
+use crate::StoreError;
+use crate::segment::{Segment, sync_error, sync_folder};
+use crate::spec::TableSpec;
+
+const APPLICATION: &str = "takt";
+/// A table object chained through many commits grows slow; after this many it is read afresh.
+const RELOAD_AFTER: u32 = 50;
+
+/// The log of one table.
+pub(crate) struct TableLog {
+    runtime: Arc<Runtime>,
+    folder: PathBuf,
+    table: DeltaTable,
+    commits: u32,
+}
+
+/// A runtime for table logs.
+pub(crate) fn runtime() -> Result<Arc<Runtime>, StoreError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    Ok(Arc::new(runtime.map_err(|error| StoreError::Invalid(format!("no runtime for the table log: {error}")))?))
+}
+
+impl TableLog {
+    /// Opens the log in `folder`; creates the table where there is none.
+    pub(crate) fn open_or_create(runtime: &Arc<Runtime>, folder: &Path, spec: &TableSpec) -> Result<Self, StoreError> {
+        if let Some(log) = Self::open(runtime, folder)? {
+            return Ok(log);
+        }
+        std::fs::create_dir_all(folder).map_err(|error| StoreError::io(folder, error))?;
+        let url = folder_url(folder)?;
+        let columns = columns(&spec.file_schema())?;
+        let created = runtime.block_on(async {
+            DeltaTable::try_from_url(url)
+                .await?
+                .create()
+                .with_table_name(&spec.name)
+                .with_columns(columns)
+                .with_configuration_property(deltalake_core::TableProperty::CheckpointInterval, Some("50"))
+                .with_configuration_property(deltalake_core::TableProperty::LogRetentionDuration, Some("interval 1 hour"))
+                .await
+        });
+        let log = Self { runtime: runtime.clone(), folder: folder.to_owned(), table: created.map_err(|error| wrong(folder, &error))?, commits: 0 };
+        log.sync()?;
+        sync_folder(folder)?;
+        Ok(log)
+    }
+
+    /// Opens the log in `folder`, `None` where there is none.
+    pub(crate) fn open(runtime: &Arc<Runtime>, folder: &Path) -> Result<Option<Self>, StoreError> {
+        if !folder.join("_delta_log").is_dir() {
+            return Ok(None);
+        }
+        let url = folder_url(folder)?;
+        let loaded = runtime.block_on(async { DeltaTableBuilder::from_url(url)?.load().await });
+        match loaded {
+            Ok(table) => Ok(Some(Self { runtime: runtime.clone(), folder: folder.to_owned(), table, commits: 0 })),
+            Err(DeltaTableError::NotATable(_)) => Ok(None),
+            Err(error) => Err(wrong(folder, &error)),
+        }
+    }
+
+    /// The WAL position that the table covers, 0 where nothing was committed.
+    pub(crate) fn covered(&self) -> Result<u64, StoreError> {
+        let state = self.table.snapshot().map_err(|error| wrong(&self.folder, &error))?;
+        let store = self.table.log_store();
+        let version = self.runtime.block_on(state.transaction_version(store.as_ref(), APPLICATION));
+        let version = version.map_err(|error| wrong(&self.folder, &error))?.unwrap_or_default();
+        Ok(u64::try_from(version).unwrap_or_default())
+    }
+
+    /// The files that make up the table now.
+    pub(crate) fn files(&self) -> Result<Vec<PathBuf>, StoreError> {
+        let state = self.table.snapshot().map_err(|error| wrong(&self.folder, &error))?;
+        let paths = state.log_data().iter().map(|file| self.folder.join(file.path().as_ref())).collect();
+        Ok(paths)
+    }
+
+    /// Adds `segment`, and records that the table now covers the WAL up to `position`.
+    pub(crate) fn commit(&mut self, segment: &Segment, spec: &TableSpec, position: u64) -> Result<(), StoreError> {
+        let version = i64::try_from(position).map_err(|_| StoreError::Invalid("WAL position out of range".into()))?;
+        let action = Action::Add(add(segment, spec)?);
+        let runtime = self.runtime.clone();
+        let result = runtime.block_on(self.append(action, version));
+        if let Err(error) = result {
+            // It may have landed all the same: only what a fresh look shows counts.
+            self.reload()?;
+            if self.covered()? < position {
+                return Err(wrong(&self.folder, &error));
+            }
+        }
+        self.commits += 1;
+        self.sync()?;
+        if self.commits >= RELOAD_AFTER {
+            self.reload()?;
+        }
+        Ok(())
+    }
+
+    async fn append(&mut self, action: Action, version: i64) -> Result<(), DeltaTableError> {
+        let properties = CommitProperties::default()
+            .with_application_transaction(Transaction::new(APPLICATION, version))
+            .with_max_retries(0);
+        let operation = DeltaOperation::Write { mode: SaveMode::Append, partition_by: None, predicate: None };
+        let commit = CommitBuilder::from(properties)
+            .with_actions(vec![action])
+            .build(Some(self.table.snapshot()?), self.table.log_store(), operation)
+            .await?;
+        self.table.update_state().await?;
+        debug_assert!(Some(commit.version()) <= self.table.version());
+        Ok(())
+    }
+
+    fn reload(&mut self) -> Result<(), StoreError> {
+        if let Some(fresh) = Self::open(&self.runtime, &self.folder)? {
+            self.table = fresh.table;
+            self.commits = 0;
+        }
+        Ok(())
+    }
+
+    /// Makes the newest commit durable.
+    fn sync(&self) -> Result<(), StoreError> {
+        let log = self.folder.join("_delta_log");
+        let version = self.table.version().unwrap_or_default();
+        let path = log.join(format!("{version:020}.json"));
+        let file = std::fs::File::open(&path).map_err(|error| StoreError::io(&path, error))?;
+        file.sync_all().map_err(|error| sync_error(&path, &error))?;
+        sync_folder(&path)
+    }
+}
+
+fn folder_url(folder: &Path) -> Result<Url, StoreError> {
+    let absolute = std::path::absolute(folder).map_err(|error| StoreError::io(folder, error))?;
+    Url::from_directory_path(&absolute).map_err(|()| StoreError::Invalid(format!("{} is no usable path", folder.display())))
+}
+
+fn columns(schema: &Schema) -> Result<Vec<StructField>, StoreError> {
+    let mut columns = Vec::new();
+    for field in schema.fields() {
+        let kind = match field.data_type() {
+            DataType::Timestamp(..) => PrimitiveType::Timestamp,
+            DataType::Float64 => PrimitiveType::Double,
+            DataType::Int64 => PrimitiveType::Long,
+            DataType::Boolean => PrimitiveType::Boolean,
+            DataType::Utf8 => PrimitiveType::String,
+            other => return Err(StoreError::Invalid(format!("a table cannot have a column of type {other}"))),
+        };
+        columns.push(StructField::new(field.name(), deltalake_core::kernel::DataType::Primitive(kind), true));
+    }
+    Ok(columns)
+}
+
+fn add(segment: &Segment, spec: &TableSpec) -> Result<Add, StoreError> {
+    let name = segment.path.file_name().and_then(|name| name.to_str());
+    let name = name.ok_or_else(|| StoreError::Invalid("a segment without a name".into()))?;
+    let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX));
+    Ok(Add {
+        path: name.to_owned(),
+        size: i64::try_from(segment.bytes).unwrap_or(i64::MAX),
+        partition_values: std::collections::HashMap::new(),
+        modification_time: now_ms,
+        data_change: true,
+        stats: Some(statistics(segment, spec).to_string()),
+        tags: None,
+        deletion_vector: None,
+        base_row_id: None,
+        default_row_commit_version: None,
+        clustering_provider: None,
+    })
+}
+
+/// Row count and, where the key holds a time, its bounds: enough for other readers to skip files.
+fn statistics(segment: &Segment, spec: &TableSpec) -> serde_json::Value {
+    let mut low = serde_json::Map::new();
+    let mut high = serde_json::Map::new();
+    if let (Some(index), Some(min), Some(max)) = (spec.time, segment.min_time, segment.max_time) {
+        let name = spec.schema.field(index).name();
+        low.insert(name.clone(), iso_ms(min.div_euclid(1000)).into());
+        high.insert(name.clone(), iso_ms(max.div_euclid(1000) + 1).into());
+    }
+    serde_json::json!({ "numRecords": segment.rows, "minValues": low, "maxValues": high, "nullCount": {} })
+}
+
+/// Delta's statistics carry milliseconds: bounds are widened to whole ones.
+fn iso_ms(ms: i64) -> String {
+    let text = arrow::temporal_conversions::timestamp_ms_to_datetime(ms);
+    text.map_or_else(String::new, |time| format!("{}Z", time.format("%Y-%m-%dT%H:%M:%S%.3f")))
+}
+
+fn wrong(folder: &Path, error: &DeltaTableError) -> StoreError {
+    let message = error.to_string();
+    if message.contains("os error 28") || message.contains("os error 122") {
+        return StoreError::Full(message);
+    }
+    StoreError::Io { path: folder.to_owned(), message: format!("table log: {message}") }
+}

@@ -1,0 +1,277 @@
+//! One sorted Parquet file of a table.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow::array::{Array, AsArray, BooleanArray};
+use arrow::compute::{concat_batches, filter_record_batch};
+use arrow::datatypes::{DataType, Int32Type, Schema};
+use arrow::record_batch::RecordBatch;
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_reader::{ArrowPredicateFn, ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowFilter};
+use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use parquet::arrow::ProjectionMask;
+use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::file::metadata::{KeyValue, PageIndexPolicy, SortingColumn};
+use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
+use parquet::file::statistics::Statistics;
+use parquet::schema::types::ColumnPath;
+
+use crate::StoreError;
+use crate::keys::KeySet;
+use crate::spec::TableSpec;
+
+const SEQUENCE: &str = "takt.sequence";
+const KEYED_THROUGH: &str = "takt.keyed_through";
+const RECORDED_THROUGH: &str = "takt.recorded_through";
+const ROWS_PER_PAGE: usize = 8_192;
+
+/// One immutable Parquet file, sorted by the table's key.
+#[derive(Debug)]
+pub struct Segment {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Rows in it.
+    pub rows: u64,
+    /// Its size, bytes.
+    pub bytes: u64,
+    /// Earliest time in it, where the table's key holds a time; microseconds UTC.
+    pub min_time: Option<i64>,
+    /// Latest time in it.
+    pub max_time: Option<i64>,
+    /// Smallest value of the first key column.
+    pub min_key: Option<String>,
+    /// Largest value of the first key column.
+    pub max_key: Option<String>,
+    /// WAL position up to which it holds the table: newer segments have larger ones.
+    pub sequence: u64,
+    /// Derived columns were computed from changes recorded up to here; microseconds UTC.
+    pub keyed_through: i64,
+    /// Recorded time of the newest write it covers; microseconds UTC.
+    pub recorded_through: i64,
+    metadata: ArrowReaderMetadata,
+}
+
+/// What a new segment carries besides its rows.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Stamp {
+    pub(crate) sequence: u64,
+    pub(crate) keyed_through: i64,
+    pub(crate) recorded_through: i64,
+}
+
+impl Segment {
+    /// Writes `rows` (sorted; columns of `spec.file_schema()` by name, names may be dictionaries), fsyncs the file and its
+    /// folder, and opens it.
+    pub(crate) fn write(path: &Path, spec: &TableSpec, rows: &RecordBatch, stamp: Stamp) -> Result<Self, StoreError> {
+        let rows = project(spec, rows)?;
+        let file = File::create(path).map_err(|error| StoreError::io(path, error))?;
+        let options = ArrowWriterOptions::new().with_properties(properties(spec, &rows, stamp)).with_skip_arrow_metadata(true);
+        let failed = |error| write_error(path, error);
+        let mut writer = ArrowWriter::try_new_with_options(file, rows.schema(), options).map_err(failed)?;
+        writer.write(&rows).map_err(failed)?;
+        let file = writer.into_inner().map_err(failed)?;
+        file.sync_all().map_err(|error| sync_error(path, &error))?;
+        sync_folder(path)?;
+        Self::open(path)
+    }
+
+    /// Opens a segment by its footer.
+    pub(crate) fn open(path: &Path) -> Result<Self, StoreError> {
+        let file = File::open(path).map_err(|error| StoreError::io(path, error))?;
+        let bytes = file.metadata().map_err(|error| StoreError::io(path, error))?.len();
+        let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
+        let metadata = ArrowReaderMetadata::load(&file, options).map_err(|error| damaged(path, &error))?;
+        let file_metadata = metadata.metadata().file_metadata();
+        let mut segment = Self {
+            path: path.to_owned(),
+            rows: u64::try_from(file_metadata.num_rows()).unwrap_or_default(),
+            bytes,
+            min_time: None,
+            max_time: None,
+            min_key: None,
+            max_key: None,
+            sequence: 0,
+            keyed_through: i64::MIN,
+            recorded_through: i64::MIN,
+            metadata: metadata.clone(),
+        };
+        for pair in file_metadata.key_value_metadata().into_iter().flatten() {
+            let value = pair.value.as_deref().unwrap_or_default();
+            match pair.key.as_str() {
+                SEQUENCE => segment.sequence = value.parse().map_err(|_| damaged(path, &"no sequence"))?,
+                KEYED_THROUGH => segment.keyed_through = value.parse().map_err(|_| damaged(path, &"no keyed_through"))?,
+                RECORDED_THROUGH => segment.recorded_through = value.parse().map_err(|_| damaged(path, &"no recorded_through"))?,
+                _ => {}
+            }
+        }
+        segment.read_bounds();
+        Ok(segment)
+    }
+
+    /// Takes the bounds of the time and of the first sort column from the row groups' statistics.
+    fn read_bounds(&mut self) {
+        let metadata = self.metadata.metadata().clone();
+        let descriptor = metadata.file_metadata().schema_descr();
+        for group in metadata.row_groups() {
+            let first = group.sorting_columns().and_then(|columns| columns.first()).map(|column| column.column_idx);
+            for (index, column) in group.columns().iter().enumerate() {
+                match column.statistics() {
+                    Some(Statistics::Int64(statistics)) if Some(index) == time_place(group, descriptor.num_columns()) => {
+                        let low = statistics.min_opt().copied();
+                        let high = statistics.max_opt().copied();
+                        self.min_time = [self.min_time, low].into_iter().flatten().min();
+                        self.max_time = [self.max_time, high].into_iter().flatten().max();
+                    }
+                    Some(Statistics::ByteArray(statistics)) if i32::try_from(index).ok() == first => {
+                        let text = |bytes: Option<&parquet::data_type::ByteArray>| bytes.and_then(|bytes| bytes.as_utf8().ok()).map(str::to_owned);
+                        let (low, high) = (text(statistics.min_opt()), text(statistics.max_opt()));
+                        self.min_key = [self.min_key.take(), low].into_iter().flatten().min();
+                        self.max_key = [self.max_key.take(), high].into_iter().flatten().max();
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    /// Footer and page index, ready for readers.
+    pub fn metadata(&self) -> &ArrowReaderMetadata {
+        &self.metadata
+    }
+
+    /// Whether it may hold a key whose time lies in `span`.
+    pub(crate) fn meets(&self, span: Option<(i64, i64)>) -> bool {
+        match (span, self.min_time, self.max_time) {
+            (Some((low, high)), Some(first), Some(last)) => low <= last && first <= high,
+            _ => true,
+        }
+    }
+
+    /// All rows whose key is in `keys`, in key order.
+    pub(crate) fn rows_with(&self, spec: &TableSpec, keys: &Arc<KeySet>) -> Result<RecordBatch, StoreError> {
+        let file = File::open(&self.path).map_err(|error| StoreError::io(&self.path, error))?;
+        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone());
+        let schema = builder.schema().clone();
+        let mut builder = builder.with_batch_size(ROWS_PER_PAGE);
+        if !keys.is_empty() {
+            let names = spec.key_names();
+            let mask = ProjectionMask::columns(builder.parquet_schema(), names);
+            let keys = keys.clone();
+            let contains = move |batch: RecordBatch| keys.contains(&batch).map_err(|error| arrow::error::ArrowError::ExternalError(Box::new(error)));
+            builder = builder.with_row_filter(RowFilter::new(vec![Box::new(ArrowPredicateFn::new(mask, contains))]));
+        }
+        if keys.is_empty() {
+            return Ok(RecordBatch::new_empty(schema));
+        }
+        let reader = builder.build().map_err(|error| damaged(&self.path, &error))?;
+        let batches: Result<Vec<RecordBatch>, _> = reader.collect();
+        Ok(concat_batches(&schema, &batches?)?)
+    }
+
+    /// Every row, as the file has it.
+    pub(crate) fn read(&self) -> Result<RecordBatch, StoreError> {
+        let file = File::open(&self.path).map_err(|error| StoreError::io(&self.path, error))?;
+        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone());
+        let schema = builder.schema().clone();
+        let reader = builder.build().map_err(|error| damaged(&self.path, &error))?;
+        let batches: Result<Vec<RecordBatch>, _> = reader.collect();
+        Ok(concat_batches(&schema, &batches?)?)
+    }
+}
+
+/// The time column among the sort columns: the only one stored as INT64.
+fn time_place(group: &parquet::file::metadata::RowGroupMetaData, columns: usize) -> Option<usize> {
+    let sorted = group.sorting_columns()?.iter().filter_map(|column| usize::try_from(column.column_idx).ok());
+    let is_time = |index: &usize| {
+        *index < columns
+            && matches!(group.column(*index).column_descr().logical_type_ref(), Some(parquet::basic::LogicalType::Timestamp { .. }))
+    };
+    sorted.into_iter().find(is_time)
+}
+
+fn project(spec: &TableSpec, rows: &RecordBatch) -> Result<RecordBatch, StoreError> {
+    let (mut fields, mut columns) = (Vec::new(), Vec::new());
+    for field in spec.file_schema().fields() {
+        let column = rows.column_by_name(field.name()).ok_or_else(|| StoreError::Invalid(format!("{}: rows without column {}", spec.name, field.name())))?;
+        fields.push(field.as_ref().clone().with_data_type(column.data_type().clone()));
+        columns.push(column.clone());
+    }
+    Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?)
+}
+
+fn properties(spec: &TableSpec, rows: &RecordBatch, stamp: Stamp) -> WriterProperties {
+    let sorting = spec.key.iter().filter_map(|&index| i32::try_from(index).ok());
+    let sorting = sorting.map(|index| SortingColumn { column_idx: index, descending: false, nulls_first: true }).collect();
+    let mut properties = WriterProperties::builder()
+        .set_writer_version(WriterVersion::PARQUET_1_0)
+        .set_compression(Compression::ZSTD(ZstdLevel::try_new(1).unwrap_or_default()))
+        .set_data_page_row_count_limit(ROWS_PER_PAGE)
+        .set_write_batch_size(ROWS_PER_PAGE)
+        .set_statistics_enabled(EnabledStatistics::Page)
+        .set_sorting_columns(Some(sorting))
+        .set_created_by(format!("takt {}", env!("CARGO_PKG_VERSION")))
+        .set_key_value_metadata(Some(vec![
+            KeyValue::new(SEQUENCE.to_owned(), stamp.sequence.to_string()),
+            KeyValue::new(KEYED_THROUGH.to_owned(), stamp.keyed_through.to_string()),
+            KeyValue::new(RECORDED_THROUGH.to_owned(), stamp.recorded_through.to_string()),
+        ]));
+    for (index, field) in spec.schema.fields().iter().enumerate() {
+        let path = ColumnPath::new(vec![field.name().clone()]);
+        if matches!(field.data_type(), DataType::Timestamp(..)) {
+            properties = properties
+                .set_column_dictionary_enabled(path.clone(), false)
+                .set_column_encoding(path.clone(), Encoding::DELTA_BINARY_PACKED);
+        }
+        if spec.bloom.contains(&index) {
+            let distinct = rows.column_by_name(field.name()).map_or(0, distinct_names);
+            properties = properties.set_column_bloom_filter_enabled(path.clone(), true).set_column_bloom_filter_max_ndv(path, distinct);
+        }
+    }
+    properties.build()
+}
+
+fn distinct_names(column: &arrow::array::ArrayRef) -> u64 {
+    let distinct = column.as_dictionary_opt::<Int32Type>().map_or(column.len(), |names| names.values().len().min(names.len()));
+    u64::try_from(distinct).unwrap_or(u64::MAX).max(16)
+}
+
+/// An fsync that fails leaves the disk in an unknown state.
+pub(crate) fn sync_error(path: &Path, error: &std::io::Error) -> StoreError {
+    if crate::error::is_full(error) {
+        return StoreError::Full(format!("{}: {error}", path.display()));
+    }
+    StoreError::Poisoned(format!("{}: {error}", path.display()))
+}
+
+/// Makes a new name in a folder durable.
+pub(crate) fn sync_folder(path: &Path) -> Result<(), StoreError> {
+    let folder = path.parent().unwrap_or(path);
+    let handle = File::open(folder).map_err(|error| StoreError::io(folder, error))?;
+    handle.sync_all().map_err(|error| sync_error(folder, &error))
+}
+
+fn write_error(path: &Path, error: parquet::errors::ParquetError) -> StoreError {
+    if let parquet::errors::ParquetError::External(inner) = &error
+        && let Some(io) = inner.downcast_ref::<std::io::Error>()
+        && crate::error::is_full(io)
+    {
+        return StoreError::Full(format!("{}: {io}", path.display()));
+    }
+    let message = error.to_string();
+    // The Parquet writer turns some I/O errors into text.
+    if message.contains("os error 28") || message.contains("os error 122") {
+        return StoreError::Full(format!("{}: {message}", path.display()));
+    }
+    StoreError::Io { path: path.to_owned(), message }
+}
+
+fn damaged(path: &Path, error: &dyn std::fmt::Display) -> StoreError {
+    StoreError::Damaged { path: path.to_owned(), message: error.to_string() }
+}
+
+/// Keeps the rows of `batch` for which `keep` is true.
+pub(crate) fn keep(batch: &RecordBatch, keep: &BooleanArray) -> Result<RecordBatch, StoreError> {
+    Ok(filter_record_batch(batch, keep)?)
+}

@@ -1,0 +1,242 @@
+//! One consistent view of all tables.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arrow::array::BooleanArray;
+use arrow::compute::{concat_batches, take_record_batch};
+use arrow::datatypes::DataType;
+use arrow::record_batch::RecordBatch;
+
+use crate::StoreError;
+use crate::hot::{Hot, SameRow, Settled, plain};
+use crate::keys::{KeyEncoder, KeyOrder, KeySet, indices};
+use crate::segment::Segment;
+use crate::store::{history_through, superseded_after};
+use crate::spec::{CHANGE_REASON, DELETED, RECORDED, RECORDED_BY, SUPERSEDED, SUPERSEDED_BY, SUPERSEDED_REASON, TableSpec};
+
+/// All tables as they were at one WAL position.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// The tables, in the order of the specs the store was opened with.
+    pub tables: Vec<Arc<TableView>>,
+    /// WAL position of the newest write in it.
+    pub position: u64,
+}
+
+impl Snapshot {
+    /// A table by name.
+    pub fn table(&self, name: &str) -> Option<&Arc<TableView>> {
+        self.tables.iter().find(|table| table.spec.name == name)
+    }
+}
+
+/// Keys whose older rows are superseded by what was flushed at `sequence`.
+#[derive(Debug)]
+pub(crate) struct Dead {
+    pub(crate) sequence: u64,
+    pub(crate) keys: Arc<KeySet>,
+}
+
+/// One table in a snapshot.
+#[derive(Debug)]
+pub struct TableView {
+    /// The table.
+    pub spec: Arc<TableSpec>,
+    /// Its segments, oldest first.
+    pub segments: Vec<Arc<Segment>>,
+    /// The segments of its history, oldest first.
+    pub history: Vec<Arc<Segment>>,
+    /// What is not flushed yet.
+    pub hot: Hot,
+    /// Changes with every change of the table.
+    pub version: u64,
+    pub(crate) dead: Vec<Arc<Dead>>,
+    pub(crate) dead_by_segment: Mutex<HashMap<u64, Option<Arc<KeySet>>>>,
+}
+
+impl TableView {
+    /// The newest hot row of each key, sorted by key, columns as [`TableSpec::hot_schema`]. Retracted rows are among them,
+    /// with `deleted` true. `filter` may look at key columns only: it keeps or drops all versions of a row alike.
+    ///
+    /// # Errors
+    /// What `filter` returns.
+    pub fn hot_rows(&self, filter: Option<&dyn Fn(&RecordBatch) -> Result<BooleanArray, StoreError>>) -> Result<RecordBatch, StoreError> {
+        Ok(self.hot.settle(&self.spec, filter)?.newest)
+    }
+
+    /// Keys of `segment` whose rows are superseded, by later segments or by hot rows; `None` where there are none, so
+    /// that the segment can be read as it is.
+    ///
+    /// # Errors
+    /// [`StoreError::Invalid`] where hot rows do not fit the table.
+    pub fn dead_keys(&self, segment: &Segment) -> Result<Option<Arc<KeySet>>, StoreError> {
+        let mut known = self.dead_by_segment.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(found) = known.get(&segment.sequence) {
+            return Ok(found.clone());
+        }
+        let mut sources: Vec<Arc<KeySet>> = self
+            .dead
+            .iter()
+            .filter(|dead| dead.sequence > segment.sequence && segment.meets(dead.keys.span()))
+            .map(|dead| dead.keys.clone())
+            .collect();
+        if let Some(hot) = self.hot_keys_in(segment)? {
+            sources.push(Arc::new(hot));
+        }
+        let found = match sources.len() {
+            0 => None,
+            1 => sources.pop(),
+            _ => Some(Arc::new(KeySet::union(&self.spec, &sources))),
+        };
+        known.insert(segment.sequence, found.clone());
+        Ok(found)
+    }
+
+    /// Keys of hot rows that `segment` may hold too: all of them, or where the key holds a time, those in its span.
+    fn hot_keys_in(&self, segment: &Segment) -> Result<Option<KeySet>, StoreError> {
+        let mut keys = KeySet::new(&self.spec);
+        for chunk in &self.hot.chunks {
+            if !segment.meets(chunk.span) {
+                continue;
+            }
+            let (Some(index), Some(low), Some(high)) = (self.spec.time, segment.min_time, segment.max_time) else {
+                keys.extend(&chunk.batch)?;
+                continue;
+            };
+            let times = plain(&chunk.batch, self.spec.schema.field(index).name(), &crate::spec::time_type())?;
+            let times = arrow::compute::cast(&times, &DataType::Int64)?;
+            let times = arrow::array::AsArray::as_primitive::<arrow::datatypes::Int64Type>(&times);
+            let within: BooleanArray = times.iter().map(|time| Some(time.is_none_or(|time| low <= time && time <= high))).collect();
+            let late = crate::segment::keep(&chunk.batch, &within)?;
+            if late.num_rows() > 0 {
+                keys.extend(&late)?;
+            }
+        }
+        Ok((!keys.is_empty()).then_some(keys))
+    }
+
+    /// Superseded versions that are not in the history's segments yet; columns as [`TableSpec::history`].
+    ///
+    /// # Errors
+    /// [`StoreError`] where a segment cannot be read.
+    pub fn pending_history(&self) -> Result<RecordBatch, StoreError> {
+        let settled = self.hot.settle(&self.spec, None)?;
+        let flushed = superseded_in_segments(&self.spec, &self.segments, &settled)?;
+        let history = self.spec.history();
+        let parts = [
+            history_rows(&self.spec, &settled.superseded, &settled.replacement)?,
+            history_rows(&self.spec, &flushed.older, &flushed.newer)?,
+        ];
+        let rows = concat_batches(&history.schema, &parts)?;
+        crate::segment::keep(&rows, &superseded_after(&rows, history_through(&self.history)))
+    }
+}
+
+/// What a settled set of rows means for older segments.
+pub(crate) struct Flushed {
+    /// Rows of the segments that are superseded.
+    pub(crate) older: RecordBatch,
+    /// For each of them, the row that replaced it.
+    pub(crate) newer: RecordBatch,
+    /// For each newest row: false where a segment already says the same.
+    pub(crate) news: BooleanArray,
+}
+
+/// Looks the keys of `settled` up in `segments`. Where a key has several hot versions, the oldest of them is the one that
+/// replaced the segment's row, and the newest is always news: what came between is history and hides the segment's row.
+pub(crate) fn superseded_in_segments(spec: &TableSpec, segments: &[Arc<Segment>], settled: &Settled) -> Result<Flushed, StoreError> {
+    let oldest = &settled.oldest;
+    let mut news = vec![true; oldest.num_rows()];
+    let Some(found) = current_rows(spec, segments, oldest)? else {
+        return Ok(Flushed { older: oldest.slice(0, 0), newer: oldest.slice(0, 0), news: BooleanArray::from(news) });
+    };
+    let encoder = KeyEncoder::new(spec);
+    let places: HashMap<Box<[u8]>, u32> = encoder.encode(oldest)?.iter().zip(0..).map(|(row, place)| (row.as_ref().into(), place)).collect();
+    let found_keys = encoder.encode(&found)?;
+    let same = SameRow::new(spec, &found, oldest)?;
+    let (mut older, mut newer) = (Vec::new(), Vec::new());
+    for (row, key) in (0_u32..).zip(&found_keys) {
+        let Some(&place) = places.get(key.as_ref()) else { continue };
+        if !same.row(row, place) {
+            older.push(row);
+            newer.push(place);
+        } else if let (Some(flag), Some(true)) = (news.get_mut(place as usize), settled.single.get(place as usize)) {
+            *flag = false;
+        }
+    }
+    Ok(Flushed {
+        older: take_record_batch(&found, &indices(older))?,
+        newer: take_record_batch(oldest, &indices(newer))?,
+        news: BooleanArray::from(news),
+    })
+}
+
+/// The rows of `segments` that are current among those with a key in `wanted`, one a key; columns as the files have them.
+pub(crate) fn current_rows(spec: &TableSpec, segments: &[Arc<Segment>], wanted: &RecordBatch) -> Result<Option<RecordBatch>, StoreError> {
+    let mut found: Vec<RecordBatch> = Vec::new();
+    for segment in segments {
+        let candidates = candidates(spec, segment, wanted)?;
+        if candidates.num_rows() == 0 {
+            continue;
+        }
+        let mut keys = KeySet::new(spec);
+        keys.extend(&candidates)?;
+        let rows = segment.rows_with(spec, &Arc::new(keys))?;
+        if rows.num_rows() > 0 {
+            found.push(rows);
+        }
+    }
+    let Some(schema) = found.first().map(RecordBatch::schema) else { return Ok(None) };
+    let found = concat_batches(&schema, &found)?;
+    // The last of equal keys comes from the newest segment; earlier ones are in the history already.
+    let order = KeyOrder::of(&aligned(spec, &found)?, &spec.key)?;
+    let current: Vec<u32> = order.runs().filter_map(|run| run.last().copied()).collect();
+    Ok(Some(take_record_batch(&found, &indices(current))?))
+}
+
+/// Rows of `newest` whose key `segment` may hold, by its time span.
+fn candidates(spec: &TableSpec, segment: &Segment, newest: &RecordBatch) -> Result<RecordBatch, StoreError> {
+    let (Some(index), Some(low), Some(high)) = (spec.time, segment.min_time, segment.max_time) else { return Ok(newest.clone()) };
+    let times = arrow::compute::cast(&plain(newest, spec.schema.field(index).name(), &crate::spec::time_type())?, &DataType::Int64)?;
+    let times = arrow::array::AsArray::as_primitive::<arrow::datatypes::Int64Type>(&times);
+    let within: BooleanArray = times.iter().map(|time| Some(time.is_none_or(|time| low <= time && time <= high))).collect();
+    crate::segment::keep(newest, &within)
+}
+
+/// The columns of `spec.schema`, in its order, by name.
+pub(crate) fn aligned(spec: &TableSpec, rows: &RecordBatch) -> Result<RecordBatch, StoreError> {
+    let columns: Result<Vec<_>, _> = spec.schema.fields().iter().map(|field| plain(rows, field.name(), field.data_type())).collect();
+    Ok(RecordBatch::try_new(spec.schema.clone(), columns?)?)
+}
+
+/// Rows of the history table: `older` as they were, and when, by whom and why `newer` replaced them.
+pub(crate) fn history_rows(spec: &TableSpec, older: &RecordBatch, newer: &RecordBatch) -> Result<RecordBatch, StoreError> {
+    let history = spec.history();
+    let mut columns = Vec::with_capacity(history.schema.fields().len());
+    for field in history.schema.fields() {
+        let (source, name) = match field.name().as_str() {
+            SUPERSEDED => (newer, RECORDED),
+            SUPERSEDED_BY => (newer, RECORDED_BY),
+            SUPERSEDED_REASON => (newer, CHANGE_REASON),
+            other => (older, other),
+        };
+        let optional = matches!(name, RECORDED | RECORDED_BY | CHANGE_REASON | DELETED);
+        let missing = source.column_by_name(name).is_none();
+        columns.push(if missing && optional {
+            arrow::array::new_null_array(field.data_type(), older.num_rows())
+        } else {
+            plain(source, name, field.data_type())?
+        });
+    }
+    Ok(RecordBatch::try_new(history.schema.clone(), columns)?)
+}
+
+/// Opens a data folder to read it: its segments, and what its WAL holds beyond them. Takes no lock and changes nothing.
+///
+/// # Errors
+/// [`StoreError`] where the folder is no data folder, or damaged.
+pub fn open_read_only(folder: &Path, specs: Vec<TableSpec>) -> Result<Arc<Snapshot>, StoreError> {
+    crate::store::read_only(folder, specs)
+}

@@ -1,0 +1,270 @@
+//! The flusher thread: turns hot rows into segments, commits them, and lets go of the log behind them.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use arrow::array::{AsArray, BooleanArray};
+use arrow::compute::concat_batches;
+use arrow::datatypes::TimestampMicrosecondType;
+use arrow::record_batch::RecordBatch;
+use crossbeam::channel::{Receiver, RecvTimeoutError, Sender};
+use tokio::runtime::Runtime;
+
+use super::Shared;
+use crate::hot::Hot;
+use crate::keys::{KeyOrder, KeySet, indices};
+use crate::log::TableLog;
+use crate::segment::{Segment, Stamp, keep};
+use crate::snapshot::{Dead, aligned, history_rows, superseded_in_segments};
+use crate::spec::{SUPERSEDED, TableSpec};
+use crate::{BackupReport, StoreError};
+
+/// How often the flusher looks for tables whose rows have waited long enough.
+const TICK: Duration = Duration::from_millis(250);
+
+pub(super) enum Command {
+    /// Some table holds many rows.
+    Due,
+    /// Flush everything, and say how it went.
+    Flush(Sender<Result<(), StoreError>>),
+    /// Copy the folder.
+    Backup(PathBuf, Sender<Result<BackupReport, StoreError>>),
+    /// End.
+    Stop,
+}
+
+/// The logs of a table and of its history.
+pub(super) struct Logs {
+    pub(super) rows: TableLog,
+    pub(super) history: TableLog,
+    pub(super) history_spec: TableSpec,
+    pub(super) covered: u64,
+    pub(super) history_covered: u64,
+}
+
+pub(super) struct Flusher {
+    pub(super) shared: Arc<Shared>,
+    pub(super) logs: Vec<Logs>,
+    /// Table logs run on it; it must outlive them.
+    #[expect(dead_code, reason = "held so that the runtime lives as long as the logs")]
+    pub(super) runtime: Arc<Runtime>,
+}
+
+/// What one table's flush starts from.
+struct Work {
+    spec: Arc<TableSpec>,
+    segments: Vec<Arc<Segment>>,
+    history: Vec<Arc<Segment>>,
+    hot: Hot,
+}
+
+impl Flusher {
+    pub(super) fn run(mut self, commands: &Receiver<Command>) {
+        loop {
+            match commands.recv_timeout(TICK) {
+                Ok(Command::Stop) | Err(RecvTimeoutError::Disconnected) => return,
+                Ok(Command::Flush(reply)) => {
+                    let result = self.flush_all();
+                    self.report(reply.send(result).is_ok());
+                }
+                Ok(Command::Backup(to, reply)) => {
+                    let result = self.backup(&to);
+                    self.report(reply.send(result).is_ok());
+                }
+                Ok(Command::Due) | Err(RecvTimeoutError::Timeout) => self.flush_due(),
+            }
+        }
+    }
+
+    /// A caller that went away is no error of the store.
+    fn report(&self, heard: bool) {
+        if !heard {
+            tracing::debug!("nobody waited for a flush or backup to end");
+        }
+    }
+
+    fn flush_due(&mut self) {
+        let due: Vec<usize> = {
+            let state = self.shared.state.read().unwrap_or_else(PoisonError::into_inner);
+            let options = &self.shared.options;
+            let crowded = state.tables.iter().map(|table| table.hot.bytes()).sum::<usize>() > options.hot_bytes / 2;
+            let is_due = |table: &super::Table| {
+                let old = table.oldest_hot.is_some_and(|since| since.elapsed() >= options.flush_interval);
+                table.hot.rows() > 0 && (old || crowded || table.hot.rows() >= options.flush_rows)
+            };
+            state.tables.iter().enumerate().filter(|(_, table)| is_due(table)).map(|(index, _)| index).collect()
+        };
+        if due.is_empty() {
+            return;
+        }
+        if let Err(error) = self.flush(&due) {
+            tracing::error!(%error, "a flush failed; its rows stay in the log and in memory, it is tried again");
+        }
+    }
+
+    fn flush_all(&mut self) -> Result<(), StoreError> {
+        let all: Vec<usize> = (0..self.logs.len()).collect();
+        self.flush(&all)
+    }
+
+    /// Flushes `tables` at one common position, then cuts the log.
+    fn flush(&mut self, tables: &[usize]) -> Result<(), StoreError> {
+        if let Some(reason) = self.shared.poisoned.get() {
+            return Err(StoreError::Poisoned(reason.clone()));
+        }
+        let (position, recorded, work) = self.begin(tables);
+        let mut outcome = Ok(());
+        for (table, work) in work {
+            if let Err(error) = self.flush_table(table, &work, position, recorded) {
+                match &error {
+                    StoreError::Full(_) => self.shared.note_full(Some(&error)),
+                    StoreError::Poisoned(reason) => self.shared.poison(reason),
+                    _ => {}
+                }
+                outcome = Err(error);
+            }
+        }
+        self.shared.room.1.notify_all();
+        outcome.and_then(|()| self.truncate())
+    }
+
+    /// Closes the chunks of `tables` and takes them as they are at this instant.
+    fn begin(&self, tables: &[usize]) -> (u64, i64, Vec<(usize, Work)>) {
+        let mut state = self.shared.state.write().unwrap_or_else(PoisonError::into_inner);
+        let (position, recorded) = (state.position, state.recorded);
+        let mut work = Vec::new();
+        for &index in tables {
+            if let Some(table) = state.tables.get_mut(index)
+                && table.hot.rows() > 0
+            {
+                table.hot.seal();
+                let hot = table.hot.clone();
+                work.push((index, Work { spec: table.spec.clone(), segments: table.segments.clone(), history: table.history.clone(), hot }));
+            }
+        }
+        (position, recorded, work)
+    }
+
+    fn flush_table(&mut self, index: usize, work: &Work, position: u64, recorded: i64) -> Result<(), StoreError> {
+        let spec = &work.spec;
+        let settled = work.hot.settle(spec, None)?;
+        let flushed = superseded_in_segments(spec, &work.segments, &settled)?;
+        let parts = [history_rows(spec, &settled.superseded, &settled.replacement)?, history_rows(spec, &flushed.older, &flushed.newer)?];
+        let first = work.hot.first().unwrap_or(position);
+        let history = self.write_history(index, work, &parts, first, position, recorded)?;
+        let news = keep(&settled.newest, &flushed.news)?;
+        let segment = self.write_rows(index, work, news, first, (position, recorded))?;
+        self.publish(index, position, segment, history)
+    }
+
+    fn write_history(
+        &mut self,
+        index: usize,
+        work: &Work,
+        parts: &[RecordBatch],
+        first: u64,
+        position: u64,
+        recorded: i64,
+    ) -> Result<Option<(Arc<Segment>, Arc<Dead>)>, StoreError> {
+        let Some(logs) = self.logs.get_mut(index) else { return Ok(None) };
+        let rows = concat_batches(&logs.history_spec.schema, parts)?;
+        // A crash between this commit and the table's brings the same rows here again.
+        let rows = keep(&rows, &superseded_after(&rows, history_through(&work.history)))?;
+        if rows.num_rows() == 0 || logs.history_covered >= position {
+            return Ok(None);
+        }
+        let order = KeyOrder::of(&rows, &logs.history_spec.key)?;
+        let rows = arrow::compute::take_record_batch(&rows, &indices(order.rows))?;
+        let path = path(&self.shared.folder, &logs.history_spec, first, position);
+        let segment = Segment::write(&path, &logs.history_spec, &rows, Stamp { sequence: position, keyed_through: i64::MIN, recorded_through: recorded })?;
+        logs.history.commit(&segment, &logs.history_spec, position)?;
+        logs.history_covered = position;
+        let mut keys = KeySet::new(&work.spec);
+        keys.extend(&rows)?;
+        Ok(Some((Arc::new(segment), Arc::new(Dead { sequence: position, keys: Arc::new(keys) }))))
+    }
+
+    fn write_rows(&mut self, index: usize, work: &Work, news: RecordBatch, first: u64, (position, recorded): (u64, i64)) -> Result<Option<Arc<Segment>>, StoreError> {
+        if news.num_rows() == 0 {
+            return Ok(None);
+        }
+        let transform = self.shared.transform.get();
+        // Read before it is applied: what changes meanwhile counts as not known.
+        let keyed_through = transform.map_or(i64::MIN, |transform| transform.watermark());
+        let rows = match transform {
+            Some(transform) => transform.apply(index, news),
+            None => news,
+        };
+        let Some(logs) = self.logs.get_mut(index) else { return Ok(None) };
+        let path = path(&self.shared.folder, &work.spec, first, position);
+        let segment = Segment::write(&path, &work.spec, &rows, Stamp { sequence: position, keyed_through, recorded_through: recorded })?;
+        logs.rows.commit(&segment, &work.spec, position)?;
+        logs.covered = position;
+        Ok(Some(Arc::new(segment)))
+    }
+
+    fn publish(&self, index: usize, position: u64, segment: Option<Arc<Segment>>, history: Option<(Arc<Segment>, Arc<Dead>)>) -> Result<(), StoreError> {
+        let mut state = self.shared.state.write().unwrap_or_else(PoisonError::into_inner);
+        let Some(table) = state.tables.get_mut(index) else { return Ok(()) };
+        table.segments.extend(segment);
+        if let Some((segment, dead)) = history {
+            table.history.push(segment);
+            table.dead.push(dead);
+        }
+        table.hot.drop_through(position);
+        table.oldest_hot = (table.hot.rows() > 0).then(std::time::Instant::now);
+        let spec = table.spec.clone();
+        let super::Table { index, hot, .. } = table;
+        index.rebuild(&spec, hot)?;
+        table.changed();
+        Ok(())
+    }
+
+    /// Lets go of the log up to the oldest row that is not in a segment.
+    fn truncate(&self) -> Result<(), StoreError> {
+        let covered = {
+            let state = self.shared.state.read().unwrap_or_else(PoisonError::into_inner);
+            let oldest = state.tables.iter().filter_map(|table| table.hot.first()).min();
+            oldest.map_or(state.position, |first| first.saturating_sub(1))
+        };
+        self.shared.wal.lock().unwrap_or_else(PoisonError::into_inner).truncate(covered)
+    }
+
+    fn backup(&mut self, to: &Path) -> Result<BackupReport, StoreError> {
+        self.flush_all()?;
+        let state = self.shared.state.read().unwrap_or_else(PoisonError::into_inner);
+        let position = state.position;
+        let mut files = Vec::new();
+        for table in &state.tables {
+            files.extend(table.segments.iter().chain(&table.history).map(|segment| segment.path.clone()));
+        }
+        drop(state);
+        crate::backup::write(&self.shared.folder, to, &files, position)
+    }
+}
+
+/// Recorded time up to which the history is in segments.
+pub(crate) fn history_through(history: &[Arc<Segment>]) -> i64 {
+    history.iter().map(|segment| segment.recorded_through).max().unwrap_or(i64::MIN)
+}
+
+/// Which history rows were superseded after `through`.
+pub(crate) fn superseded_after(rows: &RecordBatch, through: i64) -> BooleanArray {
+    let times = rows.column_by_name(SUPERSEDED).and_then(|column| column.as_primitive_opt::<TimestampMicrosecondType>());
+    let after = |times: &arrow::array::PrimitiveArray<TimestampMicrosecondType>| times.iter().map(|time| Some(time.is_none_or(|time| time > through))).collect();
+    times.map_or_else(|| BooleanArray::from(vec![true; rows.num_rows()]), after)
+}
+
+/// The keys that a history segment says are superseded.
+pub(super) fn dead_of(spec: &TableSpec, history_spec: &TableSpec, segment: &Segment) -> Result<Dead, StoreError> {
+    let rows = aligned(history_spec, &segment.read()?)?;
+    let mut keys = KeySet::new(spec);
+    keys.extend(&rows)?;
+    Ok(Dead { sequence: segment.sequence, keys: Arc::new(keys) })
+}
+
+/// Named by the WAL range it covers: the same flush after a crash writes the same name.
+fn path(folder: &Path, spec: &TableSpec, first: u64, last: u64) -> PathBuf {
+    folder.join("tables").join(&spec.name).join(format!("{first:020}-{last:020}.parquet"))
+}

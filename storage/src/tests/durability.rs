@@ -1,0 +1,170 @@
+//! What a crash leaves behind must open again: images of folders as a crash would leave them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::*;
+
+/// Copies a data folder as it is at this instant, as a crash would leave it.
+fn image(from: &Path) -> tempfile::TempDir {
+    let to = tempfile::tempdir().unwrap();
+    copy(from, to.path());
+    to
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+fn newest_wal(folder: &Path) -> PathBuf {
+    let files = fs::read_dir(folder.join("wal")).unwrap().map(|entry| entry.unwrap().path());
+    files.filter(|path| path.extension().is_some_and(|extension| extension == "wal")).max().unwrap()
+}
+
+#[test]
+fn acknowledged_rows_survive_without_a_flush() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    store.append_and_wait(write(vec![sample_rows(&[(1, "a", 1.0), (2, "a", 2.0)])])).unwrap();
+    let crashed = image(folder.path());
+    assert_eq!(sample_values(&open(crashed.path())), vec![("a".to_owned(), 1, 1.0), ("a".to_owned(), 2, 2.0)]);
+}
+
+#[test]
+fn a_torn_tail_loses_only_what_was_never_acknowledged() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    store.append_and_wait(write(vec![sample_rows(&[(1, "a", 1.0)])])).unwrap();
+    let before = fs::read(newest_wal(folder.path())).unwrap();
+    store.append_and_wait(write(vec![sample_rows(&[(2, "a", 2.0)])])).unwrap();
+    let after = fs::read(newest_wal(folder.path())).unwrap();
+    let start = before.iter().zip(&after).position(|(a, b)| a != b).unwrap();
+    let end = before.iter().zip(&after).rposition(|(a, b)| a != b).unwrap();
+    for cut in start..=end {
+        let crashed = image(folder.path());
+        let path = newest_wal(crashed.path());
+        let mut torn = after.clone();
+        torn[cut..=end].copy_from_slice(&before[cut..=end]);
+        fs::write(&path, &torn).unwrap();
+        let reopened = open(crashed.path());
+        assert_eq!(sample_values(&reopened), vec![("a".to_owned(), 1, 1.0)], "cut at {cut}");
+        // What comes after the repair is kept as well.
+        reopened.append_and_wait(write(vec![sample_rows(&[(3, "a", 3.0)])])).unwrap();
+        drop(reopened);
+        assert_eq!(sample_values(&open(crashed.path())).len(), 2);
+    }
+}
+
+#[test]
+fn a_log_with_a_hole_is_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let big: Vec<(i64, String, f64)> = (0..3_000).map(|row| (row, format!("machine-{row}"), 1.0)).collect();
+    let rows: Vec<_> = big.iter().map(|row| (row.0, row.1.as_str(), row.2)).collect();
+    for _ in 0..4 {
+        store.append_and_wait(write(vec![sample_rows(&rows)])).unwrap();
+    }
+    let crashed = image(folder.path());
+    let mut files: Vec<PathBuf> = fs::read_dir(crashed.path().join("wal")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    assert!(files.len() > 2, "the log spans several files");
+    let mut bytes = fs::read(&files[1]).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&files[1], bytes).unwrap();
+    let error = Store::open(crashed.path(), vec![samples(), orders()], options()).err().unwrap();
+    assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
+}
+
+#[test]
+fn a_commit_that_the_flusher_never_saw_is_not_replayed() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    store.append_and_wait(write(vec![sample_rows(&[(1, "a", 1.0)]), order_row("o", None, Some(Some(1.0)), false)])).unwrap();
+    let log_before = image(&folder.path().join("wal"));
+    store.append_and_wait(write(vec![sample_rows(&[(1, "a", 2.0)])])).unwrap();
+    let log_after = image(&folder.path().join("wal"));
+    store.flush().unwrap();
+    for log in [log_before, log_after] {
+        let crashed = image(folder.path());
+        fs::remove_dir_all(crashed.path().join("wal")).unwrap();
+        copy(log.path(), &crashed.path().join("wal"));
+        let reopened = open(crashed.path());
+        assert_eq!(sample_values(&reopened), vec![("a".to_owned(), 1, 2.0)]);
+        assert_eq!(history_count(&reopened, 0), 1);
+        assert_eq!(reopened.health().hot_rows, 0, "the segments cover the log");
+    }
+}
+
+#[test]
+fn a_history_commit_without_its_rows_commit_is_not_doubled() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    store.append_and_wait(write(vec![sample_rows(&[(1, "a", 1.0)])])).unwrap();
+    store.flush().unwrap();
+    store.append_and_wait(write(vec![sample_rows(&[(1, "a", 2.0), (2, "a", 5.0), (2, "a", 6.0)])])).unwrap();
+    let before = image(folder.path());
+    store.flush().unwrap();
+    // The history's commit landed, the table's did not, and the log is still whole.
+    let history = Path::new("tables/samples_history");
+    fs::remove_dir_all(before.path().join(history)).unwrap();
+    copy(&folder.path().join(history), &before.path().join(history));
+    let reopened = open(before.path());
+    let expected = vec![("a".to_owned(), 1, 2.0), ("a".to_owned(), 2, 6.0)];
+    assert_eq!(sample_values(&reopened), expected);
+    assert_eq!(history_count(&reopened, 0), 2);
+    reopened.append_and_wait(write(vec![sample_rows(&[(2, "a", 7.0)])])).unwrap();
+    reopened.flush().unwrap();
+    assert_eq!(history_count(&reopened, 0), 3);
+    drop(reopened);
+    assert_eq!(history_count(&open(before.path()), 0), 3);
+}
+
+#[test]
+fn the_log_is_let_go_once_segments_cover_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let big: Vec<(i64, String, f64)> = (0..3_000).map(|row| (row, format!("machine-{row}"), 1.0)).collect();
+    let rows: Vec<_> = big.iter().map(|row| (row.0, row.1.as_str(), row.2)).collect();
+    for _ in 0..10 {
+        store.append_and_wait(write(vec![sample_rows(&rows)])).unwrap();
+    }
+    let full = store.health().wal_bytes;
+    store.flush().unwrap();
+    assert!(store.health().wal_bytes < full / 2, "{} of {full} bytes are left", store.health().wal_bytes);
+    drop(store);
+    assert_eq!(sample_values(&open(folder.path())).len(), 3_000);
+}
+
+#[test]
+fn a_backup_opens_as_a_data_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    store.append_and_wait(write(vec![sample_rows(&[(1, "a", 1.0)])])).unwrap();
+    store.flush().unwrap();
+    store.append_and_wait(write(vec![sample_rows(&[(2, "a", 2.0)])])).unwrap();
+    let (kept, restored) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let report = store.backup(&kept.path().join("b")).unwrap();
+    store.append_and_wait(write(vec![sample_rows(&[(3, "a", 3.0)])])).unwrap();
+    assert_eq!(report.position, 2);
+    crate::restore(&kept.path().join("b"), restored.path(), |_, _| {}).unwrap();
+    let copy = open(restored.path());
+    assert_eq!(sample_values(&copy).len(), 2);
+    copy.append_and_wait(write(vec![sample_rows(&[(4, "a", 4.0)])])).unwrap();
+    assert_eq!(sample_values(&copy).len(), 3);
+    let segment = fs::read_dir(kept.path().join("b/tables/samples")).unwrap().map(|entry| entry.unwrap().path()).find(|path| path.is_file()).unwrap();
+    let mut bytes = fs::read(&segment).unwrap();
+    bytes[10] ^= 1;
+    fs::write(&segment, bytes).unwrap();
+    let damaged = crate::restore(&kept.path().join("b"), &restored.path().join("again"), |_, _| {});
+    assert!(matches!(damaged, Err(StoreError::Damaged { .. })));
+}

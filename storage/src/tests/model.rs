@@ -1,0 +1,112 @@
+//! Random writes, flushes and restarts: the store must always say what the maps say.
+
+use std::collections::BTreeMap;
+
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+
+use super::*;
+
+type Order = (Option<String>, Option<f64>);
+
+#[derive(Default)]
+struct Model {
+    samples: BTreeMap<(String, i64), f64>,
+    sample_history: usize,
+    orders: BTreeMap<String, (Order, bool)>,
+    order_history: usize,
+}
+
+impl Model {
+    fn sample(&mut self, equipment: &str, time: i64, value: f64) {
+        if let Some(older) = self.samples.insert((equipment.to_owned(), time), value)
+            && older != value
+        {
+            self.sample_history += 1;
+        }
+    }
+
+    fn order(&mut self, order: &str, product: Option<Option<&str>>, quantity: Option<Option<f64>>, deleted: bool) {
+        let older = self.orders.get(order).cloned();
+        let base = match &older {
+            Some((row, false)) => row.clone(),
+            _ => (None, None),
+        };
+        let row = if deleted {
+            match &older {
+                Some((_, false)) => base,
+                _ => (product.flatten().map(str::to_owned), quantity.flatten()),
+            }
+        } else {
+            (product.map_or(base.0, |product| product.map(str::to_owned)), quantity.unwrap_or(base.1))
+        };
+        let new = (row, deleted);
+        if older.as_ref().is_some_and(|older| *older != new) {
+            self.order_history += 1;
+        }
+        self.orders.insert(order.to_owned(), new);
+    }
+}
+
+fn check(store: &Store, model: &Model, seed: u64, step: usize) {
+    let expected: Vec<_> = model.samples.iter().map(|((equipment, time), value)| (equipment.clone(), *time, *value)).collect();
+    assert_eq!(sample_values(store), expected, "samples, seed {seed}, step {step}");
+    assert_eq!(history_count(store, 0), model.sample_history, "samples_history, seed {seed}, step {step}");
+    let mut orders = Vec::new();
+    for batch in current(store, 1) {
+        let (key, product) = (batch.column(0).as_string::<i32>(), batch.column(1).as_string::<i32>());
+        let quantity = batch.column(2).as_primitive::<Float64Type>();
+        for (row, (product, quantity)) in product.iter().zip(quantity).enumerate() {
+            orders.push((key.value(row).to_owned(), (product.map(str::to_owned), quantity)));
+        }
+    }
+    orders.sort_by(|a, b| a.0.cmp(&b.0));
+    let expected: Vec<_> = model.orders.iter().filter(|(_, (_, deleted))| !deleted).map(|(order, (row, _))| (order.clone(), row.clone())).collect();
+    assert_eq!(orders, expected, "orders, seed {seed}, step {step}");
+    assert_eq!(history_count(store, 1), model.order_history, "orders_history, seed {seed}, step {step}");
+}
+
+fn run(seed: u64) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = open(folder.path());
+    let mut model = Model::default();
+    let mut random = StdRng::seed_from_u64(seed);
+    for step in 0..40 {
+        match random.random_range(0..10) {
+            0..=3 => {
+                let rows: Vec<(i64, String, f64)> = (0..random.random_range(1..20))
+                    .map(|_| (random.random_range(0..30), format!("m{}", random.random_range(0..3)), f64::from(random.random_range(0..3))))
+                    .collect();
+                let borrowed: Vec<_> = rows.iter().map(|row| (row.0, row.1.as_str(), row.2)).collect();
+                store.append_and_wait(write(vec![sample_rows(&borrowed)])).unwrap();
+                for (time, equipment, value) in &rows {
+                    model.sample(equipment, *time, *value);
+                }
+            }
+            4..=6 => {
+                let order = format!("o{}", random.random_range(0..4));
+                let product = [None, Some(None), Some(Some("a")), Some(Some("b"))][random.random_range(0..4)];
+                let quantity = [None, Some(None), Some(Some(1.0)), Some(Some(2.0))][random.random_range(0..4)];
+                let deleted = random.random_bool(0.15);
+                store.append_and_wait(write(vec![order_row(&order, product, quantity, deleted)])).unwrap();
+                model.order(&order, product, quantity, deleted);
+            }
+            7 | 8 => store.flush().unwrap(),
+            _ => {
+                if random.random_bool(0.5) {
+                    store.close().unwrap();
+                }
+                drop(store);
+                store = open(folder.path());
+            }
+        }
+        check(&store, &model, seed, step);
+    }
+}
+
+#[test]
+fn random_histories_agree_with_plain_maps() {
+    for seed in 0..12 {
+        run(seed);
+    }
+}
