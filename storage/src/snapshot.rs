@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arrow::array::BooleanArray;
+use arrow::array::{AsArray, BooleanArray};
 use arrow::compute::{concat_batches, take_record_batch};
 use arrow::datatypes::DataType;
 use arrow::record_batch::RecordBatch;
@@ -66,6 +66,24 @@ impl TableView {
         Ok(self.hot.settle(&self.spec, filter)?.newest)
     }
 
+    /// Every current row, columns as the table's schema; retracted ones are left out. For tables that fit in memory.
+    ///
+    /// # Errors
+    /// [`StoreError`] where a segment cannot be read.
+    pub fn rows(&self) -> Result<RecordBatch, StoreError> {
+        let mut parts = Vec::with_capacity(self.segments.len() + 1);
+        for segment in &self.segments {
+            let rows = segment.read()?;
+            let current = match self.dead_keys(segment)? {
+                Some(dead) => crate::segment::keep(&rows, &dead.filter(&rows)?)?,
+                None => rows,
+            };
+            parts.push(aligned(&self.spec, &not_retracted(&current)?)?);
+        }
+        parts.push(aligned(&self.spec, &not_retracted(&self.hot_rows(None)?)?)?);
+        Ok(concat_batches(&self.spec.schema, &parts)?)
+    }
+
     /// Keys of `segment` whose rows are superseded, by later segments or by hot rows; `None` where there are none, so
     /// that the segment can be read as it is.
     ///
@@ -107,7 +125,7 @@ impl TableView {
             };
             let times = plain(&chunk.batch, self.spec.schema.field(index).name(), &crate::spec::time_type())?;
             let times = arrow::compute::cast(&times, &DataType::Int64)?;
-            let times = arrow::array::AsArray::as_primitive::<arrow::datatypes::Int64Type>(&times);
+            let times = times.as_primitive::<arrow::datatypes::Int64Type>();
             let within: BooleanArray = times.iter().map(|time| Some(time.is_none_or(|time| low <= time && time <= high))).collect();
             let late = crate::segment::keep(&chunk.batch, &within)?;
             if late.num_rows() > 0 {
@@ -132,6 +150,12 @@ impl TableView {
         let rows = concat_batches(&history.schema, &parts)?;
         crate::segment::keep(&rows, &superseded_after(&rows, history_through(&self.history)))
     }
+}
+
+fn not_retracted(rows: &RecordBatch) -> Result<RecordBatch, StoreError> {
+    let Some(deleted) = rows.column_by_name(DELETED).and_then(|column| column.as_boolean_opt()) else { return Ok(rows.clone()) };
+    let current: BooleanArray = deleted.iter().map(|deleted| Some(deleted != Some(true))).collect();
+    crate::segment::keep(rows, &current)
 }
 
 /// What a settled set of rows means for older segments.
@@ -200,7 +224,7 @@ pub(crate) fn current_rows(spec: &TableSpec, segments: &[Arc<Segment>], wanted: 
 fn candidates(spec: &TableSpec, segment: &Segment, newest: &RecordBatch) -> Result<RecordBatch, StoreError> {
     let (Some(index), Some(low), Some(high)) = (spec.time, segment.min_time, segment.max_time) else { return Ok(newest.clone()) };
     let times = arrow::compute::cast(&plain(newest, spec.schema.field(index).name(), &crate::spec::time_type())?, &DataType::Int64)?;
-    let times = arrow::array::AsArray::as_primitive::<arrow::datatypes::Int64Type>(&times);
+    let times = times.as_primitive::<arrow::datatypes::Int64Type>();
     let within: BooleanArray = times.iter().map(|time| Some(time.is_none_or(|time| low <= time && time <= high))).collect();
     crate::segment::keep(newest, &within)
 }

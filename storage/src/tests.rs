@@ -99,26 +99,8 @@ fn write(rows: Vec<Rows>) -> Write {
     Write { rows, by: "test".into() }
 }
 
-/// The current rows of a table as the query layer would see them: clean segment rows and hot rows.
-fn current(store: &Store, table: usize) -> Vec<RecordBatch> {
-    let snapshot = store.snapshot();
-    let view = snapshot.tables.get(table).unwrap();
-    let mut batches = vec![crate::snapshot::aligned(&view.spec, &live(&view.hot_rows(None).unwrap())).unwrap()];
-    for segment in &view.segments {
-        let rows = segment.read().unwrap();
-        let rows = match view.dead_keys(segment).unwrap() {
-            Some(dead) => arrow::compute::filter_record_batch(&rows, &dead.filter(&rows).unwrap()).unwrap(),
-            None => rows,
-        };
-        batches.push(crate::snapshot::aligned(&view.spec, &live(&rows)).unwrap());
-    }
-    batches
-}
-
-fn live(rows: &RecordBatch) -> RecordBatch {
-    let Some(deleted) = rows.column_by_name("deleted") else { return rows.clone() };
-    let keep = arrow::compute::not(deleted.as_boolean()).unwrap();
-    arrow::compute::filter_record_batch(rows, &keep).unwrap()
+fn current(store: &Store, table: usize) -> RecordBatch {
+    store.snapshot().tables.get(table).unwrap().rows().unwrap()
 }
 
 fn history_count(store: &Store, table: usize) -> usize {
@@ -129,15 +111,12 @@ fn history_count(store: &Store, table: usize) -> usize {
 }
 
 fn sample_values(store: &Store) -> Vec<(String, i64, f64)> {
-    let mut rows = Vec::new();
-    for batch in current(store, 0) {
-        let times = batch.column(0).as_primitive::<TimestampMicrosecondType>();
-        let equipment = batch.column(1).as_string::<i32>();
-        let values = batch.column(2).as_primitive::<Float64Type>();
-        for row in 0..batch.num_rows() {
-            rows.push((equipment.value(row).to_owned(), times.value(row), values.value(row)));
-        }
-    }
+    let batch = current(store, 0);
+    let times = batch.column(0).as_primitive::<TimestampMicrosecondType>();
+    let equipment = batch.column(1).as_string::<i32>();
+    let values = batch.column(2).as_primitive::<Float64Type>();
+    let row = |row| (equipment.value(row).to_owned(), times.value(row), values.value(row));
+    let mut rows: Vec<_> = (0..batch.num_rows()).map(row).collect();
     rows.sort_by(|a, b| a.partial_cmp(b).unwrap());
     rows
 }

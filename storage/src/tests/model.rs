@@ -53,12 +53,11 @@ fn check(store: &Store, model: &Model, seed: u64, step: usize) {
     assert_eq!(sample_values(store), expected, "samples, seed {seed}, step {step}");
     assert_eq!(history_count(store, 0), model.sample_history, "samples_history, seed {seed}, step {step}");
     let mut orders = Vec::new();
-    for batch in current(store, 1) {
-        let (key, product) = (batch.column(0).as_string::<i32>(), batch.column(1).as_string::<i32>());
-        let quantity = batch.column(2).as_primitive::<Float64Type>();
-        for (row, (product, quantity)) in product.iter().zip(quantity).enumerate() {
-            orders.push((key.value(row).to_owned(), (product.map(str::to_owned), quantity)));
-        }
+    let batch = current(store, 1);
+    let (key, product) = (batch.column(0).as_string::<i32>(), batch.column(1).as_string::<i32>());
+    let quantity = batch.column(2).as_primitive::<Float64Type>();
+    for (row, (product, quantity)) in product.iter().zip(quantity).enumerate() {
+        orders.push((key.value(row).to_owned(), (product.map(str::to_owned), quantity)));
     }
     orders.sort_by(|a, b| a.0.cmp(&b.0));
     let expected: Vec<_> = model.orders.iter().filter(|(_, (_, deleted))| !deleted).map(|(order, (row, _))| (order.clone(), row.clone())).collect();

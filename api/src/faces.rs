@@ -1,0 +1,71 @@
+//! What every face needs of the server behind it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use ingest::{Authenticate, Intake};
+use metrics_exporter_prometheus::PrometheusHandle;
+use oee::plant::Plant;
+use query::Engine;
+use tokio::runtime::Handle;
+
+/// The server as HTTP and PostgreSQL clients reach it.
+pub struct Faces {
+    /// The only way out: SQL.
+    pub engine: Arc<Engine>,
+    /// The only way in: samples and records.
+    pub intake: Arc<Intake>,
+    /// The plant that is served.
+    pub plant: Arc<Plant>,
+    /// Who may connect.
+    pub auth: Arc<dyn Authenticate>,
+    /// Running the store: its health, and backups.
+    pub administration: Arc<dyn Administer>,
+    /// Where queries run: away from network I/O, so that a heavy one delays no acknowledgement.
+    pub queries: Handle,
+    /// What has been counted and timed, as Prometheus text.
+    pub metrics: PrometheusHandle,
+    /// Version of takt, as `/health` and PostgreSQL clients are told it.
+    pub version: &'static str,
+}
+
+/// What an operator does to the store. The root package hands it in, for this crate does not know the store.
+pub trait Administer: Send + Sync {
+    /// Whether the store takes writes and answers queries. Asked often: must be quick.
+    fn readiness(&self) -> Readiness;
+
+    /// Copies a consistent state of the running store into `to`, a folder of the server's machine that does not
+    /// exist yet or is empty. Blocks for as long as the copy takes; called off the reactor.
+    fn backup(&self, to: &Path) -> Result<Backup, BackupError>;
+}
+
+/// Whether the server can be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Readiness {
+    /// Recovered and healthy.
+    Ready,
+    /// Not, and why, for a person.
+    NotReady(String),
+}
+
+/// A backup that was taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Backup {
+    /// Where it lies.
+    pub folder: PathBuf,
+    /// Files in it.
+    pub files: u64,
+    /// Their size together, bytes.
+    pub bytes: u64,
+}
+
+/// Why a backup was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum BackupError {
+    /// The folder cannot take a backup; the caller names another one.
+    #[error("{0}")]
+    Target(String),
+    /// The copy failed.
+    #[error("the backup failed: {0}")]
+    Failed(String),
+}

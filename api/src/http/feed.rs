@@ -1,0 +1,37 @@
+//! `GET /api/v1/live`: the plant once a second, as server-sent events.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::header::{HeaderName, HeaderValue};
+use axum::response::IntoResponse;
+use axum::response::sse::{Event, KeepAlive, Sse};
+use futures::StreamExt;
+
+use super::Front;
+use super::access::Reader;
+use crate::live::Frame;
+
+/// A comment is sent when nothing else was for this long, so that a dead connection shows.
+const KEEP_ALIVE: Duration = Duration::from_secs(5);
+
+/// An event `plant` carries the whole plant, an event `trouble` says why there is none now.
+pub(super) async fn follow(State(front): State<Arc<Front>>, _reader: Reader) -> impl IntoResponse {
+    let events = front
+        .live
+        .listen()
+        .map(|frame| Ok::<_, Infallible>(event(&frame)))
+        .take_until(front.shutdown.clone().cancelled_owned());
+    // Proxies that collect answers before they pass them on would hold the feed back.
+    let unbuffered = (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
+    ([unbuffered], Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
+}
+
+fn event(frame: &Frame) -> Event {
+    match frame {
+        Frame::Plant(json) => Event::default().event("plant").data(json),
+        Frame::Trouble(json) => Event::default().event("trouble").data(json),
+    }
+}

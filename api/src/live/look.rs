@@ -1,0 +1,196 @@
+//! One look at the plant: a few small questions in SQL, and a frame of JSON out of their answers.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures::future::BoxFuture;
+use ingest::now_us;
+use oee::plant::{Equipment, Level, Plant};
+use query::{QueryError, Session};
+
+use super::Eye;
+use super::message::{ContextNow, MachineNow, PlantNow, Sign, SignalNow};
+use super::newest::{Newest, Value};
+use super::pace::Pace;
+use super::shifts::Shifts;
+use super::states::States;
+use crate::columns::{Doubles, Integers, Texts, Times, instant, rfc3339};
+use crate::faces::Faces;
+
+/// Who asks, as far as the engine is concerned.
+const USER: &str = "live";
+
+/// Looks at the plant, and remembers from look to look what need not be asked again.
+pub(super) struct Look {
+    faces: Arc<Faces>,
+    session: Session,
+    /// Paths of the machines, in the order of the plant file.
+    machines: Vec<String>,
+    newest: Newest,
+    states: States,
+    state_pace: Pace,
+    long_state_pace: Pace,
+    shifts: Shifts,
+    shift_pace: Pace,
+}
+
+impl Eye for Look {
+    fn look(&mut self) -> BoxFuture<'_, Result<String, QueryError>> {
+        Box::pin(async move {
+            let now = now_us();
+            self.look_at_signals(now).await?;
+            if !self.machines.is_empty() {
+                self.look_at_states(now).await?;
+                self.look_at_shifts(now).await?;
+            }
+            serde_json::to_string(&self.plant(now)).map_err(|error| QueryError::Execution(error.to_string()))
+        })
+    }
+}
+
+impl Look {
+    /// A first look at the server behind `faces`.
+    pub(super) fn new(faces: Arc<Faces>) -> Self {
+        let machines = machines(&faces.plant).map(|machine| machine.path.clone()).collect();
+        Self {
+            session: faces.engine.session(USER),
+            machines,
+            newest: Newest::default(),
+            states: States::default(),
+            state_pace: Pace::default(),
+            long_state_pace: Pace::default(),
+            shifts: Shifts::default(),
+            shift_pace: Pace::default(),
+            faces,
+        }
+    }
+
+    async fn look_at_signals(&mut self, now: i64) -> Result<(), QueryError> {
+        const SQL: &str = "SELECT equipment, signal, max(time) AS time, last_value(value ORDER BY time) AS value, \
+                           last_value(text ORDER BY time) AS text, last_value(quality ORDER BY time) AS quality \
+                           FROM samples WHERE time >= $1 GROUP BY equipment, signal";
+        let from = now - 1_000_000 * self.newest.reach_s();
+        let rows = self.ask(SQL, &[instant(from)]).await?;
+        for batch in &rows {
+            let (equipment, signal) = (Texts::of(batch, "equipment")?, Texts::of(batch, "signal")?);
+            let (time, value) = (Times::of(batch, "time")?, Doubles::of(batch, "value")?);
+            let (text, quality) = (Texts::of(batch, "text")?, Integers::of(batch, "quality")?);
+            for row in 0..batch.num_rows() {
+                let (Some(equipment), Some(signal)) = (equipment.at(row), signal.at(row)) else { continue };
+                let Some(time_us) = time.at(row) else { continue };
+                let value = Value { time_us, value: value.at(row), text: text.owned(row), quality: quality.at(row) };
+                self.newest.note(equipment, signal, value);
+            }
+        }
+        Ok(())
+    }
+
+    async fn look_at_states(&mut self, now: i64) -> Result<(), QueryError> {
+        let started = Instant::now();
+        let long = self.states.wants_long() && self.long_state_pace.due(started);
+        if !long && !self.state_pace.due(started) {
+            return Ok(());
+        }
+        let from = States::from_us(now, long);
+        let columns = "time, equipment, state, category, reason";
+        let sql = self.over_machines(&format!("SELECT {columns} FROM state_timeline({})", window(from, now)));
+        let rows = self.ask(&sql, &[]).await?;
+        let pace = if long { &mut self.long_state_pace } else { &mut self.state_pace };
+        pace.asked(started, Instant::now());
+        self.states.note(&rows, from, long)
+    }
+
+    async fn look_at_shifts(&mut self, now: i64) -> Result<(), QueryError> {
+        let started = Instant::now();
+        if !self.shift_pace.due(started) {
+            return Ok(());
+        }
+        let from = self.shifts.from_us(now);
+        let columns = "time, equipment, shift, availability, performance, quality, oee, total, good, scrap, reason";
+        let sql = self.over_machines(&format!("SELECT {columns} FROM oee('shift', {})", window(from, now)));
+        let rows = self.ask(&sql, &[]).await?;
+        self.shift_pace.asked(started, Instant::now());
+        self.shifts.note(&rows)
+    }
+
+    fn over_machines(&self, sql: &str) -> String {
+        let mut sql = format!("{sql} WHERE equipment IN (");
+        for (place, machine) in self.machines.iter().enumerate() {
+            let comma = if place == 0 { "" } else { ", " };
+            // Writing to a string cannot fail.
+            let _ = write!(sql, "{comma}'{}'", machine.replace('\'', "''"));
+        }
+        sql.push(')');
+        sql
+    }
+
+    async fn ask(
+        &self,
+        sql: &str,
+        parameters: &[datafusion::common::ScalarValue],
+    ) -> Result<Vec<arrow::array::RecordBatch>, QueryError> {
+        use futures::TryStreamExt;
+
+        let statement = self.session.plan_with(sql, parameters).await?;
+        Ok(self.session.execute(statement).await?.try_collect::<Vec<_>>().await?)
+    }
+
+    fn plant(&self, now: i64) -> PlantNow {
+        let plant = &self.faces.plant;
+        PlantNow {
+            time: rfc3339(now),
+            plant: Sign {
+                name: plant.name().unwrap_or("Plant").to_owned(),
+                zone: plant.plant_zone_name().to_owned(),
+            },
+            equipment: machines(plant).map(|machine| self.machine(machine, now)).collect(),
+        }
+    }
+
+    fn machine(&self, machine: &Equipment, now: i64) -> MachineNow {
+        let path = machine.path.as_str();
+        MachineNow {
+            path: path.to_owned(),
+            name: machine.name.clone().unwrap_or_else(|| path.rsplit('/').next().unwrap_or(path).to_owned()),
+            state: self.states.of(path),
+            context: self.context(path, now),
+            shift: self.shifts.of(path),
+            signals: self.signals(path),
+        }
+    }
+
+    /// What the machine works on, by the rule that keys samples.
+    fn context(&self, path: &str, now: i64) -> ContextNow {
+        let executions = self.faces.intake.keyer().executions();
+        let key = executions.key_at(path, now);
+        let span = executions.order_spans(path, now, now + 1).into_iter().next();
+        let product = span.and_then(|span| span.product);
+        ContextNow {
+            work_order: key.work_order.map(str::to_owned),
+            operation: key.operation.map(str::to_owned),
+            unit: key.unit.map(str::to_owned),
+            product: product.or_else(|| self.faces.plant.default_product(path).map(str::to_owned)),
+        }
+    }
+
+    /// Process signals first: what counts and states say is on the page already.
+    fn signals(&self, path: &str) -> Vec<SignalNow> {
+        let plant = &self.faces.plant;
+        let mut signals = self.newest.of(path, |signal| plant.signal(path, signal).uom.clone());
+        signals.sort_by_key(|newest| plant.signal(path, &newest.signal).role.is_some());
+        signals
+    }
+}
+
+/// Machines are the leaves of the tree, and every node that says of itself that it is a work unit.
+fn machines(plant: &Plant) -> impl Iterator<Item = &Equipment> {
+    plant.tree().filter(move |equipment| {
+        equipment.level == Some(Level::WorkUnit) || plant.children(&equipment.path).next().is_none()
+    })
+}
+
+fn window(from: i64, to: i64) -> String {
+    let text = |time_us: i64| rfc3339(time_us).unwrap_or_default();
+    format!("'{}', '{}'", text(from), text(to))
+}

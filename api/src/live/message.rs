@@ -1,0 +1,76 @@
+//! The JSON that a frame carries.
+
+use serde::Serialize;
+
+/// The plant at one moment.
+#[derive(Debug, Serialize)]
+pub(super) struct PlantNow {
+    pub(super) time: Option<String>,
+    pub(super) plant: Sign,
+    pub(super) equipment: Vec<MachineNow>,
+}
+
+/// What stands over the door.
+#[derive(Debug, Serialize)]
+pub(super) struct Sign {
+    pub(super) name: String,
+    pub(super) zone: String,
+}
+
+/// One machine at that moment. What is not known is null; `reason` says why a figure of the shift is.
+#[derive(Debug, Default, Clone, PartialEq, Serialize)]
+pub(super) struct MachineNow {
+    pub(super) path: String,
+    pub(super) name: String,
+    #[serde(flatten)]
+    pub(super) state: StateNow,
+    #[serde(flatten)]
+    pub(super) context: ContextNow,
+    #[serde(flatten)]
+    pub(super) shift: ShiftSoFar,
+    pub(super) signals: Vec<SignalNow>,
+}
+
+/// What it does.
+#[derive(Debug, Default, Clone, PartialEq, Serialize)]
+pub(super) struct StateNow {
+    pub(super) state: Option<String>,
+    pub(super) category: Option<String>,
+    pub(super) state_reason: Option<String>,
+    pub(super) since: Option<String>,
+}
+
+/// What it works on.
+#[derive(Debug, Default, Clone, PartialEq, Serialize)]
+pub(super) struct ContextNow {
+    pub(super) work_order: Option<String>,
+    pub(super) product: Option<String>,
+    pub(super) operation: Option<String>,
+    pub(super) unit: Option<String>,
+}
+
+/// How the running shift goes.
+#[derive(Debug, Default, Clone, PartialEq, Serialize)]
+pub(super) struct ShiftSoFar {
+    pub(super) shift: Option<String>,
+    pub(super) shift_start: Option<String>,
+    pub(super) availability: Option<f64>,
+    pub(super) performance: Option<f64>,
+    pub(super) quality: Option<f64>,
+    pub(super) oee: Option<f64>,
+    pub(super) total: Option<f64>,
+    pub(super) good: Option<f64>,
+    pub(super) scrap: Option<f64>,
+    pub(super) reason: Option<String>,
+}
+
+/// The newest value of one signal. `quality` is its OPC UA StatusCode.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(super) struct SignalNow {
+    pub(super) signal: String,
+    pub(super) value: Option<f64>,
+    pub(super) text: Option<String>,
+    pub(super) uom: Option<String>,
+    pub(super) time: Option<String>,
+    pub(super) quality: Option<i64>,
+}

@@ -1,0 +1,270 @@
+//! Rows on the wire: Arrow columns as PostgreSQL types, values in PostgreSQL's text or binary format.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use arrow_pg::datatypes::field_into_pg_type;
+use arrow_pg::encoder::encode_value;
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, RecordBatch, TimestampMicrosecondArray};
+use datafusion::arrow::compute::cast;
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Schema, TimeUnit, TimestampMicrosecondType};
+use jiff::Timestamp;
+use jiff::tz::{Offset, TimeZone};
+use pgwire::api::Type;
+use pgwire::api::results::{DataRowEncoder, FieldFormat, FieldInfo};
+use pgwire::messages::data::{DataRow, RowDescription};
+
+use super::failure::{Failure, sqlstate};
+
+#[cfg(test)]
+mod tests;
+
+/// One column of a result.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Column {
+    pub(crate) name: String,
+    pub(crate) kind: Type,
+    /// What its values are brought to before they are encoded.
+    data_type: DataType,
+}
+
+impl Column {
+    /// A column of texts.
+    pub(crate) fn text(name: &str) -> Column {
+        Column { name: name.to_owned(), kind: Type::TEXT, data_type: DataType::Utf8 }
+    }
+}
+
+/// The columns of a plan's result.
+pub(crate) fn columns(schema: &Schema) -> Result<Vec<Column>, Failure> {
+    schema.fields().iter().map(column).collect()
+}
+
+fn column(field: &FieldRef) -> Result<Column, Failure> {
+    let data_type = portable(field.data_type());
+    let field = Arc::new(field.as_ref().clone().with_data_type(data_type.clone()));
+    let kind = field_into_pg_type(&field).map_err(|_| {
+        Failure::unsupported(format!("column \"{}\" has type {data_type}, which PostgreSQL has not", field.name()))
+            .hint("cast it to text")
+    })?;
+    Ok(Column { name: field.name().clone(), kind, data_type })
+}
+
+/// The nearest Arrow type that has a PostgreSQL type of its own.
+fn portable(data_type: &DataType) -> DataType {
+    match data_type {
+        DataType::Null => DataType::Utf8,
+        DataType::Int8 | DataType::UInt8 => DataType::Int16,
+        DataType::Float16 => DataType::Float32,
+        DataType::Utf8View | DataType::LargeUtf8 => DataType::Utf8,
+        DataType::Timestamp(_, Some(_)) => DataType::Timestamp(TimeUnit::Microsecond, Some("+00:00".into())),
+        DataType::Timestamp(_, None) => DataType::Timestamp(TimeUnit::Microsecond, None),
+        DataType::Dictionary(_, values) => portable(values),
+        other => other.clone(),
+    }
+}
+
+/// The format of each column, from the codes of a `Bind`: none means text, one counts for all.
+pub(crate) fn formats(codes: &[i16], columns: usize) -> Result<Vec<FieldFormat>, Failure> {
+    let format = |code: &i16| match code {
+        0 => Ok(FieldFormat::Text),
+        1 => Ok(FieldFormat::Binary),
+        other => Err(Failure::protocol(format!("unsupported format code: {other}"))),
+    };
+    match codes {
+        [] => Ok(vec![FieldFormat::Text; columns]),
+        [code] => Ok(vec![format(code)?; columns]),
+        codes if codes.len() == columns => codes.iter().map(format).collect(),
+        codes => Err(Failure::protocol(format!("bind message has {} format codes for {columns} values", codes.len()))),
+    }
+}
+
+/// What a client is told of a result's columns.
+pub(crate) fn fields(columns: &[Column], formats: &[FieldFormat]) -> Vec<FieldInfo> {
+    columns
+        .iter()
+        .zip(formats)
+        .map(|(column, format)| {
+            FieldInfo::new(column.name.clone(), None, None, column.kind.clone(), *format)
+                .with_type_size(type_size(&column.kind))
+        })
+        .collect()
+}
+
+pub(crate) fn description(fields: &[FieldInfo]) -> RowDescription {
+    RowDescription::new(fields.iter().map(Into::into).collect())
+}
+
+/// `pg_type.typlen`: -1 for what has no fixed width.
+fn type_size(kind: &Type) -> i16 {
+    match *kind {
+        Type::BOOL | Type::CHAR => 1,
+        Type::INT2 => 2,
+        Type::INT4 | Type::OID | Type::FLOAT4 | Type::DATE => 4,
+        Type::INT8 | Type::FLOAT8 | Type::TIMESTAMP | Type::TIMESTAMPTZ | Type::TIME => 8,
+        Type::INTERVAL => 16,
+        Type::NAME => 64,
+        _ => -1,
+    }
+}
+
+/// Encodes every row of a batch. Its columns are first brought to the types the client was told of.
+pub(crate) fn encode(
+    batch: &RecordBatch,
+    columns: &[Column],
+    fields: &Arc<Vec<FieldInfo>>,
+    zone: &TimeZone,
+) -> Result<Vec<DataRow>, Failure> {
+    if batch.num_columns() != columns.len() {
+        return Err(changed_shape());
+    }
+    let arrays = batch
+        .columns()
+        .iter()
+        .zip(batch.schema_ref().fields())
+        .zip(columns.iter().zip(fields.iter()))
+        .map(|((array, field), (column, info))| Cells::new(array, field, column, info))
+        .collect::<Result<Vec<_>, _>>()?;
+    let mut encoder = DataRowEncoder::new(Arc::clone(fields));
+    let mut text = String::new();
+    let mut rows = Vec::with_capacity(batch.num_rows());
+    for row in 0..batch.num_rows() {
+        for (cells, info) in arrays.iter().zip(fields.iter()) {
+            cells.encode(row, info, zone, &mut encoder, &mut text)?;
+        }
+        rows.push(encoder.take_row());
+    }
+    Ok(rows)
+}
+
+fn changed_shape() -> Failure {
+    Failure::unsupported("cached plan must not change result type")
+}
+
+/// One column of a batch, ready to be encoded.
+enum Cells {
+    /// Times in text: written here, as PostgreSQL writes them.
+    Times {
+        values: TimestampMicrosecondArray,
+        zoned: bool,
+    },
+    Other {
+        values: ArrayRef,
+        field: Field,
+    },
+}
+
+impl Cells {
+    fn new(array: &ArrayRef, field: &Field, column: &Column, info: &FieldInfo) -> Result<Cells, Failure> {
+        let values = conform(array, &column.data_type)?;
+        if info.format() == FieldFormat::Text
+            && let DataType::Timestamp(TimeUnit::Microsecond, zone) = values.data_type()
+        {
+            let zoned = zone.is_some();
+            return Ok(Cells::Times { values: values.as_primitive::<TimestampMicrosecondType>().clone(), zoned });
+        }
+        let field = field.clone().with_data_type(values.data_type().clone());
+        Ok(Cells::Other { values, field })
+    }
+
+    fn encode(
+        &self,
+        row: usize,
+        info: &FieldInfo,
+        zone: &TimeZone,
+        encoder: &mut DataRowEncoder,
+        text: &mut String,
+    ) -> Result<(), Failure> {
+        match self {
+            Cells::Times { values, zoned } => {
+                if values.is_null(row) {
+                    return put_null(encoder, info);
+                }
+                text.clear();
+                write_time(text, values.value(row), zoned.then_some(zone))?;
+                encoder
+                    .encode_field_with_type_and_format(
+                        &text.as_str(),
+                        &Type::TEXT,
+                        FieldFormat::Text,
+                        info.format_options(),
+                    )
+                    .map_err(Failure::from)
+            }
+            Cells::Other { values, .. } if values.is_null(row) => put_null(encoder, info),
+            Cells::Other { values, field } => encode_value(encoder, values, row, field, info).map_err(Failure::from),
+        }
+    }
+}
+
+fn put_null(encoder: &mut DataRowEncoder, info: &FieldInfo) -> Result<(), Failure> {
+    encoder
+        .encode_field_with_type_and_format(&None::<&str>, &Type::TEXT, info.format(), info.format_options())
+        .map_err(Failure::from)
+}
+
+/// A column in the type that was promised. Times with another zone only change its name.
+fn conform(array: &ArrayRef, promised: &DataType) -> Result<ArrayRef, Failure> {
+    match (array.data_type(), promised) {
+        (found, promised) if found == promised => Ok(Arc::clone(array)),
+        (
+            DataType::Timestamp(TimeUnit::Microsecond, Some(_)),
+            DataType::Timestamp(TimeUnit::Microsecond, Some(zone)),
+        ) => {
+            let times = array.as_primitive::<TimestampMicrosecondType>().clone();
+            Ok(Arc::new(times.with_timezone(Arc::clone(zone))))
+        }
+        (_, promised) => cast(array, promised).map_err(|_| changed_shape()),
+    }
+}
+
+/// A time as PostgreSQL writes it in ISO style: `2025-01-01 12:00:00.5+01`, the fraction as long as needed.
+pub(crate) fn write_time(out: &mut String, at_us: i64, zone: Option<&TimeZone>) -> Result<(), Failure> {
+    let at = Timestamp::from_microsecond(at_us)
+        .map_err(|_| Failure::new(sqlstate::DATETIME_FIELD_OVERFLOW, "timestamp out of range"))?;
+    let offset = match zone {
+        Some(zone) if *zone != TimeZone::UTC => zone.to_offset(at),
+        _ => Offset::UTC,
+    };
+    let local = offset.to_datetime(at);
+    let (year, era) = if local.year() > 0 { (local.year(), "") } else { (1 - local.year(), " BC") };
+    append(
+        out,
+        format_args!(
+            "{year:04}-{:02}-{:02} {:02}:{:02}:{:02}",
+            local.month(),
+            local.day(),
+            local.hour(),
+            local.minute(),
+            local.second()
+        ),
+    );
+    let fraction_us = local.subsec_nanosecond() / 1_000;
+    if fraction_us > 0 {
+        append(out, format_args!(".{fraction_us:06}"));
+        out.truncate(out.trim_end_matches('0').len());
+    }
+    if zone.is_some() {
+        write_offset(out, offset.seconds());
+    }
+    out.push_str(era);
+    Ok(())
+}
+
+/// Hours, and minutes and seconds only where there are any.
+fn write_offset(out: &mut String, offset_s: i32) {
+    let size_s = offset_s.unsigned_abs();
+    out.push(if offset_s < 0 { '-' } else { '+' });
+    append(out, format_args!("{:02}", size_s / 3600));
+    if size_s % 3600 != 0 {
+        append(out, format_args!(":{:02}", size_s / 60 % 60));
+    }
+    if size_s % 60 != 0 {
+        append(out, format_args!(":{:02}", size_s % 60));
+    }
+}
+
+/// Text written into a `String` cannot fail.
+fn append(out: &mut String, arguments: std::fmt::Arguments<'_>) {
+    let _infallible = out.write_fmt(arguments);
+}

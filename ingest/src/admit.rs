@@ -1,0 +1,125 @@
+//! What may come in: sizes, depths and times.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use crate::decode::time::show;
+use crate::quarantine::Refusal;
+
+/// Limits of admission.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// A source time may lie this far ahead of the server's clock.
+    pub max_ahead_s: u32,
+    /// A source time may not lie before this year.
+    pub earliest_year: i16,
+    /// Longest payload of a message, bytes; a longer one goes to `quarantine`.
+    pub max_payload_bytes: usize,
+    /// Deepest nesting of a JSON payload.
+    pub max_depth: usize,
+    /// Most values in one message.
+    pub max_values: usize,
+    /// Size quota of `quarantine`, bytes of payloads kept since the start of the process.
+    pub quarantine_bytes: u64,
+    /// Bytes of batches on their way to the disk, all sources together.
+    pub budget_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_ahead_s: 600,
+            earliest_year: 2000,
+            max_payload_bytes: 4 << 20,
+            max_depth: 16,
+            max_values: 10_000,
+            quarantine_bytes: 256 << 20,
+            budget_bytes: 64 << 20,
+        }
+    }
+}
+
+/// Which source times are plausible.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Window {
+    ahead_us: i64,
+    earliest_us: i64,
+    earliest_year: i16,
+}
+
+impl Window {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        let year = limits.earliest_year.clamp(1, 9999);
+        let start =
+            jiff::civil::Date::new(year, 1, 1).ok().and_then(|date| date.to_zoned(jiff::tz::TimeZone::UTC).ok());
+        Self {
+            ahead_us: i64::from(limits.max_ahead_s) * 1_000_000,
+            earliest_us: start.map_or(i64::MIN, |start| start.timestamp().as_microsecond()),
+            earliest_year: year,
+        }
+    }
+
+    /// Whether a source time may be admitted at `now`.
+    pub(crate) fn check(&self, time: i64, now: i64) -> Result<(), Refusal> {
+        if time > now.saturating_add(self.ahead_us) {
+            let seconds = self.ahead_us / 1_000_000;
+            let reason = format!(
+                "the source time {} is more than {seconds} s ahead of the server's {}; check the source's clock and its unit of time",
+                show(time),
+                show(now)
+            );
+            return Err(Refusal::new("time", reason));
+        }
+        if time < self.earliest_us {
+            let reason = format!(
+                "the source time {} lies before {}; check the source's clock and its unit of time \
+                 (a value called `time` or `ts` needs another name)",
+                show(time),
+                self.earliest_year
+            );
+            return Err(Refusal::new("time", reason));
+        }
+        Ok(())
+    }
+}
+
+/// Times for readings that bring none: the arrival time, strictly increasing over all readings, so that two readings of
+/// one signal never fall into one microsecond.
+#[derive(Debug, Default)]
+pub(crate) struct ArrivalClock {
+    last: AtomicI64,
+}
+
+impl ArrivalClock {
+    pub(crate) fn tick(&self, arrival_us: i64) -> i64 {
+        let mut last = self.last.load(Ordering::Relaxed);
+        loop {
+            let next = arrival_us.max(last.saturating_add(1));
+            match self.last.compare_exchange_weak(last, next, Ordering::Relaxed, Ordering::Relaxed) {
+                Ok(_) => return next,
+                Err(newer) => last = newer,
+            }
+        }
+    }
+}
+
+/// When something arrived, and the clock that gives readings without a source time theirs.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Arrival<'c> {
+    /// Microseconds UTC.
+    pub(crate) us: i64,
+    clock: &'c ArrivalClock,
+}
+
+impl<'c> Arrival<'c> {
+    pub(crate) fn new(us: i64, clock: &'c ArrivalClock) -> Self {
+        Self { us, clock }
+    }
+
+    /// A time for a reading, or for readings that belong together, without a source time.
+    pub(crate) fn tick(&self) -> i64 {
+        self.clock.tick(self.us)
+    }
+}
+
+#[cfg(test)]
+mod tests;

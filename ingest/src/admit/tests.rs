@@ -1,0 +1,30 @@
+use super::*;
+
+const NOW: i64 = 1_795_248_000_000_000;
+
+#[test]
+fn the_window_is_closed_at_both_ends() {
+    let window = Window::new(&Limits::default());
+    let earliest = 946_684_800_000_000;
+    for (time, fits) in [
+        (NOW, true),
+        (NOW + 600_000_000, true),
+        (NOW + 600_000_001, false),
+        (earliest, true),
+        (earliest - 1, false),
+        (i64::MAX, false),
+        (i64::MIN, false),
+    ] {
+        assert_eq!(window.check(time, NOW).is_ok(), fits, "{time}");
+    }
+    let refusal = window.check(NOW + 31_536_000_000_000, NOW).unwrap_err();
+    assert!(refusal.reason.contains("more than 600 s ahead"), "{}", refusal.reason);
+    assert!(window.check(12_500_000, NOW).unwrap_err().reason.contains("before 2000"));
+}
+
+#[test]
+fn arrival_times_strictly_increase_even_when_the_clock_steps_back() {
+    let clock = ArrivalClock::default();
+    let times: Vec<i64> = [10, 10, 10, 5, 100, 50].into_iter().map(|arrival| clock.tick(arrival)).collect();
+    assert_eq!(times, [10, 11, 12, 13, 100, 101]);
+}

@@ -1,0 +1,182 @@
+//! What one commit writes: samples, records and refused messages, column by column.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use arrow::record_batch::RecordBatch;
+use oee::tables::{QUARANTINE, TABLES};
+use storage::{Rows, TableSpec, Write};
+
+use crate::column::{Cell, Column};
+use crate::quarantine::Refusal;
+use crate::sample::{Sample, Samples};
+use crate::schema::{columns, table_index};
+
+/// What a row of a record table takes beyond its texts, roughly.
+const RECORD_BYTES: usize = 128;
+
+/// Rows of one commit: durable and visible together, or not at all.
+///
+/// Rows of one table keep the order in which they came.
+#[derive(Debug)]
+pub struct Batch {
+    by: Arc<str>,
+    source: &'static str,
+    started: Instant,
+    samples: Samples,
+    records: Vec<Records>,
+    bytes: usize,
+    messages: u64,
+    refused: Vec<(&'static str, u64)>,
+}
+
+/// Rows of one table other than `samples`.
+#[derive(Debug)]
+struct Records {
+    table: usize,
+    columns: Vec<Column>,
+    present: Vec<u64>,
+    deleted: Vec<bool>,
+}
+
+/// A checked row of a record table.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct RecordRow {
+    /// Cells, in the order of the table's columns.
+    pub(crate) cells: Vec<Cell>,
+    /// Bit i is set where column i is present.
+    pub(crate) present: u64,
+    /// Whether the row is retracted.
+    pub(crate) deleted: bool,
+}
+
+impl Batch {
+    /// An empty batch of a source; `by` becomes `recorded_by`, `source` is a word for counters.
+    pub(crate) fn new(by: Arc<str>, source: &'static str) -> Self {
+        Self {
+            by,
+            source,
+            started: Instant::now(),
+            samples: Samples::default(),
+            records: Vec::new(),
+            bytes: 0,
+            messages: 0,
+            refused: Vec::new(),
+        }
+    }
+
+    /// Bytes that the batch takes, roughly: its share of the byte budget.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Messages that went into it, refused ones included.
+    pub fn messages(&self) -> u64 {
+        self.messages
+    }
+
+    /// Samples in it.
+    pub fn samples(&self) -> usize {
+        self.samples.len()
+    }
+
+    /// Whether there is nothing to write.
+    pub fn is_empty(&self) -> bool {
+        self.samples.len() == 0 && self.records.is_empty()
+    }
+
+    /// When its first message was received.
+    pub(crate) fn started(&self) -> Instant {
+        self.started
+    }
+
+    pub(crate) fn source(&self) -> &'static str {
+        self.source
+    }
+
+    /// Refusals by kind.
+    pub(crate) fn refused(&self) -> &[(&'static str, u64)] {
+        &self.refused
+    }
+
+    pub(crate) fn count_message(&mut self) {
+        self.messages += 1;
+    }
+
+    pub(crate) fn count_refusal(&mut self, refusal: &Refusal) {
+        match self.refused.iter_mut().find(|(kind, _)| *kind == refusal.kind) {
+            Some((_, count)) => *count += 1,
+            None => self.refused.push((refusal.kind, 1)),
+        }
+    }
+
+    pub(crate) fn push_sample(&mut self, sample: &Sample<'_>) {
+        self.bytes += self.samples.push(sample);
+    }
+
+    pub(crate) fn push_record(&mut self, table: usize, row: &RecordRow) {
+        self.bytes += row.cells.iter().map(cell_bytes).sum::<usize>() + RECORD_BYTES;
+        let Some(records) = self.records_of(table) else { return };
+        for (column, cell) in records.columns.iter_mut().zip(&row.cells) {
+            column.push(cell);
+        }
+        records.present.push(row.present);
+        records.deleted.push(row.deleted);
+    }
+
+    pub(crate) fn push_quarantine(&mut self, cells: &[Cell]) {
+        self.bytes += cells.iter().map(cell_bytes).sum::<usize>() + RECORD_BYTES;
+        let table = table_index(QUARANTINE.name);
+        let Some(records) = table.and_then(|table| self.records_of(table)) else { return };
+        for (column, cell) in records.columns.iter_mut().zip(cells) {
+            column.push(cell);
+        }
+    }
+
+    fn records_of(&mut self, table: usize) -> Option<&mut Records> {
+        let place = match self.records.iter().position(|records| records.table == table) {
+            Some(place) => place,
+            None => {
+                let columns = columns(TABLES.get(table)?).iter().map(|column| Column::new(column.kind)).collect();
+                self.records.push(Records { table, columns, present: Vec::new(), deleted: Vec::new() });
+                self.records.len() - 1
+            }
+        };
+        self.records.get_mut(place)
+    }
+
+    /// The write that stores it.
+    pub(crate) fn into_write(self, specs: &[TableSpec]) -> Result<Write, arrow::error::ArrowError> {
+        let mut rows = Vec::with_capacity(1 + self.records.len());
+        let samples = table_index(oee::tables::SAMPLES.name).and_then(|index| Some((index, specs.get(index)?)));
+        if let Some((table, spec)) = samples.filter(|_| self.samples.len() > 0) {
+            rows.push(Rows {
+                table,
+                batch: self.samples.finish(spec.memory_schema())?,
+                present: None,
+                deleted: Vec::new(),
+            });
+        }
+        for records in self.records {
+            let Some(spec) = specs.get(records.table) else { continue };
+            let arrays: Result<Vec<_>, _> = records.columns.into_iter().map(Column::finish).collect();
+            let batch = RecordBatch::try_new(spec.memory_schema(), arrays?)?;
+            let retracts = records.deleted.contains(&true);
+            rows.push(Rows {
+                table: records.table,
+                batch,
+                present: (!records.present.is_empty()).then_some(records.present),
+                deleted: if retracts { records.deleted } else { Vec::new() },
+            });
+        }
+        Ok(Write { rows, by: self.by })
+    }
+}
+
+fn cell_bytes(cell: &Cell) -> usize {
+    match cell {
+        Cell::Text(text) => text.len() + 4,
+        Cell::Null => 0,
+        Cell::Time(_) | Cell::Double(_) | Cell::Integer(_) | Cell::Flag(_) => 8,
+    }
+}

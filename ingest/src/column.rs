@@ -1,0 +1,314 @@
+//! Columns under construction: append values row by row, take an Arrow array at the end.
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+
+use arrow::array::{
+    ArrayRef, BooleanArray, DictionaryArray, Float64Array, Int32Array, Int64Array, StringArray,
+    TimestampMicrosecondArray,
+};
+use arrow::buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
+use arrow::datatypes::Int32Type;
+use arrow::error::ArrowError;
+use oee::tables::ColumnType;
+
+/// Which rows hold a value. Costs nothing until the first null.
+#[derive(Debug, Default)]
+pub(crate) struct Validity {
+    rows: usize,
+    bits: Option<Vec<bool>>,
+}
+
+impl Validity {
+    fn push(&mut self, valid: bool) {
+        match &mut self.bits {
+            Some(bits) => bits.push(valid),
+            None if valid => {}
+            None => {
+                let mut bits = vec![true; self.rows];
+                bits.push(false);
+                self.bits = Some(bits);
+            }
+        }
+        self.rows += 1;
+    }
+
+    fn finish(self) -> Option<NullBuffer> {
+        self.bits.map(NullBuffer::from)
+    }
+}
+
+/// Numbers or times.
+#[derive(Debug, Default)]
+pub(crate) struct Numbers<T> {
+    values: Vec<T>,
+    validity: Validity,
+}
+
+impl<T: Default> Numbers<T> {
+    pub(crate) fn push(&mut self, value: Option<T>) {
+        self.validity.push(value.is_some());
+        self.values.push(value.unwrap_or_default());
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.values.len()
+    }
+}
+
+impl Numbers<i64> {
+    pub(crate) fn integers(self) -> ArrayRef {
+        Arc::new(Int64Array::new(ScalarBuffer::from(self.values), self.validity.finish()))
+    }
+
+    pub(crate) fn times(self) -> ArrayRef {
+        let times = TimestampMicrosecondArray::new(ScalarBuffer::from(self.values), self.validity.finish());
+        Arc::new(times.with_timezone("UTC"))
+    }
+}
+
+impl Numbers<f64> {
+    pub(crate) fn doubles(self) -> ArrayRef {
+        Arc::new(Float64Array::new(ScalarBuffer::from(self.values), self.validity.finish()))
+    }
+}
+
+/// Text, value after value.
+#[derive(Debug)]
+pub(crate) struct Texts {
+    offsets: Vec<i32>,
+    bytes: Vec<u8>,
+    validity: Validity,
+}
+
+impl Default for Texts {
+    fn default() -> Self {
+        Self { offsets: vec![0], bytes: Vec::new(), validity: Validity::default() }
+    }
+}
+
+impl Texts {
+    pub(crate) fn push(&mut self, value: Option<&str>) {
+        self.validity.push(value.is_some());
+        self.bytes.extend_from_slice(value.unwrap_or_default().as_bytes());
+        self.offsets.push(end_of(&self.bytes));
+    }
+
+    pub(crate) fn finish(self) -> Result<ArrayRef, ArrowError> {
+        let offsets = OffsetBuffer::new(ScalarBuffer::from(self.offsets));
+        Ok(Arc::new(StringArray::try_new(offsets, Buffer::from_vec(self.bytes), self.validity.finish())?))
+    }
+}
+
+/// A batch is bounded far below 2 GiB by the byte budget, so the offset cannot saturate.
+fn end_of(bytes: &[u8]) -> i32 {
+    i32::try_from(bytes.len()).unwrap_or(i32::MAX)
+}
+
+/// Text with few distinct values: each is kept once.
+#[derive(Debug, Default)]
+pub(crate) struct Names {
+    keys: Vec<i32>,
+    validity: Validity,
+    interner: Interner,
+}
+
+impl Names {
+    pub(crate) fn push(&mut self, name: Option<&str>) {
+        self.validity.push(name.is_some());
+        self.keys.push(name.map_or(0, |name| self.interner.intern(name)));
+    }
+
+    pub(crate) fn finish(self) -> Result<ArrayRef, ArrowError> {
+        let keys = Int32Array::new(ScalarBuffer::from(self.keys), self.validity.finish());
+        Ok(Arc::new(DictionaryArray::<Int32Type>::try_new(keys, self.interner.finish()?)?))
+    }
+}
+
+/// Distinct names, numbered in order of appearance. An open-addressing table over one buffer, so that a name costs no
+/// allocation of its own.
+#[derive(Debug)]
+pub(crate) struct Interner {
+    offsets: Vec<i32>,
+    bytes: Vec<u8>,
+    /// Number of a name plus one; 0 is free. The length is a power of two and at least twice the names.
+    slots: Vec<u32>,
+    hasher: RandomState,
+    last: usize,
+}
+
+impl Default for Interner {
+    fn default() -> Self {
+        Self { offsets: vec![0], bytes: Vec::new(), slots: Vec::new(), hasher: RandomState::new(), last: 0 }
+    }
+}
+
+impl Interner {
+    fn count(&self) -> usize {
+        self.offsets.len() - 1
+    }
+
+    fn get(&self, number: usize) -> Option<&[u8]> {
+        let start = usize::try_from(*self.offsets.get(number)?).ok()?;
+        let end = usize::try_from(*self.offsets.get(number + 1)?).ok()?;
+        self.bytes.get(start..end)
+    }
+
+    /// The number of `name`, a new one where it was not seen yet.
+    pub(crate) fn intern(&mut self, name: &str) -> i32 {
+        // Neighbouring rows mostly carry the same equipment.
+        if self.get(self.last) != Some(name.as_bytes()) {
+            if self.slots.len() < 2 * (self.count() + 1) {
+                self.grow();
+            }
+            self.last = self.find_or_add(name);
+        }
+        i32::try_from(self.last).unwrap_or(i32::MAX)
+    }
+
+    fn slot_of(&self, name: &[u8]) -> usize {
+        usize::try_from(self.hasher.hash_one(name) & (self.slots.len() as u64 - 1)).unwrap_or(0)
+    }
+
+    fn find_or_add(&mut self, name: &str) -> usize {
+        let mut slot = self.slot_of(name.as_bytes());
+        loop {
+            match self.slots.get(slot).copied().unwrap_or(0) {
+                0 => return self.add(slot, name),
+                taken => {
+                    let number = taken as usize - 1;
+                    if self.get(number) == Some(name.as_bytes()) {
+                        return number;
+                    }
+                }
+            }
+            slot = (slot + 1) & (self.slots.len() - 1);
+        }
+    }
+
+    fn add(&mut self, slot: usize, name: &str) -> usize {
+        let number = self.count();
+        self.bytes.extend_from_slice(name.as_bytes());
+        self.offsets.push(end_of(&self.bytes));
+        self.occupy(slot, number);
+        number
+    }
+
+    fn occupy(&mut self, slot: usize, number: usize) {
+        if let Some(free) = self.slots.get_mut(slot) {
+            *free = u32::try_from(number + 1).unwrap_or(u32::MAX);
+        }
+    }
+
+    fn grow(&mut self) {
+        self.slots = vec![0; (self.slots.len() * 2).max(64)];
+        for number in 0..self.count() {
+            let mut slot = self.get(number).map_or(0, |name| self.slot_of(name));
+            while self.slots.get(slot).is_some_and(|&taken| taken != 0) {
+                slot = (slot + 1) & (self.slots.len() - 1);
+            }
+            self.occupy(slot, number);
+        }
+    }
+
+    fn finish(self) -> Result<ArrayRef, ArrowError> {
+        let offsets = OffsetBuffer::new(ScalarBuffer::from(self.offsets));
+        Ok(Arc::new(StringArray::try_new(offsets, Buffer::from_vec(self.bytes), None)?))
+    }
+}
+
+/// Yes or no.
+#[derive(Debug, Default)]
+pub(crate) struct Flags {
+    values: Vec<bool>,
+    validity: Validity,
+}
+
+impl Flags {
+    pub(crate) fn push(&mut self, value: Option<bool>) {
+        self.validity.push(value.is_some());
+        self.values.push(value.unwrap_or_default());
+    }
+
+    pub(crate) fn finish(self) -> ArrayRef {
+        Arc::new(BooleanArray::new(BooleanBuffer::from(self.values), self.validity.finish()))
+    }
+}
+
+/// One value of a record.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Cell {
+    /// Nothing, or explicitly nothing.
+    Null,
+    /// An instant.
+    Time(i64),
+    /// A double.
+    Double(f64),
+    /// An integer.
+    Integer(i64),
+    /// Text or a name.
+    Text(String),
+    /// True or false.
+    Flag(bool),
+}
+
+/// A column of any type.
+#[derive(Debug)]
+pub(crate) enum Column {
+    /// Instants.
+    Time(Numbers<i64>),
+    /// Doubles.
+    Double(Numbers<f64>),
+    /// Integers.
+    Integer(Numbers<i64>),
+    /// Text.
+    Text(Texts),
+    /// Names.
+    Name(Names),
+    /// Flags.
+    Flag(Flags),
+}
+
+impl Column {
+    pub(crate) fn new(kind: ColumnType) -> Self {
+        match kind {
+            ColumnType::Time => Self::Time(Numbers::default()),
+            ColumnType::Double => Self::Double(Numbers::default()),
+            ColumnType::Integer => Self::Integer(Numbers::default()),
+            ColumnType::Text => Self::Text(Texts::default()),
+            ColumnType::Name => Self::Name(Names::default()),
+            ColumnType::Flag => Self::Flag(Flags::default()),
+        }
+    }
+
+    /// Appends a cell; one of another type counts as null (records are checked before they come here).
+    pub(crate) fn push(&mut self, cell: &Cell) {
+        match (self, cell) {
+            (Self::Time(column), Cell::Time(value)) => column.push(Some(*value)),
+            (Self::Double(column), Cell::Double(value)) => column.push(Some(*value)),
+            (Self::Integer(column), Cell::Integer(value)) => column.push(Some(*value)),
+            (Self::Text(column), Cell::Text(value)) => column.push(Some(value)),
+            (Self::Name(column), Cell::Text(value)) => column.push(Some(value)),
+            (Self::Flag(column), Cell::Flag(value)) => column.push(Some(*value)),
+            (Self::Time(column) | Self::Integer(column), _) => column.push(None),
+            (Self::Double(column), _) => column.push(None),
+            (Self::Text(column), _) => column.push(None),
+            (Self::Name(column), _) => column.push(None),
+            (Self::Flag(column), _) => column.push(None),
+        }
+    }
+
+    pub(crate) fn finish(self) -> Result<ArrayRef, ArrowError> {
+        Ok(match self {
+            Self::Time(column) => column.times(),
+            Self::Double(column) => column.doubles(),
+            Self::Integer(column) => column.integers(),
+            Self::Text(column) => column.finish()?,
+            Self::Name(column) => column.finish()?,
+            Self::Flag(column) => column.finish(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

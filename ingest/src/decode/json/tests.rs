@@ -1,0 +1,151 @@
+use crate::decode::payload;
+use crate::decode::reading::{Readings, Value};
+use crate::quarantine::Refusal;
+
+/// Readings as text: `signal=value@time[work_order/operation/unit]`.
+fn read(text: &str, signal: Option<&str>) -> Result<(Vec<String>, Vec<Refusal>), Refusal> {
+    let mut readings = Readings::new(16, 10_000);
+    payload(text.as_bytes(), signal, &mut readings)?;
+    let mut shown = Vec::new();
+    for group in &readings.groups {
+        let keys = readings.keys(group);
+        for reading in &readings.list[group.start..group.end] {
+            let value = match reading.value {
+                Value::Null => "null".to_owned(),
+                Value::Number(value) => value.to_string(),
+                Value::Exact(value, digits) => format!("{value}~{}", readings.text(digits)),
+                Value::Text(text) => format!("'{}'", readings.text(text)),
+            };
+            let time = group.time.map_or(String::new(), |time| format!("@{time}"));
+            let keys =
+                if keys.any() { format!("{:?}", [keys.work_order, keys.operation, keys.unit]) } else { String::new() };
+            shown.push(format!("{}={value}{time}{keys}", readings.text(reading.signal)));
+        }
+    }
+    Ok((shown, readings.refused.clone()))
+}
+
+fn check(text: &str, signal: Option<&str>, expected: &[&str]) {
+    let (shown, refused) = read(text, signal).unwrap_or_else(|refusal| panic!("{text}: {refusal:?}"));
+    assert_eq!(shown, expected, "{text}");
+    assert_eq!(refused, [], "{text}");
+}
+
+#[test]
+fn bare_values() {
+    check("71.4", Some("t"), &["t=71.4"]);
+    check("71,4", Some("t"), &["t=71.4"]);
+    check("true", Some("t"), &["t=1"]);
+    check("FALSE", Some("t"), &["t=0"]);
+    check("RUN", Some("t"), &["t='RUN'"]);
+    check("\"RUN\"", Some("t"), &["t='RUN'"]);
+    check("null", Some("t"), &["t=null"]);
+    check("on", Some("t"), &["t='on'"]);
+    check("  ", Some("t"), &[]);
+    check("", None, &[]);
+}
+
+#[test]
+fn flat_objects_and_their_times() {
+    check(
+        r#"{"state": 3, "good": 10482, "speed": 118.5, "ts": 1795248000}"#,
+        None,
+        &["state=3@1795248000000000", "good=10482@1795248000000000", "speed=118.5@1795248000000000"],
+    );
+    check(r#"{"Timestamp":"2026-11-21T08:00:00.123Z","a":1}"#, None, &["a=1@1795248000123000"]);
+    check(r#"{"a":1,"timestamp_ms":1795248000123}"#, Some("x"), &["x.a=1@1795248000123000"]);
+    check(r#"{"a":true,"b":"71,4","c":"off","d":null}"#, None, &["a=1", "b=71.4", "c='off'", "d=null"]);
+}
+
+#[test]
+fn nested_objects_and_arrays() {
+    check(
+        r#"{"pressure":{"inlet":3.1,"outlet":2.7},"vibration":[1,2.5],"ts":1795248000}"#,
+        None,
+        &[
+            "pressure.inlet=3.1@1795248000000000",
+            "pressure.outlet=2.7@1795248000000000",
+            "vibration.0=1@1795248000000000",
+            "vibration.1=2.5@1795248000000000",
+        ],
+    );
+    check("[1,2]", Some("v"), &["v.0=1", "v.1=2"]);
+    check(
+        r#"[{"ts":1795248000,"a":1},{"ts":1795248001,"a":2}]"#,
+        None,
+        &["a=1@1795248000000000", "a=2@1795248001000000"],
+    );
+}
+
+#[test]
+fn value_is_the_signal_that_the_topic_names() {
+    check(
+        r#"{"value":71.4,"timestamp_ms":1795248000123}"#,
+        Some("temperature"),
+        &["temperature=71.4@1795248000123000"],
+    );
+    check(r#"{"value":71.4}"#, None, &["value=71.4"]);
+}
+
+#[test]
+fn integers_that_a_double_cannot_hold_keep_their_digits() {
+    check("9007199254740993", Some("n"), &["n=9007199254740992~9007199254740993"]);
+    check(
+        r#"{"n":18446744073709551615,"m":"9007199254740993","k":-9007199254740993}"#,
+        None,
+        &[
+            "n=18446744073709552000~18446744073709551615",
+            "m=9007199254740992~9007199254740993",
+            "k=-9007199254740992~-9007199254740993",
+        ],
+    );
+}
+
+#[test]
+fn explicit_keys() {
+    check(
+        r#"{"work_order":"WO-1","operation":"press","unit":"SN1","force":4}"#,
+        None,
+        &["force=4[Some(\"WO-1\"), Some(\"press\"), Some(\"SN1\")]"],
+    );
+    check(r#"{"value":23.5,"unit":"C"}"#, Some("t"), &["t=23.5", "t.unit='C'"]);
+    check(r#"{"force":4,"work_order":4711}"#, None, &["force=4[Some(\"4711\"), None, None]"]);
+}
+
+#[test]
+fn not_finite_values_are_refused_by_name_and_the_others_stay() {
+    for text in [r#"{"a":1,"b":"NaN","c":2}"#, r#"{"a":1,"b":NaN,"c":2}"#, r#"{"a":1,"b":-Infinity,"c":2}"#] {
+        let (shown, refused) = read(text, None).unwrap();
+        assert_eq!(shown, ["a=1", "c=2"], "{text}");
+        assert_eq!(refused.len(), 1, "{text}");
+        assert!(refused[0].reason.starts_with("`b` is "), "{}", refused[0].reason);
+    }
+    let (shown, refused) = read(r#"{"note":"the word NaN","x":1}"#, None).unwrap();
+    assert_eq!((shown.len(), refused.len()), (2, 0));
+}
+
+#[test]
+fn a_bad_time_costs_its_own_object_only() {
+    let (shown, refused) = read(r#"[{"ts":"2026-11-21T08:00:00","a":1},{"a":2}]"#, None).unwrap();
+    assert_eq!(shown, ["a=2"]);
+    assert!(refused[0].reason.contains("has no zone"), "{}", refused[0].reason);
+}
+
+#[test]
+fn what_cannot_be_read_is_refused_whole() {
+    for (text, signal, part) in [
+        ("{\"a\":", None, "not JSON"),
+        ("{\"a\":1} x", None, "trailing characters"),
+        ("71.4", None, "names no signal"),
+        ("a\u{0}b", Some("s"), "control character"),
+        ("[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]", Some("s"), "nested more than 16"),
+    ] {
+        let refusal = read(text, signal).unwrap_err();
+        assert!(refusal.reason.contains(part), "{text}: {}", refusal.reason);
+    }
+    let many = format!("[{}]", vec!["1"; 10_001].join(","));
+    assert!(read(&many, Some("s")).unwrap_err().reason.contains("more than 10000 values"));
+    let mut readings = Readings::new(16, 10);
+    let refusal = payload(b"ab\xffcd", Some("s"), &mut readings).unwrap_err();
+    assert_eq!(refusal.reason, "the payload is not UTF-8 text: byte 0xFF at offset 2");
+}

@@ -1,0 +1,346 @@
+//! Influx line protocol: `measurement,tag=v field=1.5,n=3i,s="text" 1795248000123000000`.
+//!
+//! A line that cannot be read costs itself only. The rules are those of InfluxDB 1.8 and 2.x: a backslash escapes
+//! comma, space and (in keys and tag values) the equals sign; string fields may hold line breaks; `i` and `u` mark
+//! integers; NaN and infinities are errors; lines that start with `#` are comments.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::str::FromStr;
+
+/// The unit of the times in a body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Precision {
+    /// Nanoseconds, the protocol's default.
+    #[default]
+    Nanoseconds,
+    /// Microseconds.
+    Microseconds,
+    /// Milliseconds.
+    Milliseconds,
+    /// Seconds.
+    Seconds,
+}
+
+/// A word that names no precision.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no precision; use ns, us, ms or s")]
+pub struct UnknownPrecision(String);
+
+impl FromStr for Precision {
+    type Err = UnknownPrecision;
+
+    fn from_str(name: &str) -> Result<Self, UnknownPrecision> {
+        match name {
+            "ns" | "n" => Ok(Self::Nanoseconds),
+            "us" | "u" | "µ" => Ok(Self::Microseconds),
+            "ms" => Ok(Self::Milliseconds),
+            "s" => Ok(Self::Seconds),
+            other => Err(UnknownPrecision(other.to_owned())),
+        }
+    }
+}
+
+impl fmt::Display for Precision {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Nanoseconds => "ns",
+            Self::Microseconds => "us",
+            Self::Milliseconds => "ms",
+            Self::Seconds => "s",
+        })
+    }
+}
+
+impl Precision {
+    /// Microseconds of a time in this unit; `None` where it does not fit.
+    pub(crate) fn microseconds(self, time: i64) -> Option<i64> {
+        match self {
+            Self::Nanoseconds => Some(time.div_euclid(1_000)),
+            Self::Microseconds => Some(time),
+            Self::Milliseconds => time.checked_mul(1_000),
+            Self::Seconds => time.checked_mul(1_000_000),
+        }
+    }
+}
+
+/// Value of a field.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Field<'a> {
+    /// A finite double.
+    Float(f64),
+    /// A signed integer.
+    Integer(i64),
+    /// An unsigned integer.
+    Unsigned(u64),
+    /// True or false.
+    Flag(bool),
+    /// Text.
+    Text(Cow<'a, str>),
+}
+
+/// One line.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Line<'a> {
+    /// Measurement.
+    pub(crate) measurement: Cow<'a, str>,
+    /// Tags, in their order.
+    pub(crate) tags: Vec<(Cow<'a, str>, Cow<'a, str>)>,
+    /// Fields, in their order; at least one.
+    pub(crate) fields: Vec<(Cow<'a, str>, Field<'a>)>,
+    /// Time, in the unit of the body.
+    pub(crate) time: Option<i64>,
+}
+
+impl Line<'_> {
+    /// Value of a tag.
+    pub(crate) fn tag(&self, name: &str) -> Option<&str> {
+        self.tags.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_ref())
+    }
+}
+
+/// A line with its place in the body.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Numbered<'a> {
+    /// Counted from 1.
+    pub(crate) number: usize,
+    /// As it stands in the body.
+    pub(crate) raw: &'a str,
+    /// What it says, or what is wrong with it.
+    pub(crate) line: Result<Line<'a>, String>,
+}
+
+/// The lines of a body; comments and empty lines are passed over.
+#[derive(Debug, Clone)]
+pub(crate) struct Lines<'a> {
+    rest: &'a str,
+    number: usize,
+}
+
+impl<'a> Lines<'a> {
+    pub(crate) fn new(body: &'a str) -> Self {
+        Self { rest: body, number: 1 }
+    }
+
+    /// Takes `bytes` off the body, counting line breaks.
+    fn advance(&mut self, bytes: usize) -> &'a str {
+        let (taken, rest) = self.rest.split_at_checked(bytes).unwrap_or((self.rest, ""));
+        self.rest = rest;
+        self.number += taken.bytes().filter(|&byte| byte == b'\n').count();
+        taken
+    }
+
+    fn skip_blank(&mut self) {
+        loop {
+            let blank = self.rest.len() - self.rest.trim_start().len();
+            self.advance(blank);
+            if !self.rest.starts_with('#') {
+                return;
+            }
+            let comment = self.rest.find('\n').unwrap_or(self.rest.len());
+            self.advance(comment);
+        }
+    }
+}
+
+impl<'a> Iterator for Lines<'a> {
+    type Item = Numbered<'a>;
+
+    fn next(&mut self) -> Option<Numbered<'a>> {
+        self.skip_blank();
+        if self.rest.is_empty() {
+            return None;
+        }
+        let number = self.number;
+        let mut parser = Parser { text: self.rest, place: 0 };
+        let line = parser.line();
+        if line.is_err() {
+            parser.skip_line();
+        }
+        let raw = self.advance(parser.place).trim_end();
+        Some(Numbered { number, raw, line })
+    }
+}
+
+struct Parser<'a> {
+    text: &'a str,
+    place: usize,
+}
+
+impl<'a> Parser<'a> {
+    fn peek(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.place).copied()
+    }
+
+    fn eat(&mut self, byte: u8) -> bool {
+        let found = self.peek() == Some(byte);
+        self.place += usize::from(found);
+        found
+    }
+
+    fn slice(&self, start: usize, end: usize) -> &'a str {
+        self.text.get(start..end).unwrap_or_default()
+    }
+
+    fn skip_line(&mut self) {
+        let rest = self.text.get(self.place..).unwrap_or_default();
+        self.place += rest.find('\n').unwrap_or(rest.len());
+    }
+
+    fn line(&mut self) -> Result<Line<'a>, String> {
+        let measurement = self.word(b", \n", ", ");
+        if measurement.is_empty() {
+            return Err("the measurement is missing".into());
+        }
+        let mut tags = Vec::new();
+        while self.eat(b',') {
+            tags.push(self.tag()?);
+        }
+        if !self.eat(b' ') {
+            return Err(format!("`{measurement}` has no fields"));
+        }
+        self.spaces();
+        let mut fields = Vec::new();
+        loop {
+            fields.push(self.field()?);
+            if !self.eat(b',') {
+                break;
+            }
+        }
+        self.spaces();
+        let time = self.time()?;
+        self.spaces();
+        self.eat(b'\r');
+        match self.peek() {
+            None | Some(b'\n') => Ok(Line { measurement, tags, fields, time }),
+            Some(_) => Err(format!("unexpected `{}` at the end of the line", self.excerpt())),
+        }
+    }
+
+    fn spaces(&mut self) {
+        while self.eat(b' ') {}
+    }
+
+    /// Text up to an unescaped byte of `stops`; a backslash before one of `escaped` is dropped.
+    fn word(&mut self, stops: &[u8], escaped: &str) -> Cow<'a, str> {
+        let start = self.place;
+        let mut escapes = false;
+        while let Some(byte) = self.peek() {
+            if byte == b'\\'
+                && self.text.as_bytes().get(self.place + 1).is_some_and(|next| escaped.as_bytes().contains(next))
+            {
+                escapes = true;
+                self.place += 2;
+            } else if stops.contains(&byte) {
+                break;
+            } else {
+                self.place += 1;
+            }
+        }
+        let raw = self.slice(start, self.place);
+        if escapes { Cow::Owned(unescape(raw, escaped)) } else { Cow::Borrowed(raw) }
+    }
+
+    fn tag(&mut self) -> Result<(Cow<'a, str>, Cow<'a, str>), String> {
+        let key = self.word(b",= \n", ",= ");
+        if key.is_empty() || !self.eat(b'=') {
+            return Err(format!("a tag is not of the form key=value, at `{}`", self.excerpt()));
+        }
+        let value = self.word(b", \n", ",= ");
+        if value.is_empty() {
+            return Err(format!("tag `{key}` has no value"));
+        }
+        Ok((key, value))
+    }
+
+    fn field(&mut self) -> Result<(Cow<'a, str>, Field<'a>), String> {
+        let key = self.word(b",= \n", ",= ");
+        if key.is_empty() || !self.eat(b'=') {
+            return Err(format!("a field is not of the form key=value, at `{}`", self.excerpt()));
+        }
+        let value = if self.eat(b'"') { self.string(&key)? } else { self.plain(&key)? };
+        Ok((key, value))
+    }
+
+    /// A quoted string, behind its opening quote; `\"` and `\\` are escapes.
+    fn string(&mut self, key: &str) -> Result<Field<'a>, String> {
+        let start = self.place;
+        let mut escapes = false;
+        loop {
+            match self.peek() {
+                None => {
+                    self.place = start;
+                    return Err(format!("the string of field `{key}` does not end"));
+                }
+                Some(b'"') => break,
+                Some(b'\\') if matches!(self.text.as_bytes().get(self.place + 1), Some(b'"' | b'\\')) => {
+                    escapes = true;
+                    self.place += 2;
+                }
+                Some(_) => self.place += 1,
+            }
+        }
+        let raw = self.slice(start, self.place);
+        self.place += 1;
+        Ok(Field::Text(if escapes { Cow::Owned(unescape(raw, "\"\\")) } else { Cow::Borrowed(raw) }))
+    }
+
+    fn plain(&mut self, key: &str) -> Result<Field<'a>, String> {
+        let start = self.place;
+        while self.peek().is_some_and(|byte| !matches!(byte, b',' | b' ' | b'\n' | b'\r')) {
+            self.place += 1;
+        }
+        let text = self.slice(start, self.place);
+        number(text)
+            .ok_or_else(|| format!("field `{key}` has the value `{text}`, which is no number, boolean or quoted text"))
+    }
+
+    fn time(&mut self) -> Result<Option<i64>, String> {
+        let start = self.place;
+        while self.peek().is_some_and(|byte| !matches!(byte, b' ' | b'\n' | b'\r')) {
+            self.place += 1;
+        }
+        match self.slice(start, self.place) {
+            "" => Ok(None),
+            text => text.parse().map(Some).map_err(|_| format!("`{text}` is no time: it must be an integer")),
+        }
+    }
+
+    fn excerpt(&self) -> &'a str {
+        let rest = self.text.get(self.place..).unwrap_or_default();
+        super::time::excerpt(rest.lines().next().unwrap_or_default())
+    }
+}
+
+fn number(text: &str) -> Option<Field<'static>> {
+    match text.as_bytes() {
+        b"t" | b"T" | b"true" | b"True" | b"TRUE" => Some(Field::Flag(true)),
+        b"f" | b"F" | b"false" | b"False" | b"FALSE" => Some(Field::Flag(false)),
+        [digits @ .., b'i'] => parse_ascii(digits).map(Field::Integer),
+        [digits @ .., b'u'] => parse_ascii(digits).map(Field::Unsigned),
+        // The standard parser also knows the words of infinities and NaN.
+        [b'0'..=b'9' | b'.', ..] | [b'-' | b'+', b'0'..=b'9' | b'.', ..] => {
+            text.parse().ok().filter(|value: &f64| value.is_finite()).map(Field::Float)
+        }
+        _ => None,
+    }
+}
+
+fn parse_ascii<T: FromStr>(digits: &[u8]) -> Option<T> {
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+fn unescape(raw: &str, escaped: &str) -> String {
+    let mut text = String::with_capacity(raw.len());
+    let mut chars = raw.chars().peekable();
+    while let Some(char) = chars.next() {
+        match chars.next_if(|next| char == '\\' && escaped.contains(*next)) {
+            Some(next) => text.push(next),
+            None => text.push(char),
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,174 @@
+//! Records that come over HTTP.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+use storage::StoreError;
+
+use super::lines::PIECE_BYTES;
+use super::{Intake, Source, Submitted, now_us, source_of};
+use crate::admit::Arrival;
+use crate::batch::Batch;
+use crate::decode::time;
+use crate::login::{Login, Role};
+use crate::quarantine::Refusal;
+use crate::record::{self, RowRefusal, Stamps};
+use crate::route::unknown_equipment;
+use crate::sample::{GOOD, Keys, Sample};
+
+/// The address that stands in `quarantine`; the table follows.
+pub(super) const ADDRESS: &str = "/api/v1/";
+
+/// What became of a request.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RecordReceipt {
+    /// Rows that were stored.
+    pub accepted: usize,
+    /// Rows that were refused.
+    pub refused: Vec<RowRefusal>,
+}
+
+impl Intake {
+    /// Stores records of a table: an object, or an array of objects. Good rows are stored whatever the others are;
+    /// refused ones also go to `quarantine`. Also takes rows of `samples`. Resolves once all is durable and visible.
+    ///
+    /// # Errors
+    /// Why the rows were not stored; sending them again is harmless.
+    pub async fn records(
+        self: &Arc<Self>,
+        login: &Login,
+        table: &str,
+        json: &[u8],
+    ) -> Result<RecordReceipt, StoreError> {
+        let stamps = if login.role == Role::Admin { Stamps::Sender } else { Stamps::Server };
+        self.records_from(&source_of(login), stamps, table, json).await
+    }
+
+    pub(super) async fn records_from(
+        self: &Arc<Self>,
+        source: &Source,
+        stamps: Stamps,
+        table: &str,
+        json: &[u8],
+    ) -> Result<RecordReceipt, StoreError> {
+        let (arrival_us, address) = (now_us(), format!("{ADDRESS}{table}"));
+        let arrival = Arrival::new(arrival_us, &self.clock);
+        let mut batch = source.batch();
+        let mut receipt = RecordReceipt::default();
+        let taker = if table == oee::tables::SAMPLES.name { Ok(None) } else { record::table(table).map(Some) };
+        let (taker, objects) = match taker.and_then(|taker| Ok((taker, record::objects(json)?))) {
+            Ok(found) => found,
+            Err(refusal) => {
+                batch.count_message();
+                self.refuse(source, &address, json, arrival_us, std::slice::from_ref(&refusal), &mut batch);
+                receipt.refused.push(RowRefusal { row: 0, reason: refusal.reason });
+                self.commit(batch).await?;
+                return Ok(receipt);
+            }
+        };
+        let mut submitted: Vec<Submitted> = Vec::new();
+        let (mut refusals, mut bad_rows) = (Vec::new(), Vec::new());
+        for (row, object) in objects.into_iter().enumerate() {
+            batch.count_message();
+            let taken = match taker {
+                Some(table) => table.row(&object, &self.plant, stamps).map(|row| batch.push_record(table.index, &row)),
+                None => self.take_sample_object(&object, arrival, &mut batch),
+            };
+            match taken {
+                Ok(()) => receipt.accepted += 1,
+                Err(refusal) => {
+                    receipt.refused.push(RowRefusal { row, reason: refusal.reason.clone() });
+                    refusals.push(Refusal { reason: format!("row {row}: {}", refusal.reason), ..refusal });
+                    bad_rows.push(object);
+                }
+            }
+            if batch.bytes() > PIECE_BYTES {
+                let piece = std::mem::replace(&mut batch, source.batch());
+                submitted.push(self.hand_over(piece, None).await?);
+            }
+        }
+        if !refusals.is_empty() {
+            let payload = Value::Array(bad_rows).to_string();
+            self.refuse(source, &address, payload.as_bytes(), arrival_us, &refusals, &mut batch);
+        }
+        submitted.push(self.hand_over(batch, None).await?);
+        for piece in &mut submitted {
+            piece.stored().await?;
+        }
+        Ok(receipt)
+    }
+
+    /// A row of `samples` as a JSON object.
+    pub(super) fn take_sample_object(
+        &self,
+        object: &Value,
+        arrival: Arrival<'_>,
+        batch: &mut Batch,
+    ) -> Result<(), Refusal> {
+        let refusal = |reason: String| Refusal::new("record", reason);
+        let Value::Object(fields) = object else {
+            return Err(refusal("a sample is a JSON object whose field names are column names".into()));
+        };
+        let known = oee::tables::SAMPLES.columns;
+        if let Some(name) = fields.keys().find(|name| !known.iter().any(|column| column.name == name.as_str())) {
+            let names: Vec<&str> = known.iter().map(|column| column.name).collect();
+            return Err(refusal(format!("`samples` has no field `{name}`; its fields are {}", names.join(", "))));
+        }
+        let text = |name: &str| fields.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
+        let equipment = text("equipment").ok_or_else(|| refusal("a sample needs the field `equipment`".into()))?;
+        let signal = text("signal").ok_or_else(|| refusal("a sample needs the field `signal`".into()))?;
+        if self.plant.equipment(equipment).is_none() {
+            return Err(unknown_equipment(equipment));
+        }
+        let time = match fields.get("time") {
+            None | Some(Value::Null) => arrival.tick(),
+            Some(value) => {
+                let time = sample_time(value).map_err(|reason| refusal(format!("`time`: {reason}")))?;
+                self.window.check(time, arrival.us)?;
+                time
+            }
+        };
+        let (value, digits) = match fields.get("value") {
+            None | Some(Value::Null) => (None, None),
+            Some(Value::Bool(flag)) => (Some(f64::from(u8::from(*flag))), None),
+            Some(value @ Value::Number(number)) => (number.as_f64(), inexact(value)),
+            Some(other) => {
+                return Err(refusal(format!("`value` is {other}, which is no number; text goes into `text`")));
+            }
+        };
+        let quality = match fields.get("quality") {
+            None | Some(Value::Null) => GOOD,
+            Some(code) => {
+                code.as_i64().ok_or_else(|| refusal("`quality` is an integer, the OPC UA StatusCode".into()))?
+            }
+        };
+        let keys = Keys { work_order: text("work_order"), operation: text("operation"), unit: text("unit") };
+        batch.push_sample(&Sample {
+            time,
+            equipment,
+            signal,
+            value,
+            text: text("text").or(digits.as_deref()),
+            quality,
+            keys,
+        });
+        Ok(())
+    }
+}
+
+fn sample_time(value: &Value) -> Result<i64, String> {
+    match value {
+        Value::String(text) => time::text(text),
+        Value::Number(number) => match number.as_i64() {
+            Some(number) => time::integer(number),
+            None => time::float(number.as_f64().unwrap_or(f64::NAN)),
+        },
+        other => Err(format!("{other} is no time; send RFC 3339 with a zone, or a number")),
+    }
+}
+
+/// The digits of an integer that a double cannot hold.
+fn inexact(value: &Value) -> Option<String> {
+    let exact = value.as_i64().map(i128::from).or_else(|| value.as_u64().map(i128::from))?;
+    (!crate::decode::scalar::is_exact(exact)).then(|| exact.to_string())
+}

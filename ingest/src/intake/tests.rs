@@ -1,0 +1,164 @@
+use super::*;
+use crate::decode::line::Precision;
+use crate::fixture::Fixture;
+
+fn fixture() -> Fixture {
+    Fixture::new(Limits::default())
+}
+
+async fn send(fixture: &Fixture, messages: &[(&str, &[u8])]) -> Vec<Outcome> {
+    let intake = &fixture.intake;
+    let mut feed = intake.feed(Source::new("mqtt", &"press".into()));
+    let mut batch = feed.batch();
+    let outcomes = messages
+        .iter()
+        .map(|(topic, payload)| intake.message(&mut feed, topic, payload, now_us(), &mut batch))
+        .collect();
+    intake.commit(batch).await.unwrap();
+    outcomes
+}
+
+#[tokio::test]
+async fn messages_become_samples_and_what_is_bad_goes_to_quarantine() {
+    let fixture = fixture();
+    let outcomes = send(
+        &fixture,
+        &[
+            ("plant/press/temp", b"71.4"),
+            ("flat/press", br#"{"a":1,"b":"NaN","c":"RUN","ts":1700000000}"#),
+            ("plant/press/temp", b"\xff\xfe"),
+            ("nowhere", b"1"),
+            ("plant/lathe/temp", b"1"),
+            ("plant/press/temp", br#"{"value":1,"ts":99999999999}"#),
+            ("plant/press/temp", b""),
+        ],
+    )
+    .await;
+    use Outcome::{Accepted, Quarantined};
+    assert_eq!(outcomes, [Accepted, Quarantined, Quarantined, Quarantined, Quarantined, Quarantined, Accepted]);
+    let samples = fixture.show("samples", &["equipment", "signal", "value", "text"]);
+    assert_eq!(samples, ["cologne/press|a|1.0|-", "cologne/press|c|-|RUN", "cologne/press|temp|71.4|-"]);
+    let mut refused = fixture.show("quarantine", &["topic", "error"]);
+    refused.sort();
+    for (row, (topic, part)) in refused.iter().zip([
+        ("flat/press|", "`b` is NaN"),
+        ("nowhere|", "no [[topics]] entry"),
+        ("plant/lathe/temp|", "equipment `cologne/lathe`, which plant.toml does not declare"),
+        ("plant/press/temp|", "not UTF-8 text: byte 0xFF at offset 0"),
+        ("plant/press/temp|", "ahead of the server's"),
+    ]) {
+        assert!(row.starts_with(topic) && row.contains(part), "{row}");
+    }
+    assert_eq!(refused.len(), 5);
+    let counters = fixture.intake.counters();
+    assert_eq!((counters.messages, counters.samples, counters.refused), (7, 3, 5));
+    assert_eq!(fixture.intake.latency().stage(crate::Stage::Queryable).len(), 7);
+}
+
+#[tokio::test]
+async fn a_long_payload_is_refused_with_its_beginning_length_and_hash() {
+    let fixture = fixture();
+    let payload = vec![b'7'; 10 << 20];
+    assert_eq!(send(&fixture, &[("plant/press/temp", &payload)]).await, [Outcome::Quarantined]);
+    assert_eq!(fixture.show("quarantine", &["length"]), ["10485760"]);
+    assert_eq!(fixture.show("quarantine", &["payload"])[0].len(), crate::quarantine::KEPT_BYTES);
+    assert_eq!(fixture.show("quarantine", &["sha256"])[0].len(), 64);
+}
+
+#[tokio::test]
+async fn over_quota_refusals_are_only_counted() {
+    let fixture = Fixture::new(Limits { quarantine_bytes: 1, ..Limits::default() });
+    let outcomes = send(&fixture, &[("nowhere", b"1"), ("nowhere", b"2")]).await;
+    assert_eq!(outcomes, [Outcome::Quarantined, Outcome::Dropped]);
+    assert_eq!(fixture.rows("quarantine").num_rows(), 1);
+    assert_eq!(fixture.intake.counters().refused, 2);
+}
+
+#[tokio::test]
+async fn records_over_mqtt_keep_their_good_rows() {
+    let fixture = fixture();
+    let payload = br#"[{"equipment":"cologne/press","start":1700000000,"state":"run"},{"equipment":"x","start":1}]"#;
+    assert_eq!(send(&fixture, &[("takt/records/states", payload)]).await, [Outcome::Quarantined]);
+    assert_eq!(fixture.show("states", &["equipment", "state", "recorded_by"]), ["cologne/press|run|press"]);
+    let refused = fixture.show("quarantine", &["payload", "error"]);
+    assert!(
+        refused[0].starts_with(r#"[{"equipment":"x","start":1}]|row 1: plant.toml declares no equipment `x`"#),
+        "{refused:?}"
+    );
+}
+
+#[tokio::test]
+async fn executions_are_known_as_soon_as_they_are_durable() {
+    let fixture = fixture();
+    let payload = br#"{"equipment":"cologne","operation":"press","unit":"SN1","started":1700000000}"#;
+    send(&fixture, &[("takt/records/operations", payload)]).await;
+    let at = 1_700_000_001_000_000;
+    assert_eq!(fixture.intake.keyer().executions().key_at("cologne/press", at).unit, Some("SN1"));
+    let again = Keyer::load(fixture.intake.store()).unwrap();
+    assert_eq!(again.executions().key_at("cologne/press", at).unit, Some("SN1"));
+}
+
+#[tokio::test]
+async fn line_protocol_stores_good_lines_and_names_bad_ones() {
+    let fixture = fixture();
+    let body = "machine,machine=press speed=1.5,big=9007199254740993i 1700000000\n\
+                machine,machine=lathe speed=1 1700000000\n\
+                machine speed=1\n\
+                samples,equipment=cologne/press,signal=s,unit=SN1 value=2 1700000001\n\
+                cpu,equipment=cologne/press,signal=cpu value=3,idle=4 1700000002\n\
+                cpu,equipment=cologne/press load=NaN\n";
+    let receipt = fixture.intake.line_protocol(&Login::local(), body.as_bytes(), Precision::Seconds).await.unwrap();
+    assert_eq!(receipt.accepted, 3);
+    let parts = ["declares no equipment `cologne/lathe`", "needs the tag `machine`", "no number"];
+    for ((number, reason), (expected, part)) in receipt.refused.iter().zip([2, 3, 6].into_iter().zip(parts)) {
+        assert_eq!(*number, expected);
+        assert!(reason.contains(part), "{reason}");
+    }
+    let samples = fixture.show("samples", &["signal", "text", "unit", "key_source"]);
+    assert_eq!(samples, ["big|9007199254740993|-|-", "cpu|-|-|-", "cpu.idle|-|-|-", "s|-|SN1|explicit", "speed|-|-|-"]);
+    assert_eq!(fixture.show("quarantine", &["topic", "source"]), ["/api/v2/write?precision=s|http:local"]);
+}
+
+#[tokio::test]
+async fn records_over_http_include_samples() {
+    let fixture = fixture();
+    let rows = br#"[{"equipment":"cologne/press","signal":"t","value":1,"time":1700000000,"operation":"press"},{"signal":"t"}]"#;
+    let receipt = fixture.intake.records(&Login::local(), "samples", rows).await.unwrap();
+    assert_eq!((receipt.accepted, receipt.refused.len(), receipt.refused[0].row), (1, 1, 1));
+    assert_eq!(fixture.show("samples", &["operation", "key_source"]), ["press|explicit"]);
+    let receipt = fixture.intake.records(&Login::local(), "nonsense", b"{}").await.unwrap();
+    assert!(receipt.refused[0].reason.contains("takes no records"));
+}
+
+#[tokio::test]
+async fn the_plant_becomes_master_data() {
+    let fixture = fixture();
+    fixture.intake.load_plant().await.unwrap();
+    fixture.intake.load_plant().await.unwrap();
+    assert_eq!(
+        fixture.show("equipment", &["equipment", "recorded_by"]),
+        ["cologne|plant.toml", "cologne/press|plant.toml"]
+    );
+}
+
+#[tokio::test]
+async fn a_replay_stores_what_is_good_now() {
+    let fixture = fixture();
+    send(&fixture, &[("nowhere", b"1"), ("plant/lathe/temp", b"2")]).await;
+    let kept = fixture.rows("quarantine");
+    let receipt = fixture.intake.replay(&Login::local(), &kept).await.unwrap();
+    assert_eq!((receipt.replayed, receipt.refused.len()), (0, 2));
+    // The same rows, as if the first one's topic had been mapped since.
+    let topics: arrow::array::ArrayRef =
+        Arc::new(arrow::array::StringArray::from(vec!["plant/press/temp"; kept.num_rows()]));
+    let place = kept.schema().index_of("topic").unwrap();
+    let mut columns = kept.columns().to_vec();
+    columns[place] = topics;
+    let mapped = arrow::record_batch::RecordBatch::try_new(kept.schema(), columns).unwrap();
+    let receipt = fixture.intake.replay(&Login::local(), &mapped).await.unwrap();
+    assert_eq!((receipt.replayed, receipt.refused.len()), (2, 0));
+    let mut values = fixture.show("samples", &["signal", "value"]);
+    values.sort();
+    assert_eq!(values, ["temp|1.0", "temp|2.0"]);
+    assert_eq!(fixture.show("quarantine", &["replayed"]), ["true", "true"]);
+}

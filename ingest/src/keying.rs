@@ -1,0 +1,243 @@
+//! Which order, operation and unit samples belong to: the executions, and what they say of a batch.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard};
+
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, StringArray};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Int64Type};
+use arrow::record_batch::RecordBatch;
+use oee::execution::{Execution, Executions, Key};
+use oee::tables::{OPERATIONS, SAMPLES};
+use storage::{Store, StoreError, Transform};
+
+use crate::column::Names;
+use crate::schema::{DERIVED, EXPLICIT, KEY_COLUMNS, table_index};
+
+/// The executions of the plant, up to date with every durable change, and the transform that keys samples at flush.
+///
+/// Changes are queued by the store's thread, which must not wait, and taken in by whoever looks next.
+#[derive(Debug)]
+pub struct Keyer {
+    samples: Option<usize>,
+    operations: Option<usize>,
+    executions: RwLock<Executions>,
+    pending: Mutex<Vec<RecordBatch>>,
+    /// Recorded time of the newest change.
+    watermark: AtomicI64,
+}
+
+impl Keyer {
+    /// An index without executions.
+    pub fn empty() -> Self {
+        Self {
+            samples: table_index(SAMPLES.name),
+            operations: table_index(OPERATIONS.name),
+            executions: RwLock::default(),
+            pending: Mutex::default(),
+            watermark: AtomicI64::new(i64::MIN),
+        }
+    }
+
+    /// The index of everything in the table `operations`.
+    ///
+    /// # Errors
+    /// Where the table cannot be read.
+    pub fn load(store: &Store) -> Result<Self, StoreError> {
+        let keyer = Self::empty();
+        let snapshot = store.snapshot();
+        if let Some(operations) = snapshot.table(OPERATIONS.name) {
+            let rows = operations.rows()?;
+            let newest = changes(&rows)?.iter().map(Change::recorded).max();
+            keyer.watermark.store(newest.unwrap_or(i64::MIN), Ordering::Release);
+            take_in(&mut keyer.executions.write().unwrap_or_else(PoisonError::into_inner), &rows)?;
+        }
+        Ok(keyer)
+    }
+
+    /// The executions as of the newest durable change.
+    pub fn executions(&self) -> RwLockReadGuard<'_, Executions> {
+        if !self.pending.lock().unwrap_or_else(PoisonError::into_inner).is_empty() {
+            // Taken under the write lock, so that two looks at once cannot swap the order of changes.
+            let mut executions = self.executions.write().unwrap_or_else(PoisonError::into_inner);
+            let pending = std::mem::take(&mut *self.pending.lock().unwrap_or_else(PoisonError::into_inner));
+            for rows in &pending {
+                if let Err(error) = take_in(&mut executions, rows) {
+                    tracing::error!(%error, "a change of `operations` could not be read; samples may lack keys until restart");
+                }
+            }
+        }
+        self.executions.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes note of what a durable write made of its records. Called in the order of the log.
+    pub(crate) fn note(&self, records: &[(usize, RecordBatch)], recorded: i64) {
+        let changed = records.iter().filter(|(table, _)| Some(*table) == self.operations);
+        let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        for (_, rows) in changed {
+            pending.push(rows.clone());
+            self.watermark.fetch_max(recorded, Ordering::AcqRel);
+        }
+    }
+
+    /// `rows` of `samples` with keys filled in where the payload named none.
+    ///
+    /// # Errors
+    /// Where `rows` are no samples.
+    pub fn key(&self, rows: &RecordBatch) -> Result<RecordBatch, StoreError> {
+        let executions = self.executions();
+        key_rows(&executions, rows)
+    }
+}
+
+impl Transform for Keyer {
+    fn apply(&self, table: usize, batch: RecordBatch) -> RecordBatch {
+        if Some(table) != self.samples {
+            return batch;
+        }
+        match self.key(&batch) {
+            Ok(keyed) => keyed,
+            Err(error) => {
+                // Keys are derived again from the executions by every query and by compaction; nothing is lost.
+                tracing::error!(%error, "samples are flushed without keys");
+                batch
+            }
+        }
+    }
+
+    fn watermark(&self) -> i64 {
+        self.watermark.load(Ordering::Acquire)
+    }
+}
+
+/// A row of `operations`.
+enum Change {
+    Upsert(Execution),
+    Remove { run: String, recorded: i64 },
+}
+
+impl Change {
+    fn recorded(&self) -> i64 {
+        match self {
+            Self::Upsert(execution) => execution.recorded,
+            Self::Remove { recorded, .. } => *recorded,
+        }
+    }
+}
+
+fn take_in(executions: &mut Executions, rows: &RecordBatch) -> Result<(), StoreError> {
+    for change in changes(rows)? {
+        match change {
+            Change::Upsert(execution) => {
+                executions.upsert(execution);
+            }
+            Change::Remove { run, .. } => {
+                executions.remove(&run);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Rows of `operations`; columns by name, names plain or as dictionaries, `deleted` where it is there.
+fn changes(rows: &RecordBatch) -> Result<Vec<Change>, StoreError> {
+    let texts = |name: &str| -> Result<StringArray, StoreError> {
+        Ok(column(rows, name, &DataType::Utf8)?.as_string::<i32>().clone())
+    };
+    let times = |name: &str| column(rows, name, &DataType::Int64);
+    let [run, equipment, work_order] = [texts("run")?, texts("equipment")?, texts("work_order")?];
+    let [product, operation, unit] = [texts("product")?, texts("operation")?, texts("unit")?];
+    let [started, completed, recorded] = [times("started")?, times("completed")?, times("recorded")?];
+    let deleted: Option<BooleanArray> = rows.column_by_name("deleted").map(|column| column.as_boolean().clone());
+    let text = |column: &StringArray, row: usize| (!column.is_null(row)).then(|| column.value(row).to_owned());
+    let mut found = Vec::with_capacity(rows.num_rows());
+    for row in 0..rows.num_rows() {
+        let Some(run) = text(&run, row) else { continue };
+        let recorded = time(&recorded, row).unwrap_or(i64::MIN);
+        let gone = deleted.as_ref().is_some_and(|deleted| deleted.is_valid(row) && deleted.value(row));
+        // Without a place or a start an execution covers nothing.
+        let covers = text(&equipment, row).zip(time(&started, row)).filter(|_| !gone);
+        found.push(match covers {
+            None => Change::Remove { run, recorded },
+            Some((equipment, started)) => Change::Upsert(Execution {
+                run,
+                equipment,
+                work_order: text(&work_order, row),
+                product: text(&product, row),
+                operation: text(&operation, row),
+                unit: text(&unit, row),
+                started,
+                completed: time(&completed, row),
+                recorded,
+            }),
+        });
+    }
+    Ok(found)
+}
+
+fn time(column: &ArrayRef, row: usize) -> Option<i64> {
+    let column = column.as_primitive::<Int64Type>();
+    (!column.is_null(row)).then(|| column.value(row))
+}
+
+fn column(rows: &RecordBatch, name: &str, kind: &DataType) -> Result<ArrayRef, StoreError> {
+    let column =
+        rows.column_by_name(name).ok_or_else(|| StoreError::Invalid(format!("the column `{name}` is missing")))?;
+    Ok(cast(column, kind)?)
+}
+
+/// Keys for rows that are sorted, or nearly so, by equipment and time within a signal.
+fn key_rows(executions: &Executions, rows: &RecordBatch) -> Result<RecordBatch, StoreError> {
+    let times = column(rows, "time", &DataType::Int64)?;
+    let times = times.as_primitive::<Int64Type>();
+    let texts = |name: &str| -> Result<StringArray, StoreError> {
+        Ok(column(rows, name, &DataType::Utf8)?.as_string::<i32>().clone())
+    };
+    let equipment = texts("equipment")?;
+    let [work_order, operation, unit, key_source] = KEY_COLUMNS;
+    let (given_order, given_operation, given_unit) = (texts(work_order)?, texts(operation)?, texts(unit)?);
+    let source = texts(key_source)?;
+    let mut keyed: [Names; 4] = Default::default();
+    let mut place = "";
+    let mut cursor = executions.cursor(place);
+    for row in 0..rows.num_rows() {
+        let explicit = source.is_valid(row) && source.value(row) == EXPLICIT;
+        let key = if explicit {
+            Key {
+                work_order: given(&given_order, row),
+                operation: given(&given_operation, row),
+                unit: given(&given_unit, row),
+            }
+        } else {
+            if equipment.value(row) != place {
+                place = equipment.value(row);
+                cursor = executions.cursor(place);
+            }
+            cursor.key_at(times.value(row))
+        };
+        let any = key.work_order.is_some() || key.operation.is_some() || key.unit.is_some();
+        let source = if explicit { Some(EXPLICIT) } else { any.then_some(DERIVED) };
+        for (names, value) in keyed.iter_mut().zip([key.work_order, key.operation, key.unit, source]) {
+            names.push(value);
+        }
+    }
+    let mut columns = rows.columns().to_vec();
+    for (name, names) in KEY_COLUMNS.iter().zip(keyed) {
+        let (index, field) = rows
+            .schema_ref()
+            .column_with_name(name)
+            .ok_or_else(|| StoreError::Invalid(format!("the column `{name}` is missing")))?;
+        let filled = cast(&names.finish()?, field.data_type())?;
+        if let Some(slot) = columns.get_mut(index) {
+            *slot = filled;
+        }
+    }
+    Ok(RecordBatch::try_new(rows.schema(), columns)?)
+}
+
+fn given(column: &StringArray, row: usize) -> Option<&str> {
+    (!column.is_null(row)).then(|| column.value(row))
+}
+
+#[cfg(test)]
+mod tests;

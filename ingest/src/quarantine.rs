@@ -1,0 +1,162 @@
+//! Messages that could not be admitted, kept under a size quota.
+//!
+//! A refused message becomes one row: the first 64 KiB of its payload, the length and SHA-256 of all of it, and the
+//! reason. Once the rows kept since the start of the process reach the quota, payloads are no longer kept: each topic
+//! then leaves at most one short row per minute (the first refusal of that minute, with the first 256 bytes), for at
+//! most 1,000 topics; every refusal still moves the counter `takt_refused_total`, so nothing goes unnoticed, and a
+//! misconfigured sender cannot fill the disk.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use base64::Engine as _;
+use sha2::{Digest, Sha256};
+
+use crate::column::Cell;
+
+/// Payload bytes that are kept of one message.
+pub(crate) const KEPT_BYTES: usize = 64 * 1024;
+/// Payload bytes that are kept over quota.
+const KEPT_OVER_QUOTA_BYTES: usize = 256;
+/// Over quota, a topic leaves one row in this time.
+const OVER_QUOTA_INTERVAL_US: i64 = 60_000_000;
+/// Over quota, this many topics leave rows.
+const OVER_QUOTA_TOPICS: usize = 1_000;
+/// What a row takes beyond its payload, roughly.
+const ROW_BYTES: usize = 512;
+
+/// Why a message, or a part of it, was refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    /// A short word for counters.
+    pub(crate) kind: &'static str,
+    /// For a person: what is wrong, and what to do.
+    pub(crate) reason: String,
+}
+
+impl Refusal {
+    pub(crate) fn new(kind: &'static str, reason: impl Into<String>) -> Self {
+        Self { kind, reason: reason.into() }
+    }
+}
+
+/// A message that was refused.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Refused<'a> {
+    /// Which way it came.
+    pub(crate) source: &'a str,
+    /// Its topic, or the address of the request.
+    pub(crate) topic: &'a str,
+    /// All of its payload.
+    pub(crate) payload: &'a [u8],
+    /// When it arrived.
+    pub(crate) arrival_us: i64,
+    /// Why it was refused.
+    pub(crate) error: &'a str,
+}
+
+/// Watches the quota.
+#[derive(Debug)]
+pub(crate) struct Quota {
+    limit: u64,
+    used: AtomicU64,
+    over: Mutex<HashMap<Box<str>, i64>>,
+}
+
+impl Quota {
+    /// `used` bytes are already there.
+    pub(crate) fn new(limit: u64, used: u64) -> Self {
+        Self { limit, used: AtomicU64::new(used), over: Mutex::default() }
+    }
+
+    /// How much of a refused message may be kept; `None` where not even a row.
+    pub(crate) fn admit(&self, refused: &Refused<'_>) -> Option<usize> {
+        let bytes = refused.payload.len().min(KEPT_BYTES);
+        let cost = u64::try_from(bytes + ROW_BYTES).unwrap_or(u64::MAX);
+        let taken = self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
+            used.checked_add(cost).filter(|&total| total <= self.limit)
+        });
+        match taken {
+            Ok(_) => Some(bytes),
+            Err(_) => self.admit_over(refused.topic, refused.arrival_us).then_some(bytes.min(KEPT_OVER_QUOTA_BYTES)),
+        }
+    }
+
+    fn admit_over(&self, topic: &str, now: i64) -> bool {
+        let mut over = self.over.lock().unwrap_or_else(PoisonError::into_inner);
+        let topics = over.len();
+        match over.get_mut(topic) {
+            Some(last) if now - *last < OVER_QUOTA_INTERVAL_US => false,
+            Some(last) => {
+                *last = now;
+                true
+            }
+            None if topics >= OVER_QUOTA_TOPICS => false,
+            None => {
+                over.insert(topic.into(), now);
+                true
+            }
+        }
+    }
+}
+
+/// The row of `quarantine` for a refused message, of whose payload `kept` bytes stay; columns in the order of
+/// [`oee::tables::QUARANTINE`].
+pub(crate) fn row(refused: &Refused<'_>, kept: usize) -> [Cell; 10] {
+    let payload = refused.payload.get(..kept).unwrap_or(refused.payload);
+    let (text, exact) = match std::str::from_utf8(payload) {
+        Ok(text) => (text.to_owned(), Cell::Null),
+        // A cut in the middle of a character is no reason to show escapes.
+        Err(error) if kept < refused.payload.len() && error.error_len().is_none() => {
+            (String::from_utf8_lossy(payload.get(..error.valid_up_to()).unwrap_or_default()).into_owned(), Cell::Null)
+        }
+        Err(_) => (escaped(payload), Cell::Text(base64::engine::general_purpose::STANDARD.encode(payload))),
+    };
+    [
+        Cell::Text(identity(refused)),
+        Cell::Time(refused.arrival_us),
+        Cell::Text(refused.source.to_owned()),
+        Cell::Text(refused.topic.to_owned()),
+        Cell::Text(text),
+        exact,
+        Cell::Integer(i64::try_from(refused.payload.len()).unwrap_or(i64::MAX)),
+        Cell::Text(hex(&Sha256::digest(refused.payload))),
+        Cell::Text(refused.error.to_owned()),
+        Cell::Flag(false),
+    ]
+}
+
+fn identity(refused: &Refused<'_>) -> String {
+    let mut hash = Sha256::new();
+    for part in [refused.source.as_bytes(), refused.topic.as_bytes(), refused.payload] {
+        hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_le_bytes());
+        hash.update(part);
+    }
+    hash.update(refused.arrival_us.to_le_bytes());
+    let digest = hash.finalize();
+    hex(digest.get(..16).unwrap_or(&digest))
+}
+
+/// Lower-case hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |nibble: u8| DIGITS.get(usize::from(nibble)).map_or('?', |&digit| char::from(digit));
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+}
+
+/// Text with the bytes that are not UTF-8 as `\xNN`.
+fn escaped(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        for byte in chunk.invalid() {
+            text.push_str("\\x");
+            text.push_str(&hex(&[*byte]));
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests;

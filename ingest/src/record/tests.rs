@@ -1,0 +1,100 @@
+use super::*;
+
+fn plant() -> Plant {
+    let text =
+        "[plant]\nname = \"t\"\nzone = \"Europe/Berlin\"\n[[equipment]]\npath = \"a\"\n[[equipment]]\npath = \"a/b\"\n";
+    Plant::parse(text).unwrap_or_else(|mistakes| panic!("{mistakes:?}"))
+}
+
+/// The present cells of a row as `name=cell`.
+fn read(name: &str, json: &str) -> Result<Vec<String>, String> {
+    let table = table(name).map_err(|refusal| refusal.reason)?;
+    let object = objects(json.as_bytes()).map_err(|refusal| refusal.reason)?.remove(0);
+    let row = table.row(&object, &plant(), Stamps::Server).map_err(|refusal| refusal.reason)?;
+    let mut shown: Vec<String> = table
+        .columns
+        .iter()
+        .zip(&row.cells)
+        .enumerate()
+        .filter(|(place, _)| row.present & (1 << place) != 0)
+        .map(|(_, (column, cell))| format!("{}={cell:?}", column.name))
+        .collect();
+    if row.deleted {
+        shown.push("deleted".into());
+    }
+    Ok(shown)
+}
+
+#[test]
+fn fields_become_cells() {
+    let cases: [(&str, &str, &[&str]); 6] = [
+        (
+            "counts",
+            r#"{"time":"2026-11-21T09:00:00+01:00","equipment":"a/b","total":"12,5","good":3,"reason":null}"#,
+            &[
+                "time=Time(1795248000000000)",
+                "equipment=Text(\"a/b\")",
+                "total=Double(12.5)",
+                "good=Double(3.0)",
+                "reason=Null",
+            ],
+        ),
+        (
+            "operations",
+            r#"{"run":"r1","completed":1795248000123,"result":"pass"}"#,
+            &["run=Text(\"r1\")", "completed=Time(1795248000123000)", "result=Text(\"pass\")"],
+        ),
+        ("operations", r#"{"run":"r1","deleted":true}"#, &["run=Text(\"r1\")", "deleted"]),
+        ("work_orders", r#"{"work_order":4711}"#, &["work_order=Text(\"4711\")"]),
+        ("units", r#"{"unit":"SN1","change_reason":"typo"}"#, &["unit=Text(\"SN1\")", "change_reason=Text(\"typo\")"]),
+        (
+            "measurements",
+            r#"{"time":1795248000,"characteristic":"leak","value":0.5}"#,
+            &["time=Time(1795248000000000)", "characteristic=Text(\"leak\")", "value=Double(0.5)", "piece=Integer(1)"],
+        ),
+    ];
+    for (table, json, expected) in cases {
+        assert_eq!(read(table, json).unwrap(), expected, "{table} {json}");
+    }
+}
+
+#[test]
+fn refusals_say_what_to_do() {
+    let cases = [
+        ("samples", "{}", "takes no records; the tables that do are measurements"),
+        ("units", "[1]", "a record is a JSON object"),
+        ("units", "7", "a record is a JSON object"),
+        ("units", "{", "not JSON"),
+        ("units", r#"{"unt":"x"}"#, "has no field `unt`; its fields are unit, item"),
+        ("units", r#"{"item":"x"}"#, "needs the field `unit`"),
+        ("units", r#"{"unit":"x","recorded":0}"#, "stamped by the server"),
+        ("units", r#"{"unit":"x","deleted":"yes"}"#, "`deleted` is true or false"),
+        ("units", r#"{"unit":"x","quantity":"NaN"}"#, "`quantity`: \"NaN\" is no finite number"),
+        ("units", r#"{"unit":"x","created":"2026-11-21T08:00:00"}"#, "has no zone"),
+        ("operations", r#"{"equipment":"a"}"#, "needs `run`, or `equipment` and `started`"),
+        ("states", r#"{"equipment":"a/x","start":1795248000}"#, "declares no equipment `a/x`"),
+        ("routes", r#"{"route":"r","step":1.5}"#, "`step`: 1.5 is no integer"),
+    ];
+    for (table, json, part) in cases {
+        let reason = read(table, json).unwrap_err();
+        assert!(reason.contains(part), "{table} {json}: {reason}");
+    }
+}
+
+#[test]
+fn identities_follow_from_content() {
+    let open =
+        read("operations", r#"{"equipment":"a/b","operation":"press","unit":"SN1","started":1795248000}"#).unwrap();
+    let closed = read(
+        "operations",
+        r#"{"equipment":"a/b","operation":"press","unit":"SN1","started":1795248000,"completed":1795248060}"#,
+    )
+    .unwrap();
+    assert_eq!(open[0], closed[0]);
+    assert!(open[0].starts_with("run=Text("));
+    let edge = |quantity: u32| {
+        read("materials", &format!(r#"{{"parent":"p","child":"c","quantity":{quantity}}}"#)).unwrap().remove(0)
+    };
+    assert_eq!(edge(1), edge(1));
+    assert_ne!(edge(1), edge(2));
+}

@@ -1,0 +1,42 @@
+use super::{CountRecord, CounterSteps, Piece};
+
+fn piece(total: Option<f64>, good: Option<f64>, scrap: Option<f64>) -> Option<(f64, f64)> {
+    CountRecord { time: 1, total, good, scrap }.piece().map(|piece| (piece.total, piece.scrap))
+}
+
+#[test]
+fn two_give_the_third() {
+    assert_eq!(piece(Some(10.0), None, Some(2.0)), Some((10.0, 2.0)));
+    assert_eq!(piece(Some(10.0), Some(7.0), None), Some((10.0, 3.0)));
+    assert_eq!(piece(None, Some(7.0), Some(3.0)), Some((10.0, 3.0)));
+}
+
+#[test]
+fn one_alone_counts_as_it_can() {
+    assert_eq!(piece(Some(10.0), None, None), Some((10.0, 0.0)));
+    assert_eq!(piece(None, Some(7.0), None), Some((7.0, 0.0)));
+    assert_eq!(piece(None, None, Some(1.0)), Some((0.0, 1.0)));
+    assert_eq!(piece(None, None, None), None);
+}
+
+fn sums(pieces: &[Piece]) -> (f64, f64) {
+    pieces.iter().fold((0.0, 0.0), |sum, piece| (sum.0 + piece.total, sum.1 + piece.scrap))
+}
+
+#[test]
+fn counters_give_the_same_pieces_by_any_two() {
+    let (total, good, scrap) = (vec![(1, 5.0), (3, 5.0)], vec![(1, 4.0), (3, 5.0)], vec![(2, 1.0)]);
+    let given = [
+        CounterSteps { total: Some(total.clone()), good: None, scrap: Some(scrap.clone()) },
+        CounterSteps { total: Some(total.clone()), good: Some(good.clone()), scrap: None },
+        CounterSteps { total: None, good: Some(good.clone()), scrap: Some(scrap.clone()) },
+        CounterSteps { total: Some(total), good: Some(good), scrap: Some(scrap.clone()) },
+    ];
+    for steps in given {
+        let pieces = steps.pieces().expect("counted");
+        assert_eq!(sums(&pieces), (10.0, 1.0), "{steps:?}");
+        assert!(pieces.is_sorted_by_key(|piece| piece.time));
+    }
+    assert_eq!(CounterSteps { scrap: Some(scrap), ..CounterSteps::default() }.pieces(), None);
+    assert_eq!(CounterSteps::default().pieces(), None);
+}

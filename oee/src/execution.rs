@@ -1,0 +1,380 @@
+//! Which order, operation and unit a moment belongs to.
+//!
+//! The rule: at (equipment, t) the nearest of the equipment and its ancestors that has a covering execution
+//! decides. There, unit and operation come from the unit execution, the one with the largest (started, recorded)
+//! where several cover; the work order comes from it if set, else from the nearest covering execution without a
+//! unit. Where only an order execution covers, it gives order and operation. An open execution ends at the next
+//! start of the same kind (unit or order) on that equipment.
+//!
+//! `Executions` is an index that follows single changes; [`Executions::affected`] says which stretch of time a change
+//! can re-key, so that nothing else has to be looked at again.
+
+mod lane;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use crate::OPEN;
+use crate::path::lineage;
+use lane::Lane;
+
+/// One execution of an operation: a row of `operations`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Execution {
+    /// Identity.
+    pub run: String,
+    /// Where.
+    pub equipment: String,
+    /// For which order.
+    pub work_order: Option<String>,
+    /// Of which product.
+    pub product: Option<String>,
+    /// Which operation.
+    pub operation: Option<String>,
+    /// On which unit; none where only an order is known.
+    pub unit: Option<String>,
+    /// Start.
+    pub started: i64,
+    /// End; none while it runs.
+    pub completed: Option<i64>,
+    /// When takt recorded this version.
+    pub recorded: i64,
+}
+
+/// The context in force at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Key<'a> {
+    /// Work order.
+    pub work_order: Option<&'a str>,
+    /// Operation.
+    pub operation: Option<&'a str>,
+    /// Unit.
+    pub unit: Option<&'a str>,
+}
+
+/// A stretch of time with one order and product in force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OrderSpan {
+    /// Work order.
+    pub work_order: Option<String>,
+    /// Product, as the executions say.
+    pub product: Option<String>,
+    /// Start.
+    pub start: i64,
+    /// End, exclusive.
+    pub end: i64,
+}
+
+/// A stretch of time on an equipment, and everything below it, whose keys may have changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Affected {
+    /// The equipment; its descendants inherit keys, so they are affected too.
+    pub equipment: String,
+    /// Start.
+    pub from: i64,
+    /// End, exclusive; [`OPEN`] where it has none.
+    pub to: i64,
+}
+
+/// The identity of an execution that came without one.
+///
+/// Readable, and different for different (equipment, operation, unit or order, started).
+#[must_use]
+pub fn derived_run(
+    equipment: &str,
+    operation: Option<&str>,
+    unit: Option<&str>,
+    work_order: Option<&str>,
+    started: i64,
+) -> String {
+    let escaped = |text: &str| text.replace('%', "%25").replace('|', "%7C");
+    let (kind, name) = match (unit, work_order) {
+        (Some(unit), _) => ("unit", unit),
+        (None, Some(order)) => ("order", order),
+        (None, None) => ("none", ""),
+    };
+    let operation = operation.map(escaped).unwrap_or_default();
+    format!("{}|{operation}|{kind}|{}|{started}", escaped(equipment), escaped(name))
+}
+
+/// The executions of one equipment, by kind.
+#[derive(Debug, Default, Clone)]
+struct Node {
+    units: Lane,
+    orders: Lane,
+}
+
+impl Node {
+    fn lane(&self, unit: bool) -> &Lane {
+        if unit { &self.units } else { &self.orders }
+    }
+
+    fn lane_mut(&mut self, unit: bool) -> &mut Lane {
+        if unit { &mut self.units } else { &mut self.orders }
+    }
+}
+
+/// What covers a moment, and until when that answer holds.
+#[derive(Debug, Clone, Copy)]
+struct Cover<'a> {
+    unit: Option<&'a Execution>,
+    order: Option<&'a Execution>,
+    until: i64,
+}
+
+impl<'a> Cover<'a> {
+    fn key(&self) -> Key<'a> {
+        let leading = self.unit.or(self.order);
+        Key {
+            work_order: self.work_order(),
+            operation: leading.and_then(|e| e.operation.as_deref()),
+            unit: self.unit.and_then(|e| e.unit.as_deref()),
+        }
+    }
+
+    fn work_order(&self) -> Option<&'a str> {
+        let own = self.unit.and_then(|e| e.work_order.as_deref());
+        own.or_else(|| self.order.and_then(|e| e.work_order.as_deref()))
+    }
+
+    fn product(&self) -> Option<&'a str> {
+        let Some(unit) = self.unit else { return self.order.and_then(|e| e.product.as_deref()) };
+        // An order execution of another order says nothing about this unit's product.
+        let same_order = |order: &&Execution| unit.work_order.is_none() || unit.work_order == order.work_order;
+        unit.product.as_deref().or_else(|| self.order.filter(same_order).and_then(|e| e.product.as_deref()))
+    }
+}
+
+/// An index of executions by run, and by equipment and time.
+#[derive(Debug, Default, Clone)]
+pub struct Executions {
+    runs: HashMap<String, Arc<Execution>>,
+    nodes: BTreeMap<String, Node>,
+}
+
+impl FromIterator<Execution> for Executions {
+    fn from_iter<I: IntoIterator<Item = Execution>>(executions: I) -> Self {
+        // In time order every insertion is an append.
+        let mut sorted: Vec<Execution> = executions.into_iter().collect();
+        sorted.sort_by_key(|e| (e.started, e.recorded));
+        let mut index = Self::default();
+        for execution in sorted {
+            index.upsert(execution);
+        }
+        index
+    }
+}
+
+impl Executions {
+    /// An empty index.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Number of executions.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.runs.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.runs.is_empty()
+    }
+
+    /// The execution of a run.
+    #[must_use]
+    pub fn get(&self, run: &str) -> Option<&Execution> {
+        self.runs.get(run).map(Arc::as_ref)
+    }
+
+    /// Puts an execution in place of the one with the same run, which it gives back.
+    pub fn upsert(&mut self, execution: Execution) -> Option<Arc<Execution>> {
+        let old = self.remove(&execution.run);
+        let execution = Arc::new(execution);
+        self.runs.insert(execution.run.clone(), Arc::clone(&execution));
+        let node = self.nodes.entry(execution.equipment.clone()).or_default();
+        node.lane_mut(execution.unit.is_some()).insert(execution);
+        old
+    }
+
+    /// Takes an execution out.
+    pub fn remove(&mut self, run: &str) -> Option<Arc<Execution>> {
+        let old = self.runs.remove(run)?;
+        if let Some(node) = self.nodes.get_mut(&old.equipment) {
+            node.lane_mut(old.unit.is_some()).remove(&old);
+            if node.units.is_empty() && node.orders.is_empty() {
+                self.nodes.remove(&old.equipment);
+            }
+        }
+        Some(old)
+    }
+
+    /// The executions on exactly this equipment: units by start, then orders by start.
+    pub fn on(&self, equipment: &str) -> impl Iterator<Item = &Execution> {
+        self.nodes.get(equipment).into_iter().flat_map(|node| node.units.iter().chain(node.orders.iter()))
+    }
+
+    /// All executions, in no particular order.
+    pub fn iter(&self) -> impl Iterator<Item = &Execution> {
+        self.runs.values().map(Arc::as_ref)
+    }
+
+    /// The end of a run as keying sees it: its completion, or the next start of its kind, or [`OPEN`].
+    #[must_use]
+    pub fn effective_end(&self, run: &str) -> Option<i64> {
+        let execution = self.runs.get(run)?;
+        let lane = self.nodes.get(&execution.equipment)?.lane(execution.unit.is_some());
+        lane.end_of(execution)
+    }
+
+    /// The context in force at a moment.
+    #[must_use]
+    pub fn key_at(&self, equipment: &str, t: i64) -> Key<'_> {
+        let chain = lineage(equipment).filter_map(|path| self.nodes.get(path));
+        cover(chain, t).key()
+    }
+
+    /// A reader of keys for many moments of one equipment; quick where they ascend.
+    #[must_use]
+    pub fn cursor(&self, equipment: &str) -> Cursor<'_> {
+        let chain = lineage(equipment).filter_map(|path| self.nodes.get(path)).collect();
+        Cursor { chain, from: 0, cover: Cover { unit: None, order: None, until: i64::MIN } }
+    }
+
+    /// The order and product in force over `[from, to)`; time without an execution is left out.
+    #[must_use]
+    pub fn order_spans(&self, equipment: &str, from: i64, to: i64) -> Vec<OrderSpan> {
+        let mut cursor = self.cursor(equipment);
+        let mut spans: Vec<OrderSpan> = Vec::new();
+        let mut t = from;
+        while t < to {
+            let cover = cursor.cover_at(t);
+            let end = cover.until.min(to);
+            if cover.unit.is_some() || cover.order.is_some() {
+                match spans.last_mut() {
+                    Some(last)
+                        if last.end == t
+                            && last.work_order.as_deref() == cover.work_order()
+                            && last.product.as_deref() == cover.product() =>
+                    {
+                        last.end = end;
+                    }
+                    _ => spans.push(OrderSpan {
+                        work_order: cover.work_order().map(str::to_owned),
+                        product: cover.product().map(str::to_owned),
+                        start: t,
+                        end,
+                    }),
+                }
+            }
+            t = end;
+        }
+        spans
+    }
+
+    /// Where keys may differ after `old` became `new` (none: it was added, or taken out).
+    ///
+    /// `executions` may be the index before or after the change. Times outside the answer keep their keys.
+    #[must_use]
+    pub fn affected(old: Option<&Execution>, new: Option<&Execution>, executions: &Self) -> Vec<Affected> {
+        match (old, new) {
+            (Some(old), Some(new)) if old == new => Vec::new(),
+            // Recorded times decide among equal starts only, so alone at its start nothing but the end matters.
+            (Some(old), Some(new)) if only_end_differs(old, new) && executions.alone_at_start(old) => {
+                let next = executions.next_start(old);
+                let (a, b) = (old.completed.unwrap_or(next), new.completed.unwrap_or(next));
+                stretch(&old.equipment, a.min(b), a.max(b))
+            }
+            (old, new) => {
+                let mut found = Vec::new();
+                for execution in old.into_iter().chain(new) {
+                    // A start also cuts an open predecessor short, up to the next start.
+                    let next = executions.next_start(execution);
+                    let end = execution.completed.map_or(next, |end| end.max(next));
+                    found.extend(stretch(&execution.equipment, execution.started, end));
+                }
+                found
+            }
+        }
+    }
+
+    fn alone_at_start(&self, execution: &Execution) -> bool {
+        let node = self.nodes.get(&execution.equipment);
+        node.is_none_or(|node| node.lane(execution.unit.is_some()).alone_at_start(execution))
+    }
+
+    /// The first start of the same kind on the same equipment after this execution's, [`OPEN`] where there is none.
+    fn next_start(&self, execution: &Execution) -> i64 {
+        let node = self.nodes.get(&execution.equipment);
+        node.map_or(OPEN, |node| node.lane(execution.unit.is_some()).next_start(execution))
+    }
+}
+
+/// Whether nothing but the end, or the recorded time, differs.
+fn only_end_differs(old: &Execution, new: &Execution) -> bool {
+    let endless = |e: &Execution| Execution { completed: None, recorded: 0, ..e.clone() };
+    endless(old) == endless(new)
+}
+
+fn stretch(equipment: &str, from: i64, to: i64) -> Vec<Affected> {
+    if from >= to {
+        return Vec::new();
+    }
+    vec![Affected { equipment: equipment.to_owned(), from, to }]
+}
+
+/// The keying rule itself, over the equipment's own node and those of its ancestors, nearest first.
+fn cover<'a>(chain: impl Iterator<Item = &'a Node>, t: i64) -> Cover<'a> {
+    let mut found = Cover { unit: None, order: None, until: OPEN };
+    for node in chain {
+        let (unit, unit_until) = node.units.at(t);
+        let (order, order_until) = node.orders.at(t);
+        found.until = found.until.min(unit_until).min(order_until);
+        if found.unit.is_none() {
+            // The nearest node that has a covering execution decides; farther units no longer count.
+            found.unit = unit;
+        }
+        found.order = order;
+        // Higher up only the order of a unit that does not know its own is still looked for.
+        let complete = |unit: &Execution| unit.work_order.is_some() && unit.product.is_some();
+        if found.order.is_some() || found.unit.is_some_and(complete) {
+            break;
+        }
+    }
+    found
+}
+
+/// Reads keys of one equipment; see [`Executions::cursor`].
+#[derive(Debug, Clone)]
+pub struct Cursor<'a> {
+    chain: Vec<&'a Node>,
+    from: i64,
+    cover: Cover<'a>,
+}
+
+impl<'a> Cursor<'a> {
+    /// The context in force at a moment.
+    pub fn key_at(&mut self, t: i64) -> Key<'a> {
+        self.cover_at(t).key()
+    }
+
+    /// The moment up to which the last answer holds.
+    #[must_use]
+    pub fn until(&self) -> i64 {
+        self.cover.until
+    }
+
+    fn cover_at(&mut self, t: i64) -> Cover<'a> {
+        if t < self.from || t >= self.cover.until {
+            self.cover = cover(self.chain.iter().copied(), t);
+            self.from = t;
+        }
+        self.cover
+    }
+}
+
+#[cfg(test)]
+mod tests;

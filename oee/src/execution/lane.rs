@@ -1,0 +1,96 @@
+//! The executions of one kind on one equipment, by start.
+
+use std::sync::Arc;
+
+use super::Execution;
+use crate::OPEN;
+
+/// One execution with its end as keying sees it.
+#[derive(Debug, Clone)]
+struct Slot {
+    execution: Arc<Execution>,
+    /// Completion, or the next start, or [`OPEN`].
+    end: i64,
+    /// The largest end up to and including this slot: where it is past, nothing earlier covers either.
+    latest_end: i64,
+}
+
+/// Slots by (started, recorded, run); the last of several covering ones wins.
+#[derive(Debug, Default, Clone)]
+pub(super) struct Lane {
+    slots: Vec<Slot>,
+}
+
+fn order(execution: &Execution) -> (i64, i64, &str) {
+    (execution.started, execution.recorded, execution.run.as_str())
+}
+
+impl Lane {
+    pub(super) fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Execution> {
+        self.slots.iter().map(|slot| slot.execution.as_ref())
+    }
+
+    pub(super) fn insert(&mut self, execution: Arc<Execution>) {
+        let at = self.slots.partition_point(|slot| order(&slot.execution) < order(&execution));
+        let end = OPEN;
+        self.slots.insert(at, Slot { execution, end, latest_end: end });
+        self.settle(at);
+    }
+
+    pub(super) fn remove(&mut self, execution: &Execution) {
+        let at = self.slots.partition_point(|slot| order(&slot.execution) < order(execution));
+        if self.slots.get(at).is_some_and(|slot| slot.execution.run == execution.run) {
+            self.slots.remove(at);
+            self.settle(at);
+        }
+    }
+
+    /// The winner at a moment, and until when that holds.
+    pub(super) fn at(&self, t: i64) -> (Option<&Execution>, i64) {
+        let next = self.slots.partition_point(|slot| slot.execution.started <= t);
+        let next_start = self.slots.get(next).map_or(OPEN, |slot| slot.execution.started);
+        let started = self.slots.iter().take(next).rev();
+        let mut candidates = started.take_while(|slot| slot.latest_end > t);
+        match candidates.find(|slot| slot.end > t) {
+            Some(slot) => (Some(slot.execution.as_ref()), slot.end.min(next_start)),
+            None => (None, next_start),
+        }
+    }
+
+    pub(super) fn end_of(&self, execution: &Execution) -> Option<i64> {
+        let at = self.slots.partition_point(|slot| order(&slot.execution) < order(execution));
+        self.slots.get(at).filter(|slot| slot.execution.run == execution.run).map(|slot| slot.end)
+    }
+
+    /// The first start later than this execution's.
+    pub(super) fn next_start(&self, execution: &Execution) -> i64 {
+        let at = self.slots.partition_point(|slot| slot.execution.started <= execution.started);
+        self.slots.get(at).map_or(OPEN, |slot| slot.execution.started)
+    }
+
+    pub(super) fn alone_at_start(&self, execution: &Execution) -> bool {
+        let first = self.slots.partition_point(|slot| slot.execution.started < execution.started);
+        let same_start = self.slots.iter().skip(first).take_while(|slot| slot.execution.started == execution.started);
+        same_start.into_iter().all(|slot| slot.execution.run == execution.run)
+    }
+
+    /// Brings ends up to date around a changed place: the slot before it, itself, and the running maximum after.
+    fn settle(&mut self, at: usize) {
+        let first = at.saturating_sub(1);
+        let mut latest_end = first.checked_sub(1).and_then(|i| self.slots.get(i)).map_or(i64::MIN, |s| s.latest_end);
+        for i in first..self.slots.len() {
+            let next_start = self.slots.get(i + 1).map_or(OPEN, |slot| slot.execution.started);
+            let Some(slot) = self.slots.get_mut(i) else { return };
+            slot.end = slot.execution.completed.unwrap_or(next_start);
+            latest_end = latest_end.max(slot.end);
+            if i > at && slot.latest_end == latest_end {
+                return;
+            }
+            slot.latest_end = latest_end;
+        }
+    }
+}

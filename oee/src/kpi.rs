@@ -1,0 +1,172 @@
+//! Ratios of a report: OEE and its factors, ISO 22400-2 indicators, and the loss waterfall.
+//!
+//! A ratio whose denominator is zero is none. Nothing is capped: a performance above 1 says that the ideal cycle
+//! time is too slow, and hiding it would hide that.
+
+use crate::machine::Report;
+use crate::seconds;
+
+/// Ratios of one report.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Kpi {
+    /// (run + micro-stops) / planned production.
+    pub availability: Option<f64>,
+    /// Ideal time of all pieces / (run + micro-stops); ISO 22400 calls it effectiveness.
+    pub performance: Option<f64>,
+    /// Ideal time of good pieces / ideal time of all pieces, so that A · P · Q is OEE over mixed products too.
+    pub quality: Option<f64>,
+    /// Ideal time of good pieces / planned production.
+    pub oee: Option<f64>,
+    /// Ideal time of good pieces / scheduled.
+    pub ooe: Option<f64>,
+    /// Ideal time of good pieces / calendar.
+    pub teep: Option<f64>,
+    /// Planned production / calendar.
+    pub utilization: Option<f64>,
+    /// Good pieces / pieces (GQ / PQ).
+    pub quality_ratio: Option<f64>,
+    /// Scrapped pieces / pieces (SQ / PQ).
+    pub scrap_ratio: Option<f64>,
+    /// Availability · effectiveness · quality ratio.
+    pub oee_index: Option<f64>,
+    /// AUPT / PBT · effectiveness · quality ratio.
+    pub nee: Option<f64>,
+    /// AUBT / PBT.
+    pub allocation_efficiency: Option<f64>,
+    /// APT / AUBT.
+    pub utilization_efficiency: Option<f64>,
+    /// APT / (APT + ADET).
+    pub technical_efficiency: Option<f64>,
+    /// AUST / AUPT.
+    pub setup_ratio: Option<f64>,
+    /// Unplanned stop time / unplanned stops, seconds.
+    pub mttr_s: Option<f64>,
+    /// (run + micro-stops) / unplanned stops, seconds.
+    pub mtbf_s: Option<f64>,
+    /// Why a ratio is none, or pieces are uncounted.
+    pub reason: Option<String>,
+}
+
+/// Where planned production time was lost, in seconds; the fields add up to it.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Losses {
+    /// Unplanned stops.
+    pub unplanned_s: f64,
+    /// Changeovers.
+    pub changeover_s: f64,
+    /// No order.
+    pub no_order_s: f64,
+    /// No state known.
+    pub unknown_s: f64,
+    /// Micro-stops.
+    pub minor_stops_s: f64,
+    /// Run time beyond the ideal time of all pieces; negative where performance is above 1.
+    pub reduced_speed_s: f64,
+    /// Ideal time of scrapped pieces.
+    pub quality_loss_s: f64,
+    /// Ideal time of good pieces.
+    pub fully_productive_s: f64,
+}
+
+fn ratio(numerator: f64, denominator: f64) -> Option<f64> {
+    (denominator != 0.0).then(|| numerator / denominator)
+}
+
+fn time_ratio(numerator_us: i64, denominator_us: i64) -> Option<f64> {
+    ratio(numerator_us as f64, denominator_us as f64)
+}
+
+impl Report {
+    /// The ratios.
+    #[must_use]
+    pub fn kpi(&self) -> Kpi {
+        let time = &self.elements;
+        let (production_us, planned_us) = (time.production_us(), time.planned_production_us);
+        let known = |value: Option<f64>| value.filter(|_| self.missing_ideal.is_none());
+        let over = |ideal_s: f64, us: i64| known(ratio(ideal_s, seconds(us)));
+        let stops = self.unplanned_stops as f64;
+        let availability = time_ratio(production_us, planned_us);
+        let performance = over(self.ideal_total_s, production_us);
+        let quality_ratio = ratio(self.counts.good, self.counts.total);
+        let effective = performance.zip(quality_ratio).map(|(performance, quality)| performance * quality);
+        let index = |time: Option<f64>| time.zip(effective).map(|(time, effective)| time * effective);
+        Kpi {
+            availability,
+            performance,
+            quality: self.quality(quality_ratio),
+            oee: over(self.ideal_good_s, planned_us),
+            ooe: over(self.ideal_good_s, time.scheduled_us),
+            teep: over(self.ideal_good_s, time.calendar_us),
+            utilization: time_ratio(planned_us, time.calendar_us),
+            quality_ratio,
+            scrap_ratio: ratio(self.counts.scrap, self.counts.total),
+            oee_index: index(availability),
+            nee: index(time_ratio(time.processing_us(), planned_us)),
+            allocation_efficiency: time_ratio(time.busy_us(), planned_us),
+            utilization_efficiency: time_ratio(production_us, time.busy_us()),
+            technical_efficiency: time_ratio(production_us, production_us + time.delay_us()),
+            setup_ratio: time_ratio(time.changeover_us, time.processing_us()),
+            mttr_s: ratio(seconds(time.unplanned_us), stops),
+            mtbf_s: ratio(seconds(production_us), stops),
+            reason: self.reason(),
+        }
+    }
+
+    /// The loss waterfall; none where the ideal time is not known for all pieces.
+    #[must_use]
+    pub fn losses(&self) -> Option<Losses> {
+        if self.missing_ideal.is_some() {
+            return None;
+        }
+        let time = &self.elements;
+        Some(Losses {
+            unplanned_s: seconds(time.unplanned_us),
+            changeover_s: seconds(time.changeover_us),
+            no_order_s: seconds(time.no_order_us),
+            unknown_s: seconds(time.unknown_us),
+            minor_stops_s: seconds(time.microstop_us),
+            reduced_speed_s: seconds(time.run_us) - self.ideal_total_s,
+            quality_loss_s: self.ideal_total_s - self.ideal_good_s,
+            fully_productive_s: self.ideal_good_s,
+        })
+    }
+
+    /// With one product the ideal cycle time cancels out, so it need not be known.
+    fn quality(&self, quality_ratio: Option<f64>) -> Option<f64> {
+        if self.missing_ideal.is_none() {
+            return ratio(self.ideal_good_s, self.ideal_total_s);
+        }
+        let mut made = self.orders.iter().filter(|order| order.total != 0.0 || order.scrap != 0.0);
+        let first = made.next()?;
+        let same = |product| product == &first.product && first.product.is_some();
+        quality_ratio.filter(|_| same(&first.product) && made.all(|order| same(&order.product)))
+    }
+
+    fn reason(&self) -> Option<String> {
+        let time = &self.elements;
+        if let Some(missing) = &self.missing_ideal {
+            return Some(missing.clone());
+        }
+        if self.counts.uncounted != 0.0 {
+            return Some(format!(
+                "{} pieces were made while no order was in force: record operations or set default_product",
+                self.counts.uncounted
+            ));
+        }
+        let reason = if time.calendar_us == 0 {
+            "the window is empty or lies in the future"
+        } else if time.planned_production_us == 0 {
+            "no planned production time in the window"
+        } else if time.production_us() == 0 {
+            "no production time in the window"
+        } else if self.counts.total == 0.0 {
+            "no pieces in the window"
+        } else {
+            return None;
+        };
+        Some(reason.to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,488 @@
+//! The OEE engine of one machine: states, counts, orders and shifts in; time elements, counts and stops out.
+//!
+//! A [`Machine`] is built once for a wide range of time; a report for a window then costs a binary search and the
+//! slices within it, so a year in hours is one pass.
+//!
+//! Precedence of time: not scheduled, then break, then planned downtime, then the state's category. Pieces made in
+//! breaks or outside shifts still count. Pieces made while no order was in force, and no default product stands in,
+//! are uncounted and shown as such.
+
+mod slice;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::calendar::Shift;
+use crate::count::Piece;
+use crate::state::{Category, StateSpan, StateValue};
+use crate::time_element::Elements;
+use crate::{OPEN, SECOND_US};
+use slice::{Slice, slices};
+
+/// A stretch of time with one order, product and ideal cycle time in force.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Job {
+    /// Start.
+    pub start: i64,
+    /// End, exclusive.
+    pub end: i64,
+    /// Work order; none where the default product stands in.
+    pub work_order: Option<Arc<str>>,
+    /// Product.
+    pub product: Option<Arc<str>>,
+    /// Ideal cycle time, seconds per piece.
+    pub ideal_cycle_s: Option<f64>,
+}
+
+/// All that is known about one machine over a range of time.
+#[derive(Debug, Clone, Default)]
+pub struct Inputs {
+    /// Shift instances.
+    pub shifts: Vec<Shift>,
+    /// States: ascending and disjoint, from [`crate::state::timeline`], with the one before the range carried in.
+    pub states: Vec<StateSpan>,
+    /// Orders in force: ascending and disjoint.
+    pub jobs: Vec<Job>,
+    /// Pieces, in any order; none where nothing counts pieces on this machine.
+    pub pieces: Option<Vec<Piece>>,
+    /// Unplanned stops shorter than this are micro-stops.
+    pub microstop_threshold_us: i64,
+}
+
+/// A piece with the job it belongs to.
+#[derive(Debug, Clone, Copy)]
+struct Credit {
+    piece: Piece,
+    job: Option<usize>,
+}
+
+/// One machine, ready to report on any window.
+#[derive(Debug, Clone)]
+pub struct Machine {
+    shifts: Vec<Shift>,
+    states: Vec<StateSpan>,
+    jobs: Vec<Job>,
+    slices: Vec<Slice>,
+    credits: Vec<Credit>,
+    counted: bool,
+    microstop_threshold_us: i64,
+}
+
+/// Pieces of a window. They add up over windows and machines.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Counts {
+    /// Pieces made under an order or the default product.
+    pub total: f64,
+    /// Good ones among them.
+    pub good: f64,
+    /// Scrapped ones among them.
+    pub scrap: f64,
+    /// Pieces made while no order was in force and no default product stood in; not in `total`.
+    pub uncounted: f64,
+}
+
+/// Pieces of one order and product.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OrderCount {
+    /// Work order; none where the default product stands in.
+    pub work_order: Option<Arc<str>>,
+    /// Product.
+    pub product: Option<Arc<str>>,
+    /// Ideal cycle time, seconds per piece.
+    pub ideal_cycle_s: Option<f64>,
+    /// Pieces made.
+    pub total: f64,
+    /// Scrapped ones among them.
+    pub scrap: f64,
+}
+
+impl OrderCount {
+    /// Good pieces.
+    #[must_use]
+    pub fn good(&self) -> f64 {
+        self.total - self.scrap
+    }
+}
+
+/// Everything that is counted and summed over one window; ratios come from [`Report::kpi`].
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Report {
+    /// Start of the window.
+    pub start: i64,
+    /// End of the window, not later than now.
+    pub end: i64,
+    /// Where the time went.
+    pub elements: Elements,
+    /// Pieces.
+    pub counts: Counts,
+    /// Ideal time of all counted pieces whose ideal cycle time is known, seconds.
+    pub ideal_total_s: f64,
+    /// Ideal time of the good ones among them, seconds.
+    pub ideal_good_s: f64,
+    /// Why the ideal times do not cover everything, where they do not: performance and OEE are then unknown.
+    pub missing_ideal: Option<String>,
+    /// Unplanned stops with at least a second of planned production time in the window.
+    pub unplanned_stops: u64,
+    /// Micro-stops, likewise.
+    pub microstops: u64,
+    /// An open stop shorter than the threshold is provisionally a micro-stop.
+    pub provisional: bool,
+    /// Pieces by order: every job in force in the window, by first appearance.
+    pub orders: Vec<OrderCount>,
+}
+
+impl Report {
+    /// Adds another window or machine: seconds, counts and ideal time add up, then ratios are formed.
+    ///
+    /// Stop counts of two windows of one machine add up only where no stop crosses the cut.
+    pub fn merge(&mut self, other: &Self) {
+        self.start = self.start.min(other.start);
+        self.end = self.end.max(other.end);
+        self.elements += &other.elements;
+        self.counts.total += other.counts.total;
+        self.counts.good += other.counts.good;
+        self.counts.scrap += other.counts.scrap;
+        self.counts.uncounted += other.counts.uncounted;
+        self.ideal_total_s += other.ideal_total_s;
+        self.ideal_good_s += other.ideal_good_s;
+        if self.missing_ideal.is_none() {
+            self.missing_ideal.clone_from(&other.missing_ideal);
+        }
+        self.unplanned_stops += other.unplanned_stops;
+        self.microstops += other.microstops;
+        self.provisional |= other.provisional;
+        for order in &other.orders {
+            let sum = order_count(&mut self.orders, order);
+            sum.total += order.total;
+            sum.scrap += order.scrap;
+        }
+    }
+}
+
+/// One stop, whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stop {
+    /// Start, unclipped.
+    pub start: i64,
+    /// End, unclipped; none while it lasts.
+    pub end: Option<i64>,
+    /// State and reason.
+    pub value: StateValue,
+    /// Whether it is a micro-stop.
+    pub microstop: bool,
+    /// Its time within the window, microseconds.
+    pub in_window_us: i64,
+    /// Its planned production time, or for planned stops its planned downtime, within the window, microseconds.
+    pub counted_us: i64,
+}
+
+/// One state interval, clipped to a window.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StateInterval {
+    /// Start.
+    pub start: i64,
+    /// End.
+    pub end: i64,
+    /// The state; none where it is unknown.
+    pub value: Option<StateValue>,
+    /// Whether it still lasts.
+    pub open: bool,
+}
+
+impl Machine {
+    /// Brings the inputs into a form that any window can be read from.
+    #[must_use]
+    pub fn new(mut inputs: Inputs) -> Self {
+        inputs.shifts.sort_by_key(|shift| (shift.start, shift.end));
+        inputs.jobs.sort_by_key(|job| job.start);
+        let counted = inputs.pieces.is_some();
+        let mut pieces = inputs.pieces.unwrap_or_default();
+        pieces.sort_by_key(|piece| piece.time);
+        let jobs = inputs.jobs;
+        let credits = pieces.into_iter().map(|piece| Credit { piece, job: job_at(&jobs, piece.time) }).collect();
+        Self {
+            slices: slices(&inputs.shifts, &inputs.states, &jobs),
+            shifts: inputs.shifts,
+            states: inputs.states,
+            jobs,
+            credits,
+            counted,
+            microstop_threshold_us: inputs.microstop_threshold_us,
+        }
+    }
+
+    /// The shift instances.
+    #[must_use]
+    pub fn shifts(&self) -> &[Shift] {
+        &self.shifts
+    }
+
+    /// The state spans.
+    #[must_use]
+    pub fn states(&self) -> &[StateSpan] {
+        &self.states
+    }
+
+    /// The orders in force.
+    #[must_use]
+    pub fn jobs(&self) -> &[Job] {
+        &self.jobs
+    }
+
+    /// The report for `[from, min(to, now))`.
+    #[must_use]
+    pub fn report(&self, from: i64, to: i64, now: i64) -> Report {
+        let end = to.min(now).max(from);
+        let mut report = Report { start: from, end, ..Report::default() };
+        self.add_time(&mut report, now);
+        self.add_pieces(&mut report);
+        report
+    }
+
+    /// The stops that overlap the window, by start: everything known that is not running.
+    #[must_use]
+    pub fn stops(&self, from: i64, to: i64, now: i64) -> Vec<Stop> {
+        let end = to.min(now).max(from);
+        let mut counted: BTreeMap<usize, i64> = BTreeMap::new();
+        for slice in self.slices_in(from, end) {
+            if let Some(state) = slice.state.filter(|_| slice.is_planned_production()) {
+                *counted.entry(state).or_default() += slice.within(from, end);
+            }
+        }
+        let first = self.states.partition_point(|span| span.end <= from);
+        let spans = self.states.iter().enumerate().skip(first).take_while(|(_, span)| span.start < end && from < end);
+        let stops = spans.filter(|(_, span)| span.value.category.is_some_and(|c| c != Category::Run));
+        stops
+            .map(|(i, span)| Stop {
+                start: span.start,
+                end: (span.end <= now).then_some(span.end),
+                value: span.value.clone(),
+                microstop: self.is_microstop(span, now),
+                in_window_us: span.end.min(end) - span.start.max(from),
+                counted_us: counted.get(&i).copied().unwrap_or(0),
+            })
+            .collect()
+    }
+
+    /// The states of the window, clipped to it, without gaps: unknown time is an interval of its own.
+    #[must_use]
+    pub fn state_intervals(&self, from: i64, to: i64, now: i64) -> Vec<StateInterval> {
+        let end = to.min(now).max(from);
+        let mut intervals = Vec::new();
+        let mut t = from;
+        let first = self.states.partition_point(|span| span.end <= from);
+        for span in self.states.iter().skip(first).take_while(|span| span.start < end && from < end) {
+            if t < span.start {
+                intervals.push(StateInterval { start: t, end: span.start, value: None, open: false });
+            }
+            let (start, until) = (span.start.max(from), span.end.min(end));
+            let value = span.value.category.is_some().then(|| span.value.clone());
+            intervals.push(StateInterval { start, end: until, value, open: span.end > now });
+            t = until;
+        }
+        if t < end {
+            intervals.push(StateInterval { start: t, end, value: None, open: end == now });
+        }
+        intervals
+    }
+
+    fn slices_in(&self, from: i64, end: i64) -> impl Iterator<Item = &Slice> {
+        let first = self.slices.partition_point(|slice| slice.end <= from);
+        self.slices.iter().skip(first).take_while(move |slice| slice.start < end)
+    }
+
+    /// Judged on the whole stop; one that still lasts is measured to now.
+    fn is_microstop(&self, span: &StateSpan, now: i64) -> bool {
+        let until = span.end.min(now);
+        span.value.category == Some(Category::Unplanned) && until - span.start < self.microstop_threshold_us
+    }
+
+    fn add_time(&self, report: &mut Report, now: i64) {
+        let (from, end) = (report.start, report.end);
+        let mut stop: Option<(usize, i64)> = None;
+        let elements = &mut report.elements;
+        elements.calendar_us = end - from;
+        let mut finish = |stop: Option<(usize, i64)>| {
+            let Some((state, us)) = stop else { return };
+            let Some(span) = self.states.get(state).filter(|_| us >= SECOND_US) else { return };
+            if self.is_microstop(span, now) {
+                report.microstops += 1;
+                report.provisional |= span.end > now;
+            } else {
+                report.unplanned_stops += 1;
+            }
+        };
+        for slice in self.slices_in(from, end) {
+            let us = slice.within(from, end);
+            let span = slice.state.and_then(|i| self.states.get(i));
+            let category = span.and_then(|span| span.value.category);
+            if slice.scheduled {
+                elements.scheduled_us += us;
+            }
+            if !slice.scheduled || slice.is_break {
+                elements.planned_break_us += if slice.scheduled { us } else { 0 };
+                if category == Some(Category::Run) {
+                    elements.run_outside_planned_production_us += us;
+                }
+                continue;
+            }
+            if category == Some(Category::Planned) {
+                elements.planned_downtime_us += us;
+                continue;
+            }
+            elements.planned_production_us += us;
+            match category {
+                Some(Category::Run) => elements.run_us += us,
+                Some(Category::Changeover) => elements.changeover_us += us,
+                Some(Category::NoOrder) => elements.no_order_us += us,
+                Some(Category::Planned) | None => elements.unknown_us += us,
+                Some(Category::Unplanned) => {
+                    if span.is_some_and(|span| self.is_microstop(span, now)) {
+                        elements.microstop_us += us;
+                    } else {
+                        elements.unplanned_us += us;
+                        elements.unplanned_without_order_us += if slice.ordered { 0 } else { us };
+                    }
+                    stop = match (stop, slice.state) {
+                        (Some((current, sum)), Some(state)) if current == state => Some((state, sum + us)),
+                        (previous, state) => {
+                            finish(previous);
+                            state.map(|state| (state, us))
+                        }
+                    };
+                }
+            }
+        }
+        finish(stop);
+        elements.not_scheduled_us = elements.calendar_us - elements.scheduled_us;
+    }
+
+    fn add_pieces(&self, report: &mut Report) {
+        let first = self.jobs.partition_point(|job| job.end <= report.start);
+        for job in self.jobs.iter().skip(first).take_while(|job| job.start < report.end) {
+            order_count(&mut report.orders, &none_of(job));
+        }
+        if !self.counted {
+            report.missing_ideal = Some(
+                "nothing counts pieces here: bind a signal with role total_count in plant.toml, or send counts"
+                    .to_owned(),
+            );
+            return;
+        }
+        let first = self.credits.partition_point(|credit| credit.piece.time < report.start);
+        for Credit { piece, job } in self.credits.iter().skip(first).take_while(|c| c.piece.time < report.end) {
+            let Some(job) = job.and_then(|i| self.jobs.get(i)) else {
+                report.counts.uncounted += piece.total;
+                continue;
+            };
+            let order = order_count(&mut report.orders, &none_of(job));
+            order.total += piece.total;
+            order.scrap += piece.scrap;
+            report.counts.total += piece.total;
+            report.counts.scrap += piece.scrap;
+        }
+        report.counts.good = report.counts.total - report.counts.scrap;
+        for order in &report.orders {
+            match order.ideal_cycle_s {
+                Some(ideal) => {
+                    report.ideal_total_s += ideal * order.total;
+                    report.ideal_good_s += ideal * order.good();
+                }
+                None if order.total != 0.0 || order.scrap != 0.0 => {
+                    report.missing_ideal.get_or_insert_with(|| missing_ideal(order));
+                }
+                None => {}
+            }
+        }
+    }
+}
+
+fn job_at(jobs: &[Job], t: i64) -> Option<usize> {
+    let last = jobs.partition_point(|job| job.start <= t).checked_sub(1)?;
+    jobs.get(last).filter(|job| t < job.end).map(|_| last)
+}
+
+fn none_of(job: &Job) -> OrderCount {
+    OrderCount {
+        work_order: job.work_order.clone(),
+        product: job.product.clone(),
+        ideal_cycle_s: job.ideal_cycle_s,
+        total: 0.0,
+        scrap: 0.0,
+    }
+}
+
+/// The entry for an order's work order, product and ideal cycle time, appended where there is none yet.
+fn order_count<'a>(orders: &'a mut Vec<OrderCount>, like: &OrderCount) -> &'a mut OrderCount {
+    let same = |order: &OrderCount| {
+        order.work_order == like.work_order
+            && order.product == like.product
+            && order.ideal_cycle_s == like.ideal_cycle_s
+    };
+    // Pieces come by time, so the newest entry is the likeliest.
+    let at = orders.iter().rposition(same).unwrap_or_else(|| {
+        orders.push(OrderCount { total: 0.0, scrap: 0.0, ..like.clone() });
+        orders.len() - 1
+    });
+    &mut orders[at]
+}
+
+fn missing_ideal(order: &OrderCount) -> String {
+    match (&order.product, &order.work_order) {
+        (Some(product), _) => format!("no ideal cycle time for product {product}"),
+        (None, Some(work_order)) => format!("work order {work_order} names no product"),
+        (None, None) => "the running operation names neither product nor work order".to_owned(),
+    }
+}
+
+/// Time in one state for one reason, over a window.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReasonTime {
+    /// Category.
+    pub category: Category,
+    /// Whether these are micro-stops.
+    pub microstop: bool,
+    /// State.
+    pub state: Arc<str>,
+    /// Reason code.
+    pub reason: Option<Arc<str>>,
+    /// Planned production time, or for planned stops planned downtime, microseconds.
+    pub counted_us: i64,
+    /// Number of stops.
+    pub stops: u64,
+}
+
+/// Sums stops by category, state and reason, the longest first.
+#[must_use]
+pub fn by_reason(stops: &[Stop]) -> Vec<ReasonTime> {
+    type Group<'a> = (Category, bool, &'a str, Option<&'a str>);
+    let mut sums: BTreeMap<Group<'_>, ReasonTime> = BTreeMap::new();
+    for stop in stops.iter().filter(|stop| stop.counted_us > 0) {
+        let Some(category) = stop.value.category else { continue };
+        let group = (category, stop.microstop, stop.value.state.as_ref(), stop.value.reason.as_deref());
+        let sum = sums.entry(group).or_insert_with(|| ReasonTime {
+            category,
+            microstop: stop.microstop,
+            state: Arc::clone(&stop.value.state),
+            reason: stop.value.reason.clone(),
+            counted_us: 0,
+            stops: 0,
+        });
+        sum.counted_us += stop.counted_us;
+        sum.stops += 1;
+    }
+    let mut sums: Vec<ReasonTime> = sums.into_values().collect();
+    sums.sort_by_key(|sum| std::cmp::Reverse(sum.counted_us));
+    sums
+}
+
+/// Whether a state span still holds.
+#[must_use]
+pub fn is_open(span: &StateSpan) -> bool {
+    span.end == OPEN
+}
+
+#[cfg(test)]
+mod golden;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,302 @@
+use std::sync::Arc;
+
+use jiff::civil::date;
+
+use super::{Inputs, Job, Machine, Report, by_reason};
+use crate::calendar::Shift;
+use crate::count::Piece;
+use crate::seeded::Seeded;
+use crate::state::{Category, RecordKind, StateRecord, StateSpan, StateValue, timeline};
+use crate::{OPEN, SECOND_US};
+
+const MINUTE_US: i64 = 60 * SECOND_US;
+
+fn value(state: &str, category: Option<Category>, reason: Option<&str>) -> StateValue {
+    StateValue { state: Arc::from(state), category, reason: reason.map(Arc::from) }
+}
+
+fn stop(start: i64, end: i64, category: Category, reason: &str) -> StateSpan {
+    StateSpan { start, end, value: value("stop", Some(category), Some(reason)) }
+}
+
+fn run(start: i64, end: i64) -> StateSpan {
+    StateSpan { start, end, value: value("run", Some(Category::Run), None) }
+}
+
+fn shift(start: i64, end: i64, breaks: &[(i64, i64)]) -> Shift {
+    Shift { name: "early".to_owned(), production_day: date(2025, 1, 14), start, end, breaks: breaks.to_vec() }
+}
+
+fn job(start: i64, end: i64, product: &str, ideal_cycle_s: Option<f64>) -> Job {
+    let product = Some(Arc::from(product));
+    Job { start, end, work_order: Some(Arc::from("WO1")), product, ideal_cycle_s }
+}
+
+fn inputs(states: Vec<StateSpan>) -> Inputs {
+    Inputs {
+        shifts: vec![shift(0, 480 * MINUTE_US, &[(100 * MINUTE_US, 115 * MINUTE_US)])],
+        states,
+        jobs: vec![job(0, OPEN, "P", Some(10.0))],
+        pieces: Some(Vec::new()),
+        microstop_threshold_us: 2 * MINUTE_US,
+    }
+}
+
+fn any_inputs(random: &mut Seeded) -> Inputs {
+    let mut t = random.within(-50, 50) * MINUTE_US;
+    let mut shifts = Vec::new();
+    for _ in 0..random.within(0, 4) {
+        let end = t + random.within(60, 300) * MINUTE_US;
+        let rest = t + random.within(0, 30) * MINUTE_US;
+        let breaks = [(rest, rest + random.within(1, 20) * MINUTE_US)];
+        shifts.push(shift(t, end, &breaks[..usize::from(random.chance(70))]));
+        t = end + random.within(0, 2) * random.within(0, 200) * MINUTE_US;
+    }
+    let categories = [
+        Some(Category::Run),
+        Some(Category::Unplanned),
+        Some(Category::Planned),
+        Some(Category::Changeover),
+        Some(Category::NoOrder),
+        None,
+    ];
+    let records = (0..random.within(0, 60)).map(|_| StateRecord {
+        start: random.within(-100, 1000) * MINUTE_US + random.within(0, 5) * 7_000_001,
+        end: None,
+        recorded: 0,
+        value: value("s", random.pick(&categories), random.chance(50).then_some("R")),
+    });
+    let states = timeline(RecordKind::Change, records.collect());
+    let mut jobs = Vec::new();
+    let mut t = 0;
+    for product in ["A", "B", "A"] {
+        t += random.within(0, 50) * MINUTE_US;
+        let end = t + random.within(1, 300) * MINUTE_US;
+        jobs.push(job(t, end, product, Some(random.within(1, 50) as f64 / 2.0)));
+        t = end;
+    }
+    let pieces = (0..random.within(0, 200)).map(|_| Piece {
+        time: random.within(-100, 1000) * MINUTE_US,
+        total: random.within(0, 20) as f64,
+        scrap: random.within(0, 3) as f64,
+    });
+    Inputs {
+        shifts,
+        states,
+        jobs,
+        pieces: Some(pieces.collect()),
+        microstop_threshold_us: random.within(0, 10) * MINUTE_US,
+    }
+}
+
+fn assert_partition(report: &Report, place: &str) {
+    let time = &report.elements;
+    assert_eq!(time.calendar_us, report.end - report.start, "{place}");
+    assert_eq!(time.calendar_us, time.not_scheduled_us + time.scheduled_us, "{place}");
+    let planned = time.planned_break_us + time.planned_downtime_us + time.planned_production_us;
+    assert_eq!(time.scheduled_us, planned, "{place}");
+    let parts =
+        [time.run_us, time.microstop_us, time.changeover_us, time.unplanned_us, time.no_order_us, time.unknown_us];
+    assert_eq!(time.planned_production_us, parts.iter().sum::<i64>(), "{place}");
+    assert_eq!(time.planned_production_us, time.busy_us() + time.down_us(), "{place}");
+    assert!(parts.iter().all(|us| *us >= 0) && time.delay_us() >= 0, "{place}: {time:?}");
+}
+
+#[test]
+fn time_elements_partition_every_window() {
+    for seed in 0..300 {
+        let mut random = Seeded::new(seed);
+        let machine = Machine::new(any_inputs(&mut random));
+        for _ in 0..10 {
+            let from = random.within(-200, 1100) * MINUTE_US + random.within(0, MINUTE_US);
+            let (to, now) = (from + random.within(0, 500) * MINUTE_US, random.within(0, 1100) * MINUTE_US);
+            let report = machine.report(from, to, now);
+            assert_partition(&report, &format!("seed {seed}"));
+            let losses = report.losses().expect("ideal times are known");
+            let parts = [
+                losses.unplanned_s,
+                losses.changeover_s,
+                losses.no_order_s,
+                losses.unknown_s,
+                losses.minor_stops_s,
+                losses.reduced_speed_s,
+                losses.quality_loss_s,
+                losses.fully_productive_s,
+            ];
+            let planned_s = crate::seconds(report.elements.planned_production_us);
+            assert!((parts.iter().sum::<f64>() - planned_s).abs() < 1e-6, "seed {seed}");
+        }
+    }
+}
+
+#[test]
+fn reports_add_up_over_any_split() {
+    for seed in 0..300 {
+        let mut random = Seeded::new(seed);
+        let machine = Machine::new(any_inputs(&mut random));
+        let (from, to, now) = (-150 * MINUTE_US, 1050 * MINUTE_US, random.within(0, 1100) * MINUTE_US);
+        let whole = machine.report(from, to, now);
+        let mut cuts: Vec<i64> = (0..random.within(1, 20)).map(|_| random.within(from, to)).collect();
+        cuts.extend([from, to]);
+        cuts.sort_unstable();
+        let mut sum = machine.report(from, from, now);
+        for pair in cuts.windows(2) {
+            sum.merge(&machine.report(pair[0], pair[1], now));
+        }
+        assert_eq!(sum.elements, whole.elements, "seed {seed}");
+        assert_eq!(sum.counts, whole.counts, "seed {seed}");
+        assert!((sum.ideal_total_s - whole.ideal_total_s).abs() < 1e-6, "seed {seed}");
+        assert!((sum.ideal_good_s - whole.ideal_good_s).abs() < 1e-6, "seed {seed}");
+        for order in &whole.orders {
+            let parts =
+                sum.orders.iter().filter(|o| o.product == order.product && o.ideal_cycle_s == order.ideal_cycle_s);
+            assert_eq!(parts.map(|o| o.total).sum::<f64>(), order.total, "seed {seed}");
+        }
+        assert!(sum.unplanned_stops >= whole.unplanned_stops || sum.microstops >= whole.microstops, "seed {seed}");
+    }
+}
+
+#[test]
+fn every_second_lands_where_the_rule_says() {
+    for seed in 0..60 {
+        let mut random = Seeded::new(seed);
+        let inputs = any_inputs(&mut random);
+        let machine = Machine::new(inputs.clone());
+        let now = 900 * MINUTE_US;
+        for t in (0..1000).map(|minute| minute * MINUTE_US + 500_000) {
+            let covers = |start: i64, end: i64| start <= t && t < end;
+            let shift = inputs.shifts.iter().find(|shift| covers(shift.start, shift.end));
+            let rest = shift.is_some_and(|shift| shift.breaks.iter().any(|&(start, end)| covers(start, end)));
+            let span = inputs.states.iter().find(|span| covers(span.start, span.end));
+            let short = span.is_some_and(|span| span.end.min(now) - span.start < inputs.microstop_threshold_us);
+            let time = machine.report(t, t + 1, now).elements;
+            let found = match (t < now, shift.is_some(), rest, span.and_then(|span| span.value.category)) {
+                (false, ..) => 1 - time.calendar_us,
+                (_, false, ..) => time.not_scheduled_us,
+                (_, _, true, _) => time.planned_break_us,
+                (.., Some(Category::Planned)) => time.planned_downtime_us,
+                (.., Some(Category::Run)) => time.run_us,
+                (.., Some(Category::Changeover)) => time.changeover_us,
+                (.., Some(Category::NoOrder)) => time.no_order_us,
+                (.., Some(Category::Unplanned)) if short => time.microstop_us,
+                (.., Some(Category::Unplanned)) => time.unplanned_us,
+                (.., None) => time.unknown_us,
+            };
+            assert_eq!(found, 1, "seed {seed} at {t}: {time:?}");
+        }
+    }
+}
+
+#[test]
+fn the_threshold_is_strict_and_tests_the_whole_stop() {
+    let at = 200 * MINUTE_US;
+    let exact = Machine::new(inputs(vec![run(0, at), stop(at, at + 2 * MINUTE_US, Category::Unplanned, "JAM")]));
+    assert_eq!(exact.report(at, at + MINUTE_US, OPEN).elements.unplanned_us, MINUTE_US);
+    let short = Machine::new(inputs(vec![run(0, at), stop(at, at + 2 * MINUTE_US - 1, Category::Unplanned, "JAM")]));
+    assert_eq!(short.report(at, at + MINUTE_US, OPEN).elements.microstop_us, MINUTE_US);
+}
+
+#[test]
+fn an_open_stop_is_measured_to_now() {
+    let at = 200 * MINUTE_US;
+    let machine = Machine::new(inputs(vec![run(0, at), stop(at, OPEN, Category::Unplanned, "JAM")]));
+    let early = machine.report(0, OPEN, at + MINUTE_US);
+    assert_eq!((early.microstops, early.unplanned_stops, early.provisional), (1, 0, true));
+    let late = machine.report(0, OPEN, at + 2 * MINUTE_US);
+    assert_eq!((late.microstops, late.unplanned_stops, late.provisional), (0, 1, false));
+}
+
+#[test]
+fn a_stop_within_a_break_is_no_stop() {
+    let states = vec![
+        run(0, 100 * MINUTE_US),
+        stop(100 * MINUTE_US, 110 * MINUTE_US, Category::Unplanned, "JAM"),
+        run(110 * MINUTE_US, OPEN),
+    ];
+    let report = Machine::new(inputs(states)).report(0, 200 * MINUTE_US, OPEN);
+    assert_eq!(report.unplanned_stops, 0);
+    assert_eq!(report.elements.planned_break_us, 15 * MINUTE_US);
+    assert_eq!(report.elements.run_outside_planned_production_us, 5 * MINUTE_US);
+}
+
+#[test]
+fn stops_say_where_the_time_went() {
+    let minutes = |start: i64, end: i64, category, reason| stop(start * MINUTE_US, end * MINUTE_US, category, reason);
+    let machine = Machine::new(inputs(vec![
+        minutes(10, 20, Category::Unplanned, "JAM"),
+        minutes(20, 21, Category::Unplanned, "SHORT"),
+        minutes(30, 50, Category::Planned, "CLEANING"),
+        minutes(95, 120, Category::Unplanned, "JAM"),
+        run(120 * MINUTE_US, 470 * MINUTE_US),
+        minutes(470, 500, Category::Changeover, "SETUP"),
+    ]));
+    let stops = machine.stops(15 * MINUTE_US, 600 * MINUTE_US, 490 * MINUTE_US);
+    let found: Vec<_> =
+        stops.iter().map(|s| (s.start / MINUTE_US, s.in_window_us / MINUTE_US, s.counted_us / MINUTE_US)).collect();
+    assert_eq!(found, [(10, 5, 5), (20, 1, 1), (30, 20, 20), (95, 25, 10), (470, 20, 10)]);
+    assert_eq!(stops.iter().map(|stop| stop.microstop).collect::<Vec<_>>(), [false, true, false, false, false]);
+    assert_eq!(stops[4].end, None);
+    let report = machine.report(15 * MINUTE_US, 600 * MINUTE_US, 490 * MINUTE_US);
+    let sums = by_reason(&stops);
+    let unplanned = sums.iter().filter(|sum| sum.category == Category::Unplanned && !sum.microstop);
+    assert_eq!(unplanned.map(|sum| sum.counted_us).sum::<i64>(), report.elements.unplanned_us);
+    assert_eq!((sums[0].reason.as_deref(), sums[0].counted_us, sums[0].stops), (Some("CLEANING"), 20 * MINUTE_US, 1));
+    assert_eq!((sums[1].reason.as_deref(), sums[1].counted_us, sums[1].stops), (Some("JAM"), 15 * MINUTE_US, 2));
+}
+
+#[test]
+fn state_intervals_fill_the_window() {
+    let lost = StateSpan { start: 30, end: 40, value: value("?", None, None) };
+    let machine = Machine::new(inputs(vec![run(10, 30), lost, run(40, OPEN)]));
+    let found = machine.state_intervals(0, 100, 50);
+    let bounds: Vec<_> = found.iter().map(|i| (i.start, i.end, i.value.is_some(), i.open)).collect();
+    assert_eq!(bounds, [(0, 10, false, false), (10, 30, true, false), (30, 40, false, false), (40, 50, true, true)]);
+    assert_eq!(machine.state_intervals(60, 100, 50), []);
+    assert_eq!(machine.state_intervals(15, 20, 50)[0].start, 15);
+}
+
+#[test]
+fn pieces_outside_orders_are_uncounted() {
+    let mut given = inputs(vec![run(0, OPEN)]);
+    given.jobs = vec![job(10, 20, "P", Some(10.0))];
+    let at = |time| Piece { time, total: 2.0, scrap: 1.0 };
+    given.pieces = Some([5, 10, 19, 20].map(at).to_vec());
+    let report = Machine::new(given).report(0, 100, 100);
+    assert_eq!((report.counts.total, report.counts.good, report.counts.scrap), (4.0, 2.0, 2.0));
+    assert_eq!(report.counts.uncounted, 4.0);
+    assert!(report.kpi().reason.is_some_and(|reason| reason.starts_with("4 pieces were made while no order")));
+}
+
+#[test]
+fn without_an_ideal_cycle_time_there_is_no_performance() {
+    let mut given = inputs(vec![run(0, OPEN)]);
+    given.jobs = vec![job(0, 1000, "A", Some(10.0)), job(1000, OPEN, "B", None)];
+    given.pieces = Some([500, 1500].map(|time| Piece { time, total: 10.0, scrap: 1.0 }).to_vec());
+    let machine = Machine::new(given);
+    let known = machine.report(0, 1000, OPEN).kpi();
+    assert!(known.oee.is_some() && known.reason.is_none());
+    let unknown = machine.report(0, 2000, OPEN);
+    let kpi = unknown.kpi();
+    assert_eq!((kpi.performance, kpi.oee, kpi.ooe, kpi.teep, kpi.quality), (None, None, None, None, None));
+    assert_eq!(kpi.reason.as_deref(), Some("no ideal cycle time for product B"));
+    assert_eq!((kpi.availability, kpi.quality_ratio), (Some(1.0), Some(0.9)));
+    assert_eq!(unknown.losses(), None);
+    // With one product the ideal cycle time cancels out of quality.
+    assert_eq!(machine.report(1000, 2000, OPEN).kpi().quality, Some(0.9));
+}
+
+#[test]
+fn without_counts_there_is_no_performance() {
+    let mut given = inputs(vec![run(0, OPEN)]);
+    given.pieces = None;
+    let kpi = Machine::new(given).report(0, MINUTE_US, OPEN).kpi();
+    assert_eq!((kpi.availability, kpi.performance, kpi.oee), (Some(1.0), None, None));
+    assert!(kpi.reason.is_some_and(|reason| reason.starts_with("nothing counts pieces here")));
+}
+
+#[test]
+fn a_window_in_the_future_is_empty() {
+    let report = Machine::new(inputs(vec![run(0, OPEN)])).report(100, 200, 50);
+    assert_eq!((report.start, report.end, report.elements.calendar_us), (100, 100, 0));
+    assert_eq!(report.kpi().reason.as_deref(), Some("the window is empty or lies in the future"));
+}

@@ -1,0 +1,424 @@
+//! The plant as code: `plant.toml`, checked as a whole.
+//!
+//! [`Plant::parse`] gives a plant, or every mistake in the file with its place and a remedy. What is inherited
+//! (zone, calendar, default product, state map, sources) is resolved here once, so lookups are cheap: `route` takes
+//! a walk over the patterns, everything else a hash lookup or one per level of the path.
+
+mod check;
+mod document;
+mod draft;
+mod master;
+mod mistake;
+mod pattern;
+mod product;
+mod proposal;
+mod read;
+mod route;
+mod state_map;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use jiff::tz::TimeZone;
+
+pub use master::{MasterRow, Value};
+pub use mistake::Mistake;
+pub use product::{Product, WorkOrder};
+pub use route::{Format, LineRoute, Route};
+pub use state_map::{MappedState, value_text};
+
+use crate::calendar::Calendar;
+use crate::counter::CounterRule;
+use crate::path::{is_within, lineage, parent};
+use crate::state::{Category, RecordKind};
+use route::{LineMapping, TopicMapping};
+use state_map::StateMap;
+
+/// ISA-95 level of an equipment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Level {
+    /// Enterprise.
+    Enterprise,
+    /// Site.
+    Site,
+    /// Area.
+    Area,
+    /// Work center: a line, a cell, a process unit.
+    WorkCenter,
+    /// Work unit: a machine, a station.
+    WorkUnit,
+}
+
+impl Level {
+    const WORDS: [(&'static str, Self); 5] = [
+        ("enterprise", Self::Enterprise),
+        ("site", Self::Site),
+        ("area", Self::Area),
+        ("work_center", Self::WorkCenter),
+        ("work_unit", Self::WorkUnit),
+    ];
+
+    /// Its name in `plant.toml`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        word(&Self::WORDS, self)
+    }
+}
+
+/// How a node of the tree sums up its children.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Rollup {
+    /// Seconds and ideal time add up.
+    #[default]
+    Sum,
+    /// A serial line: see [`crate::line`].
+    Serial,
+}
+
+impl Rollup {
+    const WORDS: [(&'static str, Self); 2] = [("sum", Self::Sum), ("serial", Self::Serial)];
+
+    /// Its name in `plant.toml`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        word(&Self::WORDS, self)
+    }
+}
+
+/// How a signal's value runs between samples.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Interpolation {
+    /// It holds until the next sample.
+    Stepped,
+    /// It runs in a straight line to the next sample.
+    #[default]
+    Sloped,
+}
+
+impl Interpolation {
+    const WORDS: [(&'static str, Self); 2] = [("stepped", Self::Stepped), ("sloped", Self::Sloped)];
+
+    /// Its name in `plant.toml`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        word(&Self::WORDS, self)
+    }
+}
+
+/// What a signal means to OEE.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Role {
+    /// The equipment's state, by way of its state map.
+    State,
+    /// Counts all pieces.
+    TotalCount,
+    /// Counts good pieces.
+    GoodCount,
+    /// Counts scrapped pieces.
+    ScrapCount,
+}
+
+impl Role {
+    const WORDS: [(&'static str, Self); 4] = [
+        ("state", Self::State),
+        ("total_count", Self::TotalCount),
+        ("good_count", Self::GoodCount),
+        ("scrap_count", Self::ScrapCount),
+    ];
+
+    /// Its name in `plant.toml`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        word(&Self::WORDS, self)
+    }
+}
+
+fn word<T: PartialEq>(words: &[(&'static str, T)], value: T) -> &'static str {
+    words.iter().find(|(_, known)| *known == value).map_or("", |(word, _)| word)
+}
+
+/// Where states or counts of an equipment come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// Signals bound by their role.
+    Signal,
+    /// Records whose `source` is this.
+    Records(String),
+    /// Records, of whichever source.
+    AnyRecords,
+}
+
+/// One node of the equipment tree, with what it inherits filled in.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Equipment {
+    /// Path.
+    pub path: String,
+    /// Name for people.
+    pub name: Option<String>,
+    /// ISA-95 level.
+    pub level: Option<Level>,
+    /// How it sums up its children.
+    pub rollup: Rollup,
+    /// IANA name of the time zone in force.
+    pub zone_name: String,
+    /// Name of the calendar in force; none: round the clock.
+    pub calendar: Option<String>,
+    /// Product that stands in where no order covers.
+    pub default_product: Option<String>,
+    /// State map in force; none: [`Plant::state`] knows a few common words.
+    pub state_map: Option<String>,
+    /// How state records are read.
+    pub state_kind: RecordKind,
+    /// Unplanned stops shorter than this are micro-stops, microseconds.
+    pub microstop_threshold_us: i64,
+    state_source: Option<String>,
+    count_source: Option<String>,
+    shifts: Arc<Calendar>,
+}
+
+/// A signal as the plant describes it.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct SignalDef {
+    /// The node that declares it; empty where it is not declared.
+    pub equipment: String,
+    /// Name; empty where it is not declared.
+    pub signal: String,
+    /// Unit of measure.
+    pub uom: Option<String>,
+    /// How values run between samples.
+    pub interpolation: Interpolation,
+    /// What it means to OEE.
+    pub role: Option<Role>,
+    /// How it counts, where it is a counter.
+    pub counter: CounterRule,
+    /// For people.
+    pub description: Option<String>,
+}
+
+/// A characteristic with its specification.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Characteristic {
+    /// Name.
+    pub characteristic: String,
+    /// Product; none for all.
+    pub product: Option<String>,
+    /// Operation; none for all.
+    pub operation: Option<String>,
+    /// Unit of measure.
+    pub uom: Option<String>,
+    /// Lower specification limit.
+    pub lower_limit: Option<f64>,
+    /// Upper specification limit.
+    pub upper_limit: Option<f64>,
+    /// Nominal value.
+    pub target: Option<f64>,
+}
+
+/// A reason of the reason tree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reason {
+    /// Code.
+    pub reason: String,
+    /// Name for people.
+    pub name: Option<String>,
+    /// Reason above it.
+    pub parent: Option<String>,
+    /// What a stop for this reason means for time.
+    pub category: Category,
+}
+
+/// A plant without mistakes.
+#[derive(Debug, Clone)]
+pub struct Plant {
+    name: Option<String>,
+    zone: TimeZone,
+    zone_name: String,
+    equipment: Vec<Equipment>,
+    by_path: HashMap<String, usize>,
+    topics: Vec<TopicMapping>,
+    lines: Vec<LineMapping>,
+    /// By equipment, then by signal.
+    signals: HashMap<String, HashMap<String, SignalDef>>,
+    undeclared: SignalDef,
+    state_maps: HashMap<String, StateMap>,
+    products: Vec<Product>,
+    characteristics: Vec<Characteristic>,
+    reasons: HashMap<String, Reason>,
+    calendars: Vec<(String, Arc<Calendar>)>,
+}
+
+impl Plant {
+    /// Reads a plant file; gives every mistake, in file order, where there is one.
+    ///
+    /// # Errors
+    /// All mistakes of the file.
+    pub fn parse(text: &str) -> Result<Self, Vec<Mistake>> {
+        let mut mistakes = mistake::Mistakes::new(text);
+        let draft = read::read(text, &mut mistakes);
+        check::check(&draft, &mut mistakes);
+        match draft.build() {
+            Some(plant) if mistakes.is_empty() => Ok(plant),
+            _ => Err(mistakes.into_sorted()),
+        }
+    }
+
+    /// Name of the plant.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    /// Zone of the plant: that of equipment which is not declared.
+    #[must_use]
+    pub fn plant_zone(&self) -> &TimeZone {
+        &self.zone
+    }
+
+    /// IANA name of the plant's zone.
+    #[must_use]
+    pub fn plant_zone_name(&self) -> &str {
+        &self.zone_name
+    }
+
+    /// A declared equipment.
+    #[must_use]
+    pub fn equipment(&self, path: &str) -> Option<&Equipment> {
+        self.by_path.get(path).and_then(|&i| self.equipment.get(i))
+    }
+
+    /// All equipment in declared order.
+    pub fn tree(&self) -> impl Iterator<Item = &Equipment> {
+        self.equipment.iter()
+    }
+
+    /// The equipment below this one, without itself, in declared order.
+    pub fn descendants<'a>(&'a self, path: &'a str) -> impl Iterator<Item = &'a Equipment> {
+        self.equipment.iter().filter(move |e| e.path != path && is_within(&e.path, path))
+    }
+
+    /// The equipment directly below this one, in declared order: along a serial line the order of flow.
+    pub fn children<'a>(&'a self, path: &'a str) -> impl Iterator<Item = &'a Equipment> {
+        self.equipment.iter().filter(move |e| parent(&e.path) == Some(path))
+    }
+
+    /// The equipment and its ancestors, nearest first.
+    pub fn ancestors<'a>(&'a self, path: &'a str) -> impl Iterator<Item = &'a Equipment> {
+        lineage(path).filter_map(|path| self.equipment(path))
+    }
+
+    /// The equipment, or the nearest declared ancestor.
+    fn nearest(&self, path: &str) -> Option<&Equipment> {
+        lineage(path).find_map(|path| self.equipment(path))
+    }
+
+    /// The time zone in force.
+    #[must_use]
+    pub fn zone(&self, equipment: &str) -> &TimeZone {
+        self.nearest(equipment).map_or(&self.zone, |e| e.shifts.zone())
+    }
+
+    /// The shift calendar in force, in the equipment's zone; round the clock where none is declared.
+    #[must_use]
+    pub fn calendar(&self, equipment: &str) -> Option<&Calendar> {
+        self.nearest(equipment).map(|e| e.shifts.as_ref())
+    }
+
+    /// Every named calendar in every zone it is used in. One used outside the plant's zone is called `name@zone`.
+    pub fn calendars(&self) -> impl Iterator<Item = (&str, &Calendar)> {
+        self.calendars.iter().map(|(name, calendar)| (name.as_str(), calendar.as_ref()))
+    }
+
+    /// The name under which [`Plant::calendars`] lists the equipment's calendar; none where it has none.
+    #[must_use]
+    pub fn calendar_name(&self, equipment: &str) -> Option<String> {
+        let equipment = self.nearest(equipment)?;
+        equipment.calendar.as_deref().map(|name| listed_name(name, &equipment.zone_name, &self.zone_name))
+    }
+
+    /// The nearest declaration of a signal up the tree; a sloped one without a role where there is none.
+    #[must_use]
+    pub fn signal(&self, equipment: &str, signal: &str) -> &SignalDef {
+        let declared = |path| self.signals.get(path).and_then(|signals| signals.get(signal));
+        lineage(equipment).find_map(declared).unwrap_or(&self.undeclared)
+    }
+
+    /// Every declared signal, by equipment and name.
+    #[must_use]
+    pub fn signals(&self) -> Vec<&SignalDef> {
+        let mut signals: Vec<&SignalDef> = self.signals.values().flat_map(HashMap::values).collect();
+        signals.sort_by(|a, b| (&a.equipment, &a.signal).cmp(&(&b.equipment, &b.signal)));
+        signals
+    }
+
+    /// The signals of an equipment that have a role: for each role the nearest declaration up the tree.
+    #[must_use]
+    pub fn role_signals(&self, equipment: &str) -> Vec<(Role, &SignalDef)> {
+        let mut found: Vec<(Role, &SignalDef)> = Vec::new();
+        for (_, role) in Role::WORDS {
+            let bound = |path| {
+                let signals = self.signals.get(path)?;
+                let mut bound = signals.values().filter(|def| def.role == Some(role));
+                // A nearer declaration of the same signal takes the role away.
+                bound.find(|def| std::ptr::eq(self.signal(equipment, &def.signal), *def))
+            };
+            found.extend(lineage(equipment).find_map(bound).map(|def| (role, def)));
+        }
+        found
+    }
+
+    /// Where the states of an equipment come from.
+    #[must_use]
+    pub fn state_source(&self, equipment: &str) -> Source {
+        let declared = self.nearest(equipment).and_then(|e| e.state_source.as_deref());
+        let bound = || self.role_signals(equipment).iter().any(|(role, _)| *role == Role::State);
+        source(declared, bound)
+    }
+
+    /// Where the counts of an equipment come from.
+    #[must_use]
+    pub fn count_source(&self, equipment: &str) -> Source {
+        let declared = self.nearest(equipment).and_then(|e| e.count_source.as_deref());
+        let bound = || self.role_signals(equipment).iter().any(|(role, _)| *role != Role::State);
+        source(declared, bound)
+    }
+
+    /// The product that stands in where no order covers.
+    #[must_use]
+    pub fn default_product(&self, equipment: &str) -> Option<&str> {
+        self.nearest(equipment).and_then(|e| e.default_product.as_deref())
+    }
+
+    /// The category of a stop for this reason.
+    #[must_use]
+    pub fn reason_category(&self, reason: &str) -> Option<Category> {
+        self.reasons.get(reason).map(|reason| reason.category)
+    }
+
+    /// The declared products, one per cycle time, in declared order.
+    #[must_use]
+    pub fn products(&self) -> &[Product] {
+        &self.products
+    }
+
+    /// The declared characteristics.
+    #[must_use]
+    pub fn characteristics(&self) -> &[Characteristic] {
+        &self.characteristics
+    }
+}
+
+fn source(declared: Option<&str>, bound: impl Fn() -> bool) -> Source {
+    match declared {
+        Some("signal") => Source::Signal,
+        Some(source) => Source::Records(source.to_owned()),
+        None if bound() => Source::Signal,
+        None => Source::AnyRecords,
+    }
+}
+
+fn listed_name(name: &str, zone: &str, plant_zone: &str) -> String {
+    if zone == plant_zone { name.to_owned() } else { format!("{name}@{zone}") }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,436 @@
+//! The public tables: names, columns, keys and meaning, in one place.
+//!
+//! `ingest` builds the store's schemas from these definitions, `query` shows them in SQL, and
+//! `docs/tables.md` is checked against them. Times are UTC microseconds since 1970-01-01, intervals are
+//! half-open `[start, end)`, an open one has a NULL end.
+
+/// What a column holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ColumnType {
+    /// An instant: UTC microseconds, `timestamptz` in SQL.
+    Time,
+    /// A double.
+    Double,
+    /// A signed 64-bit integer.
+    Integer,
+    /// Text with many distinct values.
+    Text,
+    /// Text with few distinct values among neighbouring rows (paths, names, order numbers).
+    Name,
+    /// True or false.
+    Flag,
+}
+
+/// One column of a table.
+#[derive(Debug, Clone, Copy)]
+pub struct Column {
+    /// Name in SQL, in records and in Parquet.
+    pub name: &'static str,
+    /// What it holds.
+    pub kind: ColumnType,
+    /// One line for people: meaning, and unit of measure where there is one.
+    pub doc: &'static str,
+}
+
+/// How a table is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Upsert {
+    /// Rows arrive whole (`samples`, `quarantine`): the newest row of a key wins.
+    Whole,
+    /// Records: absent fields keep their value, an explicit null clears, `"deleted": true` retracts.
+    /// Such a table ends with the columns of [`RECORD_COLUMNS`].
+    Record,
+}
+
+/// One public table.
+#[derive(Debug, Clone, Copy)]
+pub struct Table {
+    /// Name in SQL and of its folder.
+    pub name: &'static str,
+    /// What one row is.
+    pub doc: &'static str,
+    /// Its own columns, in order.
+    pub columns: &'static [Column],
+    /// The key columns, in sort order.
+    pub key: &'static [&'static str],
+    /// The key column that holds a time, where there is one: rows of different times cannot collide.
+    pub time: Option<&'static str>,
+    /// How writes to it combine.
+    pub upsert: Upsert,
+}
+
+const fn column(name: &'static str, kind: ColumnType, doc: &'static str) -> Column {
+    Column { name, kind, doc }
+}
+
+use ColumnType::{Double, Flag, Integer, Name, Text, Time};
+
+/// Columns that every record table carries after its own.
+pub const RECORD_COLUMNS: &[Column] = &[
+    column("recorded", Time, "when takt recorded this version"),
+    column("recorded_by", Name, "the login or source that brought this version"),
+    column("change_reason", Text, "why the row was corrected, as its author said"),
+];
+
+/// Columns that `<table>_history` carries after those of the table and [`RECORD_COLUMNS`].
+pub const HISTORY_COLUMNS: &[Column] = &[
+    column("superseded", Time, "when a newer version replaced this one"),
+    column("superseded_by", Name, "the login or source that brought the newer version"),
+    column("superseded_reason", Text, "why, as the author of the newer version said"),
+];
+
+/// One value of one signal.
+pub const SAMPLES: Table = Table {
+    name: "samples",
+    doc: "one value of one signal",
+    columns: &[
+        column("time", Time, "source time; arrival time where the source gave none"),
+        column("equipment", Name, "path of the equipment, `site/area/line/cell`"),
+        column("signal", Name, "name of the signal on that equipment"),
+        column("value", Double, "the value; true is 1, false is 0; NULL for text"),
+        column("text", Text, "the value as text, where it is text or an integer that a double cannot hold"),
+        column("quality", Integer, "OPC UA StatusCode, 0 = Good"),
+        column("work_order", Name, "work order in force at that time"),
+        column("operation", Name, "operation in force at that time"),
+        column("unit", Name, "unit (serial, lot, batch) in force at that time"),
+        column("key_source", Name, "`explicit` where the payload named the keys, `derived` where executions did"),
+    ],
+    key: &["equipment", "signal", "time"],
+    time: Some("time"),
+    upsert: Upsert::Whole,
+};
+
+/// One test or inspection result.
+pub const MEASUREMENTS: Table = Table {
+    name: "measurements",
+    doc: "one test or inspection result",
+    columns: &[
+        column("time", Time, "when it was measured"),
+        column("unit", Name, "the unit measured"),
+        column("operation", Name, "the operation it was measured at"),
+        column("equipment", Name, "the equipment that measured"),
+        column("characteristic", Name, "what was measured"),
+        column("value", Double, "the measured value, in the characteristic's unit of measure"),
+        column("text", Text, "the result as text, where it is not a number"),
+        column("lower_limit", Double, "lower specification limit"),
+        column("upper_limit", Double, "upper specification limit"),
+        column("target", Double, "nominal value"),
+        column("result", Name, "`pass` or `fail`, as the station judged"),
+        column("work_order", Name, "the work order"),
+        column("product", Name, "the product"),
+        column("operator", Name, "who measured"),
+        column("gauge", Name, "the measuring device"),
+        column("subgroup", Name, "rational subgroup"),
+        column("run", Name, "the execution it belongs to"),
+        column("piece", Integer, "piece within the run, 1 where only one"),
+    ],
+    key: &["equipment", "unit", "operation", "characteristic", "run", "time", "piece"],
+    time: Some("time"),
+    upsert: Upsert::Record,
+};
+
+/// One execution of an operation.
+pub const OPERATIONS: Table = Table {
+    name: "operations",
+    doc: "one execution of an operation",
+    columns: &[
+        column(
+            "run",
+            Name,
+            "identity of the execution; derived from (equipment, operation, unit or order, started) where absent",
+        ),
+        column("equipment", Name, "where"),
+        column("work_order", Name, "for which order"),
+        column("product", Name, "of which product"),
+        column("operation", Name, "which operation"),
+        column("unit", Name, "on which unit; NULL where only an order is known"),
+        column("started", Time, "start"),
+        column("completed", Time, "end; NULL while it runs"),
+        column("result", Name, "`pass`, `fail` or the station's own word"),
+        column("operator", Name, "who"),
+        column("quantity", Double, "pieces made"),
+    ],
+    key: &["run"],
+    time: None,
+    upsert: Upsert::Record,
+};
+
+/// An order from ERP or MES.
+pub const WORK_ORDERS: Table = Table {
+    name: "work_orders",
+    doc: "an order from ERP or MES",
+    columns: &[
+        column("work_order", Name, "order number"),
+        column("product", Name, "what is made"),
+        column("planned_quantity", Double, "pieces to make"),
+        column("due", Time, "due date"),
+        column("released", Time, "when it was released"),
+        column("started", Time, "actual start"),
+        column("completed", Time, "actual end"),
+        column("status", Name, "planned, released, running, completed, closed …"),
+        column("route", Name, "route it follows"),
+        column("ideal_cycle_s", Double, "ideal cycle time that overrides the product's, seconds per piece"),
+    ],
+    key: &["work_order"],
+    time: None,
+    upsert: Upsert::Record,
+};
+
+/// A serial, lot, batch or pallet.
+pub const UNITS: Table = Table {
+    name: "units",
+    doc: "a serial, lot, batch or pallet",
+    columns: &[
+        column("unit", Name, "its number"),
+        column("item", Name, "product or material number"),
+        column("kind", Name, "serial, lot, batch or pallet"),
+        column("quantity", Double, "how much"),
+        column("uom", Name, "unit of measure of the quantity"),
+        column("created", Time, "when it came into being"),
+        column("work_order", Name, "order that made it"),
+        column("supplier_lot", Name, "the supplier's lot number"),
+        column("status", Name, "ok, hold, scrap …"),
+    ],
+    key: &["unit"],
+    time: None,
+    upsert: Upsert::Record,
+};
+
+/// One genealogy edge.
+pub const MATERIALS: Table = Table {
+    name: "materials",
+    doc: "one genealogy edge: parent went into child",
+    columns: &[
+        column("event_id", Name, "identity of the edge"),
+        column("parent", Name, "what went in"),
+        column("child", Name, "what it went into"),
+        column("quantity", Double, "how much of the parent"),
+        column("kind", Name, "consumed, assembled, packed …"),
+        column("time", Time, "when"),
+        column("removed", Time, "when it was taken out again"),
+        column("operation", Name, "at which operation"),
+        column("equipment", Name, "where"),
+    ],
+    key: &["event_id"],
+    time: None,
+    upsert: Upsert::Record,
+};
+
+/// One equipment state.
+pub const STATES: Table = Table {
+    name: "states",
+    doc: "one equipment state",
+    columns: &[
+        column("equipment", Name, "which equipment"),
+        column("source", Name, "who says so: `signal`, a system, an operator"),
+        column("start", Time, "from when"),
+        column("end", Time, "until when; NULL for a change record or an open interval"),
+        column("kind", Name, "`change` holds until the next record, `interval` has its own end"),
+        column("state", Name, "the state's name"),
+        column("category", Name, "time category, where the record itself says it"),
+        column("reason", Name, "reason code"),
+        column("comment", Text, "free text"),
+    ],
+    key: &["equipment", "source", "start"],
+    time: Some("start"),
+    upsert: Upsert::Record,
+};
+
+/// Pieces made.
+pub const COUNTS: Table = Table {
+    name: "counts",
+    doc: "pieces made: of total, good and scrap two give the third",
+    columns: &[
+        column("time", Time, "when they were made"),
+        column("equipment", Name, "where"),
+        column("source", Name, "who counted"),
+        column("total", Double, "pieces made"),
+        column("good", Double, "good pieces"),
+        column("scrap", Double, "scrapped pieces"),
+        column("rework", Double, "pieces sent to rework"),
+        column("reason", Name, "reason of the scrap or rework"),
+    ],
+    key: &["equipment", "time", "source", "reason"],
+    time: Some("time"),
+    upsert: Upsert::Record,
+};
+
+/// Anything that happened.
+pub const EVENTS: Table = Table {
+    name: "events",
+    doc: "anything that happened: alarm, rule violation, hold, release, comment, signature",
+    columns: &[
+        column("event_id", Name, "its identity"),
+        column("time", Time, "when it happened"),
+        column("kind", Name, "alarm, violation, hold, release, nonconformance, comment, signature"),
+        column("equipment", Name, "where"),
+        column("unit", Name, "which unit"),
+        column("work_order", Name, "which order"),
+        column("characteristic", Name, "which characteristic"),
+        column("severity", Name, "info, warning, critical"),
+        column("message", Text, "in words"),
+        column("data", Text, "details as JSON"),
+    ],
+    key: &["event_id"],
+    time: None,
+    upsert: Upsert::Record,
+};
+
+/// Equipment tree.
+pub const EQUIPMENT: Table = Table {
+    name: "equipment",
+    doc: "one node of the equipment tree",
+    columns: &[
+        column("equipment", Name, "path, `site/area/line/cell`"),
+        column("parent", Name, "path of the parent"),
+        column("name", Name, "name for people"),
+        column("level", Name, "ISA-95 level: enterprise, site, area, work_center, work_unit"),
+        column("zone", Name, "IANA time zone"),
+        column("calendar", Name, "shift calendar"),
+        column("rollup", Name, "`sum` or `serial`"),
+        column("default_product", Name, "product that stands in where no order covers"),
+    ],
+    key: &["equipment"],
+    time: None,
+    upsert: Upsert::Record,
+};
+
+/// Declared signals.
+pub const SIGNALS: Table = Table {
+    name: "signals",
+    doc: "one declared signal",
+    columns: &[
+        column("equipment", Name, "on which equipment, or an ancestor for all below it"),
+        column("signal", Name, "its name"),
+        column("uom", Name, "unit of measure"),
+        column("interpolation", Name, "`stepped` or `sloped`"),
+        column("role", Name, "state, total_count, good_count, scrap_count, or none"),
+        column("description", Text, "for people"),
+    ],
+    key: &["equipment", "signal"],
+    time: None,
+    upsert: Upsert::Record,
+};
+
+/// Products.
+pub const PRODUCTS: Table = Table {
+    name: "products",
+    doc: "ideal cycle time of a product on an equipment or all below it, from a date on",
+    columns: &[
+        column("product", Name, "product number"),
+        column("equipment", Name, "equipment or ancestor; empty for everywhere"),
+        column("valid_from", Time, "from when the cycle time holds"),
+        column("name", Name, "name for people"),
+        column("ideal_cycle_s", Double, "ideal cycle time, seconds per piece"),
+    ],
+    key: &["product", "equipment", "valid_from"],
+    time: None,
+    upsert: Upsert::Record,
+};
+
+/// Characteristics.
+pub const CHARACTERISTICS: Table = Table {
+    name: "characteristics",
+    doc: "a measured characteristic of a product at an operation",
+    columns: &[
+        column("characteristic", Name, "its name"),
+        column("product", Name, "of which product; empty for all"),
+        column("operation", Name, "at which operation; empty for all"),
+        column("uom", Name, "unit of measure"),
+        column("lower_limit", Double, "lower specification limit"),
+        column("upper_limit", Double, "upper specification limit"),
+        column("target", Double, "nominal value"),
+    ],
+    key: &["characteristic", "product", "operation"],
+    time: None,
+    upsert: Upsert::Record,
+};
+
+/// Routes.
+pub const ROUTES: Table = Table {
+    name: "routes",
+    doc: "one step of a route",
+    columns: &[
+        column("route", Name, "its name"),
+        column("step", Integer, "place in the route, 1 is first"),
+        column("operation", Name, "operation of that step"),
+        column("equipment", Name, "where it runs"),
+    ],
+    key: &["route", "step"],
+    time: None,
+    upsert: Upsert::Record,
+};
+
+/// Reasons.
+pub const REASONS: Table = Table {
+    name: "reasons",
+    doc: "one reason of the reason tree",
+    columns: &[
+        column("reason", Name, "reason code"),
+        column("parent", Name, "reason above it"),
+        column("name", Name, "name for people"),
+        column("category", Name, "unplanned, changeover, planned or no_order"),
+    ],
+    key: &["reason"],
+    time: None,
+    upsert: Upsert::Record,
+};
+
+/// Resolved shift instances.
+pub const SHIFTS: Table = Table {
+    name: "shifts",
+    doc: "one resolved shift instance",
+    columns: &[
+        column("calendar", Name, "shift calendar"),
+        column("start", Time, "start of the instance"),
+        column("end", Time, "end of the instance"),
+        column("shift", Name, "name of the shift"),
+        column("production_day", Name, "local date of the shift's start, YYYY-MM-DD"),
+        column("breaks", Text, "breaks as a JSON list of [start, end] in UTC"),
+    ],
+    key: &["calendar", "start"],
+    time: Some("start"),
+    upsert: Upsert::Record,
+};
+
+/// Messages that could not be admitted.
+pub const QUARANTINE: Table = Table {
+    name: "quarantine",
+    doc: "a message that could not be admitted",
+    columns: &[
+        column("id", Name, "its identity: hash of source, topic, payload and arrival time"),
+        column("time", Time, "arrival time"),
+        column("source", Name, "which way it came: mqtt, http …, and the login"),
+        column("topic", Name, "MQTT topic, or address of the request"),
+        column("payload", Text, "first 64 KiB; bytes that are not UTF-8 are shown as \\xNN"),
+        column("payload_base64", Text, "the same bytes, exactly, where the payload is not UTF-8"),
+        column("length", Integer, "length of the whole payload, bytes"),
+        column("sha256", Text, "SHA-256 of the whole payload"),
+        column("error", Text, "why it was refused, for a person"),
+        column("replayed", Flag, "true once it was replayed successfully"),
+    ],
+    key: &["id"],
+    time: None,
+    upsert: Upsert::Whole,
+};
+
+/// Every public table.
+pub const TABLES: &[Table] = &[
+    SAMPLES,
+    MEASUREMENTS,
+    OPERATIONS,
+    WORK_ORDERS,
+    UNITS,
+    MATERIALS,
+    STATES,
+    COUNTS,
+    EQUIPMENT,
+    SIGNALS,
+    PRODUCTS,
+    CHARACTERISTICS,
+    ROUTES,
+    REASONS,
+    SHIFTS,
+    EVENTS,
+    QUARANTINE,
+];

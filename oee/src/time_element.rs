@@ -1,0 +1,89 @@
+//! Time elements: where the time of a window went, in microseconds.
+//!
+//! Names follow ISO 22400-2; abbreviations in brackets.
+
+use std::ops::AddAssign;
+
+/// Time elements of a window. They add up over windows and machines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Elements {
+    /// The window.
+    pub calendar_us: i64,
+    /// Outside every shift.
+    pub not_scheduled_us: i64,
+    /// In a shift \[POT\].
+    pub scheduled_us: i64,
+    /// Breaks.
+    pub planned_break_us: i64,
+    /// Planned stops outside breaks.
+    pub planned_downtime_us: i64,
+    /// Planned production \[PBT\] = scheduled - breaks - planned downtime.
+    pub planned_production_us: i64,
+    /// Running.
+    pub run_us: i64,
+    /// Unplanned stops shorter than the threshold.
+    pub microstop_us: i64,
+    /// Changeovers \[AUST\].
+    pub changeover_us: i64,
+    /// Unplanned stops.
+    pub unplanned_us: i64,
+    /// The part of the unplanned stops while no order was in force; within `unplanned_us`.
+    pub unplanned_without_order_us: i64,
+    /// Stopped for want of an order.
+    pub no_order_us: i64,
+    /// No state known.
+    pub unknown_us: i64,
+    /// Running in breaks or outside shifts; not within any of the others.
+    pub run_outside_planned_production_us: i64,
+}
+
+impl Elements {
+    /// Actual production time \[APT\] = run + micro-stops.
+    #[must_use]
+    pub fn production_us(&self) -> i64 {
+        self.run_us + self.microstop_us
+    }
+
+    /// Actual unit processing time \[AUPT\] = APT + AUST.
+    #[must_use]
+    pub fn processing_us(&self) -> i64 {
+        self.production_us() + self.changeover_us
+    }
+
+    /// Actual unit delay time \[ADET\]: unplanned while an order was in force.
+    #[must_use]
+    pub fn delay_us(&self) -> i64 {
+        self.unplanned_us - self.unplanned_without_order_us
+    }
+
+    /// Actual unit busy time \[AUBT\] = AUPT + ADET.
+    #[must_use]
+    pub fn busy_us(&self) -> i64 {
+        self.processing_us() + self.delay_us()
+    }
+
+    /// Actual unit down time \[ADOT\]: no order, unknown, or unplanned without an order.
+    #[must_use]
+    pub fn down_us(&self) -> i64 {
+        self.no_order_us + self.unknown_us + self.unplanned_without_order_us
+    }
+}
+
+impl AddAssign<&Self> for Elements {
+    fn add_assign(&mut self, other: &Self) {
+        self.calendar_us += other.calendar_us;
+        self.not_scheduled_us += other.not_scheduled_us;
+        self.scheduled_us += other.scheduled_us;
+        self.planned_break_us += other.planned_break_us;
+        self.planned_downtime_us += other.planned_downtime_us;
+        self.planned_production_us += other.planned_production_us;
+        self.run_us += other.run_us;
+        self.microstop_us += other.microstop_us;
+        self.changeover_us += other.changeover_us;
+        self.unplanned_us += other.unplanned_us;
+        self.unplanned_without_order_us += other.unplanned_without_order_us;
+        self.no_order_us += other.no_order_us;
+        self.unknown_us += other.unknown_us;
+        self.run_outside_planned_production_us += other.run_outside_planned_production_us;
+    }
+}

@@ -1,0 +1,299 @@
+//! Work-order context of a snapshot: the executions in force, where each unit and order was, and which stretches of
+//! time were re-keyed since a segment was written.
+//!
+//! The index follows the `operations` table by what is new in it: new segments, and the hot buffer. It sees every version
+//! of a row, so a change that was itself corrected is not missed.
+
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, TimestampMicrosecondArray};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, TimestampMicrosecondType};
+use arrow::record_batch::RecordBatch;
+use oee::OPEN;
+use oee::execution::{Affected, Execution, Executions};
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use storage::{Segment, StoreError, TableView};
+
+use crate::error::QueryError;
+use crate::types::time_type;
+
+/// The table that context comes from.
+pub(crate) const OPERATIONS: &str = "operations";
+/// More stretches than this are joined to one per equipment.
+const MAX_STRETCHES: usize = 64;
+/// Changes are skipped in blocks of this many.
+const BLOCK: usize = 512;
+
+const COLUMNS: &[&str] =
+    &["run", "equipment", "work_order", "product", "operation", "unit", "started", "completed", "recorded", "deleted"];
+
+/// The context of one version of `operations`; cheap to share.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Context {
+    /// What keys follow from.
+    pub(crate) executions: Executions,
+    by_unit: HashMap<String, HashSet<String>>,
+    by_order: HashMap<String, HashSet<String>>,
+    /// When the newest known version of each run was recorded, retracted ones too.
+    recorded: HashMap<String, i64>,
+    changes: Vec<Change>,
+    /// Earliest start of affected time in each block of `changes`.
+    blocks: Vec<i64>,
+}
+
+#[derive(Debug, Clone)]
+struct Change {
+    recorded: i64,
+    affected: Affected,
+}
+
+/// One version of a row of `operations`.
+#[derive(Debug)]
+struct Version {
+    execution: Execution,
+    /// None where it was retracted, or says neither where nor when.
+    valid: bool,
+}
+
+impl Context {
+    /// Stretches whose keys changed after `keyed_through`, as far as they touch `[first, last]`.
+    pub(crate) fn affected(&self, keyed_through: i64, first: i64, last: i64) -> Vec<Affected> {
+        let mut found = Vec::new();
+        for (block, changes) in self.changes.chunks(BLOCK).enumerate() {
+            if self.blocks.get(block).is_some_and(|from| *from > last) {
+                continue;
+            }
+            for change in changes {
+                if change.recorded > keyed_through && change.affected.from <= last && first < change.affected.to {
+                    found.push(change.affected.clone());
+                }
+            }
+        }
+        joined(found)
+    }
+
+    /// Where and when the given units were, or the given orders ran.
+    pub(crate) fn located(&self, units: Option<&[&str]>, orders: Option<&[&str]>) -> Option<Vec<Affected>> {
+        let (index, names) = match (units, orders) {
+            (Some(units), _) => (&self.by_unit, units),
+            (None, Some(orders)) => (&self.by_order, orders),
+            (None, None) => return None,
+        };
+        let mut found = Vec::new();
+        for run in names.iter().filter_map(|name| index.get(*name)).flatten() {
+            if let Some(execution) = self.executions.get(run) {
+                let to = self.executions.effective_end(run).unwrap_or(OPEN);
+                found.push(Affected { equipment: execution.equipment.clone(), from: execution.started, to });
+            }
+        }
+        Some(joined(found))
+    }
+
+    fn apply(&mut self, version: Version) {
+        let Version { execution, valid } = version;
+        let current = self.executions.get(&execution.run);
+        let known = self.recorded.get(&execution.run).copied();
+        let same = if valid { current == Some(&execution) } else { current.is_none() };
+        if known.is_some_and(|known| execution.recorded < known || (execution.recorded == known && same)) {
+            return;
+        }
+        let (run, recorded) = (execution.run.clone(), execution.recorded);
+        let new = valid.then_some(execution);
+        let old = match &new {
+            Some(new) => self.executions.upsert(new.clone()),
+            None => self.executions.remove(&run),
+        };
+        if let Some(old) = &old {
+            unindex(&mut self.by_unit, old.unit.as_deref(), &run);
+            unindex(&mut self.by_order, old.work_order.as_deref(), &run);
+        }
+        if let Some(new) = &new {
+            index(&mut self.by_unit, new.unit.as_deref(), &run);
+            index(&mut self.by_order, new.work_order.as_deref(), &run);
+        }
+        for affected in Executions::affected(old.as_deref(), new.as_ref(), &self.executions) {
+            self.note(Change { recorded, affected });
+        }
+        self.recorded.insert(run, recorded);
+    }
+
+    fn note(&mut self, change: Change) {
+        let block = self.changes.len() / BLOCK;
+        match self.blocks.get_mut(block) {
+            Some(from) => *from = change.affected.from.min(*from),
+            None => self.blocks.push(change.affected.from),
+        }
+        self.changes.push(change);
+    }
+}
+
+fn index(map: &mut HashMap<String, HashSet<String>>, name: Option<&str>, run: &str) {
+    if let Some(name) = name {
+        map.entry(name.to_owned()).or_default().insert(run.to_owned());
+    }
+}
+
+fn unindex(map: &mut HashMap<String, HashSet<String>>, name: Option<&str>, run: &str) {
+    if let Some(name) = name
+        && let Some(runs) = map.get_mut(name)
+    {
+        runs.remove(run);
+        if runs.is_empty() {
+            map.remove(name);
+        }
+    }
+}
+
+/// Sorts, joins what overlaps, and where that leaves too many, keeps one stretch per equipment.
+pub(crate) fn joined(mut stretches: Vec<Affected>) -> Vec<Affected> {
+    stretches.sort_by(|a, b| (&a.equipment, a.from).cmp(&(&b.equipment, b.from)));
+    let merge = |stretches: Vec<Affected>, always: bool| {
+        let mut merged: Vec<Affected> = Vec::new();
+        for stretch in stretches {
+            match merged.last_mut() {
+                Some(last) if last.equipment == stretch.equipment && (always || stretch.from <= last.to) => {
+                    last.to = last.to.max(stretch.to);
+                }
+                _ => merged.push(stretch),
+            }
+        }
+        merged
+    };
+    let merged = merge(stretches, false);
+    if merged.len() > MAX_STRETCHES { merge(merged, true) } else { merged }
+}
+
+/// Keeps the context of the newest snapshot it was asked for.
+#[derive(Debug, Default)]
+pub(crate) struct ContextCache {
+    state: Mutex<Followed>,
+}
+
+#[derive(Debug, Default)]
+struct Followed {
+    context: Arc<Context>,
+    version: Option<u64>,
+    segments: HashSet<PathBuf>,
+}
+
+impl ContextCache {
+    /// The context of a snapshot's `operations` table.
+    pub(crate) async fn shared(self: &Arc<Self>, operations: &Arc<TableView>) -> Result<Arc<Context>, QueryError> {
+        let (contexts, operations) = (Arc::clone(self), Arc::clone(operations));
+        let found = tokio::task::spawn_blocking(move || contexts.at(&operations)).await;
+        found.map_err(|error| QueryError::Execution(error.to_string()))?
+    }
+
+    /// Reads files, so it runs off the async threads.
+    fn at(&self, operations: &TableView) -> Result<Arc<Context>, QueryError> {
+        let mut followed = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if followed.version.is_some_and(|version| version >= operations.version) {
+            return Ok(Arc::clone(&followed.context));
+        }
+        let mut versions = Vec::new();
+        let mut read = Vec::new();
+        for segment in operations.history.iter().chain(&operations.segments) {
+            if !followed.segments.contains(&segment.path) {
+                for batch in read_segment(segment)? {
+                    versions_of(&batch, &mut versions)?;
+                }
+                read.push(segment.path.clone());
+            }
+        }
+        for batch in hot_versions(operations)? {
+            versions_of(&batch, &mut versions)?;
+        }
+        versions.sort_by_key(|version| version.execution.recorded);
+        let context = Arc::make_mut(&mut followed.context);
+        for version in versions {
+            context.apply(version);
+        }
+        followed.segments.extend(read);
+        followed.version = Some(operations.version);
+        Ok(Arc::clone(&followed.context))
+    }
+}
+
+/// Every version in the hot buffer. A filter sees the rows before they are settled; it keeps none, so settling is free.
+fn hot_versions(view: &TableView) -> Result<Vec<RecordBatch>, StoreError> {
+    let seen = RefCell::new(Vec::new());
+    let look = |batch: &RecordBatch| -> Result<BooleanArray, StoreError> {
+        seen.borrow_mut().push(batch.clone());
+        Ok(BooleanArray::from(vec![false; batch.num_rows()]))
+    };
+    view.hot_rows(Some(&look))?;
+    Ok(seen.into_inner())
+}
+
+fn read_segment(segment: &Segment) -> Result<Vec<RecordBatch>, QueryError> {
+    let unreadable = |message: String| QueryError::Unreadable { path: segment.path.clone(), message };
+    let file = File::open(&segment.path).map_err(|error| unreadable(error.to_string()))?;
+    let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, segment.metadata().clone());
+    let mask = ProjectionMask::columns(builder.parquet_schema(), COLUMNS.iter().copied());
+    let reader = builder.with_projection(mask).build().map_err(|error| unreadable(error.to_string()))?;
+    reader.collect::<Result<_, _>>().map_err(|error| unreadable(error.to_string()))
+}
+
+fn versions_of(batch: &RecordBatch, versions: &mut Vec<Version>) -> Result<(), QueryError> {
+    let texts = |name: &str| column(batch, name, &DataType::Utf8);
+    let (runs, equipment) = (texts("run")?, texts("equipment")?);
+    let (orders, products) = (texts("work_order")?, texts("product")?);
+    let (operations, units) = (texts("operation")?, texts("unit")?);
+    let started = Times::of(batch, "started")?;
+    let completed = Times::of(batch, "completed")?;
+    let recorded = Times::of(batch, "recorded")?;
+    let deleted = match batch.column_by_name("deleted") {
+        Some(deleted) => deleted.as_boolean_opt().cloned(),
+        None => None,
+    };
+    for row in 0..batch.num_rows() {
+        let Some(run) = name(&runs, row) else { continue };
+        let retracted = deleted.as_ref().is_some_and(|deleted| deleted.is_valid(row) && deleted.value(row));
+        let (place, start) = (name(&equipment, row), started.at(row));
+        versions.push(Version {
+            valid: !retracted && place.is_some() && start.is_some(),
+            execution: Execution {
+                run,
+                equipment: place.unwrap_or_default(),
+                work_order: name(&orders, row),
+                product: name(&products, row),
+                operation: name(&operations, row),
+                unit: name(&units, row),
+                started: start.unwrap_or_default(),
+                completed: completed.at(row),
+                recorded: recorded.at(row).unwrap_or_default(),
+            },
+        });
+    }
+    Ok(())
+}
+
+fn column(batch: &RecordBatch, name: &str, kind: &DataType) -> Result<ArrayRef, QueryError> {
+    let column = batch.column_by_name(name).ok_or_else(|| QueryError::Layout(format!("operations without its column {name}")))?;
+    Ok(if column.data_type() == kind { Arc::clone(column) } else { cast(column, kind)? })
+}
+
+fn name(column: &ArrayRef, row: usize) -> Option<String> {
+    column.is_valid(row).then(|| column.as_string::<i32>().value(row).to_owned())
+}
+
+struct Times(TimestampMicrosecondArray);
+
+impl Times {
+    fn of(batch: &RecordBatch, name: &str) -> Result<Self, QueryError> {
+        Ok(Self(column(batch, name, &time_type())?.as_primitive::<TimestampMicrosecondType>().clone()))
+    }
+
+    fn at(&self, row: usize) -> Option<i64> {
+        self.0.is_valid(row).then(|| self.0.value(row))
+    }
+}
+
+#[cfg(test)]
+mod tests;

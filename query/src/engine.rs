@@ -1,0 +1,143 @@
+//! The query engine: what all sessions share.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use datafusion::catalog::{CatalogProvider, CatalogProviderList, MemoryCatalogProvider, MemoryCatalogProviderList};
+use datafusion::config::Dialect;
+use datafusion::execution::SessionStateBuilder;
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::memory_pool::FairSpillPool;
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::execution::session_state::SessionState;
+use datafusion::prelude::{SessionConfig, SessionContext};
+use oee::plant::Plant;
+
+use crate::catalog::{Current, PublicSchema, SnapshotSource};
+use crate::context::ContextCache;
+use crate::error::QueryError;
+use crate::functions;
+use crate::session::Session;
+
+/// Name of the catalog, and of the database that PostgreSQL clients connect to.
+pub const CATALOG: &str = "takt";
+/// Name of the schema that holds all tables.
+pub const SCHEMA: &str = "public";
+
+/// What a query may use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Memory of all queries together, bytes.
+    pub memory_bytes: usize,
+    /// Longest run of a query.
+    pub timeout: Duration,
+    /// Most rows of an answer.
+    pub max_rows: u64,
+    /// Folder for what does not fit into memory; without one a query that needs more memory fails.
+    pub spill: Option<PathBuf>,
+    /// Streams that work on one query at the same time.
+    pub parallelism: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            memory_bytes: 256 << 20,
+            timeout: Duration::from_secs(60),
+            max_rows: 10_000_000,
+            spill: None,
+            parallelism: std::thread::available_parallelism().map_or(2, usize::from),
+        }
+    }
+}
+
+/// Answers SQL over the snapshots of one source.
+pub struct Engine {
+    source: Arc<dyn SnapshotSource>,
+    plant: Arc<Plant>,
+    limits: Limits,
+    contexts: Arc<ContextCache>,
+    template: SessionState,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").field("limits", &self.limits).finish_non_exhaustive()
+    }
+}
+
+impl Engine {
+    /// An engine over `source`, with the plant's equipment, calendars and signals.
+    ///
+    /// # Errors
+    /// [`QueryError`] where the spill folder cannot be used.
+    pub fn new(source: Arc<dyn SnapshotSource>, plant: Arc<Plant>, limits: Limits) -> Result<Self, QueryError> {
+        let template = SessionStateBuilder::new()
+            .with_config(config(&limits))
+            .with_runtime_env(runtime(&limits)?)
+            .with_default_features()
+            .build();
+        Ok(Self { source, plant, limits, contexts: Arc::new(ContextCache::default()), template })
+    }
+
+    /// A session of its own: settings of one do not reach another.
+    pub fn session(&self, user: &str) -> Session {
+        let current = Arc::new(Current::new(self.source.snapshot(), Arc::clone(&self.contexts)));
+        let catalog = MemoryCatalogProvider::new();
+        // A new catalog takes any schema.
+        if let Err(error) = catalog.register_schema(SCHEMA, Arc::new(PublicSchema::new(Arc::clone(&current)))) {
+            tracing::error!(%error, "the schema {SCHEMA} could not be set up");
+        }
+        let catalogs = MemoryCatalogProviderList::new();
+        catalogs.register_catalog(CATALOG.to_owned(), Arc::new(catalog));
+        let mut state = SessionStateBuilder::new_from_existing(self.template.clone()).with_catalog_list(Arc::new(catalogs)).build();
+        functions::register(&mut state, &current, &self.plant);
+        let context = SessionContext::new_with_state(state);
+        Session::new(context, current, Arc::clone(&self.source), self.limits.clone(), user)
+    }
+
+    /// What a query may use.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// The plant that answers are computed with.
+    pub fn plant(&self) -> &Arc<Plant> {
+        &self.plant
+    }
+
+    /// Bytes of memory that running queries hold.
+    pub fn memory_used(&self) -> usize {
+        self.template.runtime_env().memory_pool.reserved()
+    }
+}
+
+fn config(limits: &Limits) -> SessionConfig {
+    let mut config = SessionConfig::new()
+        .with_default_catalog_and_schema(CATALOG, SCHEMA)
+        .with_create_default_catalog_and_schema(false)
+        .with_information_schema(true)
+        .with_target_partitions(limits.parallelism.max(1));
+    let options = config.options_mut();
+    // Times in SQL are UTC unless they say otherwise.
+    options.execution.time_zone = Some("UTC".to_owned());
+    options.execution.parquet.pushdown_filters = true;
+    options.execution.parquet.reorder_filters = true;
+    options.sql_parser.dialect = Dialect::PostgreSQL;
+    options.sql_parser.collect_spans = true;
+    options.sql_parser.map_string_types_to_utf8view = false;
+    config
+}
+
+fn runtime(limits: &Limits) -> Result<Arc<RuntimeEnv>, QueryError> {
+    let mode = match &limits.spill {
+        Some(folder) => DiskManagerMode::Directories(vec![folder.clone()]),
+        None => DiskManagerMode::Disabled,
+    };
+    let runtime = RuntimeEnvBuilder::new()
+        .with_memory_pool(Arc::new(FairSpillPool::new(limits.memory_bytes)))
+        .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(mode))
+        .build_arc()?;
+    Ok(runtime)
+}

@@ -1,0 +1,36 @@
+//! SQL functions: `time_bucket`, `oee`, `state_timeline`.
+//!
+//! A table function is planned with constant arguments; the window of time and the equipment come from `WHERE`. What it
+//! computes it takes from `oee`, from rows of the statement's own snapshot.
+
+mod arguments;
+mod bucket;
+mod columns;
+mod gather;
+mod oee;
+mod records;
+mod signals;
+mod state_timeline;
+mod table;
+mod time_bucket;
+mod window;
+
+use std::sync::Arc;
+
+use ::oee::plant::Plant;
+use datafusion::execution::FunctionRegistry;
+use datafusion::execution::session_state::SessionState;
+
+use crate::catalog::Current;
+use table::{Function, TableFunction};
+
+/// Adds takt's functions to a session.
+pub(crate) fn register(state: &mut SessionState, current: &Arc<Current>, plant: &Arc<Plant>) {
+    if let Err(error) = state.register_udf(Arc::new(time_bucket::time_bucket())) {
+        tracing::error!(%error, "time_bucket could not be registered");
+    }
+    for function in Function::ALL {
+        let implementation = TableFunction { function, current: Arc::clone(current), plant: Arc::clone(plant) };
+        state.register_udtf(function.name(), Arc::new(implementation));
+    }
+}

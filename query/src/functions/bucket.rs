@@ -1,0 +1,251 @@
+//! Bucket widths and where buckets begin: fixed widths by arithmetic, days, weeks and months by the calendar of a zone.
+
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use jiff::{Span, Timestamp, Unit};
+
+/// Microseconds of a day of 24 hours.
+pub(crate) const DAY_US: i64 = 86_400_000_000;
+/// A Monday, so that weeks begin on Mondays.
+const ORIGIN: Date = jiff::civil::date(2000, 1, 3);
+/// Midnight UTC of [`ORIGIN`].
+const ORIGIN_US: i64 = 946_857_600_000_000;
+
+/// A bucket width.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Width {
+    /// Calendar months.
+    Months(i32),
+    /// Calendar days: 23 to 25 hours each in a zone with daylight saving.
+    Days(i32),
+    /// Elapsed microseconds.
+    Micros(i64),
+}
+
+/// Why a width or a bucket is not possible, in words that say what to write instead.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum BucketError {
+    /// The text is not a width.
+    #[error("{0:?} is not a bucket width; write for example '15 minutes', '1 hour', '1 day', '1 week' or '1 month'")]
+    Text(String),
+    /// Nothing, or less than nothing.
+    #[error("a bucket width must be more than zero")]
+    NotPositive,
+    /// Months are not a number of days.
+    #[error("a bucket width cannot mix months with days or hours; write whole months, or days and hours")]
+    Mixed,
+    /// Unknown zone name.
+    #[error("{0:?} is not an IANA time zone; write for example 'Europe/Berlin' or 'UTC'")]
+    Zone(String),
+    /// A time that no calendar reaches.
+    #[error("the time {0} (microseconds since 1970) is outside the calendar")]
+    Range(i64),
+}
+
+impl Width {
+    /// Reads `1 hour`, `15 minutes`, `300.000s`, `1 hour 30 minutes`.
+    pub(crate) fn parse(text: &str) -> Result<Self, BucketError> {
+        let fail = || BucketError::Text(text.to_owned());
+        let (mut months, mut days, mut micros) = (0_i64, 0_i64, 0_i64);
+        let mut rest = text.trim();
+        if rest.is_empty() {
+            return Err(fail());
+        }
+        while !rest.is_empty() {
+            let number_end = rest.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(fail)?;
+            let (number, tail) = rest.split_at(number_end);
+            let tail = tail.trim_start();
+            let unit_end = tail.find(|c: char| !c.is_alphabetic()).unwrap_or(tail.len());
+            let (unit, after) = tail.split_at(unit_end);
+            rest = after.trim_start_matches([' ', ',']);
+            let number: f64 = number.parse().map_err(|_| fail())?;
+            let whole = || if number.fract() == 0.0 && number < 1e6 { Ok(number as i64) } else { Err(fail()) };
+            let fixed = |unit_us: f64| -> Result<i64, BucketError> {
+                let us = (number * unit_us).round();
+                if us < 9e18 { Ok(us as i64) } else { Err(fail()) }
+            };
+            match unit_word(unit).ok_or_else(fail)? {
+                "year" => months += 12 * whole()?,
+                "month" => months += whole()?,
+                "week" => days += 7 * whole()?,
+                "day" => days += whole()?,
+                "hour" => micros += fixed(3.6e9)?,
+                "minute" => micros += fixed(6e7)?,
+                "second" => micros += fixed(1e6)?,
+                "millisecond" => micros += fixed(1e3)?,
+                _ => micros += fixed(1.0)?,
+            }
+        }
+        Self::of(months, days, micros)
+    }
+
+    /// The width of an SQL interval.
+    pub(crate) fn of(months: i64, days: i64, micros: i64) -> Result<Self, BucketError> {
+        if months < 0 || days < 0 || micros < 0 || (months, days, micros) == (0, 0, 0) {
+            return Err(BucketError::NotPositive);
+        }
+        let small = |value: i64| i32::try_from(value).map_err(|_| BucketError::NotPositive);
+        match (months, days, micros) {
+            (months, 0, 0) => Ok(Self::Months(small(months)?)),
+            (0, days, 0) => Ok(Self::Days(small(days)?)),
+            (0, days, micros) => Ok(Self::Micros(days * DAY_US + micros)),
+            _ => Err(BucketError::Mixed),
+        }
+    }
+}
+
+/// Abbreviations are those of Grafana: `m` is a minute, `M` a month.
+fn unit_word(unit: &str) -> Option<&'static str> {
+    if unit == "M" {
+        return Some("month");
+    }
+    let word = match unit.to_lowercase().as_str() {
+        "y" | "year" | "years" => "year",
+        "mon" | "mons" | "month" | "months" => "month",
+        "w" | "week" | "weeks" => "week",
+        "d" | "day" | "days" => "day",
+        "h" | "hour" | "hours" => "hour",
+        "m" | "min" | "mins" | "minute" | "minutes" => "minute",
+        "s" | "sec" | "secs" | "second" | "seconds" => "second",
+        "ms" | "millisecond" | "milliseconds" => "millisecond",
+        "us" | "microsecond" | "microseconds" => "microsecond",
+        _ => return None,
+    };
+    Some(word)
+}
+
+/// Where bucket edges lie.
+#[derive(Debug, Clone)]
+pub(crate) enum Anchor {
+    /// The calendar of a zone.
+    Zone(TimeZone),
+    /// Whole widths before and after an instant.
+    Instant(i64),
+}
+
+/// The zone of a name.
+pub(crate) fn zone(name: &str) -> Result<TimeZone, BucketError> {
+    if name.eq_ignore_ascii_case("utc") {
+        return Ok(TimeZone::UTC);
+    }
+    TimeZone::get(name).map_err(|_| BucketError::Zone(name.to_owned()))
+}
+
+/// Finds the bucket of a time; remembers the last one, because neighbouring rows mostly share it.
+#[derive(Debug)]
+pub(crate) struct Buckets {
+    width: Width,
+    anchor: Anchor,
+    last: Option<(i64, i64)>,
+}
+
+impl Buckets {
+    pub(crate) fn new(width: Width, anchor: Anchor) -> Self {
+        Self { width, anchor, last: None }
+    }
+
+    /// Start of the bucket that holds `at_us`.
+    pub(crate) fn start(&mut self, at_us: i64) -> Result<i64, BucketError> {
+        if let Some((start, end)) = self.last
+            && start <= at_us
+            && at_us < end
+        {
+            return Ok(start);
+        }
+        let found = self.bounds(at_us)?;
+        self.last = Some(found);
+        Ok(found.0)
+    }
+
+    /// `[start, end)` of the bucket that holds `at_us`.
+    pub(crate) fn bounds(&self, at_us: i64) -> Result<(i64, i64), BucketError> {
+        let zoned = match (&self.anchor, self.width) {
+            (Anchor::Instant(origin), Width::Micros(width)) => return floor(at_us, *origin, width),
+            (Anchor::Instant(origin), Width::Days(days)) => return floor(at_us, *origin, i64::from(days) * DAY_US),
+            (Anchor::Instant(origin), Width::Months(months)) => return months_from(at_us, *origin, months),
+            (Anchor::Zone(zone), _) => zone,
+        };
+        match self.width {
+            Width::Micros(width) if DAY_US % width == 0 => within_day(at_us, zoned, width),
+            Width::Micros(width) => floor(at_us, ORIGIN_US, width),
+            Width::Days(days) => {
+                let date = local_date(at_us, zoned)?;
+                let passed = days_between(ORIGIN, date).ok_or(BucketError::Range(at_us))?;
+                let first = passed - passed.rem_euclid(days);
+                Ok((midnight(at_us, first, zoned)?, midnight(at_us, first + days, zoned)?))
+            }
+            Width::Months(months) => {
+                let date = local_date(at_us, zoned)?;
+                let passed = i32::from(date.year()) * 12 + i32::from(date.month()) - 1;
+                let first = passed - passed.rem_euclid(months);
+                Ok((month_start(at_us, first, zoned)?, month_start(at_us, first + months, zoned)?))
+            }
+        }
+    }
+}
+
+fn floor(at_us: i64, origin_us: i64, width_us: i64) -> Result<(i64, i64), BucketError> {
+    let range = || BucketError::Range(at_us);
+    let passed = at_us.checked_sub(origin_us).ok_or_else(range)?;
+    let start = at_us.checked_sub(passed.rem_euclid(width_us)).ok_or_else(range)?;
+    Ok((start, start.checked_add(width_us).ok_or_else(range)?))
+}
+
+/// Buckets of less than a day restart at every local midnight, so a day of 23 or 25 hours has a shorter or one more bucket.
+fn within_day(at_us: i64, zone: &TimeZone, width_us: i64) -> Result<(i64, i64), BucketError> {
+    let date = local_date(at_us, zone)?;
+    let day = days_between(ORIGIN, date).ok_or(BucketError::Range(at_us))?;
+    let (start_us, end_us) = (midnight(at_us, day, zone)?, midnight(at_us, day + 1, zone)?);
+    let (start, end) = floor(at_us, start_us, width_us)?;
+    Ok((start, end.min(end_us)))
+}
+
+fn local_date(at_us: i64, zone: &TimeZone) -> Result<Date, BucketError> {
+    let at = Timestamp::from_microsecond(at_us).map_err(|_| BucketError::Range(at_us))?;
+    Ok(zone.to_datetime(at).date())
+}
+
+fn days_between(from: Date, to: Date) -> Option<i32> {
+    from.until((Unit::Day, to)).ok().map(|span| span.get_days())
+}
+
+fn midnight(at_us: i64, day: i32, zone: &TimeZone) -> Result<i64, BucketError> {
+    let span = Span::new().try_days(day).map_err(|_| BucketError::Range(at_us))?;
+    let date = ORIGIN.checked_add(span).map_err(|_| BucketError::Range(at_us))?;
+    day_start(at_us, date, zone)
+}
+
+/// Months counted from January of the year 0.
+fn month_start(at_us: i64, month: i32, zone: &TimeZone) -> Result<i64, BucketError> {
+    let range = || BucketError::Range(at_us);
+    let year = i16::try_from(month.div_euclid(12)).map_err(|_| range())?;
+    let month = i8::try_from(month.rem_euclid(12) + 1).map_err(|_| range())?;
+    day_start(at_us, Date::new(year, month, 1).map_err(|_| range())?, zone)
+}
+
+fn day_start(at_us: i64, date: Date, zone: &TimeZone) -> Result<i64, BucketError> {
+    let start = zone.to_timestamp(date.at(0, 0, 0, 0)).map_err(|_| BucketError::Range(at_us))?;
+    Ok(start.as_microsecond())
+}
+
+/// Whole months before and after an instant, in UTC.
+fn months_from(at_us: i64, origin_us: i64, months: i32) -> Result<(i64, i64), BucketError> {
+    let range = || BucketError::Range(at_us);
+    let utc = TimeZone::UTC;
+    let origin = utc.to_datetime(Timestamp::from_microsecond(origin_us).map_err(|_| range())?);
+    let at = local_date(at_us, &utc)?;
+    let passed = (i32::from(at.year()) - i32::from(origin.year())) * 12 + i32::from(at.month()) - i32::from(origin.month());
+    let edge = |step: i32| -> Result<i64, BucketError> {
+        let span = Span::new().try_months(step).map_err(|_| range())?;
+        let local = origin.checked_add(span).map_err(|_| range())?;
+        Ok(utc.to_timestamp(local).map_err(|_| range())?.as_microsecond())
+    };
+    let mut first = passed - passed.rem_euclid(months);
+    if edge(first)? > at_us {
+        first -= months;
+    }
+    Ok((edge(first)?, edge(first + months)?))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,62 @@
+//! Rows of a table function, column by column.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, BooleanArray, Float64Array, Int64Array, StringArray, TimestampMicrosecondArray};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::record_batch::RecordBatch;
+
+use crate::error::QueryError;
+use crate::types::time_type;
+
+/// One column: its name, and what it holds of a row.
+pub(crate) struct Column<R> {
+    pub(crate) name: &'static str,
+    pub(crate) value: Value<R>,
+}
+
+/// How a column's value comes out of a row.
+pub(crate) enum Value<R> {
+    /// Microseconds since 1970.
+    Time(fn(&R) -> i64),
+    /// Text.
+    Text(fn(&R) -> Option<&str>),
+    /// A number.
+    Double(fn(&R) -> Option<f64>),
+    /// A whole number.
+    Integer(fn(&R) -> u64),
+    /// True or false.
+    Flag(fn(&R) -> bool),
+}
+
+/// The schema of some columns.
+pub(crate) fn schema<R>(columns: &[Column<R>]) -> SchemaRef {
+    let field = |column: &Column<R>| {
+        let kind = match column.value {
+            Value::Time(_) => time_type(),
+            Value::Text(_) => DataType::Utf8,
+            Value::Double(_) => DataType::Float64,
+            Value::Integer(_) => DataType::Int64,
+            Value::Flag(_) => DataType::Boolean,
+        };
+        Field::new(column.name, kind, true)
+    };
+    Arc::new(Schema::new(columns.iter().map(field).collect::<Vec<_>>()))
+}
+
+/// Rows as a batch.
+pub(crate) fn batch<R>(columns: &[Column<R>], rows: &[R]) -> Result<RecordBatch, QueryError> {
+    let array = |column: &Column<R>| -> ArrayRef {
+        match column.value {
+            Value::Time(value) => Arc::new(TimestampMicrosecondArray::from_iter_values(rows.iter().map(value)).with_timezone("UTC")),
+            Value::Text(value) => Arc::new(rows.iter().map(value).collect::<StringArray>()),
+            Value::Double(value) => Arc::new(rows.iter().map(value).collect::<Float64Array>()),
+            Value::Integer(value) => {
+                let whole = |row: &R| i64::try_from(value(row)).unwrap_or(i64::MAX);
+                Arc::new(Int64Array::from_iter_values(rows.iter().map(whole)))
+            }
+            Value::Flag(value) => Arc::new(rows.iter().map(|row| Some(value(row))).collect::<BooleanArray>()),
+        }
+    };
+    Ok(RecordBatch::try_new(schema(columns), columns.iter().map(array).collect())?)
+}

@@ -1,0 +1,206 @@
+//! Brings together what the OEE engine needs of each machine: only for the window, with what was in force before it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, Float64Array, Int64Array, StringArray, TimestampMicrosecondArray};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Float64Type, Int64Type, TimestampMicrosecondType};
+use arrow::record_batch::RecordBatch;
+use datafusion::common::ScalarValue;
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::{Expr, SortExpr};
+use datafusion::prelude::{SessionContext, ident, lit};
+use oee::calendar::Calendar;
+use oee::count::Piece;
+use oee::execution::OrderSpan;
+use oee::machine::{Inputs, Machine};
+use oee::plant::{Plant, Source, WorkOrder};
+use oee::state::{StateRecord, timeline};
+use storage::Snapshot;
+
+use super::records::{counts, states, work_orders};
+use super::signals::signals;
+use crate::context::{ContextCache, OPERATIONS};
+use crate::error::QueryError;
+use crate::table::SnapshotTable;
+use crate::types::time_type;
+
+/// Machines by path.
+pub(crate) type Machines = HashMap<String, Machine>;
+
+/// A window of time, with the margin that tells micro-stops from stops at its edges.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Span {
+    pub(super) from: i64,
+    pub(super) to: i64,
+}
+
+/// What was found about one equipment.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// State records, in any order.
+    pub(super) states: Vec<StateRecord>,
+    /// Pieces; none where nothing counts them.
+    pub(super) pieces: Option<Vec<Piece>>,
+}
+
+/// Access to one statement's snapshot.
+#[derive(Debug)]
+pub(crate) struct Gather {
+    pub(crate) session: SessionState,
+    pub(crate) snapshot: Arc<Snapshot>,
+    pub(crate) contexts: Arc<ContextCache>,
+    pub(crate) plant: Arc<Plant>,
+    /// The statement's `now()`, microseconds.
+    pub(crate) now: i64,
+}
+
+impl Gather {
+    /// The machines among `paths`, ready to report on any part of `[from, to)`.
+    pub(crate) async fn machines(&self, paths: &[String], from: i64, to: i64) -> Result<Machines, QueryError> {
+        let thresholds = paths.iter().filter_map(|path| self.plant.equipment(path)).map(|equipment| equipment.microstop_threshold_us);
+        let margin = thresholds.max().unwrap_or(0);
+        let span = Span { from: from.saturating_sub(margin), to: to.saturating_add(margin) };
+        let mut found: HashMap<&str, Found> = paths.iter().map(|path| (path.as_str(), Found::default())).collect();
+        signals(self, paths, span, &mut found).await?;
+        states(self, paths, span, &mut found).await?;
+        counts(self, paths, span, &mut found).await?;
+        found.retain(|path, found| self.is_machine(path, found));
+        let spans = self.order_spans(found.keys().copied(), from, to).await?;
+        let orders = work_orders(self, spans.values().flatten()).await?;
+        Ok(found.into_iter().map(|(path, found)| (path.to_owned(), self.machine(path, found, &spans, &orders, (from, to)))).collect())
+    }
+
+    /// Signals bound at an ancestor apply to every node below it, so only a leaf is a machine by its bindings alone.
+    fn is_machine(&self, path: &str, found: &Found) -> bool {
+        let has_data = !found.states.is_empty() || found.pieces.as_ref().is_some_and(|pieces| !pieces.is_empty());
+        let leaf = self.plant.children(path).next().is_none();
+        let bound = found.pieces.is_some()
+            || self.plant.state_source(path) != Source::AnyRecords
+            || self.plant.count_source(path) != Source::AnyRecords;
+        has_data || (leaf && bound)
+    }
+
+    async fn order_spans(
+        &self, paths: impl Iterator<Item = &str>, from: i64, to: i64,
+    ) -> Result<HashMap<String, Vec<OrderSpan>>, QueryError> {
+        let paths: Vec<String> = paths.map(str::to_owned).collect();
+        let Some(operations) = self.snapshot.table(OPERATIONS) else { return Ok(HashMap::new()) };
+        let context = self.contexts.shared(operations).await?;
+        Ok(paths.into_iter().map(|path| (path.clone(), context.executions.order_spans(&path, from, to))).collect())
+    }
+
+    fn machine(
+        &self, path: &str, found: Found, spans: &HashMap<String, Vec<OrderSpan>>, orders: &HashMap<String, WorkOrder>,
+        (from, to): (i64, i64),
+    ) -> Machine {
+        let equipment = self.plant.equipment(path);
+        let spans = spans.get(path).map(Vec::as_slice).unwrap_or_default();
+        let continuous = || Calendar::continuous(self.plant.plant_zone().clone()).instances(from, to);
+        let kind = equipment.map(|equipment| equipment.state_kind).unwrap_or_default();
+        // A signal's samples are changes, whatever the records of the equipment are.
+        let kind = if self.plant.state_source(path) == Source::Signal { oee::state::RecordKind::Change } else { kind };
+        Machine::new(Inputs {
+            shifts: self.plant.calendar(path).map_or_else(continuous, |calendar| calendar.instances(from, to)),
+            states: timeline(kind, found.states),
+            jobs: self.plant.jobs(path, spans, orders, from, to),
+            pieces: found.pieces,
+            microstop_threshold_us: equipment.map_or(0, |equipment| equipment.microstop_threshold_us),
+        })
+    }
+
+    /// Rows of a table of the snapshot.
+    pub(super) async fn rows(
+        &self, table: &str, filter: Expr, columns: &[&str], sort: Vec<SortExpr>,
+    ) -> Result<SendableRecordBatchStream, QueryError> {
+        let provider = SnapshotTable::find(&self.snapshot, table, &self.contexts)
+            .ok_or_else(|| QueryError::Layout(format!("there is no table {table}")))?;
+        let context = SessionContext::new_with_state(self.session.clone());
+        let frame = context.read_table(Arc::new(provider))?.filter(filter)?.select_columns(columns)?;
+        let frame = if sort.is_empty() { frame } else { frame.sort(sort)? };
+        Ok(frame.execute_stream().await?)
+    }
+}
+
+/// `column IN (values)`.
+pub(super) fn among<'a>(column: &str, values: impl IntoIterator<Item = &'a str>) -> Expr {
+    ident(column).in_list(values.into_iter().map(lit).collect(), false)
+}
+
+/// An instant as a constant.
+pub(super) fn at(us: i64) -> Expr {
+    Expr::Literal(ScalarValue::TimestampMicrosecond(Some(us), Some("UTC".into())), None)
+}
+
+/// Stretches of time before an instant, the nearest first, each longer than the one before; the last is all the rest.
+pub(super) fn looking_back(column: &str, before: i64) -> Vec<Expr> {
+    const STEPS_US: [i64; 3] = [3_600_000_000, 86_400_000_000, 30 * 86_400_000_000];
+    let mut upper = before;
+    let mut stretches = Vec::with_capacity(STEPS_US.len() + 1);
+    for step in STEPS_US {
+        let lower = before.saturating_sub(step);
+        stretches.push(ident(column).gt_eq(at(lower)).and(ident(column).lt(at(upper))));
+        upper = lower;
+    }
+    stretches.push(ident(column).lt(at(upper)));
+    stretches
+}
+
+fn typed(batch: &RecordBatch, name: &str, kind: &DataType) -> Result<ArrayRef, QueryError> {
+    let column = batch.column_by_name(name).ok_or_else(|| QueryError::Layout(format!("rows without their column {name}")))?;
+    Ok(if column.data_type() == kind { Arc::clone(column) } else { cast(column, kind)? })
+}
+
+/// A text column.
+pub(super) struct Texts(StringArray);
+
+impl Texts {
+    pub(super) fn of(batch: &RecordBatch, name: &str) -> Result<Self, QueryError> {
+        Ok(Self(typed(batch, name, &DataType::Utf8)?.as_string::<i32>().clone()))
+    }
+
+    pub(super) fn at(&self, row: usize) -> Option<&str> {
+        self.0.is_valid(row).then(|| self.0.value(row))
+    }
+}
+
+/// A time column.
+pub(super) struct Times(TimestampMicrosecondArray);
+
+impl Times {
+    pub(super) fn of(batch: &RecordBatch, name: &str) -> Result<Self, QueryError> {
+        Ok(Self(typed(batch, name, &time_type())?.as_primitive::<TimestampMicrosecondType>().clone()))
+    }
+
+    pub(super) fn at(&self, row: usize) -> Option<i64> {
+        self.0.is_valid(row).then(|| self.0.value(row))
+    }
+}
+
+/// A column of numbers.
+pub(super) struct Doubles(Float64Array);
+
+impl Doubles {
+    pub(super) fn of(batch: &RecordBatch, name: &str) -> Result<Self, QueryError> {
+        Ok(Self(typed(batch, name, &DataType::Float64)?.as_primitive::<Float64Type>().clone()))
+    }
+
+    pub(super) fn at(&self, row: usize) -> Option<f64> {
+        self.0.is_valid(row).then(|| self.0.value(row))
+    }
+}
+
+/// A column of whole numbers.
+pub(super) struct Integers(Int64Array);
+
+impl Integers {
+    pub(super) fn of(batch: &RecordBatch, name: &str) -> Result<Self, QueryError> {
+        Ok(Self(typed(batch, name, &DataType::Int64)?.as_primitive::<Int64Type>().clone()))
+    }
+
+    pub(super) fn at(&self, row: usize) -> Option<i64> {
+        self.0.is_valid(row).then(|| self.0.value(row))
+    }
+}

@@ -1,0 +1,199 @@
+//! `oee(bucket)`: the OEE report of each equipment and bucket. Every figure comes from the crate `oee`.
+
+use ::oee::calendar::Calendar;
+use ::oee::kpi::Kpi;
+use ::oee::line::serial;
+use ::oee::machine::{OrderCount, Report};
+use ::oee::plant::{Plant, Rollup};
+use ::oee::seconds;
+use arrow::datatypes::SchemaRef;
+use arrow::record_batch::RecordBatch;
+
+use super::arguments::Cut;
+use super::bucket::{Anchor, Buckets};
+use super::columns::{Column, Value, batch};
+use super::gather::{Gather, Machines};
+use crate::error::QueryError;
+
+struct Row {
+    bucket: Bucket,
+    equipment: String,
+    report: Report,
+    kpi: Kpi,
+}
+
+/// One stretch of the window.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Bucket {
+    start: i64,
+    end: i64,
+    shift: Option<String>,
+    production_day: Option<String>,
+}
+
+macro_rules! element {
+    ($name:literal, $field:ident) => {
+        Column { name: $name, value: Value::Double(|row: &Row| Some(seconds(row.report.elements.$field))) }
+    };
+}
+
+macro_rules! ratio {
+    ($name:literal, $field:ident) => {
+        Column { name: $name, value: Value::Double(|row: &Row| row.kpi.$field) }
+    };
+}
+
+const COLUMNS: &[Column<Row>] = &[
+    Column { name: "time", value: Value::Time(|row| row.report.start) },
+    Column { name: "end", value: Value::Time(|row| row.report.end) },
+    Column { name: "equipment", value: Value::Text(|row| Some(row.equipment.as_str())) },
+    Column { name: "shift", value: Value::Text(|row| row.bucket.shift.as_deref()) },
+    Column { name: "production_day", value: Value::Text(|row| row.bucket.production_day.as_deref()) },
+    element!("calendar_s", calendar_us),
+    element!("scheduled_s", scheduled_us),
+    element!("planned_break_s", planned_break_us),
+    element!("planned_downtime_s", planned_downtime_us),
+    element!("planned_production_s", planned_production_us),
+    element!("run_s", run_us),
+    element!("microstop_s", microstop_us),
+    element!("changeover_s", changeover_us),
+    element!("unplanned_s", unplanned_us),
+    element!("no_order_s", no_order_us),
+    element!("unknown_s", unknown_us),
+    element!("not_scheduled_s", not_scheduled_us),
+    element!("run_outside_planned_production_s", run_outside_planned_production_us),
+    Column { name: "total", value: Value::Double(|row| Some(row.report.counts.total)) },
+    Column { name: "good", value: Value::Double(|row| Some(row.report.counts.good)) },
+    Column { name: "scrap", value: Value::Double(|row| Some(row.report.counts.scrap)) },
+    Column { name: "uncounted_pieces", value: Value::Double(|row| Some(row.report.counts.uncounted)) },
+    Column { name: "ideal_total_s", value: Value::Double(|row| known(row, row.report.ideal_total_s)) },
+    Column { name: "ideal_good_s", value: Value::Double(|row| known(row, row.report.ideal_good_s)) },
+    ratio!("availability", availability),
+    ratio!("performance", performance),
+    ratio!("quality", quality),
+    ratio!("oee", oee),
+    ratio!("ooe", ooe),
+    ratio!("teep", teep),
+    ratio!("utilization", utilization),
+    Column { name: "unplanned_stops", value: Value::Integer(|row| row.report.unplanned_stops) },
+    Column { name: "microstops", value: Value::Integer(|row| row.report.microstops) },
+    ratio!("mttr_s", mttr_s),
+    ratio!("mtbf_s", mtbf_s),
+    ratio!("allocation_efficiency", allocation_efficiency),
+    ratio!("utilization_efficiency", utilization_efficiency),
+    ratio!("technical_efficiency", technical_efficiency),
+    ratio!("setup_ratio", setup_ratio),
+    ratio!("quality_ratio", quality_ratio),
+    ratio!("scrap_ratio", scrap_ratio),
+    ratio!("oee_index", oee_index),
+    ratio!("nee", nee),
+    Column { name: "reason", value: Value::Text(|row| row.kpi.reason.as_deref()) },
+];
+
+/// Ideal times that do not cover all pieces would only mislead.
+fn known(row: &Row, ideal_s: f64) -> Option<f64> {
+    row.report.missing_ideal.is_none().then_some(ideal_s)
+}
+
+pub(super) fn schema() -> SchemaRef {
+    super::columns::schema(COLUMNS)
+}
+
+pub(super) async fn answer(gather: &Gather, equipment: &[String], cut: Cut, from: i64, to: i64) -> Result<RecordBatch, QueryError> {
+    let plant = &gather.plant;
+    let mut needed: Vec<String> = Vec::new();
+    for path in equipment {
+        needed.push(path.clone());
+        needed.extend(plant.descendants(path).map(|below| below.path.clone()));
+    }
+    needed.sort_unstable();
+    needed.dedup();
+    let machines = gather.machines(&needed, from, to).await?;
+    let mut rows = Vec::new();
+    for path in equipment {
+        for bucket in buckets(plant, path, cut, from, to)? {
+            let Some(report) = report(plant, &machines, path, (bucket.start, bucket.end), gather.now) else { break };
+            rows.push(Row { equipment: path.clone(), kpi: report.kpi(), report, bucket });
+        }
+    }
+    batch(COLUMNS, &rows)
+}
+
+/// The report of a machine, or of what lies below a node as its `rollup` says; none where there is no machine.
+fn report(plant: &Plant, machines: &Machines, path: &str, (from, to): (i64, i64), now: i64) -> Option<Report> {
+    if let Some(machine) = machines.get(path) {
+        return Some(machine.report(from, to, now));
+    }
+    let mut children: Vec<&str> = Vec::new();
+    let mut reports: Vec<Report> = Vec::new();
+    for child in plant.children(path) {
+        if let Some(report) = report(plant, machines, &child.path, (from, to), now) {
+            children.push(&child.path);
+            reports.push(report);
+        }
+    }
+    if plant.equipment(path).is_some_and(|node| node.rollup == Rollup::Serial) {
+        let ideal = |machine: usize, order: &OrderCount| {
+            plant.ideal_cycle_s(order.product.as_deref()?, children.get(machine)?, from)
+        };
+        return serial(&reports, ideal).map(|line| line.report);
+    }
+    let mut reports = reports.into_iter();
+    let mut sum = reports.next()?;
+    for report in reports {
+        sum.merge(&report);
+    }
+    Some(sum)
+}
+
+/// The window in buckets, ascending and without gaps, each clipped to it.
+fn buckets(plant: &Plant, path: &str, cut: Cut, from: i64, to: i64) -> Result<Vec<Bucket>, QueryError> {
+    let continuous = || Calendar::continuous(plant.plant_zone().clone());
+    let calendar = plant.calendar(path).cloned().unwrap_or_else(continuous);
+    match cut {
+        Cut::Shift => Ok(shifts(&calendar, from, to)),
+        Cut::Day => {
+            let days = calendar.days(from, to).into_iter();
+            Ok(days.map(|day| plain(day.start.max(from), day.end.min(to), Some(day.date.to_string()))).collect())
+        }
+        Cut::Width(width) => {
+            let widths = Buckets::new(width, Anchor::Zone(plant.zone(path).clone()));
+            let mut found = Vec::new();
+            let mut start = from;
+            while start < to {
+                let end = widths.bounds(start).map_err(|error| QueryError::Execution(error.to_string()))?.1.min(to);
+                found.push(plain(start, end, None));
+                start = end;
+            }
+            Ok(found)
+        }
+    }
+}
+
+fn plain(start: i64, end: i64, production_day: Option<String>) -> Bucket {
+    Bucket { start, end, shift: None, production_day }
+}
+
+/// Shift instances, and the time between them as buckets without a shift.
+fn shifts(calendar: &Calendar, from: i64, to: i64) -> Vec<Bucket> {
+    let mut found = Vec::new();
+    let mut t = from;
+    for shift in calendar.instances(from, to) {
+        let (start, end) = (shift.start.max(t), shift.end.min(to));
+        if start >= end {
+            continue;
+        }
+        if t < start {
+            found.push(plain(t, start, None));
+        }
+        found.push(Bucket { start, end, shift: Some(shift.name), production_day: Some(shift.production_day.to_string()) });
+        t = end;
+    }
+    if t < to {
+        found.push(plain(t, to, None));
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests;

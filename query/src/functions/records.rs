@@ -1,0 +1,195 @@
+//! States, counts and work orders from records.
+
+use std::collections::{HashMap, HashSet};
+
+use arrow::record_batch::RecordBatch;
+use datafusion::logical_expr::Expr;
+use datafusion::prelude::{ident, lit};
+use futures::TryStreamExt;
+use oee::count::CountRecord;
+use oee::execution::OrderSpan;
+use oee::plant::{Plant, Source, WorkOrder};
+use oee::state::{RecordKind, StateRecord};
+
+use super::gather::{Doubles, Found, Gather, Span, Texts, Times, among, at, looking_back};
+use crate::error::QueryError;
+
+const STATES: &str = "states";
+const STATE_COLUMNS: [&str; 8] = ["equipment", "source", "start", "end", "state", "category", "reason", "recorded"];
+const COUNTS: &str = "counts";
+const COUNT_COLUMNS: [&str; 6] = ["equipment", "source", "time", "total", "good", "scrap"];
+const WORK_ORDERS: &str = "work_orders";
+/// Longer lists of orders are not worth a condition.
+const MAX_LISTED: usize = 1_000;
+
+/// Whether records of `source` count where `counting` says what does.
+fn counts_there(counting: &Source, source: Option<&str>) -> bool {
+    match counting {
+        Source::Signal => false,
+        Source::Records(name) => source == Some(name.as_str()),
+        Source::AnyRecords => true,
+    }
+}
+
+/// Calls `take` with the equipment and each state record that counts.
+fn each_state(plant: &Plant, batch: &RecordBatch, mut take: impl FnMut(&str, StateRecord)) -> Result<(), QueryError> {
+    let texts = |name: &str| Texts::of(batch, name);
+    let (equipment, sources) = (texts("equipment")?, texts("source")?);
+    let (states, categories, reasons) = (texts("state")?, texts("category")?, texts("reason")?);
+    let (starts, ends, recorded) = (Times::of(batch, "start")?, Times::of(batch, "end")?, Times::of(batch, "recorded")?);
+    for row in 0..batch.num_rows() {
+        let (Some(path), Some(start)) = (equipment.at(row), starts.at(row)) else { continue };
+        if counts_there(&plant.state_source(path), sources.at(row)) {
+            let value = plant.classify(path, states.at(row), categories.at(row), reasons.at(row));
+            take(path, StateRecord { start, end: ends.at(row), recorded: recorded.at(row).unwrap_or(start), value });
+        }
+    }
+    Ok(())
+}
+
+/// Adds state records to what is found about each path.
+pub(super) async fn states(gather: &Gather, paths: &[String], span: Span, found: &mut HashMap<&str, Found>) -> Result<(), QueryError> {
+    let plant = &gather.plant;
+    let of_kind = |kind: RecordKind| -> Vec<&str> {
+        let recorded = paths.iter().filter(|path| plant.state_source(path) != Source::Signal);
+        let same = recorded.filter(|path| plant.equipment(path).is_some_and(|equipment| equipment.state_kind == kind));
+        same.map(String::as_str).collect()
+    };
+    let (changes, intervals) = (of_kind(RecordKind::Change), of_kind(RecordKind::Interval));
+    let starts_before_end = ident("start").lt(at(span.to));
+    if !changes.is_empty() {
+        let starts_within = starts_before_end.clone().and(ident("start").gt_eq(at(span.from)));
+        let filter = among("equipment", changes.iter().copied()).and(starts_within);
+        add_states(gather, filter, found).await?;
+        last_changes(gather, &changes, span.from, found).await?;
+    }
+    if !intervals.is_empty() {
+        let ends_later = ident("end").is_null().or(ident("end").gt(at(span.from)));
+        let filter = among("equipment", intervals.iter().copied()).and(starts_before_end).and(ends_later);
+        add_states(gather, filter, found).await?;
+    }
+    Ok(())
+}
+
+async fn add_states(gather: &Gather, filter: Expr, found: &mut HashMap<&str, Found>) -> Result<(), QueryError> {
+    let mut stream = gather.rows(STATES, filter, &STATE_COLUMNS, Vec::new()).await?;
+    while let Some(batch) = stream.try_next().await? {
+        each_state(&gather.plant, &batch, |path, record| {
+            if let Some(found) = found.get_mut(path) {
+                found.states.push(record);
+            }
+        })?;
+    }
+    Ok(())
+}
+
+/// The change before the window still holds when it begins.
+async fn last_changes(gather: &Gather, paths: &[&str], before: i64, found: &mut HashMap<&str, Found>) -> Result<(), QueryError> {
+    let mut wanted: HashSet<String> = paths.iter().map(|path| (*path).to_owned()).collect();
+    for stretch in looking_back("start", before) {
+        if wanted.is_empty() {
+            break;
+        }
+        let filter = among("equipment", wanted.iter().map(String::as_str)).and(stretch);
+        let mut newest: HashMap<String, StateRecord> = HashMap::new();
+        let mut stream = gather.rows(STATES, filter, &STATE_COLUMNS, Vec::new()).await?;
+        while let Some(batch) = stream.try_next().await? {
+            each_state(&gather.plant, &batch, |path, record| {
+                let rank = |record: &StateRecord| (record.start, record.recorded);
+                if newest.get(path).is_none_or(|known| rank(known) <= rank(&record)) {
+                    newest.insert(path.to_owned(), record);
+                }
+            })?;
+        }
+        for (path, record) in newest {
+            wanted.remove(&path);
+            if let Some(found) = found.get_mut(path.as_str()) {
+                found.states.push(record);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Adds pieces of count records to what is found about each path.
+pub(super) async fn counts<'a>(gather: &Gather, paths: &'a [String], span: Span, found: &mut HashMap<&'a str, Found>) -> Result<(), QueryError> {
+    let plant = &gather.plant;
+    let recorded: Vec<&str> = paths.iter().filter(|path| plant.count_source(path) != Source::Signal).map(String::as_str).collect();
+    if recorded.is_empty() {
+        return Ok(());
+    }
+    let within = ident("time").gt_eq(at(span.from)).and(ident("time").lt(at(span.to)));
+    let mut stream = gather.rows(COUNTS, among("equipment", recorded.iter().copied()).and(within), &COUNT_COLUMNS, Vec::new()).await?;
+    while let Some(batch) = stream.try_next().await? {
+        let (equipment, sources, times) = (Texts::of(&batch, "equipment")?, Texts::of(&batch, "source")?, Times::of(&batch, "time")?);
+        let [totals, goods, scraps] = ["total", "good", "scrap"].map(|name| Doubles::of(&batch, name));
+        let (totals, goods, scraps) = (totals?, goods?, scraps?);
+        for row in 0..batch.num_rows() {
+            let (Some(path), Some(time)) = (equipment.at(row), times.at(row)) else { continue };
+            let record = CountRecord { time, total: totals.at(row), good: goods.at(row), scrap: scraps.at(row) };
+            if counts_there(&plant.count_source(path), sources.at(row))
+                && let (Some(piece), Some(found)) = (record.piece(), found.get_mut(path))
+            {
+                found.pieces.get_or_insert_default().push(piece);
+            }
+        }
+    }
+    no_pieces_yet(gather, &recorded, found).await
+}
+
+/// Where pieces are counted, but none in the window, there are none; where nothing counts them, they are not known.
+async fn no_pieces_yet<'a>(gather: &Gather, paths: &[&'a str], found: &mut HashMap<&'a str, Found>) -> Result<(), QueryError> {
+    let mut open: HashSet<String> = HashSet::new();
+    for path in paths {
+        let Some(found) = found.get_mut(*path).filter(|found| found.pieces.is_none()) else { continue };
+        match gather.plant.count_source(path) {
+            Source::Records(_) => found.pieces = Some(Vec::new()),
+            _ => {
+                open.insert((*path).to_owned());
+            }
+        }
+    }
+    if open.is_empty() {
+        return Ok(());
+    }
+    let filter = among("equipment", open.iter().map(String::as_str));
+    let mut stream = gather.rows(COUNTS, filter, &["equipment"], Vec::new()).await?;
+    while let Some(batch) = stream.try_next().await? {
+        let equipment = Texts::of(&batch, "equipment")?;
+        for path in (0..batch.num_rows()).filter_map(|row| equipment.at(row)) {
+            if open.remove(path)
+                && let Some(found) = found.get_mut(path)
+            {
+                found.pieces = Some(Vec::new());
+            }
+        }
+        if open.is_empty() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// What `work_orders` knows of the orders that were in force.
+pub(super) async fn work_orders(
+    gather: &Gather, spans: impl Iterator<Item = &OrderSpan>,
+) -> Result<HashMap<String, WorkOrder>, QueryError> {
+    let names: HashSet<String> = spans.filter_map(|span| span.work_order.clone()).collect();
+    let mut orders = HashMap::new();
+    if names.is_empty() {
+        return Ok(orders);
+    }
+    let filter = if names.len() <= MAX_LISTED { among("work_order", names.iter().map(String::as_str)) } else { lit(true) };
+    let mut stream = gather.rows(WORK_ORDERS, filter, &["work_order", "product", "ideal_cycle_s"], Vec::new()).await?;
+    while let Some(batch) = stream.try_next().await? {
+        let (order, products) = (Texts::of(&batch, "work_order")?, Texts::of(&batch, "product")?);
+        let cycles = Doubles::of(&batch, "ideal_cycle_s")?;
+        for row in 0..batch.num_rows() {
+            if let Some(name) = order.at(row).filter(|name| names.contains(*name)) {
+                let known = WorkOrder { product: products.at(row).map(str::to_owned), ideal_cycle_s: cycles.at(row) };
+                orders.insert(name.to_owned(), known);
+            }
+        }
+    }
+    Ok(orders)
+}

@@ -1,0 +1,31 @@
+//! The only way out of takt: tables, SQL functions and sessions over one snapshot of the store.
+//!
+//! What the crate promises:
+//!
+//! 1. **One snapshot per statement.** All tables and functions of a statement read the same [`storage::Snapshot`].
+//! 2. **Current rows only.** Superseded and retracted rows are left out, wherever they are stored.
+//! 3. **Keys are right in the next query.** Work order, operation and unit of samples are derived afresh for hot rows and
+//!    for every stretch of time whose executions changed since its segment was written; keys that a payload named stay.
+//! 4. **Reading only.** What is not known to read is refused before it is planned, and again as a plan.
+//! 5. **Within limits.** Time, rows and memory of a query end with an error that says so.
+//! 6. **No figure is computed here.** OEE and its time elements come from the crate `oee`.
+
+mod catalog;
+mod context;
+mod current_rows;
+mod engine;
+mod error;
+mod functions;
+mod locate;
+mod reach;
+mod rekey;
+mod scan;
+mod session;
+mod statement;
+mod table;
+mod types;
+
+pub use catalog::SnapshotSource;
+pub use engine::{CATALOG, Engine, Limits, SCHEMA};
+pub use error::QueryError;
+pub use session::{Description, Session, Statement};

@@ -1,0 +1,212 @@
+//! One client's session: plans statements, refuses what would write, runs the rest within its limits.
+//!
+//! Every statement sees one snapshot: it is taken when planning begins, and all tables and functions of the statement read
+//! from it, however long the answer takes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow::datatypes::{DataType, SchemaRef};
+use arrow::record_batch::RecordBatch;
+use datafusion::common::{DataFusionError, ScalarValue};
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::{LogicalPlan, Statement as PlanStatement};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::{EmptyRecordBatchStream, execute_stream};
+use datafusion::prelude::SessionContext;
+use futures::{StreamExt, TryStreamExt};
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use crate::catalog::{Current, SnapshotSource};
+use crate::engine::Limits;
+use crate::error::QueryError;
+use crate::statement;
+
+/// A client's session.
+pub struct Session {
+    context: SessionContext,
+    current: Arc<Current>,
+    source: Arc<dyn SnapshotSource>,
+    limits: Limits,
+    user: String,
+    /// Planning takes the snapshot and uses it: one statement at a time.
+    planning: Mutex<()>,
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Session").field("user", &self.user).finish_non_exhaustive()
+    }
+}
+
+/// A planned statement, with the snapshot and the settings it will run with.
+#[derive(Debug, Clone)]
+pub struct Statement {
+    plan: LogicalPlan,
+    state: Arc<SessionState>,
+}
+
+impl Statement {
+    /// The plan, before optimization.
+    pub fn plan(&self) -> &LogicalPlan {
+        &self.plan
+    }
+
+    /// Columns of the answer.
+    pub fn schema(&self) -> SchemaRef {
+        Arc::clone(self.plan.schema().inner())
+    }
+
+    /// Whether the statement gives rows: `SET` does not.
+    pub fn gives_rows(&self) -> bool {
+        !matches!(self.plan, LogicalPlan::Statement(_))
+    }
+}
+
+/// What is known of a statement before its parameters are.
+#[derive(Debug, Clone)]
+pub struct Description {
+    /// Columns of the answer.
+    pub schema: SchemaRef,
+    /// Types of `$1`, `$2`, …, where the statement tells them.
+    pub parameters: Vec<Option<DataType>>,
+    /// Whether the statement gives rows.
+    pub gives_rows: bool,
+}
+
+impl Session {
+    pub(crate) fn new(
+        context: SessionContext, current: Arc<Current>, source: Arc<dyn SnapshotSource>, limits: Limits, user: &str,
+    ) -> Self {
+        Self { context, current, source, limits, user: user.to_owned(), planning: Mutex::new(()) }
+    }
+
+    /// DataFusion's own view of the session: to add catalogs and functions to it. Statements go through
+    /// [`Session::plan`], which refuses what would write.
+    pub fn context(&self) -> &SessionContext {
+        &self.context
+    }
+
+    /// Who the session belongs to.
+    pub fn user(&self) -> &str {
+        &self.user
+    }
+
+    /// Plans a statement without parameters.
+    ///
+    /// # Errors
+    /// [`QueryError::Statement`] with its place where the statement is wrong, [`QueryError::ReadOnly`] where it would write.
+    pub async fn plan(&self, sql: &str) -> Result<Statement, QueryError> {
+        self.plan_with(sql, &[]).await
+    }
+
+    /// Plans a statement with values for `$1`, `$2`, ….
+    ///
+    /// # Errors
+    /// As [`Session::plan`].
+    pub async fn plan_with(&self, sql: &str, parameters: &[ScalarValue]) -> Result<Statement, QueryError> {
+        let (plan, state) = self.within_timeout(self.unbound(sql, Some(parameters))).await?;
+        let plan = if parameters.is_empty() { plan } else { plan.with_param_values(parameters.to_vec())? };
+        if let Some(missing) = plan.get_parameter_names()?.into_iter().min() {
+            let message = format!("the parameter {missing} has no value; {} were given", parameters.len());
+            return Err(QueryError::Statement { message, at: None });
+        }
+        Ok(Statement { plan, state: Arc::new(state) })
+    }
+
+    /// Columns and parameter types of a statement, before its parameters have values.
+    ///
+    /// # Errors
+    /// As [`Session::plan`].
+    pub async fn describe(&self, sql: &str) -> Result<Description, QueryError> {
+        let (plan, _) = self.within_timeout(self.unbound(sql, None)).await?;
+        let known = plan.get_parameter_types()?;
+        let count = statement::parameter_count(&self.parse(sql)?);
+        let parameters = (1..=count).map(|number| known.get(&format!("${number}")).cloned().flatten()).collect();
+        let gives_rows = !matches!(plan, LogicalPlan::Statement(_));
+        Ok(Description { schema: Arc::clone(plan.schema().inner()), parameters, gives_rows })
+    }
+
+    /// Runs a planned statement. The stream ends with an error when the time or the rows allowed are used up.
+    ///
+    /// # Errors
+    /// [`QueryError`] where the statement cannot be run.
+    pub async fn execute(&self, statement: Statement) -> Result<SendableRecordBatchStream, QueryError> {
+        let deadline = Instant::now() + self.limits.timeout;
+        if let LogicalPlan::Statement(inner) = &statement.plan {
+            let schema = statement.schema();
+            if matches!(inner, PlanStatement::SetVariable(_) | PlanStatement::ResetVariable(_)) {
+                self.context.execute_logical_plan(statement.plan).await?;
+            }
+            return Ok(Box::pin(EmptyRecordBatchStream::new(schema)));
+        }
+        let Statement { plan, state } = statement;
+        let stream = self
+            .within_timeout(async {
+                let physical = state.create_physical_plan(&plan).await?;
+                Ok(execute_stream(physical, state.task_ctx())?)
+            })
+            .await?;
+        Ok(limited(stream, deadline, &self.limits))
+    }
+
+    /// Plans and runs a statement, and collects its answer.
+    ///
+    /// # Errors
+    /// As [`Session::plan`] and [`Session::execute`].
+    pub async fn query(&self, sql: &str) -> Result<Vec<RecordBatch>, QueryError> {
+        let statement = self.plan(sql).await?;
+        Ok(self.execute(statement).await?.try_collect::<Vec<_>>().await?)
+    }
+
+    fn parse(&self, sql: &str) -> Result<datafusion::sql::parser::Statement, QueryError> {
+        let state = self.context.state();
+        let dialect = state.config_options().sql_parser.dialect;
+        Ok(state.sql_to_statement(sql, &dialect)?)
+    }
+
+    /// Plans on a fresh snapshot. Parameters of table functions are bound before planning, because a table function is
+    /// planned from its arguments; the others stay in the plan.
+    async fn unbound(&self, sql: &str, parameters: Option<&[ScalarValue]>) -> Result<(LogicalPlan, SessionState), QueryError> {
+        let mut parsed = self.parse(sql)?;
+        statement::check_reads(&parsed)?;
+        if let Some(parameters) = parameters {
+            statement::bind_function_arguments(&mut parsed, parameters)?;
+        }
+        let _one_at_a_time = self.planning.lock().await;
+        self.current.replace(self.source.snapshot());
+        let mut state = self.context.state();
+        state.mark_start_execution();
+        let plan = state.statement_to_plan(parsed).await?;
+        statement::check_plan(&plan)?;
+        Ok((plan, state))
+    }
+
+    async fn within_timeout<T>(&self, work: impl Future<Output = Result<T, QueryError>>) -> Result<T, QueryError> {
+        let timeout: Duration = self.limits.timeout;
+        tokio::time::timeout(timeout, work).await.unwrap_or(Err(QueryError::Timeout(timeout)))
+    }
+}
+
+/// The stream until the deadline and the row limit.
+fn limited(stream: SendableRecordBatchStream, deadline: Instant, limits: &Limits) -> SendableRecordBatchStream {
+    let schema = stream.schema();
+    let (timeout, max_rows) = (limits.timeout, limits.max_rows);
+    let next = move |(mut stream, rows): (SendableRecordBatchStream, u64)| async move {
+        match tokio::time::timeout_at(deadline, stream.next()).await {
+            Err(_) => Err(DataFusionError::from(QueryError::Timeout(timeout))),
+            Ok(None) => Ok(None),
+            Ok(Some(batch)) => {
+                let batch = batch?;
+                let rows = rows + u64::try_from(batch.num_rows()).unwrap_or(u64::MAX);
+                if rows > max_rows {
+                    return Err(DataFusionError::from(QueryError::TooManyRows(max_rows)));
+                }
+                Ok(Some((batch, (stream, rows))))
+            }
+        }
+    };
+    Box::pin(RecordBatchStreamAdapter::new(schema, futures::stream::try_unfold((stream, 0), next)))
+}

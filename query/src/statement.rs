@@ -1,0 +1,209 @@
+//! What a statement may do, and where its parameters go.
+
+use std::ops::ControlFlow;
+
+use datafusion::common::ScalarValue;
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::logical_expr::{LogicalPlan, Statement as PlanStatement};
+use datafusion::sql::parser::Statement;
+use datafusion::sql::sqlparser::ast::{
+    Expr, FunctionArg, FunctionArgExpr, Statement as SqlStatement, TableFactor, Value, Visit, VisitMut, Visitor, VisitorMut,
+};
+
+use crate::error::QueryError;
+use crate::reach::micros;
+
+/// Settings that a session may change.
+const SETTINGS: [&str; 2] = ["datafusion.execution.time_zone", "datafusion.explain."];
+
+/// Refuses every statement that is not known to only read, also inside `EXPLAIN`.
+pub(crate) fn check_reads(statement: &Statement) -> Result<(), QueryError> {
+    match statement {
+        Statement::Statement(statement) => check_sql(statement),
+        Statement::Explain(explain) => check_reads(&explain.statement),
+        Statement::Reset(_) => Ok(()),
+        Statement::CreateExternalTable(_) => Err(QueryError::ReadOnly("CREATE EXTERNAL TABLE".to_owned())),
+        Statement::CopyTo(_) => Err(QueryError::ReadOnly("COPY".to_owned())),
+    }
+}
+
+fn check_sql(statement: &SqlStatement) -> Result<(), QueryError> {
+    match statement {
+        SqlStatement::Query(_)
+        | SqlStatement::ShowTables { .. }
+        | SqlStatement::ShowColumns { .. }
+        | SqlStatement::ShowVariable { .. }
+        | SqlStatement::ShowVariables { .. }
+        | SqlStatement::ShowFunctions { .. }
+        | SqlStatement::ExplainTable { .. }
+        | SqlStatement::Set(_)
+        | SqlStatement::Reset(_)
+        | SqlStatement::StartTransaction { .. }
+        | SqlStatement::Commit { .. }
+        | SqlStatement::Rollback { .. } => Ok(()),
+        SqlStatement::Explain { statement, .. } => check_sql(statement),
+        other => Err(QueryError::ReadOnly(verb(&other.to_string()))),
+    }
+}
+
+/// The first words of a statement, in capitals: `CREATE TABLE`, `INSERT`.
+fn verb(statement: &str) -> String {
+    let two = ["CREATE", "DROP", "ALTER"];
+    let mut words = statement.split_whitespace().map(str::to_uppercase);
+    let first = words.next().unwrap_or_default();
+    match words.next() {
+        Some(second) if two.contains(&first.as_str()) => format!("{first} {second}"),
+        _ => first,
+    }
+}
+
+/// The same for the plan, whatever words led to it: `SELECT … INTO`, and settings other than harmless ones.
+pub(crate) fn check_plan(plan: &LogicalPlan) -> Result<(), QueryError> {
+    let mut refused = None;
+    plan.apply_with_subqueries(|node| {
+        refused = refusal(node);
+        Ok(if refused.is_some() { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+    })?;
+    refused.map_or(Ok(()), Err)
+}
+
+fn refusal(node: &LogicalPlan) -> Option<QueryError> {
+    match node {
+        LogicalPlan::Ddl(ddl) => Some(QueryError::ReadOnly(ddl.name().to_owned())),
+        LogicalPlan::Dml(dml) => Some(QueryError::ReadOnly(dml.op.name().to_owned())),
+        LogicalPlan::Copy(_) => Some(QueryError::ReadOnly("COPY".to_owned())),
+        LogicalPlan::Statement(statement) => match statement {
+            PlanStatement::TransactionStart(_) | PlanStatement::TransactionEnd(_) => None,
+            PlanStatement::SetVariable(set) => setting_refusal(&set.variable),
+            PlanStatement::ResetVariable(reset) => setting_refusal(&reset.variable),
+            other => Some(QueryError::ReadOnly(other.name().to_uppercase())),
+        },
+        _ => None,
+    }
+}
+
+fn setting_refusal(variable: &str) -> Option<QueryError> {
+    let allowed = SETTINGS.iter().any(|setting| variable == *setting || (setting.ends_with('.') && variable.starts_with(setting)));
+    (!allowed).then(|| QueryError::Statement {
+        message: format!("the setting {variable} cannot be changed; a session can change its TIME ZONE and datafusion.explain.*"),
+        at: None,
+    })
+}
+
+/// Number of the highest parameter `$n`.
+pub(crate) fn parameter_count(statement: &Statement) -> usize {
+    let mut highest = Highest(0);
+    if let Some(statement) = sql_of(statement) {
+        let _: ControlFlow<()> = Visit::visit(statement, &mut highest);
+    }
+    highest.0
+}
+
+fn sql_of(statement: &Statement) -> Option<&SqlStatement> {
+    match statement {
+        Statement::Statement(statement) => Some(statement.as_ref()),
+        Statement::Explain(explain) => sql_of(&explain.statement),
+        _ => None,
+    }
+}
+
+fn sql_of_mut(statement: &mut Statement) -> Option<&mut SqlStatement> {
+    match statement {
+        Statement::Statement(statement) => Some(statement.as_mut()),
+        Statement::Explain(explain) => sql_of_mut(&mut explain.statement),
+        _ => None,
+    }
+}
+
+struct Highest(usize);
+
+impl Visitor for Highest {
+    type Break = ();
+
+    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
+        self.0 = self.0.max(parameter(expr).unwrap_or_default());
+        ControlFlow::Continue(())
+    }
+}
+
+/// The number of a parameter `$n`.
+fn parameter(expr: &Expr) -> Option<usize> {
+    match expr {
+        Expr::Value(value) => match &value.value {
+            Value::Placeholder(name) => name.strip_prefix('$')?.parse().ok(),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// Replaces `$n` in the arguments of table functions by their values.
+pub(crate) fn bind_function_arguments(statement: &mut Statement, parameters: &[ScalarValue]) -> Result<(), QueryError> {
+    let Some(statement) = sql_of_mut(statement) else { return Ok(()) };
+    let bound: ControlFlow<QueryError> = VisitMut::visit(statement, &mut Binder { parameters });
+    match bound {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(error) => Err(error),
+    }
+}
+
+struct Binder<'a> {
+    parameters: &'a [ScalarValue],
+}
+
+impl VisitorMut for Binder<'_> {
+    type Break = QueryError;
+
+    fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<QueryError> {
+        let arguments = match factor {
+            TableFactor::Table { args: Some(arguments), .. } => &mut arguments.args,
+            TableFactor::Function { args, .. } => args,
+            _ => return ControlFlow::Continue(()),
+        };
+        for argument in arguments {
+            if let FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) = argument {
+                let mut inside = ArgumentBinder { parameters: self.parameters };
+                if let ControlFlow::Break(error) = VisitMut::visit(expr, &mut inside) {
+                    return ControlFlow::Break(error);
+                }
+            }
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+struct ArgumentBinder<'a> {
+    parameters: &'a [ScalarValue],
+}
+
+impl VisitorMut for ArgumentBinder<'_> {
+    type Break = QueryError;
+
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<QueryError> {
+        let Some(number) = parameter(expr) else { return ControlFlow::Continue(()) };
+        let Some(value) = number.checked_sub(1).and_then(|index| self.parameters.get(index)) else {
+            let message = format!("the parameter ${number} has no value; {} were given", self.parameters.len());
+            return ControlFlow::Break(QueryError::Statement { message, at: None });
+        };
+        *expr = Expr::Value(constant(value).into());
+        ControlFlow::Continue(())
+    }
+}
+
+/// A value as an SQL constant; a time as text with its zone.
+fn constant(value: &ScalarValue) -> Value {
+    if value.is_null() {
+        return Value::Null;
+    }
+    if let Some((us, _)) = micros(value) {
+        return Value::SingleQuotedString(oee::calendar::timestamp(us).to_string());
+    }
+    match value {
+        ScalarValue::Boolean(Some(flag)) => Value::Boolean(*flag),
+        other if other.data_type().is_numeric() => Value::Number(other.to_string(), false),
+        other => Value::SingleQuotedString(other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

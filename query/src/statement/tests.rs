@@ -1,0 +1,57 @@
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use datafusion::sql::parser::DFParser;
+
+use super::*;
+
+fn parse(sql: &str) -> Statement {
+    DFParser::parse_sql(sql).unwrap().pop_front().unwrap()
+}
+
+#[test]
+fn reading_is_allowed_and_everything_else_is_refused() {
+    for sql in [
+        "SELECT 1",
+        "WITH a AS (SELECT 1) SELECT * FROM a",
+        "VALUES (1)",
+        "SHOW TABLES",
+        "EXPLAIN ANALYZE SELECT 1",
+        "SET TIME ZONE 'Europe/Berlin'",
+        "BEGIN",
+    ] {
+        assert!(check_reads(&parse(sql)).is_ok(), "{sql}");
+    }
+    for (sql, named) in [
+        ("CREATE TABLE a (b INT)", "CREATE TABLE"),
+        ("EXPLAIN ANALYZE INSERT INTO a VALUES (1)", "INSERT"),
+        ("EXPLAIN COPY a TO '/tmp/a.csv'", "COPY"),
+        ("CREATE EXTERNAL TABLE a STORED AS CSV LOCATION '/etc/passwd'", "CREATE EXTERNAL TABLE"),
+        ("DELETE FROM a", "DELETE"),
+        ("UPDATE a SET b = 1", "UPDATE"),
+        ("DROP TABLE a", "DROP TABLE"),
+    ] {
+        let refused = check_reads(&parse(sql));
+        assert!(matches!(&refused, Err(QueryError::ReadOnly(what)) if what == named), "{sql}: {refused:?}");
+    }
+}
+
+#[test]
+fn parameters_are_counted_by_their_highest_number() {
+    assert_eq!(parameter_count(&parse("SELECT $2 FROM oee($3) WHERE a = $1")), 3);
+    assert_eq!(parameter_count(&parse("SELECT 1")), 0);
+}
+
+#[test]
+fn arguments_of_table_functions_are_bound_and_other_parameters_stay() {
+    let mut statement = parse("SELECT * FROM oee($1, $2) WHERE equipment = $3");
+    let from = ScalarValue::TimestampMicrosecond(Some(0), Some("UTC".into()));
+    let parameters = [ScalarValue::from("1 hour"), from, ScalarValue::from("press")];
+    bind_function_arguments(&mut statement, &parameters).unwrap();
+    assert_eq!(statement.to_string(), "SELECT * FROM oee('1 hour', '1970-01-01T00:00:00Z') WHERE equipment = $3");
+}
+
+#[test]
+fn a_missing_argument_is_named() {
+    let bound = bind_function_arguments(&mut parse("SELECT * FROM oee($2)"), &[ScalarValue::from("1 hour")]);
+    assert!(matches!(bound, Err(QueryError::Statement { message, .. }) if message.contains("$2")));
+}

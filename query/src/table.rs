@@ -1,0 +1,413 @@
+//! One table of one snapshot, as DataFusion reads it: clean segments, segments with superseded rows, and the hot buffer,
+//! in one union.
+
+use std::sync::Arc;
+
+use arrow::array::{AsArray, BooleanArray};
+use arrow::compute::{cast, filter_record_batch};
+use arrow::datatypes::{DataType, Schema, SchemaRef};
+use arrow::record_batch::{RecordBatch, RecordBatchOptions};
+use async_trait::async_trait;
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::{DFSchema, Result};
+use datafusion::datasource::memory::{DataSourceExec, MemorySourceConfig};
+use datafusion::logical_expr::utils::{conjunction, split_conjunction};
+use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
+use datafusion::physical_expr::expressions::{Column, col};
+use datafusion::physical_expr::projection::ProjectionExpr;
+use datafusion::physical_expr::{LexOrdering, PhysicalExpr, PhysicalSortExpr};
+use datafusion::physical_plan::projection::ProjectionExec;
+use datafusion::physical_plan::union::UnionExec;
+use datafusion::physical_plan::{ExecutionPlan, empty::EmptyExec};
+use datafusion::prelude::lit;
+use oee::execution::Affected;
+use storage::{Segment, Snapshot, StoreError, TableSpec, TableView, Upsert};
+
+use crate::context::{Context, ContextCache, OPERATIONS};
+use crate::current_rows::CurrentRowsExec;
+use crate::error::QueryError;
+use crate::locate::{bounds, within};
+use crate::reach::{Reach, is_plain};
+use crate::rekey::{DERIVED, NEEDED, Rekey, RekeyExec, Scope};
+use crate::scan::{Files, key_ordering, scan_files};
+
+/// The column that hides retracted rows.
+const DELETED: &str = "deleted";
+/// The table whose keys follow from `operations`.
+const SAMPLES: &str = "samples";
+/// Rows of one batch of the hot buffer.
+const BATCH_ROWS: usize = 8_192;
+
+/// Which rows of a table view.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Side {
+    /// The newest row of each key.
+    Current,
+    /// Superseded rows: `<table>_history`.
+    History,
+}
+
+/// A table of one snapshot.
+#[derive(Debug)]
+pub(crate) struct SnapshotTable {
+    snapshot: Arc<Snapshot>,
+    view: Arc<TableView>,
+    /// The layout of the rows: the table's own, or that of its history.
+    spec: Arc<TableSpec>,
+    side: Side,
+    contexts: Arc<ContextCache>,
+}
+
+/// What one scan asks for.
+struct Request<'a> {
+    state: &'a dyn Session,
+    filters: &'a [Expr],
+    reach: Reach,
+    /// Columns of the answer, in order, as places in the table's schema.
+    columns: Vec<usize>,
+    /// Present where derived columns are asked for.
+    context: Option<Arc<Context>>,
+    /// Where rows with the asked-for keys can lie, where a filter names keys.
+    places: Option<Vec<Affected>>,
+}
+
+impl SnapshotTable {
+    /// The table `name` of a snapshot, or its history.
+    pub(crate) fn find(snapshot: &Arc<Snapshot>, name: &str, contexts: &Arc<ContextCache>) -> Option<Self> {
+        let (view, side) = match snapshot.table(name) {
+            Some(view) => (view, Side::Current),
+            None => (snapshot.table(name.strip_suffix("_history")?)?, Side::History),
+        };
+        let spec = match side {
+            Side::Current => Arc::clone(&view.spec),
+            Side::History => Arc::new(view.spec.history()),
+        };
+        Some(Self { snapshot: Arc::clone(snapshot), view: Arc::clone(view), spec, side, contexts: Arc::clone(contexts) })
+    }
+
+    /// Names of all tables of a snapshot, histories too.
+    pub(crate) fn names(snapshot: &Snapshot) -> Vec<String> {
+        snapshot.tables.iter().flat_map(|view| [view.spec.name.clone(), format!("{}_history", view.spec.name)]).collect()
+    }
+
+    fn name_of(&self, column: usize) -> &str {
+        self.spec.schema.field(column).name()
+    }
+
+    fn hides_deleted(&self) -> bool {
+        self.side == Side::Current && self.spec.upsert == Upsert::Record
+    }
+
+    async fn request<'a>(&self, state: &'a dyn Session, projection: Option<&Vec<usize>>, filters: &'a [Expr]) -> Result<Request<'a>> {
+        let columns = projection.cloned().unwrap_or_else(|| (0..self.spec.schema.fields().len()).collect());
+        let reach = Reach::of(filters);
+        let derived = columns.iter().any(|&column| DERIVED.contains(&self.name_of(column)));
+        let keyed = self.side == Side::Current && self.spec.name == SAMPLES && derived;
+        let context = match self.snapshot.table(OPERATIONS) {
+            Some(operations) if keyed => Some(self.contexts.shared(operations).await?),
+            _ => None,
+        };
+        let names = |column: &str| reach.one_of(column).map(|values| values.iter().map(String::as_str).collect::<Vec<_>>());
+        let (units, orders) = (names("unit"), names("work_order"));
+        let places = context.as_ref().and_then(|context| context.located(units.as_deref(), orders.as_deref()));
+        Ok(Request { state, filters, columns, context, places, reach })
+    }
+
+    /// Segments that can hold matching rows, by their bounds alone.
+    fn segments(&self, reach: &Reach) -> Vec<Arc<Segment>> {
+        let segments = if self.side == Side::Current { &self.view.segments } else { &self.view.history };
+        let (from, to) = self.spec.time.map_or((i64::MIN, i64::MAX), |time| reach.times(self.name_of(time)));
+        let first_key = self.spec.key.first().map(|&key| self.name_of(key));
+        let texts = first_key.and_then(|name| reach.texts(name));
+        let can_match = |segment: &&Arc<Segment>| {
+            let in_time = segment.min_time.is_none_or(|first| first <= to) && segment.max_time.is_none_or(|last| from <= last);
+            let in_key = match (texts, &segment.min_key, &segment.max_key) {
+                (Some(texts), Some(low), Some(high)) => texts.meets(low, high),
+                _ => true,
+            };
+            in_time && in_key
+        };
+        segments.iter().filter(can_match).cloned().collect()
+    }
+
+    /// One plan for all segments that can be read as they are, one for each of the others.
+    fn segment_plans(&self, request: &Request<'_>) -> Result<Vec<Arc<dyn ExecutionPlan>>> {
+        let mut plans = Vec::new();
+        // Where all keys of a segment are derived, the places of a unit bound equipment and time one by one, which prunes pages.
+        let (mut all_derived, mut mixed) = (Vec::new(), Vec::new());
+        for segment in self.segments(&request.reach) {
+            let dead = if self.side == Side::Current { self.view.dead_keys(&segment).map_err(QueryError::from)? } else { None };
+            let stretches = self.stretches(request, &segment);
+            if dead.is_none() && stretches.is_empty() {
+                if request.places.is_some() && only_derived(&segment) { all_derived.push(segment) } else { mixed.push(segment) }
+                continue;
+            }
+            let mut needed: Vec<&str> = Vec::new();
+            if dead.is_some() {
+                needed.extend(self.spec.key_names());
+            }
+            if !stretches.is_empty() {
+                needed.extend(NEEDED);
+                needed.push("key_source");
+            }
+            let columns = self.with_columns(&request.columns, &needed);
+            let stored = self.stored_predicate(request, &stretches, only_derived(&segment))?;
+            let mut plan = self.files(request, vec![segment], &columns, stored)?;
+            if let Some(dead) = dead {
+                plan = Arc::new(CurrentRowsExec::new(plan, dead));
+            }
+            if let (Some(context), false) = (&request.context, stretches.is_empty()) {
+                let scope = Scope::Stretches(stretches.into());
+                plan = Arc::new(RekeyExec::new(plan, Rekey { context: Arc::clone(context), scope }));
+            }
+            plans.push(narrowed(plan, request.columns.len())?);
+        }
+        for (segments, derived) in [(all_derived, true), (mixed, false)] {
+            if !segments.is_empty() {
+                let predicate = self.stored_predicate(request, &[], derived)?;
+                plans.push(self.files(request, segments, &request.columns, predicate)?);
+            }
+        }
+        Ok(plans)
+    }
+
+    /// Stretches of a segment whose keys changed since it was written.
+    fn stretches(&self, request: &Request<'_>, segment: &Segment) -> Vec<Affected> {
+        let Some(context) = &request.context else { return Vec::new() };
+        let (from, to) = request.reach.times("time");
+        let first = segment.min_time.unwrap_or(i64::MIN).max(from);
+        let last = segment.max_time.unwrap_or(i64::MAX).min(to);
+        let mut stretches = context.affected(segment.keyed_through, first, last);
+        if let (Some(low), Some(high)) = (&segment.min_key, &segment.max_key) {
+            // Equipment below `a` lies between `a` and `a0`, because `0` follows `/`.
+            stretches.retain(|stretch| &stretch.equipment <= high && low.as_str() < format!("{}0", stretch.equipment).as_str());
+        }
+        stretches
+    }
+
+    /// The wanted columns, then those of `needed` that are not among them.
+    fn with_columns(&self, columns: &[usize], needed: &[&str]) -> Vec<usize> {
+        let mut all = columns.to_vec();
+        for index in needed.iter().filter_map(|name| self.spec.schema.index_of(name).ok()) {
+            if !all.contains(&index) {
+                all.push(index);
+            }
+        }
+        all
+    }
+
+    /// What can be asked of stored rows beyond the query's own filters, which DataFusion pushes down itself:
+    /// filters on derived columns where those may be stale, the places of a unit, and that rows are not retracted.
+    fn stored_predicate(&self, request: &Request<'_>, stale: &[Affected], only_derived: bool) -> Result<Option<Arc<dyn PhysicalExpr>>> {
+        let mut all: Vec<Expr> = Vec::new();
+        if self.hides_deleted() {
+            all.push(datafusion::prelude::col(DELETED).is_not_true());
+        }
+        if !stale.is_empty() {
+            let on_derived = request.filters.iter().flat_map(split_conjunction).filter(|filter| reads_derived(filter));
+            if let Some(stored) = conjunction(on_derived.cloned()) {
+                all.push(stored.or(within(stale)));
+            }
+        }
+        match (&request.places, only_derived) {
+            (Some(places), true) => all.extend(bounds(places)),
+            (Some(places), false) => {
+                let explicit = datafusion::prelude::col("key_source").eq(lit(crate::rekey::EXPLICIT));
+                all.push(explicit.or(within(places)));
+            }
+            (None, _) => {}
+        }
+        let Some(predicate) = conjunction(all) else { return Ok(None) };
+        let schema = DFSchema::try_from(self.spec.file_schema())?;
+        Ok(Some(request.state.create_physical_expr(predicate, &schema)?))
+    }
+
+    fn files(
+        &self, request: &Request<'_>, segments: Vec<Arc<Segment>>, columns: &[usize], predicate: Option<Arc<dyn PhysicalExpr>>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let files = Files { spec: &self.spec, segments, columns, predicate };
+        scan_files(request.state, files)
+    }
+
+    /// Rows that are in no segment yet.
+    async fn memory_plan(&self, request: &Request<'_>) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+        let rows = match self.side {
+            Side::Current => self.hot_rows(request)?,
+            Side::History => {
+                let view = Arc::clone(&self.view);
+                let pending = tokio::task::spawn_blocking(move || view.pending_history()).await;
+                pending.map_err(|error| QueryError::Execution(error.to_string()))?.map_err(QueryError::from)?
+            }
+        };
+        if rows.num_rows() == 0 {
+            return Ok(None);
+        }
+        let rows = self.projected(&rows, &request.columns)?;
+        let slices = (0..rows.num_rows()).step_by(BATCH_ROWS).map(|start| rows.slice(start, BATCH_ROWS.min(rows.num_rows() - start)));
+        let mut source = MemorySourceConfig::try_new(&[slices.collect()], rows.schema(), None)?;
+        let sorted = if self.side == Side::Current { projected_ordering(&self.spec, &rows.schema()) } else { None };
+        if let Some(ordering) = sorted {
+            source = source.try_with_sort_information(vec![ordering])?;
+        }
+        Ok(Some(DataSourceExec::from_data_source(source)))
+    }
+
+    fn hot_rows(&self, request: &Request<'_>) -> Result<RecordBatch> {
+        let key_filter = KeyFilter::of(&self.spec, &request.reach);
+        let keep = |batch: &RecordBatch| key_filter.keep(batch);
+        let filter: Option<&dyn Fn(&RecordBatch) -> Result<BooleanArray, StoreError>> = if key_filter.is_empty() { None } else { Some(&keep) };
+        let mut rows = self.view.hot_rows(filter).map_err(QueryError::from)?;
+        if self.hides_deleted()
+            && let Some(deleted) = rows.column_by_name(DELETED).and_then(|deleted| deleted.as_boolean_opt())
+        {
+            // NULL means not deleted.
+            let kept: BooleanArray = deleted.iter().map(|deleted| Some(deleted != Some(true))).collect();
+            rows = filter_record_batch(&rows, &kept)?;
+        }
+        match &request.context {
+            Some(context) => Ok(Rekey { context: Arc::clone(context), scope: Scope::All }.apply(&rows)?),
+            None => Ok(rows),
+        }
+    }
+
+    /// The wanted columns in the types that SQL shows.
+    fn projected(&self, rows: &RecordBatch, columns: &[usize]) -> Result<RecordBatch> {
+        let (mut fields, mut values) = (Vec::new(), Vec::new());
+        for &index in columns {
+            let field = self.spec.schema.field(index);
+            let column = rows
+                .column_by_name(field.name())
+                .ok_or_else(|| QueryError::Layout(format!("{} without its column {}", self.spec.name, field.name())))?;
+            values.push(if column.data_type() == field.data_type() { Arc::clone(column) } else { cast(column, field.data_type())? });
+            fields.push(field.clone());
+        }
+        let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
+        Ok(RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), values, &options)?)
+    }
+
+    fn projected_schema(&self, columns: &[usize]) -> Result<SchemaRef> {
+        Ok(Arc::new(self.spec.schema.project(columns)?))
+    }
+}
+
+#[async_trait]
+impl TableProvider for SnapshotTable {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.spec.schema)
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
+        Ok(vec![TableProviderFilterPushDown::Inexact; filters.len()])
+    }
+
+    async fn scan(
+        &self, state: &dyn Session, projection: Option<&Vec<usize>>, filters: &[Expr], _limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let request = self.request(state, projection, filters).await?;
+        let mut plans = self.segment_plans(&request)?;
+        plans.extend(self.memory_plan(&request).await?);
+        match plans.len() {
+            0 => Ok(Arc::new(EmptyExec::new(self.projected_schema(&request.columns)?))),
+            1 => Ok(plans.swap_remove(0)),
+            _ => UnionExec::try_new(plans),
+        }
+    }
+}
+
+/// Whether a filter reads a derived column, and can be evaluated on stored rows.
+fn reads_derived(filter: &Expr) -> bool {
+    is_plain(filter) && filter.column_refs().iter().any(|column| DERIVED.contains(&column.name.as_str()))
+}
+
+/// Whether no key of a segment was named by a payload, as its statistics say.
+fn only_derived(segment: &Segment) -> bool {
+    use parquet::file::statistics::Statistics;
+    let metadata = segment.metadata().metadata();
+    let descriptor = metadata.file_metadata().schema_descr();
+    let Some(place) = (0..descriptor.num_columns()).find(|&index| descriptor.column(index).name() == "key_source") else { return false };
+    metadata.row_groups().iter().all(|group| match group.column(place).statistics() {
+        Some(Statistics::ByteArray(values)) => {
+            let all_null = values.null_count_opt() == u64::try_from(group.num_rows()).ok();
+            // `derived` comes before `explicit`, so the largest value tells.
+            all_null || values.max_opt().is_some_and(|max| max.data() < crate::rekey::EXPLICIT.as_bytes())
+        }
+        _ => false,
+    })
+}
+
+/// The first `count` columns of a plan.
+fn narrowed(plan: Arc<dyn ExecutionPlan>, count: usize) -> Result<Arc<dyn ExecutionPlan>> {
+    let schema = plan.schema();
+    if schema.fields().len() == count {
+        return Ok(plan);
+    }
+    let kept = schema.fields().iter().take(count).enumerate();
+    let kept: Vec<ProjectionExpr> =
+        kept.map(|(index, field)| ProjectionExpr::new(Arc::new(Column::new(field.name(), index)), field.name().clone())).collect();
+    Ok(Arc::new(ProjectionExec::try_new(kept, plan)?))
+}
+
+/// The leading key columns that are in `schema`: rows sorted by the key are sorted by them.
+fn projected_ordering(spec: &TableSpec, schema: &SchemaRef) -> Option<LexOrdering> {
+    let leading = spec.key.iter().map_while(|&index| col(spec.schema.field(index).name(), schema).ok());
+    LexOrdering::new(leading.map(|column| PhysicalSortExpr::new(column, key_ordering())))
+}
+
+/// Bounds on key columns, as the hot buffer can check them before it sorts.
+struct KeyFilter<'a> {
+    texts: Vec<(&'a str, &'a crate::reach::Texts)>,
+    times: Vec<(&'a str, (i64, i64))>,
+}
+
+impl<'a> KeyFilter<'a> {
+    fn of(spec: &'a TableSpec, reach: &'a Reach) -> Self {
+        let (mut texts, mut times) = (Vec::new(), Vec::new());
+        for name in spec.key.iter().map(|&index| spec.schema.field(index).name().as_str()) {
+            texts.extend(reach.texts(name).map(|bounds| (name, bounds)));
+            let span = reach.times(name);
+            if span != (i64::MIN, i64::MAX) {
+                times.push((name, span));
+            }
+        }
+        Self { texts, times }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.texts.is_empty() && self.times.is_empty()
+    }
+
+    fn keep(&self, batch: &RecordBatch) -> Result<BooleanArray, StoreError> {
+        let mut keep = vec![true; batch.num_rows()];
+        for (name, (from, to)) in &self.times {
+            if let Some(column) = batch.column_by_name(name) {
+                let times = cast(column, &DataType::Int64)?;
+                let times = times.as_primitive::<arrow::datatypes::Int64Type>();
+                for (keep, time) in keep.iter_mut().zip(times) {
+                    *keep &= time.is_some_and(|time| *from <= time && time <= *to);
+                }
+            }
+        }
+        for (name, bounds) in &self.texts {
+            if let Some(column) = batch.column_by_name(name) {
+                keep_texts(column, bounds, &mut keep)?;
+            }
+        }
+        Ok(keep.into())
+    }
+}
+
+/// Names are judged once per distinct value.
+fn keep_texts(column: &arrow::array::ArrayRef, bounds: &crate::reach::Texts, keep: &mut [bool]) -> Result<(), StoreError> {
+    let names = cast(column, &DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8)))?;
+    let names = names.as_dictionary::<arrow::datatypes::Int32Type>();
+    let meets: Vec<bool> = names.values().as_string::<i32>().iter().map(|value| value.is_some_and(|value| bounds.meets(value, value))).collect();
+    for (keep, key) in keep.iter_mut().zip(names.keys()) {
+        let key = key.and_then(|key| usize::try_from(key).ok());
+        *keep &= key.and_then(|key| meets.get(key)).copied().unwrap_or(false);
+    }
+    Ok(())
+}

@@ -1,0 +1,52 @@
+//! `takt check`.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Args;
+use oee::plant::Plant;
+
+use super::terminal;
+
+/// Find every mistake in a plant file
+///
+/// Each mistake is one line, `file:line:column: what is wrong / what to do`, and the exit code is 1. A plant without
+/// mistakes prints what it declares.
+#[derive(Debug, Args)]
+pub(super) struct CheckArgs {
+    /// The plant file
+    #[arg(value_name = "PLANT", default_value = "plant.toml")]
+    plant: PathBuf,
+}
+
+pub(super) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
+    let file = args.plant.display();
+    let text = fs::read_to_string(&args.plant).with_context(|| format!("cannot read the plant file {file}"))?;
+    match Plant::parse(&text) {
+        Ok(plant) => {
+            terminal::say(format_args!("{file}: OK, {}", summary(&plant)))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(mistakes) => {
+            for mistake in &mistakes {
+                let (line, column) = (mistake.line, mistake.column);
+                terminal::say(format_args!("{file}:{line}:{column}: {} / {}", mistake.message, mistake.remedy))?;
+            }
+            terminal::complain(format_args!("takt: {} to mend in {file}", counted(mistakes.len(), "mistake")));
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
+/// What the plant declares, table by table.
+fn summary(plant: &Plant) -> String {
+    let counts: Vec<String> =
+        plant.master_rows().iter().map(|(table, rows)| format!("{} {table}", rows.len())).collect();
+    counts.join(", ")
+}
+
+fn counted(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}

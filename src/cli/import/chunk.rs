@@ -1,0 +1,60 @@
+//! A file in pieces small enough to send.
+
+use arrow::record_batch::RecordBatch;
+
+/// Rows in one request.
+pub(super) const CHUNK_ROWS: usize = 20_000;
+
+/// A place in a file and why what stands there was refused.
+pub(super) type Refusal = (String, String);
+
+/// What one request carries.
+#[derive(Debug)]
+pub(super) enum Body {
+    /// Rows of a table, and where each stands in the file.
+    Rows { rows: RecordBatch, places: Places },
+    /// Lines of line protocol, the first being this one of the file.
+    Lines { text: Vec<u8>, first: u64 },
+}
+
+/// Where rows stand in their file.
+#[derive(Debug)]
+pub(super) enum Places {
+    /// On these lines.
+    Lines(Vec<u64>),
+    /// One after another, from this row on.
+    From(u64),
+}
+
+impl Places {
+    /// Where row `index` of the chunk stands.
+    pub(super) fn of(&self, index: usize) -> String {
+        match self {
+            Self::Lines(lines) => lines.get(index).map_or_else(|| "?".to_owned(), u64::to_string),
+            Self::From(first) => format!("row {}", first + index as u64),
+        }
+    }
+}
+
+/// A piece of a file.
+#[derive(Debug)]
+pub(super) struct Chunk {
+    /// What to send.
+    pub(super) batch: Body,
+    /// What could not even be read.
+    pub(super) refusals: Vec<Refusal>,
+    /// How much of the file it is, in the unit of [`Chunks::size`].
+    pub(super) size: u64,
+}
+
+/// A file that comes in chunks.
+pub(super) trait Chunks {
+    /// Size of the whole, bytes.
+    fn size(&self) -> u64;
+
+    /// The next chunk, until there is none.
+    ///
+    /// # Errors
+    /// The file cannot be read on.
+    fn next(&mut self) -> anyhow::Result<Option<Chunk>>;
+}

@@ -1,0 +1,153 @@
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, Float64Array, Int64Array, StringArray, TimestampNanosecondArray};
+use arrow::datatypes::{Float64Type, TimestampMicrosecondType};
+use arrow::record_batch::RecordBatch;
+use oee::tables::{MEASUREMENTS, SAMPLES, Table};
+use parquet::arrow::ArrowWriter;
+use tempfile::TempDir;
+
+use super::chunk::{Body, Chunk, Chunks, Places};
+use super::columns::epoch_us;
+use super::{open, table_named};
+
+struct Fixture {
+    folder: TempDir,
+}
+
+impl Fixture {
+    fn new() -> Self {
+        Self { folder: tempfile::tempdir().unwrap() }
+    }
+
+    fn file(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.folder.path().join(name);
+        fs::write(&path, text).unwrap();
+        path
+    }
+
+    fn parquet(&self, columns: Vec<(&str, ArrayRef)>) -> PathBuf {
+        let batch = RecordBatch::try_from_iter(columns).unwrap();
+        let path = self.folder.path().join("file.parquet");
+        let mut writer = ArrowWriter::try_new(File::create(&path).unwrap(), batch.schema(), None).unwrap();
+        writer.write(&batch).unwrap();
+        writer.close().unwrap();
+        path
+    }
+}
+
+fn refusal(path: &Path, table: &'static Table) -> String {
+    match open(path, table) {
+        Ok(_) => panic!("the file was accepted"),
+        Err(error) => format!("{error:#}"),
+    }
+}
+
+fn only_chunk(mut file: Box<dyn Chunks>) -> Chunk {
+    let chunk = file.next().unwrap().unwrap();
+    assert!(file.next().unwrap().is_none());
+    chunk
+}
+
+fn rows(chunk: &Chunk) -> (&RecordBatch, &Places) {
+    match &chunk.batch {
+        Body::Rows { rows, places } => (rows, places),
+        Body::Lines { .. } => panic!("lines where rows were expected"),
+    }
+}
+
+fn times_us(rows: &RecordBatch) -> Vec<i64> {
+    rows.column_by_name("time").unwrap().as_primitive::<TimestampMicrosecondType>().values().to_vec()
+}
+
+#[test]
+fn csv_rows_are_typed_and_bad_ones_named_by_line() {
+    let fixture = Fixture::new();
+    let text = "time,equipment,signal,value\n\
+                2025-06-01T06:00:00+02:00,line/press,force,12.5\n\
+                yesterday,line/press,force,1\n\
+                1748757600000,line/press,force,\n\
+                1748757601,line/press,force\n\
+                1748757602,line/press,force,much\n";
+    let path = fixture.file("history.csv", text);
+    let chunk = only_chunk(open(&path, &SAMPLES).unwrap());
+    let (rows, places) = rows(&chunk);
+    assert_eq!(times_us(rows), [1_748_750_400_000_000, 1_748_757_600_000_000]);
+    let values = rows.column_by_name("value").unwrap().as_primitive::<Float64Type>();
+    assert_eq!((values.value(0), values.is_null(1)), (12.5, true));
+    assert_eq!((places.of(0), places.of(1)), ("2".to_owned(), "4".to_owned()));
+    let lines: Vec<&str> = chunk.refusals.iter().map(|(line, _)| line.as_str()).collect();
+    assert_eq!(lines, ["3", "5", "6"]);
+    assert_eq!(chunk.size, text.len() as u64 - "time,equipment,signal,value\n".len() as u64);
+}
+
+#[test]
+fn headers_are_checked_before_anything_is_sent() {
+    let fixture = Fixture::new();
+    let unknown = fixture.file("a.csv", "time,equipment,signal,valu\n");
+    assert!(refusal(&unknown, &SAMPLES).contains("did you mean `value`?"));
+    let missing = fixture.file("b.csv", "time,equipment,value\n");
+    assert!(refusal(&missing, &SAMPLES).contains("`signal` is missing"));
+    let twice = fixture.file("c.csv", "time,equipment,signal,value,value\n");
+    assert!(refusal(&twice, &SAMPLES).contains("`value` twice"));
+    let ending = fixture.file("d.txt", "");
+    assert!(refusal(&ending, &SAMPLES).contains(".csv, .parquet or .lp"));
+    let lines = fixture.file("e.lp", "");
+    assert!(refusal(&lines, &MEASUREMENTS).contains("samples only"));
+}
+
+#[test]
+fn parquet_times_come_in_every_unit() {
+    let fixture = Fixture::new();
+    let path = fixture.parquet(vec![
+        ("time", Arc::new(TimestampNanosecondArray::from(vec![1_748_757_600_000_000_000])) as ArrayRef),
+        ("equipment", Arc::new(StringArray::from(vec!["line/press"])) as ArrayRef),
+        ("signal", Arc::new(StringArray::from(vec!["count"])) as ArrayRef),
+        ("value", Arc::new(Int64Array::from(vec![7])) as ArrayRef),
+    ]);
+    let chunk = only_chunk(open(&path, &SAMPLES).unwrap());
+    let (rows, places) = rows(&chunk);
+    assert_eq!(times_us(rows), [1_748_757_600_000_000]);
+    assert_eq!(rows.column_by_name("value").unwrap().as_primitive::<Float64Type>().value(0), 7.0);
+    assert_eq!(places.of(0), "row 1");
+}
+
+#[test]
+fn parquet_columns_must_fit() {
+    let fixture = Fixture::new();
+    let path = fixture.parquet(vec![
+        ("time", Arc::new(Float64Array::from(vec![0.5])) as ArrayRef),
+        ("equipment", Arc::new(StringArray::from(vec!["line/press"])) as ArrayRef),
+        ("signal", Arc::new(StringArray::from(vec!["count"])) as ArrayRef),
+    ]);
+    let error = open(&path, &SAMPLES).unwrap().next().unwrap_err();
+    assert!(format!("{error:#}").contains("not a time"), "{error:#}");
+}
+
+#[test]
+fn line_protocol_is_cut_at_line_ends() {
+    let fixture = Fixture::new();
+    let line = "machine,equipment=line/press force=12.5 1748757600000000000\n";
+    let path = fixture.file("telegraf.lp", &line.repeat(10_001));
+    let mut file = open(&path, &SAMPLES).unwrap();
+    let first = file.next().unwrap().unwrap();
+    let second = file.next().unwrap().unwrap();
+    assert!(file.next().unwrap().is_none());
+    assert!(matches!(first.batch, Body::Lines { first: 1, .. }));
+    assert!(matches!(second.batch, Body::Lines { first: 10_001, text } if text == line.as_bytes()));
+}
+
+#[test]
+fn numbers_since_1970_are_told_by_their_size() {
+    for number in [1_748_757_600, 1_748_757_600_000, 1_748_757_600_000_000, 1_748_757_600_000_000_000] {
+        assert_eq!(epoch_us(number), 1_748_757_600_000_000);
+    }
+}
+
+#[test]
+fn tables_are_checked() {
+    assert_eq!(table_named("counts").unwrap().name, "counts");
+    assert!(table_named("sample").unwrap_err().to_string().contains("did you mean `samples`?"));
+}

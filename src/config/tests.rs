@@ -1,0 +1,90 @@
+use std::path::{Path, PathBuf};
+
+use super::file::parse;
+use super::{Config, MqttProtocol, Overrides};
+
+const SHIPPED: &str = include_str!("../../takt.toml");
+
+fn mistakes(text: &str) -> Vec<String> {
+    match parse(text, Path::new("")) {
+        Ok(config) => panic!("no mistake found, but {config:?}"),
+        Err(mistakes) => mistakes.iter().map(ToString::to_string).collect(),
+    }
+}
+
+#[test]
+fn shipped_file_equals_the_defaults() {
+    assert_eq!(parse(SHIPPED, Path::new("")), Ok(Config::default()));
+    assert_eq!(parse("", Path::new("")), Ok(Config::default()));
+}
+
+/// The shipped file with its optional keys switched on knows every key, and each one takes effect.
+#[test]
+fn shipped_file_shows_every_key() {
+    let is_setting = |line: &str| line.starts_with('[') || line.split(" = ").next().is_some_and(is_key);
+    let opened: Vec<&str> = SHIPPED
+        .lines()
+        .map(|line| match line.strip_prefix("# ") {
+            Some(rest) if is_setting(rest) => rest,
+            _ => line,
+        })
+        .collect();
+    let config = parse(&opened.join("\n"), Path::new("/etc/takt")).unwrap();
+    assert_eq!(config.plant, Some(PathBuf::from("/etc/takt/plant.toml")));
+    assert_eq!(config.tls.unwrap().key, PathBuf::from("/etc/takt/tls/server.key"));
+    let [broker] = config.brokers.as_slice() else { panic!("one broker expected") };
+    assert_eq!(broker.client_id, "takt-plant");
+    assert_eq!(broker.protocol, MqttProtocol::V5);
+    assert_eq!(broker.password_file, Some(PathBuf::from("/etc/takt/broker.password")));
+}
+
+fn is_key(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(|letter| letter.is_ascii_lowercase() || letter == '_')
+}
+
+#[test]
+fn unknown_keys_name_place_and_neighbour() {
+    assert_eq!(
+        mistakes("[storage]\nflush_interval = 5\n\n[qury]\n"),
+        [
+            "2:1: unknown key `storage.flush_interval`; did you mean `flush_interval_s`?",
+            "4:2: unknown key `qury`; did you mean `query`?",
+        ]
+    );
+    assert_eq!(mistakes("[http]\nx = 1"), ["2:1: unknown key `http.x`; known here are listen"]);
+}
+
+#[test]
+fn every_mistake_is_reported() {
+    let found = mistakes("data = 5\n[mqtt]\nlisten = \"\"\n[query]\ntimeout_s = 0\n[[brokers]]\nname = \"b\"\n");
+    let lines: Vec<&str> = found.iter().map(|mistake| mistake.split(':').next().unwrap()).collect();
+    assert_eq!(lines, ["1", "3", "5", "6", "6"]);
+    assert!(found[0].contains("`data` must be text"), "{found:?}");
+    assert!(found[2].contains("from 1 to"), "{found:?}");
+}
+
+#[test]
+fn half_a_tls_pair_is_an_error() {
+    assert_eq!(
+        mistakes("[tls]\ncertificate = \"a\"\n"),
+        ["1:1: `tls` needs both `certificate` and `key`, or must be removed"]
+    );
+}
+
+#[test]
+fn syntax_errors_carry_their_place() {
+    let found = mistakes("data = \"x\"\nplant = \n");
+    assert!(found[0].starts_with("2:"), "{found:?}");
+}
+
+#[test]
+fn overrides_win() {
+    let config = Config::default().with(Overrides {
+        data: Some(PathBuf::from("d")),
+        http: Some("127.0.0.1:0".into()),
+        ..Overrides::default()
+    });
+    assert_eq!(config.data, PathBuf::from("d"));
+    assert_eq!(config.listen.http, "127.0.0.1:0");
+    assert_eq!(config.listen.mqtt, Config::default().listen.mqtt);
+}

@@ -1,0 +1,68 @@
+//! The store's health and backups, as the HTTP face asks for them.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use api::{Administer, Backup, BackupError, Readiness};
+use storage::Store;
+
+/// Files of the data folder beside the tables that a backup carries where they exist: users, and the plant as it was.
+pub(crate) const COMPANIONS: [&str; 2] = ["users.toml", "plant.toml"];
+
+/// Answers for one store.
+pub(super) struct Administration {
+    store: Arc<Store>,
+}
+
+impl Administration {
+    pub(super) fn new(store: Arc<Store>) -> Self {
+        Self { store }
+    }
+}
+
+impl Administer for Administration {
+    fn readiness(&self) -> Readiness {
+        let health = self.store.health();
+        // A full disk refuses writes but answers queries; what is refused now is told to whoever sends it.
+        match health.poisoned.or(health.full) {
+            Some(reason) => Readiness::NotReady(reason),
+            None => Readiness::Ready,
+        }
+    }
+
+    fn backup(&self, to: &Path) -> Result<Backup, BackupError> {
+        if !is_free(to).map_err(|error| BackupError::Target(format!("{}: {error}", to.display())))? {
+            return Err(BackupError::Target(format!(
+                "{} is not empty; name a folder that does not exist yet",
+                to.display()
+            )));
+        }
+        let report = self.store.backup(to).map_err(|error| BackupError::Failed(error.to_string()))?;
+        for name in COMPANIONS {
+            copy_companion(&self.store.folder().join(name), &to.join(name))
+                .map_err(|error| BackupError::Failed(format!("{name}: {error}")))?;
+        }
+        let files = u64::try_from(report.files).unwrap_or(u64::MAX);
+        Ok(Backup { folder: to.to_owned(), files, bytes: report.bytes })
+    }
+}
+
+/// A copy, with its permissions and on the disk, of a file that may not exist.
+pub(crate) fn copy_companion(from: &Path, to: &Path) -> io::Result<()> {
+    match fs::copy(from, to) {
+        Ok(_) => File::open(to)?.sync_all(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether a backup may be laid out there.
+fn is_free(folder: &Path) -> io::Result<bool> {
+    match fs::read_dir(folder) {
+        Ok(mut entries) => Ok(entries.next().is_none()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,88 @@
+//! The plant file of a server: found, read, and kept beside the data it explains.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use oee::plant::Plant;
+use thiserror::Error;
+
+/// Taken from the current folder where nothing else is said, and the name of the copy in the data folder.
+const FILE: &str = "plant.toml";
+
+/// Why the plant cannot be served.
+#[derive(Debug, Error)]
+pub enum PlantError {
+    /// The file cannot be read or kept.
+    #[error("the plant file {path}: {source}")]
+    Io {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// It has mistakes.
+    #[error("{}\nthe plant has mistakes; `takt check` shows them again", .mistakes.join("\n"))]
+    Mistakes {
+        /// All of them, `file:line:column: message / remedy`.
+        mistakes: Vec<String>,
+    },
+}
+
+/// A plant, and the text it was read from.
+pub(crate) struct PlantFile {
+    pub(crate) plant: Plant,
+    text: String,
+}
+
+impl PlantFile {
+    /// Reads `given`, or `plant.toml` in the current folder where there is one. Without either the plant is empty: every
+    /// message goes to quarantine, with a proposal, until a plant file is written.
+    pub(crate) fn find(given: Option<&Path>) -> Result<Self, PlantError> {
+        let path = given.unwrap_or(Path::new(FILE));
+        match fs::read_to_string(path) {
+            Ok(text) => Self::parse(path, text),
+            Err(error) if given.is_none() && error.kind() == io::ErrorKind::NotFound => {
+                tracing::warn!(
+                    "no plant.toml here: messages wait in quarantine, `takt quarantine` proposes the lines that map them"
+                );
+                Self::parse(path, String::new())
+            }
+            Err(source) => Err(PlantError::Io { path: path.to_owned(), source }),
+        }
+    }
+
+    /// The plant of a data folder that no server has open: the copy that the last one kept there.
+    pub(crate) fn kept(data: &Path) -> Result<Self, PlantError> {
+        let path = data.join(FILE);
+        match fs::read_to_string(&path) {
+            Ok(text) => Self::parse(&path, text),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Self::parse(&path, String::new()),
+            Err(source) => Err(PlantError::Io { path, source }),
+        }
+    }
+
+    /// Reads `text`; `path` is named in its mistakes.
+    pub(crate) fn parse(path: &Path, text: String) -> Result<Self, PlantError> {
+        let line = |mistake: &oee::plant::Mistake| {
+            format!("{}:{}:{}: {} / {}", path.display(), mistake.line, mistake.column, mistake.message, mistake.remedy)
+        };
+        match Plant::parse(&text) {
+            Ok(plant) => Ok(Self { plant, text }),
+            Err(mistakes) => Err(PlantError::Mistakes { mistakes: mistakes.iter().map(line).collect() }),
+        }
+    }
+
+    /// Keeps a copy in the data folder, so that a backup, or `takt sql --data`, knows what the rows mean.
+    pub(crate) fn keep(&self, data: &Path) -> Result<(), PlantError> {
+        let path = data.join(FILE);
+        let new = path.with_extension("new");
+        let write = || -> io::Result<()> {
+            let mut file = File::create(&new)?;
+            file.write_all(self.text.as_bytes())?;
+            file.sync_all()?;
+            fs::rename(&new, &path)
+        };
+        write().map_err(|source| PlantError::Io { path, source })
+    }
+}
