@@ -23,10 +23,10 @@ use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use axum::Router;
+use axum::extract::connect_info::Connected;
 use axum::http::{Method, Uri};
 use axum::middleware;
 use axum::routing::{get, post};
-use axum::extract::connect_info::Connected;
 use axum::serve::{IncomingStream, Listener};
 use datafusion::common::ScalarValue;
 use futures::TryStreamExt;

@@ -86,7 +86,8 @@ impl Calendar {
         &self.patterns
     }
 
-    /// The shift instances that overlap `[from_us, to_us)`, whole, by start.
+    /// The shift instances that overlap `[from_us, to_us)`, whole, by start. They are as many as the window is long:
+    /// clip it to now, never pass [`crate::OPEN`].
     #[must_use]
     pub fn instances(&self, from_us: i64, to_us: i64) -> Vec<Shift> {
         // A shift lasts up to a day and a zone shifts by up to a day: begin two days early.

@@ -275,7 +275,9 @@ fn versions_of(batch: &RecordBatch, versions: &mut Vec<Version>) -> Result<(), Q
 }
 
 fn column(batch: &RecordBatch, name: &str, kind: &DataType) -> Result<ArrayRef, QueryError> {
-    let column = batch.column_by_name(name).ok_or_else(|| QueryError::Layout(format!("operations without its column {name}")))?;
+    let column = batch
+        .column_by_name(name)
+        .ok_or_else(|| QueryError::Layout(format!("operations without its column {name}")))?;
     Ok(if column.data_type() == kind { Arc::clone(column) } else { cast(column, kind)? })
 }
 

@@ -19,6 +19,7 @@ use crate::context::ContextCache;
 use crate::error::QueryError;
 use crate::functions;
 use crate::session::Session;
+use crate::yielding::YieldingJoins;
 
 /// Name of the catalog, and of the database that PostgreSQL clients connect to.
 pub const CATALOG: &str = "takt";
@@ -77,6 +78,7 @@ impl Engine {
             .with_config(config(&limits))
             .with_runtime_env(runtime(&limits)?)
             .with_default_features()
+            .with_physical_optimizer_rule(Arc::new(YieldingJoins))
             .build();
         Ok(Self { source, plant, limits, contexts: Arc::new(ContextCache::default()), template })
     }
@@ -91,7 +93,8 @@ impl Engine {
         }
         let catalogs = MemoryCatalogProviderList::new();
         catalogs.register_catalog(CATALOG.to_owned(), Arc::new(catalog));
-        let mut state = SessionStateBuilder::new_from_existing(self.template.clone()).with_catalog_list(Arc::new(catalogs)).build();
+        let mut state =
+            SessionStateBuilder::new_from_existing(self.template.clone()).with_catalog_list(Arc::new(catalogs)).build();
         functions::register(&mut state, &current, &self.plant);
         let context = SessionContext::new_with_state(state);
         Session::new(context, current, Arc::clone(&self.source), self.limits.clone(), user)

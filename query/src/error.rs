@@ -106,7 +106,9 @@ impl From<DataFusionError> for QueryError {
             },
             DataFusionError::SQL(inner, _) => Self::Statement { message: without_place(&inner.to_string()), at },
             DataFusionError::SchemaError(inner, _) => Self::Statement { message: schema_message(&inner), at },
-            DataFusionError::Plan(message) | DataFusionError::Configuration(message) => Self::Statement { message: plain(&message), at },
+            DataFusionError::Plan(message) | DataFusionError::Configuration(message) => {
+                Self::Statement { message: plain(&message), at }
+            }
             DataFusionError::NotImplemented(message) => {
                 Self::Statement { message: format!("takt's SQL cannot do this: {}", plain(&message)), at }
             }
@@ -168,7 +170,8 @@ fn written_place(message: &str) -> Option<(u64, u64)> {
 
 fn without_place(message: &str) -> String {
     let message = message.strip_prefix("sql parser error: ").unwrap_or(message);
-    message.split_once(PLACE).map_or(message, |(words, _)| words).to_owned()
+    let words = message.split_once(PLACE).map_or(message, |(words, _)| words);
+    words.replace("found: EOF", "found: the end of the statement")
 }
 
 fn plain(message: &str) -> String {

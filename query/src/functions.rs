@@ -7,6 +7,7 @@ mod arguments;
 mod bucket;
 mod columns;
 mod gather;
+mod interval;
 mod oee;
 mod records;
 mod signals;
@@ -28,6 +29,9 @@ use table::{Function, TableFunction};
 pub(crate) fn register(state: &mut SessionState, current: &Arc<Current>, plant: &Arc<Plant>) {
     if let Err(error) = state.register_udf(Arc::new(time_bucket::time_bucket())) {
         tracing::error!(%error, "time_bucket could not be registered");
+    }
+    if let Err(error) = state.register_expr_planner(Arc::new(interval::IntervalComparison::new())) {
+        tracing::error!(%error, "comparisons of intervals could not be registered");
     }
     for function in Function::ALL {
         let implementation = TableFunction { function, current: Arc::clone(current), plant: Arc::clone(plant) };

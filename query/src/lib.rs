@@ -24,6 +24,7 @@ mod session;
 mod statement;
 mod table;
 mod types;
+mod yielding;
 
 pub use catalog::SnapshotSource;
 pub use engine::{CATALOG, Engine, Limits, SCHEMA};

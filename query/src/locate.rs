@@ -35,7 +35,8 @@ pub(crate) fn bounds(stretches: &[Affected]) -> Vec<Expr> {
 
 /// `0` follows `/`, so paths below `a` are those from `a/` to before `a0`.
 fn on_or_below(equipment: &str) -> Expr {
-    let below = col("equipment").gt_eq(lit(format!("{equipment}/"))).and(col("equipment").lt(lit(format!("{equipment}0"))));
+    let below =
+        col("equipment").gt_eq(lit(format!("{equipment}/"))).and(col("equipment").lt(lit(format!("{equipment}0"))));
     col("equipment").eq(lit(equipment)).or(below)
 }
 

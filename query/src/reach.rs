@@ -25,7 +25,10 @@ impl Texts {
     pub(crate) fn meets(&self, low: &str, high: &str) -> bool {
         self.low.as_deref().is_none_or(|bound| bound <= high)
             && self.high.as_deref().is_none_or(|bound| low <= bound)
-            && self.one_of.as_ref().is_none_or(|values| values.iter().any(|value| low <= value.as_str() && value.as_str() <= high))
+            && self
+                .one_of
+                .as_ref()
+                .is_none_or(|values| values.iter().any(|value| low <= value.as_str() && value.as_str() <= high))
     }
 
     fn at_least(&mut self, value: &str) {
@@ -98,7 +101,8 @@ impl Reach {
                 }
             }
             Expr::InList(InList { expr, list, negated: false }) => {
-                let values: Option<BTreeSet<String>> = list.iter().map(|item| text(literal(item)?).map(str::to_owned)).collect();
+                let values: Option<BTreeSet<String>> =
+                    list.iter().map(|item| text(literal(item)?).map(str::to_owned)).collect();
                 if let (Some(column), Some(values)) = (column_of(expr), values) {
                     self.texts.entry(column.to_owned()).or_default().among(values);
                 }
@@ -181,7 +185,11 @@ fn beyond(prefix: &str) -> Option<String> {
 /// The column that an expression is, also behind a cast that keeps order and precision.
 pub(crate) fn column_of(expr: &Expr) -> Option<&str> {
     let keeps = |kind: &DataType| {
-        kind.is_string() || matches!(kind, DataType::Timestamp(TimeUnit::Microsecond | TimeUnit::Nanosecond, _) | DataType::Dictionary(..))
+        kind.is_string()
+            || matches!(
+                kind,
+                DataType::Timestamp(TimeUnit::Microsecond | TimeUnit::Nanosecond, _) | DataType::Dictionary(..)
+            )
     };
     match expr {
         Expr::Column(column) => Some(&column.name),

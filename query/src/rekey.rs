@@ -66,7 +66,9 @@ impl Rekey {
         let mut place: Option<Place<'_>> = None;
         for row in 0..batch.num_rows() {
             let path = equipment.value(row);
-            let stale = !(source.is_valid(row) && source.value(row) == EXPLICIT) && equipment.is_valid(row) && times.is_valid(row);
+            let stale = !(source.is_valid(row) && source.value(row) == EXPLICIT)
+                && equipment.is_valid(row)
+                && times.is_valid(row);
             let here = match place.take() {
                 Some(known) if known.path == path => known,
                 _ => Place::new(self, path),
@@ -88,7 +90,8 @@ impl Rekey {
         }
         let mut columns = batch.columns().to_vec();
         let finished = [("work_order", orders.finish()), ("operation", operations.finish()), ("unit", units.finish())];
-        for (name, values) in finished.into_iter().chain([("key_source", Some(Arc::new(sources.finish()) as ArrayRef))]) {
+        for (name, values) in finished.into_iter().chain([("key_source", Some(Arc::new(sources.finish()) as ArrayRef))])
+        {
             if let (Ok(index), Some(values)) = (batch.schema().index_of(name), values)
                 && let Some(slot) = columns.get_mut(index)
             {
@@ -100,7 +103,8 @@ impl Rekey {
 }
 
 fn column(batch: &RecordBatch, name: &str, kind: &DataType) -> Result<ArrayRef, QueryError> {
-    let column = batch.column_by_name(name).ok_or_else(|| QueryError::Layout(format!("samples without their column {name}")))?;
+    let column =
+        batch.column_by_name(name).ok_or_else(|| QueryError::Layout(format!("samples without their column {name}")))?;
     Ok(if column.data_type() == kind { Arc::clone(column) } else { cast(column, kind)? })
 }
 
@@ -211,7 +215,10 @@ impl ExecutionPlan for RekeyExec {
         vec![&self.input]
     }
 
-    fn apply_expressions(&self, _f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>) -> Result<TreeNodeRecursion> {
+    fn apply_expressions(
+        &self,
+        _f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
         Ok(TreeNodeRecursion::Continue)
     }
 
@@ -229,7 +236,10 @@ impl ExecutionPlan for RekeyExec {
 
     /// A filter on a derived column must see the derived value: it stays above. All others go below.
     fn gather_filters_for_pushdown(
-        &self, _phase: FilterPushdownPhase, parent_filters: Vec<Arc<dyn PhysicalExpr>>, _config: &ConfigOptions,
+        &self,
+        _phase: FilterPushdownPhase,
+        parent_filters: Vec<Arc<dyn PhysicalExpr>>,
+        _config: &ConfigOptions,
     ) -> Result<FilterDescription> {
         let schema = self.schema();
         let fields = schema.fields().iter().enumerate();

@@ -46,7 +46,10 @@ pub(crate) fn scan_files(state: &dyn Session, files: Files<'_>) -> Result<Arc<dy
     let schema = spec.file_schema();
     let url = ObjectStoreUrl::local_filesystem();
     let runtime = state.runtime_env();
-    let readers = CachedParquetFileReaderFactory::new(runtime.object_store(&url)?, runtime.cache_manager.get_file_metadata_cache());
+    let readers = CachedParquetFileReaderFactory::new(
+        runtime.object_store(&url)?,
+        runtime.cache_manager.get_file_metadata_cache(),
+    );
     let mut source = ParquetSource::new(Arc::clone(&schema))
         .with_parquet_file_reader_factory(Arc::new(readers))
         .with_pushdown_filters(true)
@@ -82,6 +85,7 @@ fn file(segment: &Segment) -> Result<PartitionedFile> {
     let path = std::path::absolute(&segment.path).map_err(|error| unreadable(error.to_string()))?;
     let location = Path::from_absolute_path(path).map_err(|error| unreadable(error.to_string()))?;
     // A segment never changes, so the time of its last change, by which cached footers are told apart, can be any.
-    let meta = ObjectMeta { location, last_modified: Default::default(), size: segment.bytes, e_tag: None, version: None };
+    let meta =
+        ObjectMeta { location, last_modified: Default::default(), size: segment.bytes, e_tag: None, version: None };
     Ok(PartitionedFile::new_from_meta(meta))
 }

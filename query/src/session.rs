@@ -78,7 +78,11 @@ pub struct Description {
 
 impl Session {
     pub(crate) fn new(
-        context: SessionContext, current: Arc<Current>, source: Arc<dyn SnapshotSource>, limits: Limits, user: &str,
+        context: SessionContext,
+        current: Arc<Current>,
+        source: Arc<dyn SnapshotSource>,
+        limits: Limits,
+        user: &str,
     ) -> Self {
         Self { context, current, source, limits, user: user.to_owned(), planning: Mutex::new(()) }
     }
@@ -169,7 +173,11 @@ impl Session {
 
     /// Plans on a fresh snapshot. Parameters of table functions are bound before planning, because a table function is
     /// planned from its arguments; the others stay in the plan.
-    async fn unbound(&self, sql: &str, parameters: Option<&[ScalarValue]>) -> Result<(LogicalPlan, SessionState), QueryError> {
+    async fn unbound(
+        &self,
+        sql: &str,
+        parameters: Option<&[ScalarValue]>,
+    ) -> Result<(LogicalPlan, SessionState), QueryError> {
         let mut parsed = self.parse(sql)?;
         statement::check_reads(&parsed)?;
         if let Some(parameters) = parameters {

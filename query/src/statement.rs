@@ -7,7 +7,8 @@ use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::logical_expr::{LogicalPlan, Statement as PlanStatement};
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{
-    Expr, FunctionArg, FunctionArgExpr, Statement as SqlStatement, TableFactor, Value, Visit, VisitMut, Visitor, VisitorMut,
+    Expr, FunctionArg, FunctionArgExpr, Statement as SqlStatement, TableFactor, Value, Visit, VisitMut, Visitor,
+    VisitorMut,
 };
 
 use crate::error::QueryError;
@@ -83,9 +84,13 @@ fn refusal(node: &LogicalPlan) -> Option<QueryError> {
 }
 
 fn setting_refusal(variable: &str) -> Option<QueryError> {
-    let allowed = SETTINGS.iter().any(|setting| variable == *setting || (setting.ends_with('.') && variable.starts_with(setting)));
+    let allowed = SETTINGS
+        .iter()
+        .any(|setting| variable == *setting || (setting.ends_with('.') && variable.starts_with(setting)));
     (!allowed).then(|| QueryError::Statement {
-        message: format!("the setting {variable} cannot be changed; a session can change its TIME ZONE and datafusion.explain.*"),
+        message: format!(
+            "the setting {variable} cannot be changed; a session can change its TIME ZONE and datafusion.explain.*"
+        ),
         at: None,
     })
 }

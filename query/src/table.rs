@@ -82,12 +82,22 @@ impl SnapshotTable {
             Side::Current => Arc::clone(&view.spec),
             Side::History => Arc::new(view.spec.history()),
         };
-        Some(Self { snapshot: Arc::clone(snapshot), view: Arc::clone(view), spec, side, contexts: Arc::clone(contexts) })
+        Some(Self {
+            snapshot: Arc::clone(snapshot),
+            view: Arc::clone(view),
+            spec,
+            side,
+            contexts: Arc::clone(contexts),
+        })
     }
 
     /// Names of all tables of a snapshot, histories too.
     pub(crate) fn names(snapshot: &Snapshot) -> Vec<String> {
-        snapshot.tables.iter().flat_map(|view| [view.spec.name.clone(), format!("{}_history", view.spec.name)]).collect()
+        snapshot
+            .tables
+            .iter()
+            .flat_map(|view| [view.spec.name.clone(), format!("{}_history", view.spec.name)])
+            .collect()
     }
 
     fn name_of(&self, column: usize) -> &str {
@@ -98,7 +108,12 @@ impl SnapshotTable {
         self.side == Side::Current && self.spec.upsert == Upsert::Record
     }
 
-    async fn request<'a>(&self, state: &'a dyn Session, projection: Option<&Vec<usize>>, filters: &'a [Expr]) -> Result<Request<'a>> {
+    async fn request<'a>(
+        &self,
+        state: &'a dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &'a [Expr],
+    ) -> Result<Request<'a>> {
         let columns = projection.cloned().unwrap_or_else(|| (0..self.spec.schema.fields().len()).collect());
         let reach = Reach::of(filters);
         let derived = columns.iter().any(|&column| DERIVED.contains(&self.name_of(column)));
@@ -107,7 +122,8 @@ impl SnapshotTable {
             Some(operations) if keyed => Some(self.contexts.shared(operations).await?),
             _ => None,
         };
-        let names = |column: &str| reach.one_of(column).map(|values| values.iter().map(String::as_str).collect::<Vec<_>>());
+        let names =
+            |column: &str| reach.one_of(column).map(|values| values.iter().map(String::as_str).collect::<Vec<_>>());
         let (units, orders) = (names("unit"), names("work_order"));
         let places = context.as_ref().and_then(|context| context.located(units.as_deref(), orders.as_deref()));
         Ok(Request { state, filters, columns, context, places, reach })
@@ -120,7 +136,8 @@ impl SnapshotTable {
         let first_key = self.spec.key.first().map(|&key| self.name_of(key));
         let texts = first_key.and_then(|name| reach.texts(name));
         let can_match = |segment: &&Arc<Segment>| {
-            let in_time = segment.min_time.is_none_or(|first| first <= to) && segment.max_time.is_none_or(|last| from <= last);
+            let in_time =
+                segment.min_time.is_none_or(|first| first <= to) && segment.max_time.is_none_or(|last| from <= last);
             let in_key = match (texts, &segment.min_key, &segment.max_key) {
                 (Some(texts), Some(low), Some(high)) => texts.meets(low, high),
                 _ => true,
@@ -136,10 +153,18 @@ impl SnapshotTable {
         // Where all keys of a segment are derived, the places of a unit bound equipment and time one by one, which prunes pages.
         let (mut all_derived, mut mixed) = (Vec::new(), Vec::new());
         for segment in self.segments(&request.reach) {
-            let dead = if self.side == Side::Current { self.view.dead_keys(&segment).map_err(QueryError::from)? } else { None };
+            let dead = if self.side == Side::Current {
+                self.view.dead_keys(&segment).map_err(QueryError::from)?
+            } else {
+                None
+            };
             let stretches = self.stretches(request, &segment);
             if dead.is_none() && stretches.is_empty() {
-                if request.places.is_some() && only_derived(&segment) { all_derived.push(segment) } else { mixed.push(segment) }
+                if request.places.is_some() && only_derived(&segment) {
+                    all_derived.push(segment)
+                } else {
+                    mixed.push(segment)
+                }
                 continue;
             }
             let mut needed: Vec<&str> = Vec::new();
@@ -180,7 +205,9 @@ impl SnapshotTable {
         let mut stretches = context.affected(segment.keyed_through, first, last);
         if let (Some(low), Some(high)) = (&segment.min_key, &segment.max_key) {
             // Equipment below `a` lies between `a` and `a0`, because `0` follows `/`.
-            stretches.retain(|stretch| &stretch.equipment <= high && low.as_str() < format!("{}0", stretch.equipment).as_str());
+            stretches.retain(|stretch| {
+                &stretch.equipment <= high && low.as_str() < format!("{}0", stretch.equipment).as_str()
+            });
         }
         stretches
     }
@@ -198,7 +225,12 @@ impl SnapshotTable {
 
     /// What can be asked of stored rows beyond the query's own filters, which DataFusion pushes down itself:
     /// filters on derived columns where those may be stale, the places of a unit, and that rows are not retracted.
-    fn stored_predicate(&self, request: &Request<'_>, stale: &[Affected], only_derived: bool) -> Result<Option<Arc<dyn PhysicalExpr>>> {
+    fn stored_predicate(
+        &self,
+        request: &Request<'_>,
+        stale: &[Affected],
+        only_derived: bool,
+    ) -> Result<Option<Arc<dyn PhysicalExpr>>> {
         let mut all: Vec<Expr> = Vec::new();
         if self.hides_deleted() {
             all.push(datafusion::prelude::col(DELETED).is_not_true());
@@ -223,7 +255,11 @@ impl SnapshotTable {
     }
 
     fn files(
-        &self, request: &Request<'_>, segments: Vec<Arc<Segment>>, columns: &[usize], predicate: Option<Arc<dyn PhysicalExpr>>,
+        &self,
+        request: &Request<'_>,
+        segments: Vec<Arc<Segment>>,
+        columns: &[usize],
+        predicate: Option<Arc<dyn PhysicalExpr>>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let files = Files { spec: &self.spec, segments, columns, predicate };
         scan_files(request.state, files)
@@ -243,7 +279,9 @@ impl SnapshotTable {
             return Ok(None);
         }
         let rows = self.projected(&rows, &request.columns)?;
-        let slices = (0..rows.num_rows()).step_by(BATCH_ROWS).map(|start| rows.slice(start, BATCH_ROWS.min(rows.num_rows() - start)));
+        let slices = (0..rows.num_rows())
+            .step_by(BATCH_ROWS)
+            .map(|start| rows.slice(start, BATCH_ROWS.min(rows.num_rows() - start)));
         let mut source = MemorySourceConfig::try_new(&[slices.collect()], rows.schema(), None)?;
         let sorted = if self.side == Side::Current { projected_ordering(&self.spec, &rows.schema()) } else { None };
         if let Some(ordering) = sorted {
@@ -255,7 +293,8 @@ impl SnapshotTable {
     fn hot_rows(&self, request: &Request<'_>) -> Result<RecordBatch> {
         let key_filter = KeyFilter::of(&self.spec, &request.reach);
         let keep = |batch: &RecordBatch| key_filter.keep(batch);
-        let filter: Option<&dyn Fn(&RecordBatch) -> Result<BooleanArray, StoreError>> = if key_filter.is_empty() { None } else { Some(&keep) };
+        let filter: Option<&dyn Fn(&RecordBatch) -> Result<BooleanArray, StoreError>> =
+            if key_filter.is_empty() { None } else { Some(&keep) };
         let mut rows = self.view.hot_rows(filter).map_err(QueryError::from)?;
         if self.hides_deleted()
             && let Some(deleted) = rows.column_by_name(DELETED).and_then(|deleted| deleted.as_boolean_opt())
@@ -278,7 +317,11 @@ impl SnapshotTable {
             let column = rows
                 .column_by_name(field.name())
                 .ok_or_else(|| QueryError::Layout(format!("{} without its column {}", self.spec.name, field.name())))?;
-            values.push(if column.data_type() == field.data_type() { Arc::clone(column) } else { cast(column, field.data_type())? });
+            values.push(if column.data_type() == field.data_type() {
+                Arc::clone(column)
+            } else {
+                cast(column, field.data_type())?
+            });
             fields.push(field.clone());
         }
         let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
@@ -305,7 +348,11 @@ impl TableProvider for SnapshotTable {
     }
 
     async fn scan(
-        &self, state: &dyn Session, projection: Option<&Vec<usize>>, filters: &[Expr], _limit: Option<usize>,
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        _limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let request = self.request(state, projection, filters).await?;
         let mut plans = self.segment_plans(&request)?;
@@ -328,7 +375,10 @@ fn only_derived(segment: &Segment) -> bool {
     use parquet::file::statistics::Statistics;
     let metadata = segment.metadata().metadata();
     let descriptor = metadata.file_metadata().schema_descr();
-    let Some(place) = (0..descriptor.num_columns()).find(|&index| descriptor.column(index).name() == "key_source") else { return false };
+    let Some(place) = (0..descriptor.num_columns()).find(|&index| descriptor.column(index).name() == "key_source")
+    else {
+        return false;
+    };
     metadata.row_groups().iter().all(|group| match group.column(place).statistics() {
         Some(Statistics::ByteArray(values)) => {
             let all_null = values.null_count_opt() == u64::try_from(group.num_rows()).ok();
@@ -346,8 +396,9 @@ fn narrowed(plan: Arc<dyn ExecutionPlan>, count: usize) -> Result<Arc<dyn Execut
         return Ok(plan);
     }
     let kept = schema.fields().iter().take(count).enumerate();
-    let kept: Vec<ProjectionExpr> =
-        kept.map(|(index, field)| ProjectionExpr::new(Arc::new(Column::new(field.name(), index)), field.name().clone())).collect();
+    let kept: Vec<ProjectionExpr> = kept
+        .map(|(index, field)| ProjectionExpr::new(Arc::new(Column::new(field.name(), index)), field.name().clone()))
+        .collect();
     Ok(Arc::new(ProjectionExec::try_new(kept, plan)?))
 }
 
@@ -401,10 +452,19 @@ impl<'a> KeyFilter<'a> {
 }
 
 /// Names are judged once per distinct value.
-fn keep_texts(column: &arrow::array::ArrayRef, bounds: &crate::reach::Texts, keep: &mut [bool]) -> Result<(), StoreError> {
+fn keep_texts(
+    column: &arrow::array::ArrayRef,
+    bounds: &crate::reach::Texts,
+    keep: &mut [bool],
+) -> Result<(), StoreError> {
     let names = cast(column, &DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8)))?;
     let names = names.as_dictionary::<arrow::datatypes::Int32Type>();
-    let meets: Vec<bool> = names.values().as_string::<i32>().iter().map(|value| value.is_some_and(|value| bounds.meets(value, value))).collect();
+    let meets: Vec<bool> = names
+        .values()
+        .as_string::<i32>()
+        .iter()
+        .map(|value| value.is_some_and(|value| bounds.meets(value, value)))
+        .collect();
     for (keep, key) in keep.iter_mut().zip(names.keys()) {
         let key = key.and_then(|key| usize::try_from(key).ok());
         *keep &= key.and_then(|key| meets.get(key)).copied().unwrap_or(false);

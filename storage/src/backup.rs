@@ -48,7 +48,9 @@ pub(crate) fn write(folder: &Path, to: &Path, segments: &[PathBuf], position: u6
     }
     let mut entries = Vec::with_capacity(paths.len());
     for path in &paths {
-        let relative = path.strip_prefix(folder).map_err(|_| StoreError::Invalid(format!("{} lies outside the data folder", path.display())))?;
+        let relative = path
+            .strip_prefix(folder)
+            .map_err(|_| StoreError::Invalid(format!("{} lies outside the data folder", path.display())))?;
         entries.push(copy(path, &to.join(relative), relative)?);
     }
     let report = BackupReport { position, files: entries.len(), bytes: entries.iter().map(|entry| entry.bytes).sum() };
@@ -67,8 +69,11 @@ pub(crate) fn write(folder: &Path, to: &Path, segments: &[PathBuf], position: u6
 /// [`StoreError::Damaged`] names the first file that is not as the backup wrote it; `to` must be missing or empty.
 pub fn restore(from: &Path, to: &Path, mut progress: impl FnMut(u64, u64)) -> Result<BackupReport, StoreError> {
     let path = from.join(MANIFEST);
-    let text = fs::read(&path).map_err(|error| StoreError::Invalid(format!("{} is no takt backup: {}: {error}", from.display(), path.display())))?;
-    let manifest: Manifest = serde_json::from_slice(&text).map_err(|error| StoreError::Damaged { path, message: error.to_string() })?;
+    let text = fs::read(&path).map_err(|error| {
+        StoreError::Invalid(format!("{} is no takt backup: {}: {error}", from.display(), path.display()))
+    })?;
+    let manifest: Manifest =
+        serde_json::from_slice(&text).map_err(|error| StoreError::Damaged { path, message: error.to_string() })?;
     refuse_filled(to)?;
     let mut done = 0;
     for entry in &manifest.files {
@@ -76,7 +81,10 @@ pub fn restore(from: &Path, to: &Path, mut progress: impl FnMut(u64, u64)) -> Re
         let source = from.join(relative);
         let copied = copy(&source, &to.join(relative), relative)?;
         if copied.crc32 != entry.crc32 || copied.bytes != entry.bytes {
-            return Err(StoreError::Damaged { path: source, message: "its checksum differs from the backup's list".into() });
+            return Err(StoreError::Damaged {
+                path: source,
+                message: "its checksum differs from the backup's list".into(),
+            });
         }
         done += entry.bytes;
         progress(done, manifest.report.bytes);
@@ -93,7 +101,10 @@ fn refuse_filled(folder: &Path) -> Result<(), StoreError> {
 
 fn children(folder: &Path) -> Result<Vec<PathBuf>, StoreError> {
     let entries = fs::read_dir(folder).map_err(|error| StoreError::io(folder, error))?;
-    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>().map_err(|error| StoreError::io(folder, error))?;
+    let mut paths: Vec<PathBuf> = entries
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect::<Result<_, _>>()
+        .map_err(|error| StoreError::io(folder, error))?;
     paths.sort();
     Ok(paths)
 }

@@ -35,7 +35,8 @@ pub(crate) fn encode(rows: &Rows, out: &mut Vec<u8>) -> Result<(), StoreError> {
     let count_u32 = u32::try_from(count).map_err(|_| StoreError::Invalid("a write holds at most 4 G rows".into()))?;
     out.extend_from_slice(&table.to_le_bytes());
     out.extend_from_slice(&count_u32.to_le_bytes());
-    let flags = if rows.present.is_some() { HAS_PRESENT } else { 0 } | if rows.deleted.is_empty() { 0 } else { HAS_DELETED };
+    let flags =
+        if rows.present.is_some() { HAS_PRESENT } else { 0 } | if rows.deleted.is_empty() { 0 } else { HAS_DELETED };
     out.push(flags);
     for mask in rows.present.iter().flatten() {
         out.extend_from_slice(&mask.to_le_bytes());
@@ -61,11 +62,15 @@ fn encode_column(column: &ArrayRef, out: &mut Vec<u8>) -> Result<(), StoreError>
         other => return Err(StoreError::Invalid(format!("the log cannot hold a column of type {other}"))),
     };
     out.push(tag | if column.null_count() > 0 { NULLS } else { 0 });
-    if column.null_count() > 0 && let Some(nulls) = column.nulls() {
+    if column.null_count() > 0
+        && let Some(nulls) = column.nulls()
+    {
         out.extend_from_slice(nulls.inner().sliced().as_slice().get(..rows.div_ceil(8)).unwrap_or_default());
     }
     match column.data_type() {
-        DataType::Timestamp(..) => out.extend_from_slice(column.as_primitive::<TimestampMicrosecondType>().values().inner().as_slice()),
+        DataType::Timestamp(..) => {
+            out.extend_from_slice(column.as_primitive::<TimestampMicrosecondType>().values().inner().as_slice())
+        }
         DataType::Int64 => out.extend_from_slice(column.as_primitive::<Int64Type>().values().inner().as_slice()),
         DataType::Float64 => out.extend_from_slice(column.as_primitive::<Float64Type>().values().inner().as_slice()),
         DataType::Boolean => {
@@ -150,12 +155,17 @@ impl<'a> Decoder<'a> {
         let count = u32::from_le_bytes(self.array()?) as usize;
         let [flags] = self.array()?;
         let present = if flags & HAS_PRESENT != 0 {
-            let masks: Result<Vec<u64>, StoreError> = (0..count).map(|_| Ok(u64::from_le_bytes(self.array()?))).collect();
+            let masks: Result<Vec<u64>, StoreError> =
+                (0..count).map(|_| Ok(u64::from_le_bytes(self.array()?))).collect();
             Some(masks?)
         } else {
             None
         };
-        let deleted = if flags & HAS_DELETED != 0 { self.take(count)?.iter().map(|&byte| byte != 0).collect() } else { Vec::new() };
+        let deleted = if flags & HAS_DELETED != 0 {
+            self.take(count)?.iter().map(|&byte| byte != 0).collect()
+        } else {
+            Vec::new()
+        };
         let mut columns = Vec::with_capacity(schema.fields().len());
         for field in schema.fields() {
             columns.push(self.column(field.data_type(), count)?);
@@ -187,7 +197,9 @@ impl<'a> Decoder<'a> {
             }
             (TEXT, DataType::Utf8) => self.text(count, nulls),
             (NAMES, DataType::Dictionary(..)) => self.names(count, nulls),
-            (tag, kind) => Err(StoreError::Invalid(format!("the log holds encoding {tag} for a column of type {kind}"))),
+            (tag, kind) => {
+                Err(StoreError::Invalid(format!("the log holds encoding {tag} for a column of type {kind}")))
+            }
         }
     }
 
@@ -211,7 +223,8 @@ impl<'a> Decoder<'a> {
         let mut values = Vec::with_capacity(used.min(65_536));
         for _ in 0..used {
             let length = u32::from_le_bytes(self.array()?) as usize;
-            let name = std::str::from_utf8(self.take(length)?).map_err(|_| StoreError::Invalid("a name in the log is not UTF-8".into()))?;
+            let name = std::str::from_utf8(self.take(length)?)
+                .map_err(|_| StoreError::Invalid("a name in the log is not UTF-8".into()))?;
             values.push(name);
         }
         let mut keys: Vec<i32> = Vec::with_capacity(count);

@@ -84,7 +84,14 @@ impl Hot {
             let batch = concat_batches(first.batch.schema_ref(), tail.iter().map(|chunk| &chunk.batch))?;
             let span = tail.iter().filter_map(|chunk| chunk.span).reduce(|(a, b), (c, d)| (a.min(c), b.max(d)));
             let bytes = batch.get_array_memory_size();
-            self.chunks.push(Arc::new(Chunk { batch, first: first.first, last: last.last, span, bytes, level: level + 1 }));
+            self.chunks.push(Arc::new(Chunk {
+                batch,
+                first: first.first,
+                last: last.last,
+                span,
+                bytes,
+                level: level + 1,
+            }));
         }
         Ok(())
     }
@@ -94,7 +101,14 @@ impl Hot {
         for chunk in &mut self.chunks {
             if chunk.level != SEALED {
                 let Chunk { batch, first, last, span, bytes, .. } = chunk.as_ref();
-                *chunk = Arc::new(Chunk { batch: batch.clone(), first: *first, last: *last, span: *span, bytes: *bytes, level: SEALED });
+                *chunk = Arc::new(Chunk {
+                    batch: batch.clone(),
+                    first: *first,
+                    last: *last,
+                    span: *span,
+                    bytes: *bytes,
+                    level: SEALED,
+                });
             }
         }
     }
@@ -139,7 +153,13 @@ pub(crate) fn settle(spec: &TableSpec, rows: &RecordBatch) -> Result<Settled, St
     if order.runs.len() == rows.num_rows() + 1 {
         let newest = take_record_batch(rows, &indices(order.rows))?;
         let single = vec![true; newest.num_rows()];
-        return Ok(Settled { oldest: newest.clone(), newest, single, superseded: rows.slice(0, 0), replacement: rows.slice(0, 0) });
+        return Ok(Settled {
+            oldest: newest.clone(),
+            newest,
+            single,
+            superseded: rows.slice(0, 0),
+            replacement: rows.slice(0, 0),
+        });
     }
     let same = SameRow::new(spec, rows, rows)?;
     let (mut newest, mut oldest, mut superseded, mut replacement) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
@@ -176,7 +196,8 @@ impl SameRow {
     /// Compares rows of `left` with rows of `right`; columns are matched by name.
     pub(crate) fn new(spec: &TableSpec, left: &RecordBatch, right: &RecordBatch) -> Result<Self, StoreError> {
         let mut columns = Vec::new();
-        let derived_columns: Vec<usize> = spec.derived.iter().flat_map(|derived| derived.columns.iter().copied().chain([derived.source])).collect();
+        let derived_columns: Vec<usize> =
+            spec.derived.iter().flat_map(|derived| derived.columns.iter().copied().chain([derived.source])).collect();
         for (index, field) in spec.schema.fields().iter().enumerate() {
             let stamp = matches!(field.name().as_str(), RECORDED | RECORDED_BY | CHANGE_REASON);
             if !stamp && !derived_columns.contains(&index) {
@@ -192,7 +213,9 @@ impl SameRow {
                 let compare: Result<Vec<_>, _> = derived
                     .columns
                     .iter()
-                    .map(|&index| comparator(left, right, spec.schema.field(index).name(), spec.schema.field(index).data_type()))
+                    .map(|&index| {
+                        comparator(left, right, spec.schema.field(index).name(), spec.schema.field(index).data_type())
+                    })
                     .collect();
                 let source = spec.schema.field(derived.source).name();
                 Some((compare?, explicit(left, source, derived.explicit)?, explicit(right, source, derived.explicit)?))
@@ -221,7 +244,12 @@ fn explicit(batch: &RecordBatch, source: &str, word: &str) -> Result<Vec<bool>, 
     Ok((0..text.len()).map(|row| text.is_valid(row) && text.value(row) == word).collect())
 }
 
-fn comparator(left: &RecordBatch, right: &RecordBatch, name: &str, kind: &arrow::datatypes::DataType) -> Result<DynComparator, StoreError> {
+fn comparator(
+    left: &RecordBatch,
+    right: &RecordBatch,
+    name: &str,
+    kind: &arrow::datatypes::DataType,
+) -> Result<DynComparator, StoreError> {
     let kind = match (left.column_by_name(name), right.column_by_name(name)) {
         (Some(left), Some(right)) if left.data_type() == right.data_type() => left.data_type().clone(),
         _ => kind.clone(),
@@ -230,7 +258,12 @@ fn comparator(left: &RecordBatch, right: &RecordBatch, name: &str, kind: &arrow:
 }
 
 /// A column by name, as `kind`.
-pub(crate) fn plain(batch: &RecordBatch, name: &str, kind: &arrow::datatypes::DataType) -> Result<ArrayRef, StoreError> {
-    let column = batch.column_by_name(name).ok_or_else(|| StoreError::Invalid(format!("rows without column {name}")))?;
+pub(crate) fn plain(
+    batch: &RecordBatch,
+    name: &str,
+    kind: &arrow::datatypes::DataType,
+) -> Result<ArrayRef, StoreError> {
+    let column =
+        batch.column_by_name(name).ok_or_else(|| StoreError::Invalid(format!("rows without column {name}")))?;
     if column.data_type() == kind { Ok(column.clone()) } else { Ok(arrow::compute::cast(column, kind)?) }
 }

@@ -122,7 +122,8 @@ impl KeyOrder {
     /// Sorts by rank: names are ranked once per distinct value, so the sort itself compares integers only.
     pub(crate) fn of(batch: &RecordBatch, key: &[usize]) -> Result<Self, StoreError> {
         let packed = pack(key.iter().map(|&index| ranks(batch.column(index))).collect::<Result<_, _>>()?);
-        let count = u32::try_from(batch.num_rows()).map_err(|_| StoreError::Invalid("more than 4 G rows at once".into()))?;
+        let count =
+            u32::try_from(batch.num_rows()).map_err(|_| StoreError::Invalid("more than 4 G rows at once".into()))?;
         let mut rows: Vec<u32> = (0..count).collect();
         let at = |column: &[u64], row: u32| column.get(row as usize).copied().unwrap_or_default();
         let mut runs = vec![0];
@@ -134,7 +135,11 @@ impl KeyOrder {
                 rows = keyed.iter().map(|entry| entry.2).collect();
             }
             columns => rows.sort_by(|&x, &y| {
-                columns.iter().map(|column| at(column, x).cmp(&at(column, y))).find(|order| order.is_ne()).unwrap_or(std::cmp::Ordering::Equal)
+                columns
+                    .iter()
+                    .map(|column| at(column, x).cmp(&at(column, y)))
+                    .find(|order| order.is_ne())
+                    .unwrap_or(std::cmp::Ordering::Equal)
             }),
         }
         for (place, pair) in rows.windows(2).enumerate() {

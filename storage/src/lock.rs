@@ -36,10 +36,8 @@ impl FolderLock {
             let pid = if read.is_ok() && !pid.trim().is_empty() { pid.trim().to_owned() } else { "unknown".to_owned() };
             return Err(StoreError::Locked { folder: folder.to_owned(), pid });
         }
-        let written = file
-            .set_len(0)
-            .and_then(|()| file.rewind())
-            .and_then(|()| writeln!(file, "{}", std::process::id()));
+        let written =
+            file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "{}", std::process::id()));
         written.map_err(|error| StoreError::io(&path, error))?;
         Ok(Self { _file: file, folder: folder.to_owned() })
     }

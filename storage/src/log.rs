@@ -47,16 +47,24 @@ impl TableLog {
         let url = folder_url(folder)?;
         let columns = columns(&spec.file_schema())?;
         let created = runtime.block_on(async {
-            DeltaTable::try_from_url(url)
-                .await?
+            DeltaTableBuilder::from_url(url)?
+                .build()?
                 .create()
                 .with_table_name(&spec.name)
                 .with_columns(columns)
                 .with_configuration_property(deltalake_core::TableProperty::CheckpointInterval, Some("50"))
-                .with_configuration_property(deltalake_core::TableProperty::LogRetentionDuration, Some("interval 1 hour"))
+                .with_configuration_property(
+                    deltalake_core::TableProperty::LogRetentionDuration,
+                    Some("interval 1 hour"),
+                )
                 .await
         });
-        let log = Self { runtime: runtime.clone(), folder: folder.to_owned(), table: created.map_err(|error| wrong(folder, &error))?, commits: 0 };
+        let log = Self {
+            runtime: runtime.clone(),
+            folder: folder.to_owned(),
+            table: created.map_err(|error| wrong(folder, &error))?,
+            commits: 0,
+        };
         log.sync()?;
         sync_folder(folder)?;
         Ok(log)
@@ -148,7 +156,8 @@ impl TableLog {
 
 fn folder_url(folder: &Path) -> Result<Url, StoreError> {
     let absolute = std::path::absolute(folder).map_err(|error| StoreError::io(folder, error))?;
-    Url::from_directory_path(&absolute).map_err(|()| StoreError::Invalid(format!("{} is no usable path", folder.display())))
+    Url::from_directory_path(&absolute)
+        .map_err(|()| StoreError::Invalid(format!("{} is no usable path", folder.display())))
 }
 
 fn columns(schema: &Schema) -> Result<Vec<StructField>, StoreError> {
@@ -170,7 +179,9 @@ fn columns(schema: &Schema) -> Result<Vec<StructField>, StoreError> {
 fn add(segment: &Segment, spec: &TableSpec) -> Result<Add, StoreError> {
     let name = segment.path.file_name().and_then(|name| name.to_str());
     let name = name.ok_or_else(|| StoreError::Invalid("a segment without a name".into()))?;
-    let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX));
+    let now_ms = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |elapsed| i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX));
     Ok(Add {
         path: name.to_owned(),
         size: i64::try_from(segment.bytes).unwrap_or(i64::MAX),

@@ -9,9 +9,11 @@ use arrow::compute::{concat_batches, filter_record_batch};
 use arrow::datatypes::{DataType, Int32Type, Schema};
 use arrow::record_batch::RecordBatch;
 use parquet::arrow::ArrowWriter;
-use parquet::arrow::arrow_reader::{ArrowPredicateFn, ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowFilter};
-use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{
+    ArrowPredicateFn, ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowFilter,
+};
+use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::metadata::{KeyValue, PageIndexPolicy, SortingColumn};
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
@@ -67,7 +69,8 @@ impl Segment {
     pub(crate) fn write(path: &Path, spec: &TableSpec, rows: &RecordBatch, stamp: Stamp) -> Result<Self, StoreError> {
         let rows = project(spec, rows)?;
         let file = File::create(path).map_err(|error| StoreError::io(path, error))?;
-        let options = ArrowWriterOptions::new().with_properties(properties(spec, &rows, stamp)).with_skip_arrow_metadata(true);
+        let options =
+            ArrowWriterOptions::new().with_properties(properties(spec, &rows, stamp)).with_skip_arrow_metadata(true);
         let failed = |error| write_error(path, error);
         let mut writer = ArrowWriter::try_new_with_options(file, rows.schema(), options).map_err(failed)?;
         writer.write(&rows).map_err(failed)?;
@@ -101,8 +104,12 @@ impl Segment {
             let value = pair.value.as_deref().unwrap_or_default();
             match pair.key.as_str() {
                 SEQUENCE => segment.sequence = value.parse().map_err(|_| damaged(path, &"no sequence"))?,
-                KEYED_THROUGH => segment.keyed_through = value.parse().map_err(|_| damaged(path, &"no keyed_through"))?,
-                RECORDED_THROUGH => segment.recorded_through = value.parse().map_err(|_| damaged(path, &"no recorded_through"))?,
+                KEYED_THROUGH => {
+                    segment.keyed_through = value.parse().map_err(|_| damaged(path, &"no keyed_through"))?
+                }
+                RECORDED_THROUGH => {
+                    segment.recorded_through = value.parse().map_err(|_| damaged(path, &"no recorded_through"))?
+                }
                 _ => {}
             }
         }
@@ -118,14 +125,18 @@ impl Segment {
             let first = group.sorting_columns().and_then(|columns| columns.first()).map(|column| column.column_idx);
             for (index, column) in group.columns().iter().enumerate() {
                 match column.statistics() {
-                    Some(Statistics::Int64(statistics)) if Some(index) == time_place(group, descriptor.num_columns()) => {
+                    Some(Statistics::Int64(statistics))
+                        if Some(index) == time_place(group, descriptor.num_columns()) =>
+                    {
                         let low = statistics.min_opt().copied();
                         let high = statistics.max_opt().copied();
                         self.min_time = [self.min_time, low].into_iter().flatten().min();
                         self.max_time = [self.max_time, high].into_iter().flatten().max();
                     }
                     Some(Statistics::ByteArray(statistics)) if i32::try_from(index).ok() == first => {
-                        let text = |bytes: Option<&parquet::data_type::ByteArray>| bytes.and_then(|bytes| bytes.as_utf8().ok()).map(str::to_owned);
+                        let text = |bytes: Option<&parquet::data_type::ByteArray>| {
+                            bytes.and_then(|bytes| bytes.as_utf8().ok()).map(str::to_owned)
+                        };
                         let (low, high) = (text(statistics.min_opt()), text(statistics.max_opt()));
                         self.min_key = [self.min_key.take(), low].into_iter().flatten().min();
                         self.max_key = [self.max_key.take(), high].into_iter().flatten().max();
@@ -159,7 +170,9 @@ impl Segment {
             let names = spec.key_names();
             let mask = ProjectionMask::columns(builder.parquet_schema(), names);
             let keys = keys.clone();
-            let contains = move |batch: RecordBatch| keys.contains(&batch).map_err(|error| arrow::error::ArrowError::ExternalError(Box::new(error)));
+            let contains = move |batch: RecordBatch| {
+                keys.contains(&batch).map_err(|error| arrow::error::ArrowError::ExternalError(Box::new(error)))
+            };
             builder = builder.with_row_filter(RowFilter::new(vec![Box::new(ArrowPredicateFn::new(mask, contains))]));
         }
         if keys.is_empty() {
@@ -186,7 +199,10 @@ fn time_place(group: &parquet::file::metadata::RowGroupMetaData, columns: usize)
     let sorted = group.sorting_columns()?.iter().filter_map(|column| usize::try_from(column.column_idx).ok());
     let is_time = |index: &usize| {
         *index < columns
-            && matches!(group.column(*index).column_descr().logical_type_ref(), Some(parquet::basic::LogicalType::Timestamp { .. }))
+            && matches!(
+                group.column(*index).column_descr().logical_type_ref(),
+                Some(parquet::basic::LogicalType::Timestamp { .. })
+            )
     };
     sorted.into_iter().find(is_time)
 }
@@ -194,7 +210,9 @@ fn time_place(group: &parquet::file::metadata::RowGroupMetaData, columns: usize)
 fn project(spec: &TableSpec, rows: &RecordBatch) -> Result<RecordBatch, StoreError> {
     let (mut fields, mut columns) = (Vec::new(), Vec::new());
     for field in spec.file_schema().fields() {
-        let column = rows.column_by_name(field.name()).ok_or_else(|| StoreError::Invalid(format!("{}: rows without column {}", spec.name, field.name())))?;
+        let column = rows
+            .column_by_name(field.name())
+            .ok_or_else(|| StoreError::Invalid(format!("{}: rows without column {}", spec.name, field.name())))?;
         fields.push(field.as_ref().clone().with_data_type(column.data_type().clone()));
         columns.push(column.clone());
     }
@@ -203,7 +221,8 @@ fn project(spec: &TableSpec, rows: &RecordBatch) -> Result<RecordBatch, StoreErr
 
 fn properties(spec: &TableSpec, rows: &RecordBatch, stamp: Stamp) -> WriterProperties {
     let sorting = spec.key.iter().filter_map(|&index| i32::try_from(index).ok());
-    let sorting = sorting.map(|index| SortingColumn { column_idx: index, descending: false, nulls_first: true }).collect();
+    let sorting =
+        sorting.map(|index| SortingColumn { column_idx: index, descending: false, nulls_first: true }).collect();
     let mut properties = WriterProperties::builder()
         .set_writer_version(WriterVersion::PARQUET_1_0)
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(1).unwrap_or_default()))
@@ -226,14 +245,17 @@ fn properties(spec: &TableSpec, rows: &RecordBatch, stamp: Stamp) -> WriterPrope
         }
         if spec.bloom.contains(&index) {
             let distinct = rows.column_by_name(field.name()).map_or(0, distinct_names);
-            properties = properties.set_column_bloom_filter_enabled(path.clone(), true).set_column_bloom_filter_max_ndv(path, distinct);
+            properties = properties
+                .set_column_bloom_filter_enabled(path.clone(), true)
+                .set_column_bloom_filter_max_ndv(path, distinct);
         }
     }
     properties.build()
 }
 
 fn distinct_names(column: &arrow::array::ArrayRef) -> u64 {
-    let distinct = column.as_dictionary_opt::<Int32Type>().map_or(column.len(), |names| names.values().len().min(names.len()));
+    let distinct =
+        column.as_dictionary_opt::<Int32Type>().map_or(column.len(), |names| names.values().len().min(names.len()));
     u64::try_from(distinct).unwrap_or(u64::MAX).max(16)
 }
 

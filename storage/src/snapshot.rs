@@ -13,8 +13,10 @@ use crate::StoreError;
 use crate::hot::{Hot, SameRow, Settled, plain};
 use crate::keys::{KeyEncoder, KeyOrder, KeySet, indices};
 use crate::segment::Segment;
+use crate::spec::{
+    CHANGE_REASON, DELETED, RECORDED, RECORDED_BY, SUPERSEDED, SUPERSEDED_BY, SUPERSEDED_REASON, TableSpec,
+};
 use crate::store::{history_through, superseded_after};
-use crate::spec::{CHANGE_REASON, DELETED, RECORDED, RECORDED_BY, SUPERSEDED, SUPERSEDED_BY, SUPERSEDED_REASON, TableSpec};
 
 /// All tables as they were at one WAL position.
 #[derive(Debug)]
@@ -62,7 +64,10 @@ impl TableView {
     ///
     /// # Errors
     /// What `filter` returns.
-    pub fn hot_rows(&self, filter: Option<&dyn Fn(&RecordBatch) -> Result<BooleanArray, StoreError>>) -> Result<RecordBatch, StoreError> {
+    pub fn hot_rows(
+        &self,
+        filter: Option<&dyn Fn(&RecordBatch) -> Result<BooleanArray, StoreError>>,
+    ) -> Result<RecordBatch, StoreError> {
         Ok(self.hot.settle(&self.spec, filter)?.newest)
     }
 
@@ -126,7 +131,8 @@ impl TableView {
             let times = plain(&chunk.batch, self.spec.schema.field(index).name(), &crate::spec::time_type())?;
             let times = arrow::compute::cast(&times, &DataType::Int64)?;
             let times = times.as_primitive::<arrow::datatypes::Int64Type>();
-            let within: BooleanArray = times.iter().map(|time| Some(time.is_none_or(|time| low <= time && time <= high))).collect();
+            let within: BooleanArray =
+                times.iter().map(|time| Some(time.is_none_or(|time| low <= time && time <= high))).collect();
             let late = crate::segment::keep(&chunk.batch, &within)?;
             if late.num_rows() > 0 {
                 keys.extend(&late)?;
@@ -153,7 +159,9 @@ impl TableView {
 }
 
 fn not_retracted(rows: &RecordBatch) -> Result<RecordBatch, StoreError> {
-    let Some(deleted) = rows.column_by_name(DELETED).and_then(|column| column.as_boolean_opt()) else { return Ok(rows.clone()) };
+    let Some(deleted) = rows.column_by_name(DELETED).and_then(|column| column.as_boolean_opt()) else {
+        return Ok(rows.clone());
+    };
     let current: BooleanArray = deleted.iter().map(|deleted| Some(deleted != Some(true))).collect();
     crate::segment::keep(rows, &current)
 }
@@ -170,14 +178,19 @@ pub(crate) struct Flushed {
 
 /// Looks the keys of `settled` up in `segments`. Where a key has several hot versions, the oldest of them is the one that
 /// replaced the segment's row, and the newest is always news: what came between is history and hides the segment's row.
-pub(crate) fn superseded_in_segments(spec: &TableSpec, segments: &[Arc<Segment>], settled: &Settled) -> Result<Flushed, StoreError> {
+pub(crate) fn superseded_in_segments(
+    spec: &TableSpec,
+    segments: &[Arc<Segment>],
+    settled: &Settled,
+) -> Result<Flushed, StoreError> {
     let oldest = &settled.oldest;
     let mut news = vec![true; oldest.num_rows()];
     let Some(found) = current_rows(spec, segments, oldest)? else {
         return Ok(Flushed { older: oldest.slice(0, 0), newer: oldest.slice(0, 0), news: BooleanArray::from(news) });
     };
     let encoder = KeyEncoder::new(spec);
-    let places: HashMap<Box<[u8]>, u32> = encoder.encode(oldest)?.iter().zip(0..).map(|(row, place)| (row.as_ref().into(), place)).collect();
+    let places: HashMap<Box<[u8]>, u32> =
+        encoder.encode(oldest)?.iter().zip(0..).map(|(row, place)| (row.as_ref().into(), place)).collect();
     let found_keys = encoder.encode(&found)?;
     let same = SameRow::new(spec, &found, oldest)?;
     let (mut older, mut newer) = (Vec::new(), Vec::new());
@@ -198,7 +211,11 @@ pub(crate) fn superseded_in_segments(spec: &TableSpec, segments: &[Arc<Segment>]
 }
 
 /// The rows of `segments` that are current among those with a key in `wanted`, one a key; columns as the files have them.
-pub(crate) fn current_rows(spec: &TableSpec, segments: &[Arc<Segment>], wanted: &RecordBatch) -> Result<Option<RecordBatch>, StoreError> {
+pub(crate) fn current_rows(
+    spec: &TableSpec,
+    segments: &[Arc<Segment>],
+    wanted: &RecordBatch,
+) -> Result<Option<RecordBatch>, StoreError> {
     let mut found: Vec<RecordBatch> = Vec::new();
     for segment in segments {
         let candidates = candidates(spec, segment, wanted)?;
@@ -222,21 +239,32 @@ pub(crate) fn current_rows(spec: &TableSpec, segments: &[Arc<Segment>], wanted: 
 
 /// Rows of `newest` whose key `segment` may hold, by its time span.
 fn candidates(spec: &TableSpec, segment: &Segment, newest: &RecordBatch) -> Result<RecordBatch, StoreError> {
-    let (Some(index), Some(low), Some(high)) = (spec.time, segment.min_time, segment.max_time) else { return Ok(newest.clone()) };
-    let times = arrow::compute::cast(&plain(newest, spec.schema.field(index).name(), &crate::spec::time_type())?, &DataType::Int64)?;
+    let (Some(index), Some(low), Some(high)) = (spec.time, segment.min_time, segment.max_time) else {
+        return Ok(newest.clone());
+    };
+    let times = arrow::compute::cast(
+        &plain(newest, spec.schema.field(index).name(), &crate::spec::time_type())?,
+        &DataType::Int64,
+    )?;
     let times = times.as_primitive::<arrow::datatypes::Int64Type>();
-    let within: BooleanArray = times.iter().map(|time| Some(time.is_none_or(|time| low <= time && time <= high))).collect();
+    let within: BooleanArray =
+        times.iter().map(|time| Some(time.is_none_or(|time| low <= time && time <= high))).collect();
     crate::segment::keep(newest, &within)
 }
 
 /// The columns of `spec.schema`, in its order, by name.
 pub(crate) fn aligned(spec: &TableSpec, rows: &RecordBatch) -> Result<RecordBatch, StoreError> {
-    let columns: Result<Vec<_>, _> = spec.schema.fields().iter().map(|field| plain(rows, field.name(), field.data_type())).collect();
+    let columns: Result<Vec<_>, _> =
+        spec.schema.fields().iter().map(|field| plain(rows, field.name(), field.data_type())).collect();
     Ok(RecordBatch::try_new(spec.schema.clone(), columns?)?)
 }
 
 /// Rows of the history table: `older` as they were, and when, by whom and why `newer` replaced them.
-pub(crate) fn history_rows(spec: &TableSpec, older: &RecordBatch, newer: &RecordBatch) -> Result<RecordBatch, StoreError> {
+pub(crate) fn history_rows(
+    spec: &TableSpec,
+    older: &RecordBatch,
+    newer: &RecordBatch,
+) -> Result<RecordBatch, StoreError> {
     let history = spec.history();
     let mut columns = Vec::with_capacity(history.schema.fields().len());
     for field in history.schema.fields() {

@@ -194,7 +194,13 @@ impl Store {
         })?;
         let flusher = Flusher { shared: shared.clone(), logs, runtime };
         let flusher = spawn("takt-flush", move || flusher.run(&commands))?;
-        Ok(Self { shared, queue: Mutex::new(Some(queue)), flushes, threads: Mutex::new(vec![writer, flusher]), _lock: lock })
+        Ok(Self {
+            shared,
+            queue: Mutex::new(Some(queue)),
+            flushes,
+            threads: Mutex::new(vec![writer, flusher]),
+            _lock: lock,
+        })
     }
 
     /// Hands in the transform that fills derived columns at flush. Only the first call counts.
@@ -234,7 +240,8 @@ impl Store {
     }
 
     fn check(&self, rows: &Rows) -> Result<(), StoreError> {
-        let spec = self.shared.specs.get(rows.table).ok_or_else(|| StoreError::Invalid(format!("no table {}", rows.table)))?;
+        let spec =
+            self.shared.specs.get(rows.table).ok_or_else(|| StoreError::Invalid(format!("no table {}", rows.table)))?;
         let count = rows.batch.num_rows();
         let masks = rows.present.as_ref().is_none_or(|present| present.len() == count);
         let retractions = rows.deleted.is_empty() || rows.deleted.len() == count;
@@ -243,7 +250,13 @@ impl Store {
         }
         let expected = spec.memory_schema();
         let fits = rows.batch.num_columns() == expected.fields().len()
-            && rows.batch.schema().fields().iter().zip(expected.fields()).all(|(a, b)| a.name() == b.name() && a.data_type() == b.data_type());
+            && rows
+                .batch
+                .schema()
+                .fields()
+                .iter()
+                .zip(expected.fields())
+                .all(|(a, b)| a.name() == b.name() && a.data_type() == b.data_type());
         if fits { Ok(()) } else { Err(StoreError::Invalid(format!("{}: columns differ from the table's", spec.name))) }
     }
 
@@ -271,7 +284,10 @@ impl Store {
         receive.recv().unwrap_or(Err(StoreError::Closed))
     }
 
-    fn command(&self, command: impl FnOnce(Sender<Result<(), StoreError>>) -> flush::Command) -> Result<(), StoreError> {
+    fn command(
+        &self,
+        command: impl FnOnce(Sender<Result<(), StoreError>>) -> flush::Command,
+    ) -> Result<(), StoreError> {
         let (send, receive) = crossbeam::channel::bounded(1);
         self.flushes.send(command(send)).map_err(|_| StoreError::Closed)?;
         receive.recv().unwrap_or(Err(StoreError::Closed))
@@ -432,7 +448,11 @@ fn open_folder(folder: &Path, specs: &[TableSpec], options: &Options) -> Result<
     Ok(Opened { state, logs, wal, runtime })
 }
 
-fn open_table(runtime: &Arc<tokio::runtime::Runtime>, folder: &Path, spec: &TableSpec) -> Result<(Table, flush::Logs), StoreError> {
+fn open_table(
+    runtime: &Arc<tokio::runtime::Runtime>,
+    folder: &Path,
+    spec: &TableSpec,
+) -> Result<(Table, flush::Logs), StoreError> {
     let tables = folder.join("tables");
     let rows = TableLog::open_or_create(runtime, &tables.join(&spec.name), spec)?;
     let history_spec = spec.history();
@@ -447,7 +467,12 @@ fn open_table(runtime: &Arc<tokio::runtime::Runtime>, folder: &Path, spec: &Tabl
     Ok((table, logs))
 }
 
-fn load_segments(table: &mut Table, rows: &TableLog, history: &TableLog, history_spec: &TableSpec) -> Result<(), StoreError> {
+fn load_segments(
+    table: &mut Table,
+    rows: &TableLog,
+    history: &TableLog,
+    history_spec: &TableSpec,
+) -> Result<(), StoreError> {
     table.segments = sorted(rows.files()?)?;
     table.history = sorted(history.files()?)?;
     for segment in &table.history {
@@ -457,7 +482,8 @@ fn load_segments(table: &mut Table, rows: &TableLog, history: &TableLog, history
 }
 
 fn sorted(files: Vec<PathBuf>) -> Result<Vec<Arc<Segment>>, StoreError> {
-    let mut segments: Vec<Arc<Segment>> = files.iter().map(|path| Segment::open(path).map(Arc::new)).collect::<Result<_, _>>()?;
+    let mut segments: Vec<Arc<Segment>> =
+        files.iter().map(|path| Segment::open(path).map(Arc::new)).collect::<Result<_, _>>()?;
     segments.sort_by_key(|segment| segment.sequence);
     Ok(segments)
 }
@@ -475,13 +501,24 @@ fn remove_strays(folder: &Path, segments: &[Arc<Segment>]) -> Result<(), StoreEr
 }
 
 /// Applies one frame of the log, table by table, unless a table covers it already.
-fn replay(state: &mut State, specs: &[TableSpec], dictionary: &Dictionary, frame: &Frame, covered: &[u64]) -> Result<(), StoreError> {
+fn replay(
+    state: &mut State,
+    specs: &[TableSpec],
+    dictionary: &Dictionary,
+    frame: &Frame,
+    covered: &[u64],
+) -> Result<(), StoreError> {
     let mut decoder = Decoder::new(&frame.blocks);
     while !decoder.is_empty() {
         let number = decoder.table()?;
-        let (name, columns) = dictionary.tables.get(number).ok_or_else(|| StoreError::Invalid("the log names an unknown table".into()))?;
+        let (name, columns) = dictionary
+            .tables
+            .get(number)
+            .ok_or_else(|| StoreError::Invalid("the log names an unknown table".into()))?;
         let table = specs.iter().position(|spec| &spec.name == name);
-        let table = table.ok_or_else(|| StoreError::Invalid(format!("the log holds rows of table {name}, which this takt does not know")))?;
+        let table = table.ok_or_else(|| {
+            StoreError::Invalid(format!("the log holds rows of table {name}, which this takt does not know"))
+        })?;
         let Some(spec) = specs.get(table) else { continue };
         let mut rows = decoder.block(&apply::schema_of(spec, columns)?)?;
         rows.table = table;
@@ -499,7 +536,10 @@ fn replay(state: &mut State, specs: &[TableSpec], dictionary: &Dictionary, frame
 
 pub(crate) fn read_only(folder: &Path, specs: Vec<TableSpec>) -> Result<Arc<Snapshot>, StoreError> {
     if !folder.join("tables").is_dir() {
-        return Err(StoreError::Invalid(format!("{} is no takt data folder: it has no folder `tables`", folder.display())));
+        return Err(StoreError::Invalid(format!(
+            "{} is no takt data folder: it has no folder `tables`",
+            folder.display()
+        )));
     }
     let folder = folder.to_owned();
     off_thread(move || {
@@ -518,7 +558,9 @@ pub(crate) fn read_only(folder: &Path, specs: Vec<TableSpec>) -> Result<Arc<Snap
             tables.push(table);
         }
         let mut state = State { tables, position: 0, recorded: i64::MIN };
-        let next = crate::wal::read(&folder.join("wal"), |dictionary, frame| replay(&mut state, &specs, dictionary, &frame, &covered))?;
+        let next = crate::wal::read(&folder.join("wal"), |dictionary, frame| {
+            replay(&mut state, &specs, dictionary, &frame, &covered)
+        })?;
         state.position = next.saturating_sub(1);
         let tables = state.tables.iter_mut().map(Table::view).collect();
         Ok(Arc::new(Snapshot { tables, position: state.position }))
@@ -526,14 +568,17 @@ pub(crate) fn read_only(folder: &Path, specs: Vec<TableSpec>) -> Result<Arc<Snap
 }
 
 /// The table log has a runtime of its own, which must not be entered from within another.
-fn off_thread<T: Send + 'static>(work: impl FnOnce() -> Result<T, StoreError> + Send + 'static) -> Result<T, StoreError> {
+fn off_thread<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
     let thread = spawn("takt-open", work)?;
     thread.join().unwrap_or_else(|_| Err(StoreError::Invalid("opening the data folder panicked".into())))
 }
 
-fn spawn<T: Send + 'static>(name: &str, work: impl FnOnce() -> T + Send + 'static) -> Result<JoinHandle<T>, StoreError> {
+fn spawn<T: Send + 'static>(
+    name: &str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<JoinHandle<T>, StoreError> {
     let spawned = std::thread::Builder::new().name(name.to_owned()).spawn(work);
     spawned.map_err(|error| StoreError::Invalid(format!("no thread {name}: {error}")))
 }
-
-

@@ -39,7 +39,16 @@ fn samples() -> TableSpec {
         Field::new("equipment", DataType::Utf8, true),
         Field::new("value", DataType::Float64, true),
     ]);
-    TableSpec { name: "samples".into(), schema: Arc::new(schema), names: vec![1], key: vec![1, 0], time: Some(0), upsert: Upsert::Whole, bloom: vec![], derived: None }
+    TableSpec {
+        name: "samples".into(),
+        schema: Arc::new(schema),
+        names: vec![1],
+        key: vec![1, 0],
+        time: Some(0),
+        upsert: Upsert::Whole,
+        bloom: vec![],
+        derived: None,
+    }
 }
 
 fn orders() -> TableSpec {
@@ -51,7 +60,16 @@ fn orders() -> TableSpec {
         Field::new("recorded_by", DataType::Utf8, true),
         Field::new("change_reason", DataType::Utf8, true),
     ]);
-    TableSpec { name: "orders".into(), schema: Arc::new(schema), names: vec![0, 1, 4], key: vec![0], time: None, upsert: Upsert::Record, bloom: vec![0], derived: None }
+    TableSpec {
+        name: "orders".into(),
+        schema: Arc::new(schema),
+        names: vec![0, 1, 4],
+        key: vec![0],
+        time: None,
+        upsert: Upsert::Record,
+        bloom: vec![0],
+        derived: None,
+    }
 }
 
 fn options() -> Options {
@@ -72,7 +90,9 @@ fn open(folder: &std::path::Path) -> Store {
 
 fn sample_rows(rows: &[(i64, &str, f64)]) -> Rows {
     let columns: Vec<ArrayRef> = vec![
-        Arc::new(TimestampMicrosecondArray::from(rows.iter().map(|row| row.0).collect::<Vec<_>>()).with_timezone("UTC")),
+        Arc::new(
+            TimestampMicrosecondArray::from(rows.iter().map(|row| row.0).collect::<Vec<_>>()).with_timezone("UTC"),
+        ),
         names(&rows.iter().map(|row| Some(row.1)).collect::<Vec<_>>()),
         Arc::new(Float64Array::from(rows.iter().map(|row| row.2).collect::<Vec<_>>())),
     ];

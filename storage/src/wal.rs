@@ -77,7 +77,8 @@ impl Wal {
         mut replay: impl FnMut(&Dictionary, Frame) -> Result<(), StoreError>,
     ) -> Result<Self, StoreError> {
         std::fs::create_dir_all(folder).map_err(|error| StoreError::io(folder, error))?;
-        let dictionary = serde_json::to_vec(&Dictionary::of(specs)).map_err(|error| StoreError::Invalid(error.to_string()))?;
+        let dictionary =
+            serde_json::to_vec(&Dictionary::of(specs)).map_err(|error| StoreError::Invalid(error.to_string()))?;
         let mut head = MAGIC.to_vec();
         head.extend_from_slice(&u32::try_from(dictionary.len()).unwrap_or_default().to_le_bytes());
         head.extend_from_slice(&crc32fast::hash(&dictionary).to_le_bytes());
@@ -135,7 +136,10 @@ impl Wal {
     ///
     /// # Errors
     /// [`StoreError::Full`]: nothing was kept, the next group may fare better. Any other error poisons.
-    pub(crate) fn append<'a>(&mut self, frames: impl Iterator<Item = (i64, &'a str, &'a [u8])>) -> Result<u64, StoreError> {
+    pub(crate) fn append<'a>(
+        &mut self,
+        frames: impl Iterator<Item = (i64, &'a str, &'a [u8])>,
+    ) -> Result<u64, StoreError> {
         let first = self.next;
         let mut position = first;
         let mut group = Vec::new();
@@ -149,9 +153,16 @@ impl Wal {
         }
         let Some(current) = &mut self.current else { return Err(StoreError::Closed) };
         current.file.write_all_at(&group, current.offset).map_err(|error| {
-            if is_full(&error) { StoreError::Full(error.to_string()) } else { StoreError::Poisoned(format!("{}: {error}", current.path.display())) }
+            if is_full(&error) {
+                StoreError::Full(error.to_string())
+            } else {
+                StoreError::Poisoned(format!("{}: {error}", current.path.display()))
+            }
         })?;
-        current.file.sync_data().map_err(|error| StoreError::Poisoned(format!("{}: {error}", current.path.display())))?;
+        current
+            .file
+            .sync_data()
+            .map_err(|error| StoreError::Poisoned(format!("{}: {error}", current.path.display())))?;
         current.offset += needed;
         self.next = position;
         Ok(first)
@@ -208,7 +219,10 @@ impl Wal {
 }
 
 /// Reads the log in `folder` without changing it; returns the position that would come next.
-pub(crate) fn read(folder: &Path, mut replay: impl FnMut(&Dictionary, Frame) -> Result<(), StoreError>) -> Result<u64, StoreError> {
+pub(crate) fn read(
+    folder: &Path,
+    mut replay: impl FnMut(&Dictionary, Frame) -> Result<(), StoreError>,
+) -> Result<u64, StoreError> {
     let mut next = 1;
     if folder.is_dir() {
         for (first, path) in list(folder)?.0 {
@@ -260,7 +274,11 @@ struct End {
 }
 
 /// Reads frames from `first` on until one does not continue the sequence.
-fn scan(path: &Path, first: u64, replay: &mut impl FnMut(&Dictionary, Frame) -> Result<(), StoreError>) -> Result<End, StoreError> {
+fn scan(
+    path: &Path,
+    first: u64,
+    replay: &mut impl FnMut(&Dictionary, Frame) -> Result<(), StoreError>,
+) -> Result<End, StoreError> {
     let bytes = std::fs::read(path).map_err(|error| StoreError::io(path, error))?;
     let Some((dictionary, mut offset)) = header(&bytes) else {
         // The crash came before the header was on disk: nothing of this file was ever acknowledged.

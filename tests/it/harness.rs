@@ -84,7 +84,8 @@ impl Server {
             }
             serde_json::from_slice::<serde_json::Value>(&fs::read(&listening).ok()?).ok()
         });
-        let address = |name: &str| addresses[name].as_str().unwrap_or_else(|| panic!("{name} in {addresses}")).parse().unwrap();
+        let address =
+            |name: &str| addresses[name].as_str().unwrap_or_else(|| panic!("{name} in {addresses}")).parse().unwrap();
         Self { child, folder: folder.to_owned(), mqtt: address("mqtt"), http: address("http"), pg: address("pg") }
     }
 
@@ -149,7 +150,8 @@ impl Drop for Server {
 }
 
 fn agent() -> ureq::Agent {
-    let config = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(Duration::from_secs(120)));
+    let config =
+        ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(Duration::from_secs(120)));
     ureq::Agent::new_with_config(config.build())
 }
 

@@ -91,13 +91,25 @@ struct Mosquitto {
 impl Mosquitto {
     fn start(folder: &std::path::Path) -> Self {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let configuration = format!("listener {port} 127.0.0.1\nallow_anonymous true\nmax_queued_messages 0\nmax_inflight_messages 1000\n");
+        let configuration = format!(
+            "listener {port} 127.0.0.1\nallow_anonymous true\nmax_queued_messages 0\nmax_inflight_messages 1000\n"
+        );
         let path = folder.join("mosquitto.conf");
         fs::write(&path, configuration).unwrap();
         let log = fs::File::create(folder.join("mosquitto.log")).unwrap();
-        let program = if std::path::Path::new("/usr/sbin/mosquitto").exists() { "/usr/sbin/mosquitto" } else { "mosquitto" };
-        let child = Command::new(program).arg("-c").arg(&path).stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
-        wait_for("mosquitto to listen", Duration::from_secs(20), || std::net::TcpStream::connect(("127.0.0.1", port)).ok());
+        let program =
+            if std::path::Path::new("/usr/sbin/mosquitto").exists() { "/usr/sbin/mosquitto" } else { "mosquitto" };
+        let child = Command::new(program)
+            .arg("-c")
+            .arg(&path)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        wait_for("mosquitto to listen", Duration::from_secs(20), || {
+            std::net::TcpStream::connect(("127.0.0.1", port)).ok()
+        });
         Self { child, port }
     }
 }
@@ -113,7 +125,10 @@ impl Drop for Mosquitto {
 fn messages_of_an_external_broker_survive_sigkill_exactly_once() {
     let folder = tempfile::tempdir().unwrap();
     let broker = Mosquitto::start(folder.path());
-    let configuration = format!("[storage]\nflush_interval_s = 1\n\n[[brokers]]\nname = \"floor\"\nurl = \"mqtt://127.0.0.1:{}\"\ntopics = [\"flat/#\"]\n", broker.port);
+    let configuration = format!(
+        "[storage]\nflush_interval_s = 1\n\n[[brokers]]\nname = \"floor\"\nurl = \"mqtt://127.0.0.1:{}\"\ntopics = [\"flat/#\"]\n",
+        broker.port
+    );
     fs::write(folder.path().join("takt.toml"), configuration).unwrap();
     let arguments = ["--config", "takt.toml"];
     let mut random = StdRng::seed_from_u64(11);

@@ -36,7 +36,8 @@ fn dependencies(folder: &str) -> BTreeSet<String> {
 fn crates_depend_on_each_other_as_drawn() {
     let crates: BTreeSet<&str> = ARROWS.iter().map(|(name, _)| *name).collect();
     for (folder, allowed) in ARROWS {
-        let used: BTreeSet<String> = dependencies(folder).into_iter().filter(|name| crates.contains(name.as_str())).collect();
+        let used: BTreeSet<String> =
+            dependencies(folder).into_iter().filter(|name| crates.contains(name.as_str())).collect();
         let allowed: BTreeSet<String> = allowed.iter().map(|name| (*name).to_owned()).collect();
         assert_eq!(used, allowed, "arrows of {folder}");
     }
@@ -59,7 +60,8 @@ fn files(folder: &Path, extension: &str, found: &mut Vec<PathBuf>) {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
         if path.is_dir() {
-            if !name.starts_with('.') && !["target", "node_modules", "takt-demo", "takt-data"].contains(&name.as_str()) {
+            if !name.starts_with('.') && !["target", "node_modules", "takt-demo", "takt-data"].contains(&name.as_str())
+            {
                 files(&path, extension, found);
             }
         } else if path.extension().is_some_and(|found| found == extension) {
@@ -73,7 +75,8 @@ fn named_paths(text: &str) -> Vec<String> {
     let tops = ["src/", "storage/", "oee/", "ingest/", "query/", "api/", "dashboards/", "benches/", "tests/", "docs/"];
     let spans = text.split('`').skip(1).step_by(2);
     let looks = |span: &&str| {
-        !span.contains([' ', '*', '<', '{', '$', '\n']) && (tops.iter().any(|top| span.starts_with(top)) || span.ends_with(".md"))
+        !span.contains([' ', '*', '<', '{', '$', '\n'])
+            && (tops.iter().any(|top| span.starts_with(top)) || span.ends_with(".md"))
     };
     spans.filter(looks).map(|span| span.trim_end_matches('/').split('#').next().unwrap_or(span).to_owned()).collect()
 }
@@ -107,6 +110,10 @@ fn sources_stay_small_nouns() {
         let lines = fs::read_to_string(&source).unwrap().lines().count();
         assert!(lines <= 600, "{} has {lines} lines: perhaps it is two nouns", source.display());
         let stem = source.file_stem().unwrap().to_string_lossy().into_owned();
-        assert!(!["common", "util", "utils", "helpers", "misc"].contains(&stem.as_str()), "{} says nothing", source.display());
+        assert!(
+            !["common", "util", "utils", "helpers", "misc"].contains(&stem.as_str()),
+            "{} says nothing",
+            source.display()
+        );
     }
 }

@@ -60,9 +60,7 @@ async fn require(parts: &Parts, front: &Arc<Front>, needed: Role) -> Result<Logi
     if login.role < needed {
         return Err(Refusal::forbidden(format!(
             "{} has the role {}, this needs {}; an admin can give it with `takt user add`",
-            login.name,
-            login.role,
-            needed
+            login.name, login.role, needed
         )));
     }
     Ok(login)
@@ -103,11 +101,8 @@ fn basic(encoded: &str) -> Option<Credentials> {
 /// Hashing a password costs milliseconds of CPU on purpose: it runs off the reactor, a few at a time, so
 /// that guessing passwords cannot starve ingest.
 async fn check_password(front: &Arc<Front>, user: String, password: Vec<u8>) -> Result<Option<Login>, Refusal> {
-    let _permit = front
-        .password_checks
-        .acquire()
-        .await
-        .map_err(|_| Refusal::unavailable("the server is shutting down"))?;
+    let _permit =
+        front.password_checks.acquire().await.map_err(|_| Refusal::unavailable("the server is shutting down"))?;
     let auth = Arc::clone(&front.faces.auth);
     tokio::task::spawn_blocking(move || auth.password(&user, &password))
         .await
@@ -138,7 +133,9 @@ fn local(peer: Option<IpAddr>, uri: &Uri, headers: &HeaderMap) -> Result<Login, 
         let origin = origin.to_str().unwrap_or_default();
         let same = origin.split_once("://").map(|(_, authority)| authority) == host;
         if !same {
-            return Err(Refusal::forbidden(format!("requests from pages of `{origin}` are not served without a login")));
+            return Err(Refusal::forbidden(format!(
+                "requests from pages of `{origin}` are not served without a login"
+            )));
         }
     }
     Ok(Login::local())

@@ -73,7 +73,10 @@ pub(super) struct Encoder {
 enum Sink {
     Json(JsonWriter<Vec<u8>, JsonArray>),
     /// The text so far, and whether the header line is in it already.
-    Csv { text: Vec<u8>, headed: bool },
+    Csv {
+        text: Vec<u8>,
+        headed: bool,
+    },
     Arrow(StreamWriter<Vec<u8>>),
 }
 
@@ -199,11 +202,7 @@ struct Column<'a> {
 }
 
 fn columns(schema: &Schema) -> Vec<Column<'_>> {
-    schema
-        .fields()
-        .iter()
-        .map(|field| Column { name: field.name(), kind: sql_type(field.data_type()) })
-        .collect()
+    schema.fields().iter().map(|field| Column { name: field.name(), kind: sql_type(field.data_type()) }).collect()
 }
 
 /// The name PostgreSQL gives this type, where it has one.

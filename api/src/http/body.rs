@@ -48,9 +48,7 @@ impl Budget {
         // The whole share is taken before the first byte: two half-read bodies can never wait for each other.
         let reserve = announced.map_or(limit, |length| usize::try_from(length).unwrap_or(limit));
         let share = self.share(reserve).await?;
-        let received = tokio::time::timeout(RECEIVE_TIMEOUT, receive(body, limit))
-            .await
-            .map_err(|_| slow())??;
+        let received = tokio::time::timeout(RECEIVE_TIMEOUT, receive(body, limit)).await.map_err(|_| slow())??;
         if !gzip {
             return Ok(Held { bytes: received, _share: share });
         }

@@ -149,11 +149,7 @@ fn malformed(error: &arrow::error::ArrowError) -> Refusal {
 }
 
 fn silent() -> Refusal {
-    Refusal::new(
-        StatusCode::REQUEST_TIMEOUT,
-        "timeout",
-        format!("nothing arrived for {} s", SILENCE.as_secs()),
-    )
+    Refusal::new(StatusCode::REQUEST_TIMEOUT, "timeout", format!("nothing arrived for {} s", SILENCE.as_secs()))
 }
 
 #[cfg(test)]

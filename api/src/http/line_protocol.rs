@@ -53,7 +53,9 @@ async fn store(
     let Asked(wish) = wish?;
     let precision = match wish.precision.as_deref() {
         None | Some("") => Precision::default(),
-        Some(word) => word.parse().map_err(|error: ingest::UnknownPrecision| Refusal::bad_request(error.to_string()))?,
+        Some(word) => {
+            word.parse().map_err(|error: ingest::UnknownPrecision| Refusal::bad_request(error.to_string()))?
+        }
     };
     let held = front.bodies.read(headers, body, LIMIT_BYTES).await?;
     let (intake, lines) = (Arc::clone(&front.faces.intake), held.bytes.clone());

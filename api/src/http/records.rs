@@ -32,7 +32,10 @@ pub(super) async fn write(
     body: Body,
 ) -> Result<Json<Accepted>, Refusal> {
     if !takes_records(&table) {
-        return Err(Refusal::not_found(format!("there is no table `{table}` that takes records; there are: {}", names())));
+        return Err(Refusal::not_found(format!(
+            "there is no table `{table}` that takes records; there are: {}",
+            names()
+        )));
     }
     let held = front.bodies.read(&headers, body, LIMIT_BYTES).await?;
     let (intake, json) = (Arc::clone(&front.faces.intake), held.bytes.clone());

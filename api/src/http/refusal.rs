@@ -111,7 +111,11 @@ impl Refusal {
     /// 503: the store did not take the rows; nothing of the request is promised.
     pub(super) fn not_stored(error: &dyn std::fmt::Display) -> Self {
         tracing::error!(%error, "rows were not stored");
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "not_stored", format!("not stored: {error}; sending again is harmless"))
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "not_stored",
+            format!("not stored: {error}; sending again is harmless"),
+        )
     }
 
     /// The status it is sent with.

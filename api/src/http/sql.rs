@@ -95,7 +95,9 @@ fn asking(headers: &HeaderMap, body: &[u8]) -> Result<Asking, Refusal> {
             let sql = std::str::from_utf8(body).map_err(|_| Refusal::bad_request("the statement is not UTF-8"))?;
             Ok(Asking { sql: sql.to_owned(), params: Vec::new() })
         }
-        other => Err(Refusal::unsupported(format!("a statement comes as text/plain or application/json, not `{other}`"))),
+        other => {
+            Err(Refusal::unsupported(format!("a statement comes as text/plain or application/json, not `{other}`")))
+        }
     }
 }
 

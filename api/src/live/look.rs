@@ -140,10 +140,7 @@ impl Look {
         let plant = &self.faces.plant;
         PlantNow {
             time: rfc3339(now),
-            plant: Sign {
-                name: plant.name().unwrap_or("Plant").to_owned(),
-                zone: plant.plant_zone_name().to_owned(),
-            },
+            plant: Sign { name: plant.name().unwrap_or("Plant").to_owned(), zone: plant.plant_zone_name().to_owned() },
             equipment: machines(plant).map(|machine| self.machine(machine, now)).collect(),
         }
     }

@@ -14,9 +14,9 @@ impl Eye for Counted {
     fn look(&mut self) -> BoxFuture<'_, Result<String, QueryError>> {
         self.looks += 1;
         let looks = self.looks;
-        Box::pin(async move {
-            if looks == 2 { Err(QueryError::Execution("dust".into())) } else { Ok(looks.to_string()) }
-        })
+        Box::pin(
+            async move { if looks == 2 { Err(QueryError::Execution("dust".into())) } else { Ok(looks.to_string()) } },
+        )
     }
 }
 

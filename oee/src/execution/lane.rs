@@ -9,6 +9,8 @@ use crate::OPEN;
 #[derive(Debug, Clone)]
 struct Slot {
     execution: Arc<Execution>,
+    /// Its start, held here so that a search stays within the slots.
+    started: i64,
     /// Completion, or the next start, or [`OPEN`].
     end: i64,
     /// The largest end up to and including this slot: where it is past, nothing earlier covers either.
@@ -25,6 +27,13 @@ fn order(execution: &Execution) -> (i64, i64, &str) {
     (execution.started, execution.recorded, execution.run.as_str())
 }
 
+impl Slot {
+    fn comes_before(&self, execution: &Execution) -> bool {
+        let same_start = self.started == execution.started;
+        self.started < execution.started || (same_start && order(&self.execution) < order(execution))
+    }
+}
+
 impl Lane {
     pub(super) fn is_empty(&self) -> bool {
         self.slots.is_empty()
@@ -35,14 +44,14 @@ impl Lane {
     }
 
     pub(super) fn insert(&mut self, execution: Arc<Execution>) {
-        let at = self.slots.partition_point(|slot| order(&slot.execution) < order(&execution));
+        let at = self.slots.partition_point(|slot| slot.comes_before(&execution));
         let end = OPEN;
-        self.slots.insert(at, Slot { execution, end, latest_end: end });
+        self.slots.insert(at, Slot { started: execution.started, execution, end, latest_end: end });
         self.settle(at);
     }
 
     pub(super) fn remove(&mut self, execution: &Execution) {
-        let at = self.slots.partition_point(|slot| order(&slot.execution) < order(execution));
+        let at = self.slots.partition_point(|slot| slot.comes_before(execution));
         if self.slots.get(at).is_some_and(|slot| slot.execution.run == execution.run) {
             self.slots.remove(at);
             self.settle(at);
@@ -51,8 +60,8 @@ impl Lane {
 
     /// The winner at a moment, and until when that holds.
     pub(super) fn at(&self, t: i64) -> (Option<&Execution>, i64) {
-        let next = self.slots.partition_point(|slot| slot.execution.started <= t);
-        let next_start = self.slots.get(next).map_or(OPEN, |slot| slot.execution.started);
+        let next = self.slots.partition_point(|slot| slot.started <= t);
+        let next_start = self.slots.get(next).map_or(OPEN, |slot| slot.started);
         let started = self.slots.iter().take(next).rev();
         let mut candidates = started.take_while(|slot| slot.latest_end > t);
         match candidates.find(|slot| slot.end > t) {
@@ -62,19 +71,19 @@ impl Lane {
     }
 
     pub(super) fn end_of(&self, execution: &Execution) -> Option<i64> {
-        let at = self.slots.partition_point(|slot| order(&slot.execution) < order(execution));
+        let at = self.slots.partition_point(|slot| slot.comes_before(execution));
         self.slots.get(at).filter(|slot| slot.execution.run == execution.run).map(|slot| slot.end)
     }
 
     /// The first start later than this execution's.
     pub(super) fn next_start(&self, execution: &Execution) -> i64 {
-        let at = self.slots.partition_point(|slot| slot.execution.started <= execution.started);
-        self.slots.get(at).map_or(OPEN, |slot| slot.execution.started)
+        let at = self.slots.partition_point(|slot| slot.started <= execution.started);
+        self.slots.get(at).map_or(OPEN, |slot| slot.started)
     }
 
     pub(super) fn alone_at_start(&self, execution: &Execution) -> bool {
-        let first = self.slots.partition_point(|slot| slot.execution.started < execution.started);
-        let same_start = self.slots.iter().skip(first).take_while(|slot| slot.execution.started == execution.started);
+        let first = self.slots.partition_point(|slot| slot.started < execution.started);
+        let same_start = self.slots.iter().skip(first).take_while(|slot| slot.started == execution.started);
         same_start.into_iter().all(|slot| slot.execution.run == execution.run)
     }
 
@@ -83,7 +92,7 @@ impl Lane {
         let first = at.saturating_sub(1);
         let mut latest_end = first.checked_sub(1).and_then(|i| self.slots.get(i)).map_or(i64::MIN, |s| s.latest_end);
         for i in first..self.slots.len() {
-            let next_start = self.slots.get(i + 1).map_or(OPEN, |slot| slot.execution.started);
+            let next_start = self.slots.get(i + 1).map_or(OPEN, |slot| slot.started);
             let Some(slot) = self.slots.get_mut(i) else { return };
             slot.end = slot.execution.completed.unwrap_or(next_start);
             latest_end = latest_end.max(slot.end);

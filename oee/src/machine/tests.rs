@@ -220,6 +220,17 @@ fn a_stop_within_a_break_is_no_stop() {
 }
 
 #[test]
+fn a_stop_counts_from_a_second_of_planned_production_on() {
+    let (at, break_at) = (200 * MINUTE_US, 100 * MINUTE_US);
+    let stops = |start: i64, end: i64| {
+        let states = vec![run(0, start), stop(start, end, Category::Unplanned, "JAM"), run(end, OPEN)];
+        Machine::new(inputs(states)).report(0, 300 * MINUTE_US, OPEN).microstops
+    };
+    assert_eq!((stops(at, at + SECOND_US - 1), stops(at, at + SECOND_US)), (0, 1));
+    assert_eq!(stops(break_at - SECOND_US + 1, break_at + MINUTE_US), 0);
+}
+
+#[test]
 fn stops_say_where_the_time_went() {
     let minutes = |start: i64, end: i64, category, reason| stop(start * MINUTE_US, end * MINUTE_US, category, reason);
     let machine = Machine::new(inputs(vec![

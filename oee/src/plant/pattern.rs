@@ -95,6 +95,12 @@ impl Pattern {
 
     /// The captures, in the order of [`Pattern::names`], where the topic matches.
     pub(super) fn captures<'t>(&self, topic: &'t str) -> Option<Vec<&'t str>> {
+        // Most patterns of a plant differ in their first level: tell them apart without taking the topic to pieces.
+        if let Some(Level::Literal(first)) = self.levels.first()
+            && !topic.starts_with(first.as_str())
+        {
+            return None;
+        }
         let mut captures = Vec::new();
         let mut rest = Some(topic);
         for level in &self.levels {

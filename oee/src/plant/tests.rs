@@ -119,6 +119,14 @@ fn topics_lead_to_signals() {
 }
 
 #[test]
+fn a_tail_can_name_the_equipment() {
+    let text = format!("{PLANT}\n[[topics]]\npattern = \"by-path/{{path...}}\"\nequipment = \"{{path}}\"\n");
+    let plant = Plant::parse(&text).unwrap_or_else(|mistakes| panic!("{mistakes:#?}"));
+    let expected = Route::Mapped { equipment: PRESS.to_owned(), signal: None, format: Format::Auto };
+    assert_eq!(plant.route("by-path/cologne/line-1/press"), expected);
+}
+
+#[test]
 fn lines_lead_to_signals() {
     let plant = plant();
     let mapped = |equipment: &str, signal: Option<&str>| LineRoute::Mapped {

@@ -2,7 +2,9 @@ use super::*;
 
 #[test]
 fn edits_between_names_are_counted() {
-    for (a, b, edits) in [("equipment", "equipment", 0), ("Equipmnt", "equipment", 1), ("", "abc", 3), ("kitten", "sitting", 3)] {
+    for (a, b, edits) in
+        [("equipment", "equipment", 0), ("Equipmnt", "equipment", 1), ("", "abc", 3), ("kitten", "sitting", 3)]
+    {
         assert_eq!(distance(a, b), edits, "{a} {b}");
     }
 }

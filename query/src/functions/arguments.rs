@@ -82,7 +82,9 @@ fn time(function: Function, argument: &Expr) -> Result<i64> {
     match value.and_then(|value| value.try_as_str().flatten()) {
         Some(text) => match string_to_timestamp_nanos(text) {
             Ok(nanos) => Ok(nanos.div_euclid(1_000)),
-            Err(_) => plan_err!("{text:?} is not a time; write for example '2025-01-14T06:00:00Z' or now() - interval '8 hours'"),
+            Err(_) => plan_err!(
+                "{text:?} is not a time; write for example '2025-01-14T06:00:00Z' or now() - interval '8 hours'"
+            ),
         },
         None => plan_err!("{}", function.usage()),
     }

@@ -234,7 +234,8 @@ fn months_from(at_us: i64, origin_us: i64, months: i32) -> Result<(i64, i64), Bu
     let utc = TimeZone::UTC;
     let origin = utc.to_datetime(Timestamp::from_microsecond(origin_us).map_err(|_| range())?);
     let at = local_date(at_us, &utc)?;
-    let passed = (i32::from(at.year()) - i32::from(origin.year())) * 12 + i32::from(at.month()) - i32::from(origin.month());
+    let passed =
+        (i32::from(at.year()) - i32::from(origin.year())) * 12 + i32::from(at.month()) - i32::from(origin.month());
     let edge = |step: i32| -> Result<i64, BucketError> {
         let span = Span::new().try_months(step).map_err(|_| range())?;
         let local = origin.checked_add(span).map_err(|_| range())?;

@@ -48,7 +48,9 @@ pub(crate) fn schema<R>(columns: &[Column<R>]) -> SchemaRef {
 pub(crate) fn batch<R>(columns: &[Column<R>], rows: &[R]) -> Result<RecordBatch, QueryError> {
     let array = |column: &Column<R>| -> ArrayRef {
         match column.value {
-            Value::Time(value) => Arc::new(TimestampMicrosecondArray::from_iter_values(rows.iter().map(value)).with_timezone("UTC")),
+            Value::Time(value) => {
+                Arc::new(TimestampMicrosecondArray::from_iter_values(rows.iter().map(value)).with_timezone("UTC"))
+            }
             Value::Text(value) => Arc::new(rows.iter().map(value).collect::<StringArray>()),
             Value::Double(value) => Arc::new(rows.iter().map(value).collect::<Float64Array>()),
             Value::Integer(value) => {

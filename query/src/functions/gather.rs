@@ -60,7 +60,10 @@ pub(crate) struct Gather {
 impl Gather {
     /// The machines among `paths`, ready to report on any part of `[from, to)`.
     pub(crate) async fn machines(&self, paths: &[String], from: i64, to: i64) -> Result<Machines, QueryError> {
-        let thresholds = paths.iter().filter_map(|path| self.plant.equipment(path)).map(|equipment| equipment.microstop_threshold_us);
+        let thresholds = paths
+            .iter()
+            .filter_map(|path| self.plant.equipment(path))
+            .map(|equipment| equipment.microstop_threshold_us);
         let margin = thresholds.max().unwrap_or(0);
         let span = Span { from: from.saturating_sub(margin), to: to.saturating_add(margin) };
         let mut found: HashMap<&str, Found> = paths.iter().map(|path| (path.as_str(), Found::default())).collect();
@@ -70,7 +73,10 @@ impl Gather {
         found.retain(|path, found| self.is_machine(path, found));
         let spans = self.order_spans(found.keys().copied(), from, to).await?;
         let orders = work_orders(self, spans.values().flatten()).await?;
-        Ok(found.into_iter().map(|(path, found)| (path.to_owned(), self.machine(path, found, &spans, &orders, (from, to)))).collect())
+        Ok(found
+            .into_iter()
+            .map(|(path, found)| (path.to_owned(), self.machine(path, found, &spans, &orders, (from, to))))
+            .collect())
     }
 
     /// Signals bound at an ancestor apply to every node below it, so only a leaf is a machine by its bindings alone.
@@ -84,7 +90,10 @@ impl Gather {
     }
 
     async fn order_spans(
-        &self, paths: impl Iterator<Item = &str>, from: i64, to: i64,
+        &self,
+        paths: impl Iterator<Item = &str>,
+        from: i64,
+        to: i64,
     ) -> Result<HashMap<String, Vec<OrderSpan>>, QueryError> {
         let paths: Vec<String> = paths.map(str::to_owned).collect();
         let Some(operations) = self.snapshot.table(OPERATIONS) else { return Ok(HashMap::new()) };
@@ -93,7 +102,11 @@ impl Gather {
     }
 
     fn machine(
-        &self, path: &str, found: Found, spans: &HashMap<String, Vec<OrderSpan>>, orders: &HashMap<String, WorkOrder>,
+        &self,
+        path: &str,
+        found: Found,
+        spans: &HashMap<String, Vec<OrderSpan>>,
+        orders: &HashMap<String, WorkOrder>,
         (from, to): (i64, i64),
     ) -> Machine {
         let equipment = self.plant.equipment(path);
@@ -113,7 +126,11 @@ impl Gather {
 
     /// Rows of a table of the snapshot.
     pub(super) async fn rows(
-        &self, table: &str, filter: Expr, columns: &[&str], sort: Vec<SortExpr>,
+        &self,
+        table: &str,
+        filter: Expr,
+        columns: &[&str],
+        sort: Vec<SortExpr>,
     ) -> Result<SendableRecordBatchStream, QueryError> {
         let provider = SnapshotTable::find(&self.snapshot, table, &self.contexts)
             .ok_or_else(|| QueryError::Layout(format!("there is no table {table}")))?;
@@ -149,7 +166,8 @@ pub(super) fn looking_back(column: &str, before: i64) -> Vec<Expr> {
 }
 
 fn typed(batch: &RecordBatch, name: &str, kind: &DataType) -> Result<ArrayRef, QueryError> {
-    let column = batch.column_by_name(name).ok_or_else(|| QueryError::Layout(format!("rows without their column {name}")))?;
+    let column =
+        batch.column_by_name(name).ok_or_else(|| QueryError::Layout(format!("rows without their column {name}")))?;
     Ok(if column.data_type() == kind { Arc::clone(column) } else { cast(column, kind)? })
 }
 

@@ -99,7 +99,13 @@ pub(super) fn schema() -> SchemaRef {
     super::columns::schema(COLUMNS)
 }
 
-pub(super) async fn answer(gather: &Gather, equipment: &[String], cut: Cut, from: i64, to: i64) -> Result<RecordBatch, QueryError> {
+pub(super) async fn answer(
+    gather: &Gather,
+    equipment: &[String],
+    cut: Cut,
+    from: i64,
+    to: i64,
+) -> Result<RecordBatch, QueryError> {
     let plant = &gather.plant;
     let mut needed: Vec<String> = Vec::new();
     for path in equipment {
@@ -186,7 +192,12 @@ fn shifts(calendar: &Calendar, from: i64, to: i64) -> Vec<Bucket> {
         if t < start {
             found.push(plain(t, start, None));
         }
-        found.push(Bucket { start, end, shift: Some(shift.name), production_day: Some(shift.production_day.to_string()) });
+        found.push(Bucket {
+            start,
+            end,
+            shift: Some(shift.name),
+            production_day: Some(shift.production_day.to_string()),
+        });
         t = end;
     }
     if t < to {

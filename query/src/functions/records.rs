@@ -36,7 +36,8 @@ fn each_state(plant: &Plant, batch: &RecordBatch, mut take: impl FnMut(&str, Sta
     let texts = |name: &str| Texts::of(batch, name);
     let (equipment, sources) = (texts("equipment")?, texts("source")?);
     let (states, categories, reasons) = (texts("state")?, texts("category")?, texts("reason")?);
-    let (starts, ends, recorded) = (Times::of(batch, "start")?, Times::of(batch, "end")?, Times::of(batch, "recorded")?);
+    let (starts, ends, recorded) =
+        (Times::of(batch, "start")?, Times::of(batch, "end")?, Times::of(batch, "recorded")?);
     for row in 0..batch.num_rows() {
         let (Some(path), Some(start)) = (equipment.at(row), starts.at(row)) else { continue };
         if counts_there(&plant.state_source(path), sources.at(row)) {
@@ -48,7 +49,12 @@ fn each_state(plant: &Plant, batch: &RecordBatch, mut take: impl FnMut(&str, Sta
 }
 
 /// Adds state records to what is found about each path.
-pub(super) async fn states(gather: &Gather, paths: &[String], span: Span, found: &mut HashMap<&str, Found>) -> Result<(), QueryError> {
+pub(super) async fn states(
+    gather: &Gather,
+    paths: &[String],
+    span: Span,
+    found: &mut HashMap<&str, Found>,
+) -> Result<(), QueryError> {
     let plant = &gather.plant;
     let of_kind = |kind: RecordKind| -> Vec<&str> {
         let recorded = paths.iter().filter(|path| plant.state_source(path) != Source::Signal);
@@ -84,7 +90,12 @@ async fn add_states(gather: &Gather, filter: Expr, found: &mut HashMap<&str, Fou
 }
 
 /// The change before the window still holds when it begins.
-async fn last_changes(gather: &Gather, paths: &[&str], before: i64, found: &mut HashMap<&str, Found>) -> Result<(), QueryError> {
+async fn last_changes(
+    gather: &Gather,
+    paths: &[&str],
+    before: i64,
+    found: &mut HashMap<&str, Found>,
+) -> Result<(), QueryError> {
     let mut wanted: HashSet<String> = paths.iter().map(|path| (*path).to_owned()).collect();
     for stretch in looking_back("start", before) {
         if wanted.is_empty() {
@@ -112,16 +123,25 @@ async fn last_changes(gather: &Gather, paths: &[&str], before: i64, found: &mut 
 }
 
 /// Adds pieces of count records to what is found about each path.
-pub(super) async fn counts<'a>(gather: &Gather, paths: &'a [String], span: Span, found: &mut HashMap<&'a str, Found>) -> Result<(), QueryError> {
+pub(super) async fn counts<'a>(
+    gather: &Gather,
+    paths: &'a [String],
+    span: Span,
+    found: &mut HashMap<&'a str, Found>,
+) -> Result<(), QueryError> {
     let plant = &gather.plant;
-    let recorded: Vec<&str> = paths.iter().filter(|path| plant.count_source(path) != Source::Signal).map(String::as_str).collect();
+    let recorded: Vec<&str> =
+        paths.iter().filter(|path| plant.count_source(path) != Source::Signal).map(String::as_str).collect();
     if recorded.is_empty() {
         return Ok(());
     }
     let within = ident("time").gt_eq(at(span.from)).and(ident("time").lt(at(span.to)));
-    let mut stream = gather.rows(COUNTS, among("equipment", recorded.iter().copied()).and(within), &COUNT_COLUMNS, Vec::new()).await?;
+    let mut stream = gather
+        .rows(COUNTS, among("equipment", recorded.iter().copied()).and(within), &COUNT_COLUMNS, Vec::new())
+        .await?;
     while let Some(batch) = stream.try_next().await? {
-        let (equipment, sources, times) = (Texts::of(&batch, "equipment")?, Texts::of(&batch, "source")?, Times::of(&batch, "time")?);
+        let (equipment, sources, times) =
+            (Texts::of(&batch, "equipment")?, Texts::of(&batch, "source")?, Times::of(&batch, "time")?);
         let [totals, goods, scraps] = ["total", "good", "scrap"].map(|name| Doubles::of(&batch, name));
         let (totals, goods, scraps) = (totals?, goods?, scraps?);
         for row in 0..batch.num_rows() {
@@ -138,7 +158,11 @@ pub(super) async fn counts<'a>(gather: &Gather, paths: &'a [String], span: Span,
 }
 
 /// Where pieces are counted, but none in the window, there are none; where nothing counts them, they are not known.
-async fn no_pieces_yet<'a>(gather: &Gather, paths: &[&'a str], found: &mut HashMap<&'a str, Found>) -> Result<(), QueryError> {
+async fn no_pieces_yet<'a>(
+    gather: &Gather,
+    paths: &[&'a str],
+    found: &mut HashMap<&'a str, Found>,
+) -> Result<(), QueryError> {
     let mut open: HashSet<String> = HashSet::new();
     for path in paths {
         let Some(found) = found.get_mut(*path).filter(|found| found.pieces.is_none()) else { continue };
@@ -172,14 +196,16 @@ async fn no_pieces_yet<'a>(gather: &Gather, paths: &[&'a str], found: &mut HashM
 
 /// What `work_orders` knows of the orders that were in force.
 pub(super) async fn work_orders(
-    gather: &Gather, spans: impl Iterator<Item = &OrderSpan>,
+    gather: &Gather,
+    spans: impl Iterator<Item = &OrderSpan>,
 ) -> Result<HashMap<String, WorkOrder>, QueryError> {
     let names: HashSet<String> = spans.filter_map(|span| span.work_order.clone()).collect();
     let mut orders = HashMap::new();
     if names.is_empty() {
         return Ok(orders);
     }
-    let filter = if names.len() <= MAX_LISTED { among("work_order", names.iter().map(String::as_str)) } else { lit(true) };
+    let filter =
+        if names.len() <= MAX_LISTED { among("work_order", names.iter().map(String::as_str)) } else { lit(true) };
     let mut stream = gather.rows(WORK_ORDERS, filter, &["work_order", "product", "ideal_cycle_s"], Vec::new()).await?;
     while let Some(batch) = stream.try_next().await? {
         let (order, products) = (Texts::of(&batch, "work_order")?, Texts::of(&batch, "product")?);

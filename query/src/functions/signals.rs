@@ -46,8 +46,10 @@ impl Sample<'_> {
 
 /// Calls `take` for every sample of a batch.
 fn each_sample(batch: &RecordBatch, mut take: impl FnMut(Sample<'_>)) -> Result<(), QueryError> {
-    let (equipment, signals, texts) = (Texts::of(batch, "equipment")?, Texts::of(batch, "signal")?, Texts::of(batch, "text")?);
-    let (times, values, qualities) = (Times::of(batch, "time")?, Doubles::of(batch, "value")?, Integers::of(batch, "quality")?);
+    let (equipment, signals, texts) =
+        (Texts::of(batch, "equipment")?, Texts::of(batch, "signal")?, Texts::of(batch, "text")?);
+    let (times, values, qualities) =
+        (Times::of(batch, "time")?, Doubles::of(batch, "value")?, Integers::of(batch, "quality")?);
     for row in 0..batch.num_rows() {
         if let (Some(equipment), Some(signal), Some(time)) = (equipment.at(row), signals.at(row), times.at(row)) {
             let (value, text, quality) = (values.at(row), texts.at(row), qualities.at(row).unwrap_or(0));
@@ -143,7 +145,12 @@ fn of_signals<'a>(wanted: impl Iterator<Item = (&'a str, &'a str)>) -> Expr {
 }
 
 /// Adds states and pieces of bound signals to what is found about each path.
-pub(super) async fn signals(gather: &Gather, paths: &[String], span: Span, found: &mut HashMap<&str, Found>) -> Result<(), QueryError> {
+pub(super) async fn signals(
+    gather: &Gather,
+    paths: &[String],
+    span: Span,
+    found: &mut HashMap<&str, Found>,
+) -> Result<(), QueryError> {
     let mut tracks = bound(&gather.plant, paths);
     if tracks.is_empty() {
         return Ok(());
@@ -193,7 +200,8 @@ async fn carry_in(gather: &Gather, before: i64, tracks: &mut Tracks) -> Result<(
         }
         for (pair, (time, value, text, quality)) in newest {
             if let Some(track) = tracks.get_mut(&pair.0).and_then(|signals| signals.get_mut(&pair.1)) {
-                let sample = Sample { equipment: &pair.0, signal: &pair.1, time, value, text: text.as_deref(), quality };
+                let sample =
+                    Sample { equipment: &pair.0, signal: &pair.1, time, value, text: text.as_deref(), quality };
                 track.begin(&gather.plant, &sample);
             }
             wanted.remove(&pair);

@@ -19,7 +19,10 @@ const COLUMNS: &[Column<Row>] = &[
     Column { name: "equipment", value: Value::Text(|row| Some(row.equipment.as_str())) },
     Column { name: "state", value: Value::Text(|row| row.interval.value.as_ref().map(|value| value.state.as_ref())) },
     Column { name: "category", value: Value::Text(|row| Some(category(row))) },
-    Column { name: "reason", value: Value::Text(|row| row.interval.value.as_ref().and_then(|value| value.reason.as_deref())) },
+    Column {
+        name: "reason",
+        value: Value::Text(|row| row.interval.value.as_ref().and_then(|value| value.reason.as_deref())),
+    },
     Column { name: "open", value: Value::Flag(|row| row.interval.open) },
 ];
 
@@ -31,7 +34,12 @@ pub(super) fn schema() -> SchemaRef {
     super::columns::schema(COLUMNS)
 }
 
-pub(super) async fn answer(gather: &Gather, equipment: &[String], from: i64, to: i64) -> Result<RecordBatch, QueryError> {
+pub(super) async fn answer(
+    gather: &Gather,
+    equipment: &[String],
+    from: i64,
+    to: i64,
+) -> Result<RecordBatch, QueryError> {
     let machines = gather.machines(equipment, from, to).await?;
     let mut rows = Vec::new();
     for path in equipment {

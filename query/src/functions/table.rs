@@ -60,7 +60,9 @@ impl Function {
                 "oee takes a bucket ('15 minutes', '1 hour', 'shift', 'day') and, unless WHERE bounds time, a window: \
                  oee('1 hour', from, to)"
             }
-            Self::StateTimeline => "state_timeline takes no arguments where WHERE bounds time, or a window: state_timeline(from, to)",
+            Self::StateTimeline => {
+                "state_timeline takes no arguments where WHERE bounds time, or a window: state_timeline(from, to)"
+            }
         }
     }
 
@@ -154,7 +156,11 @@ impl TableProvider for FunctionTable {
     }
 
     async fn scan(
-        &self, state: &dyn Session, projection: Option<&Vec<usize>>, filters: &[Expr], _limit: Option<usize>,
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        _limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let Arguments::Bound { cut, window } = self.arguments else {
             return plan_err!("{} was called with a parameter that has no value", self.function.name());
@@ -180,14 +186,16 @@ impl TableProvider for FunctionTable {
             from,
             to,
         };
-        let plan = StreamingTableExec::try_new(Arc::clone(&self.schema), vec![Arc::new(call)], projection, [], false, None)?;
+        let plan =
+            StreamingTableExec::try_new(Arc::clone(&self.schema), vec![Arc::new(call)], projection, [], false, None)?;
         Ok(Arc::new(plan))
     }
 }
 
 /// The statement's `now()`.
 fn now_us(state: &dyn Session) -> i64 {
-    let wall = || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_micros());
+    let wall =
+        || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_micros());
     match state.execution_props().query_execution_start_time {
         Some(time) => time.timestamp_micros(),
         None => i64::try_from(wall()).unwrap_or(i64::MAX),

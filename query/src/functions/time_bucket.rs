@@ -36,13 +36,17 @@ impl ScalarUDFImpl for TimeBucket {
 
     fn coerce_types(&self, arg_types: &[DataType]) -> Result<Vec<DataType>> {
         let ([width, time] | [width, time, _]) = arg_types else {
-            return plan_err!("time_bucket takes a width, a time, and a zone or an origin: time_bucket('1 hour', time, 'Europe/Berlin')");
+            return plan_err!(
+                "time_bucket takes a width, a time, and a zone or an origin: time_bucket('1 hour', time, 'Europe/Berlin')"
+            );
         };
         let mut types = Vec::with_capacity(arg_types.len());
         types.push(match width {
             kind if kind.is_string() || kind.is_null() => DataType::Utf8,
             DataType::Interval(_) | DataType::Duration(_) => DataType::Interval(IntervalUnit::MonthDayNano),
-            other => return plan_err!("the width of time_bucket is text or an interval, such as '1 hour', not {other}"),
+            other => {
+                return plan_err!("the width of time_bucket is text or an interval, such as '1 hour', not {other}");
+            }
         });
         types.push(match time {
             DataType::Timestamp(..) | DataType::Date32 | DataType::Date64 | DataType::Null => time_type(),
@@ -53,7 +57,9 @@ impl ScalarUDFImpl for TimeBucket {
             None => {}
             Some(kind) if kind.is_string() || kind.is_null() => types.push(DataType::Utf8),
             Some(DataType::Timestamp(..) | DataType::Date32 | DataType::Date64) => types.push(time_type()),
-            Some(other) => return plan_err!("the third argument of time_bucket is a zone name or an origin time, not {other}"),
+            Some(other) => {
+                return plan_err!("the third argument of time_bucket is a zone name or an origin time, not {other}");
+            }
         }
         Ok(types)
     }
@@ -96,7 +102,11 @@ impl ScalarUDFImpl for TimeBucket {
     fn output_ordering(&self, inputs: &[ExprProperties]) -> Result<SortProperties> {
         let [width, time, rest @ ..] = inputs else { return Ok(SortProperties::Unordered) };
         let constant = |input: &ExprProperties| input.sort_properties == SortProperties::Singleton;
-        if constant(width) && rest.iter().all(constant) { Ok(time.sort_properties) } else { Ok(SortProperties::Unordered) }
+        if constant(width) && rest.iter().all(constant) {
+            Ok(time.sort_properties)
+        } else {
+            Ok(SortProperties::Unordered)
+        }
     }
 }
 

@@ -34,7 +34,9 @@ fn a_prefix_bounds_texts() {
 #[test]
 fn a_list_and_its_rewritten_form_say_the_same() {
     let expected: BTreeSet<String> = ["a", "b"].map(str::to_owned).into();
-    for filter in [col("unit").in_list(vec![lit("a"), lit("b")], false), col("unit").eq(lit("a")).or(col("unit").eq(lit("b")))] {
+    for filter in
+        [col("unit").in_list(vec![lit("a"), lit("b")], false), col("unit").eq(lit("a")).or(col("unit").eq(lit("b")))]
+    {
         assert_eq!(Reach::of(&[filter]).one_of("unit"), Some(&expected));
     }
 }

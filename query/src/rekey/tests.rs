@@ -18,12 +18,15 @@ fn context() -> Arc<Context> {
         recorded: 0,
     };
     let executions = Executions::from_iter([execution("A", 10, Some(20)), execution("B", 20, None)]);
-    Arc::new(Context { executions, ..Context::default() })
+    let mut context = Context::default();
+    context.executions = executions;
+    Arc::new(context)
 }
 
 fn samples(rows: &[(i64, &str, Option<&str>, Option<&str>)]) -> RecordBatch {
     let text = |name: &str| Field::new(name, DataType::Utf8, true);
-    let schema = Schema::new(vec![Field::new("time", time_type(), true), text("equipment"), text("unit"), text("key_source")]);
+    let schema =
+        Schema::new(vec![Field::new("time", time_type(), true), text("equipment"), text("unit"), text("key_source")]);
     let times: TimestampMicrosecondArray = rows.iter().map(|row| Some(row.0)).collect();
     let strings = |values: Vec<Option<&str>>| Arc::new(StringArray::from(values)) as ArrayRef;
     let columns = vec![
@@ -64,7 +67,8 @@ fn keys_follow_the_executions_and_explicit_ones_stay() {
 fn rows_outside_the_stretches_keep_what_was_stored() {
     let stretch = Affected { equipment: "line".to_owned(), from: 12, to: 20 };
     let rekey = Rekey { context: context(), scope: Scope::Stretches(Arc::from([stretch])) };
-    let batch = samples(&[(11, "line/press", Some("old"), Some("derived")), (12, "line/press", Some("old"), Some("derived"))]);
+    let batch =
+        samples(&[(11, "line/press", Some("old"), Some("derived")), (12, "line/press", Some("old"), Some("derived"))]);
     let expected = [(Some("old"), Some("derived")), (Some("A"), Some("derived"))];
     assert_eq!(units(&rekey.apply(&batch).unwrap()), expected);
 }

@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, BooleanArray, DictionaryArray, Int32Array, StringArray, TimestampMicrosecondArray, new_null_array};
+use arrow::array::{
+    ArrayRef, BooleanArray, DictionaryArray, Int32Array, StringArray, TimestampMicrosecondArray, new_null_array,
+};
 use arrow::compute::{cast, concat_batches};
 use arrow::datatypes::{Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
@@ -46,7 +48,9 @@ impl Index {
 pub(super) fn schema_of(spec: &TableSpec, columns: &[String]) -> Result<SchemaRef, StoreError> {
     let memory = spec.memory_schema();
     let fields: Result<Vec<_>, _> = columns.iter().map(|name| memory.field_with_name(name).cloned()).collect();
-    let fields = fields.map_err(|error| StoreError::Invalid(format!("the log holds a column that {} does not have: {error}", spec.name)))?;
+    let fields = fields.map_err(|error| {
+        StoreError::Invalid(format!("the log holds a column that {} does not have: {error}", spec.name))
+    })?;
     Ok(Arc::new(Schema::new(fields)))
 }
 
@@ -62,8 +66,11 @@ pub(super) fn refit(spec: &TableSpec, rows: Rows, columns: &[String]) -> Result<
         None => new_null_array(field.data_type(), count),
     });
     let batch = RecordBatch::try_new(memory.clone(), arrays.collect())?;
-    let places: Vec<(usize, usize)> = columns.iter().enumerate().filter_map(|(old, name)| Some((old, memory.index_of(name).ok()?))).collect();
-    let moved = |mask: &u64| places.iter().filter(|(old, _)| mask & (1 << old) != 0).fold(0, |mask, (_, new)| mask | (1 << new));
+    let places: Vec<(usize, usize)> =
+        columns.iter().enumerate().filter_map(|(old, name)| Some((old, memory.index_of(name).ok()?))).collect();
+    let moved = |mask: &u64| {
+        places.iter().filter(|(old, _)| mask & (1 << old) != 0).fold(0, |mask, (_, new)| mask | (1 << new))
+    };
     let whole = vec![u64::MAX; count];
     let masks = rows.present.as_ref().unwrap_or(&whole);
     let present = (spec.upsert == Upsert::Record).then(|| masks.iter().map(moved).collect());
@@ -72,7 +79,13 @@ pub(super) fn refit(spec: &TableSpec, rows: Rows, columns: &[String]) -> Result<
 
 /// Stamps `rows`, fills absent fields in from the rows they change, and appends them to the hot buffer. Returns what was
 /// appended.
-pub(super) fn apply(table: &mut Table, rows: &Rows, position: u64, recorded: i64, by: &str) -> Result<RecordBatch, StoreError> {
+pub(super) fn apply(
+    table: &mut Table,
+    rows: &Rows,
+    position: u64,
+    recorded: i64,
+    by: &str,
+) -> Result<RecordBatch, StoreError> {
     let spec = table.spec.clone();
     let stamped = stamp(&spec, rows, recorded, by)?;
     let resolved = match spec.upsert {
@@ -113,7 +126,8 @@ fn author(by: &str, count: usize) -> Result<ArrayRef, StoreError> {
 fn resolve(table: &Table, rows: &Rows, stamped: &RecordBatch) -> Result<RecordBatch, StoreError> {
     let spec = &table.spec;
     let all = (1_u64 << spec.schema.fields().len()) - 1;
-    let mask_of = |place: usize| rows.present.as_ref().and_then(|present| present.get(place)).copied().unwrap_or(all) & all;
+    let mask_of =
+        |place: usize| rows.present.as_ref().and_then(|present| present.get(place)).copied().unwrap_or(all) & all;
     let retracts = |place: usize| rows.deleted.get(place).copied().unwrap_or(false);
     let partial = |place: usize| mask_of(place) | stamps(spec) != all || retracts(place);
     let count = stamped.num_rows();
@@ -145,7 +159,9 @@ fn resolve(table: &Table, rows: &Rows, stamped: &RecordBatch) -> Result<RecordBa
         let row = stamped.slice(place, 1);
         let key: Box<[u8]> = keys.row(place).as_ref().into();
         let row = match newest.get(&key) {
-            Some(older) if partial(place) && !is_deleted(older) => merge(spec, &row, older, if retracts(place) { 0 } else { mask_of(place) })?,
+            Some(older) if partial(place) && !is_deleted(older) => {
+                merge(spec, &row, older, if retracts(place) { 0 } else { mask_of(place) })?
+            }
             _ => row,
         };
         newest.insert(key, row.clone());

@@ -140,7 +140,15 @@ impl Flusher {
             {
                 table.hot.seal();
                 let hot = table.hot.clone();
-                work.push((index, Work { spec: table.spec.clone(), segments: table.segments.clone(), history: table.history.clone(), hot }));
+                work.push((
+                    index,
+                    Work {
+                        spec: table.spec.clone(),
+                        segments: table.segments.clone(),
+                        history: table.history.clone(),
+                        hot,
+                    },
+                ));
             }
         }
         (position, recorded, work)
@@ -150,7 +158,10 @@ impl Flusher {
         let spec = &work.spec;
         let settled = work.hot.settle(spec, None)?;
         let flushed = superseded_in_segments(spec, &work.segments, &settled)?;
-        let parts = [history_rows(spec, &settled.superseded, &settled.replacement)?, history_rows(spec, &flushed.older, &flushed.newer)?];
+        let parts = [
+            history_rows(spec, &settled.superseded, &settled.replacement)?,
+            history_rows(spec, &flushed.older, &flushed.newer)?,
+        ];
         let first = work.hot.first().unwrap_or(position);
         let history = self.write_history(index, work, &parts, first, position, recorded)?;
         let news = keep(&settled.newest, &flushed.news)?;
@@ -177,7 +188,12 @@ impl Flusher {
         let order = KeyOrder::of(&rows, &logs.history_spec.key)?;
         let rows = arrow::compute::take_record_batch(&rows, &indices(order.rows))?;
         let path = path(&self.shared.folder, &logs.history_spec, first, position);
-        let segment = Segment::write(&path, &logs.history_spec, &rows, Stamp { sequence: position, keyed_through: i64::MIN, recorded_through: recorded })?;
+        let segment = Segment::write(
+            &path,
+            &logs.history_spec,
+            &rows,
+            Stamp { sequence: position, keyed_through: i64::MIN, recorded_through: recorded },
+        )?;
         logs.history.commit(&segment, &logs.history_spec, position)?;
         logs.history_covered = position;
         let mut keys = KeySet::new(&work.spec);
@@ -185,7 +201,14 @@ impl Flusher {
         Ok(Some((Arc::new(segment), Arc::new(Dead { sequence: position, keys: Arc::new(keys) }))))
     }
 
-    fn write_rows(&mut self, index: usize, work: &Work, news: RecordBatch, first: u64, (position, recorded): (u64, i64)) -> Result<Option<Arc<Segment>>, StoreError> {
+    fn write_rows(
+        &mut self,
+        index: usize,
+        work: &Work,
+        news: RecordBatch,
+        first: u64,
+        (position, recorded): (u64, i64),
+    ) -> Result<Option<Arc<Segment>>, StoreError> {
         if news.num_rows() == 0 {
             return Ok(None);
         }
@@ -198,13 +221,24 @@ impl Flusher {
         };
         let Some(logs) = self.logs.get_mut(index) else { return Ok(None) };
         let path = path(&self.shared.folder, &work.spec, first, position);
-        let segment = Segment::write(&path, &work.spec, &rows, Stamp { sequence: position, keyed_through, recorded_through: recorded })?;
+        let segment = Segment::write(
+            &path,
+            &work.spec,
+            &rows,
+            Stamp { sequence: position, keyed_through, recorded_through: recorded },
+        )?;
         logs.rows.commit(&segment, &work.spec, position)?;
         logs.covered = position;
         Ok(Some(Arc::new(segment)))
     }
 
-    fn publish(&self, index: usize, position: u64, segment: Option<Arc<Segment>>, history: Option<(Arc<Segment>, Arc<Dead>)>) -> Result<(), StoreError> {
+    fn publish(
+        &self,
+        index: usize,
+        position: u64,
+        segment: Option<Arc<Segment>>,
+        history: Option<(Arc<Segment>, Arc<Dead>)>,
+    ) -> Result<(), StoreError> {
         let mut state = self.shared.state.write().unwrap_or_else(PoisonError::into_inner);
         let Some(table) = state.tables.get_mut(index) else { return Ok(()) };
         table.segments.extend(segment);
@@ -251,8 +285,11 @@ pub(crate) fn history_through(history: &[Arc<Segment>]) -> i64 {
 
 /// Which history rows were superseded after `through`.
 pub(crate) fn superseded_after(rows: &RecordBatch, through: i64) -> BooleanArray {
-    let times = rows.column_by_name(SUPERSEDED).and_then(|column| column.as_primitive_opt::<TimestampMicrosecondType>());
-    let after = |times: &arrow::array::PrimitiveArray<TimestampMicrosecondType>| times.iter().map(|time| Some(time.is_none_or(|time| time > through))).collect();
+    let times =
+        rows.column_by_name(SUPERSEDED).and_then(|column| column.as_primitive_opt::<TimestampMicrosecondType>());
+    let after = |times: &arrow::array::PrimitiveArray<TimestampMicrosecondType>| {
+        times.iter().map(|time| Some(time.is_none_or(|time| time > through))).collect()
+    };
     times.map_or_else(|| BooleanArray::from(vec![true; rows.num_rows()]), after)
 }
 

@@ -98,7 +98,10 @@ fn commit(shared: &Shared, group: &[Entry]) -> Result<Vec<Receipt>, StoreError> 
             recorded
         })
         .collect();
-    let frames = group.iter().zip(&stamps).map(|(entry, &recorded)| (recorded, entry.write.by.as_ref(), entry.blocks.as_slice()));
+    let frames = group
+        .iter()
+        .zip(&stamps)
+        .map(|(entry, &recorded)| (recorded, entry.write.by.as_ref(), entry.blocks.as_slice()));
     let first = shared.wal.lock().unwrap_or_else(PoisonError::into_inner).append(frames)?;
     shared.note_full(None);
     make_visible(shared, group, &stamps, first)

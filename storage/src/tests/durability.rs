@@ -74,7 +74,8 @@ fn a_log_with_a_hole_is_refused_by_name() {
         store.append_and_wait(write(vec![sample_rows(&rows)])).unwrap();
     }
     let crashed = image(folder.path());
-    let mut files: Vec<PathBuf> = fs::read_dir(crashed.path().join("wal")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut files: Vec<PathBuf> =
+        fs::read_dir(crashed.path().join("wal")).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
     assert!(files.len() > 2, "the log spans several files");
     let mut bytes = fs::read(&files[1]).unwrap();
@@ -89,7 +90,9 @@ fn a_log_with_a_hole_is_refused_by_name() {
 fn a_commit_that_the_flusher_never_saw_is_not_replayed() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());
-    store.append_and_wait(write(vec![sample_rows(&[(1, "a", 1.0)]), order_row("o", None, Some(Some(1.0)), false)])).unwrap();
+    store
+        .append_and_wait(write(vec![sample_rows(&[(1, "a", 1.0)]), order_row("o", None, Some(Some(1.0)), false)]))
+        .unwrap();
     let log_before = image(&folder.path().join("wal"));
     store.append_and_wait(write(vec![sample_rows(&[(1, "a", 2.0)])])).unwrap();
     let log_after = image(&folder.path().join("wal"));
@@ -161,7 +164,11 @@ fn a_backup_opens_as_a_data_folder() {
     assert_eq!(sample_values(&copy).len(), 2);
     copy.append_and_wait(write(vec![sample_rows(&[(4, "a", 4.0)])])).unwrap();
     assert_eq!(sample_values(&copy).len(), 3);
-    let segment = fs::read_dir(kept.path().join("b/tables/samples")).unwrap().map(|entry| entry.unwrap().path()).find(|path| path.is_file()).unwrap();
+    let segment = fs::read_dir(kept.path().join("b/tables/samples"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .find(|path| path.is_file())
+        .unwrap();
     let mut bytes = fs::read(&segment).unwrap();
     bytes[10] ^= 1;
     fs::write(&segment, bytes).unwrap();

@@ -49,7 +49,8 @@ impl Model {
 }
 
 fn check(store: &Store, model: &Model, seed: u64, step: usize) {
-    let expected: Vec<_> = model.samples.iter().map(|((equipment, time), value)| (equipment.clone(), *time, *value)).collect();
+    let expected: Vec<_> =
+        model.samples.iter().map(|((equipment, time), value)| (equipment.clone(), *time, *value)).collect();
     assert_eq!(sample_values(store), expected, "samples, seed {seed}, step {step}");
     assert_eq!(history_count(store, 0), model.sample_history, "samples_history, seed {seed}, step {step}");
     let mut orders = Vec::new();
@@ -60,7 +61,12 @@ fn check(store: &Store, model: &Model, seed: u64, step: usize) {
         orders.push((key.value(row).to_owned(), (product.map(str::to_owned), quantity)));
     }
     orders.sort_by(|a, b| a.0.cmp(&b.0));
-    let expected: Vec<_> = model.orders.iter().filter(|(_, (_, deleted))| !deleted).map(|(order, (row, _))| (order.clone(), row.clone())).collect();
+    let expected: Vec<_> = model
+        .orders
+        .iter()
+        .filter(|(_, (_, deleted))| !deleted)
+        .map(|(order, (row, _))| (order.clone(), row.clone()))
+        .collect();
     assert_eq!(orders, expected, "orders, seed {seed}, step {step}");
     assert_eq!(history_count(store, 1), model.order_history, "orders_history, seed {seed}, step {step}");
 }
@@ -74,7 +80,13 @@ fn run(seed: u64) {
         match random.random_range(0..10) {
             0..=3 => {
                 let rows: Vec<(i64, String, f64)> = (0..random.random_range(1..20))
-                    .map(|_| (random.random_range(0..30), format!("m{}", random.random_range(0..3)), f64::from(random.random_range(0..3))))
+                    .map(|_| {
+                        (
+                            random.random_range(0..30),
+                            format!("m{}", random.random_range(0..3)),
+                            f64::from(random.random_range(0..3)),
+                        )
+                    })
                     .collect();
                 let borrowed: Vec<_> = rows.iter().map(|row| (row.0, row.1.as_str(), row.2)).collect();
                 store.append_and_wait(write(vec![sample_rows(&borrowed)])).unwrap();

@@ -1,10 +1,7 @@
 use super::*;
 
 fn headers(pairs: &[(axum::http::HeaderName, &str)]) -> HeaderMap {
-    pairs
-        .iter()
-        .map(|(name, value)| (name.clone(), value.parse().expect("a header value")))
-        .collect()
+    pairs.iter().map(|(name, value)| (name.clone(), value.parse().expect("a header value"))).collect()
 }
 
 #[test]

@@ -29,8 +29,7 @@ fn encode(format: Format, batches: &[RecordBatch]) -> Vec<u8> {
 
 #[test]
 fn json_is_one_document_of_columns_and_rows() {
-    let answer: serde_json::Value =
-        serde_json::from_slice(&encode(Format::Json, &[batch(), batch()])).expect("JSON");
+    let answer: serde_json::Value = serde_json::from_slice(&encode(Format::Json, &[batch(), batch()])).expect("JSON");
     let kinds: Vec<_> = answer["columns"].as_array().expect("columns").iter().map(|c| c["type"].clone()).collect();
     assert_eq!(kinds, ["timestamptz", "double precision", "text", "bigint", "boolean"]);
     let first = serde_json::json!(["2023-11-14T22:13:20.000001Z", 1.5, "a\"b,c", 7, true]);
@@ -51,10 +50,8 @@ fn csv_has_one_header_and_empty_fields_for_null() {
 #[test]
 fn arrow_answers_read_back() {
     let bytes = encode(Format::Arrow, &[batch(), batch()]);
-    let read: Vec<_> = StreamReader::try_new(bytes.as_slice(), None)
-        .expect("a stream")
-        .collect::<Result<_, _>>()
-        .expect("batches");
+    let read: Vec<_> =
+        StreamReader::try_new(bytes.as_slice(), None).expect("a stream").collect::<Result<_, _>>().expect("batches");
     assert_eq!(read.iter().map(RecordBatch::num_rows).sum::<usize>(), 4);
 }
 

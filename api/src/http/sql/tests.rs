@@ -8,7 +8,8 @@ fn headers(kind: &str) -> HeaderMap {
 
 #[test]
 fn a_statement_comes_as_text_or_json() {
-    let read = |kind: &str, body: &str| asking(&headers(kind), body.as_bytes()).map(|asking| (asking.sql, asking.params));
+    let read =
+        |kind: &str, body: &str| asking(&headers(kind), body.as_bytes()).map(|asking| (asking.sql, asking.params));
     let plain = ("SELECT 1".to_owned(), Vec::new());
     assert_eq!(read("text/plain; charset=utf-8", "SELECT 1").expect("text"), plain);
     assert_eq!(read("application/json", r#"{"sql": "SELECT 1"}"#).expect("JSON"), plain);

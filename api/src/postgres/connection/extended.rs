@@ -181,6 +181,13 @@ impl Connection {
             }
             TARGET_TYPE_BYTE_PORTAL => {
                 let portal = self.portals.get(&name).ok_or_else(|| no_portal(&name))?;
+                if portal.cursor {
+                    // What `DECLARE` made gives the rows of the query inside it, and always as text.
+                    let clock = self.start_clock();
+                    let done = clock.watch(self.cursor_columns(&name)).await;
+                    let columns = self.stop_clock(done).await?;
+                    return self.describe_columns(Some(&columns), &[]).await;
+                }
                 let (prepared, codes) = (Arc::clone(&portal.prepared), portal.format_codes.clone());
                 self.describe_columns(prepared.columns.as_deref(), &codes).await
             }

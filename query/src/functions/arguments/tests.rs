@@ -10,7 +10,9 @@ fn oee(arguments: &[Expr]) -> Result<Arguments> {
 
 #[test]
 fn the_cut_is_a_width_a_shift_or_a_day() {
-    for (text, expected) in [("1 hour", Cut::Width(Width::Micros(3_600_000_000))), ("shift", Cut::Shift), ("day", Cut::Day)] {
+    for (text, expected) in
+        [("1 hour", Cut::Width(Width::Micros(3_600_000_000))), ("shift", Cut::Shift), ("day", Cut::Day)]
+    {
         assert_eq!(oee(&[lit(text)]).unwrap(), Arguments::Bound { cut: expected, window: None });
     }
     let refused = oee(&[lit("fortnight")]).unwrap_err().to_string();

@@ -63,9 +63,15 @@ fn parts_of_a_day_restart_at_local_midnight() {
 #[test]
 fn an_origin_shifts_the_edges() {
     let buckets = Buckets::new(Width::Micros(3_600_000_000), Anchor::Instant(us("2025-01-01T00:20:00Z")));
-    assert_eq!(buckets.bounds(us("2025-01-14T05:10:00Z")), Ok((us("2025-01-14T04:20:00Z"), us("2025-01-14T05:20:00Z"))));
+    assert_eq!(
+        buckets.bounds(us("2025-01-14T05:10:00Z")),
+        Ok((us("2025-01-14T04:20:00Z"), us("2025-01-14T05:20:00Z")))
+    );
     let buckets = Buckets::new(Width::Months(1), Anchor::Instant(us("2025-01-15T00:00:00Z")));
-    assert_eq!(buckets.bounds(us("2025-03-10T00:00:00Z")), Ok((us("2025-02-15T00:00:00Z"), us("2025-03-15T00:00:00Z"))));
+    assert_eq!(
+        buckets.bounds(us("2025-03-10T00:00:00Z")),
+        Ok((us("2025-02-15T00:00:00Z"), us("2025-03-15T00:00:00Z")))
+    );
 }
 
 #[test]

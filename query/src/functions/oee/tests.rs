@@ -42,16 +42,26 @@ fn running(from: i64, to: i64) -> Machine {
     let value = StateValue { state: "run".into(), category: Some(Category::Run), reason: None };
     let job = Job { start: from, end: to, work_order: None, product: Some("P".into()), ideal_cycle_s: Some(1.0) };
     let states = vec![StateSpan { start: from, end: to, value }];
-    Machine::new(Inputs { states, jobs: vec![job], pieces: Some(Vec::new()), microstop_threshold_us: 0, ..Inputs::default() })
+    Machine::new(Inputs {
+        states,
+        jobs: vec![job],
+        pieces: Some(Vec::new()),
+        microstop_threshold_us: 0,
+        ..Inputs::default()
+    })
 }
 
 #[test]
 fn shifts_and_the_time_between_them_fill_the_window() {
     let (from, to) = (us("2025-01-14T00:00:00Z"), us("2025-01-15T06:00:00Z"));
     let found = buckets(&plant(), "site/a", Cut::Shift, from, to).unwrap();
-    let shifts: Vec<(Option<&str>, i64)> = found.iter().map(|b| (b.shift.as_deref(), (b.end - b.start) / HOUR)).collect();
+    let shifts: Vec<(Option<&str>, i64)> =
+        found.iter().map(|b| (b.shift.as_deref(), (b.end - b.start) / HOUR)).collect();
     assert_eq!(shifts, [(None, 5), (Some("early"), 8), (None, 16), (Some("early"), 1)]);
-    assert_eq!(found.iter().filter_map(|b| b.production_day.as_deref()).collect::<Vec<_>>(), ["2025-01-14", "2025-01-15"]);
+    assert_eq!(
+        found.iter().filter_map(|b| b.production_day.as_deref()).collect::<Vec<_>>(),
+        ["2025-01-14", "2025-01-15"]
+    );
 }
 
 #[test]
@@ -65,7 +75,8 @@ fn buckets_follow_the_local_clock_and_are_clipped() {
 
 #[test]
 fn a_node_sums_the_machines_below_it() {
-    let machines: HashMap<String, Machine> = ["site/a", "site/b"].map(|path| (path.to_owned(), running(0, HOUR))).into();
+    let machines: HashMap<String, Machine> =
+        ["site/a", "site/b"].map(|path| (path.to_owned(), running(0, HOUR))).into();
     let sum = report(&plant(), &machines, "site", (0, HOUR), HOUR).unwrap();
     assert_eq!(sum.elements.calendar_us, 2 * HOUR);
     assert_eq!(report(&plant(), &HashMap::new(), "site", (0, HOUR), HOUR), None);

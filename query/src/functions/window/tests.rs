@@ -15,7 +15,8 @@ fn push(filter: &Expr, explicit: bool) -> Result<TableProviderFilterPushDown> {
 
 #[test]
 fn the_window_is_what_all_comparisons_leave() {
-    let filters = [col("time").gt_eq(at(10)).and(at(30).gt(col("time"))), col("time").gt(at(14)), col("time").lt_eq(at(40))];
+    let filters =
+        [col("time").gt_eq(at(10)).and(at(30).gt(col("time"))), col("time").gt(at(14)), col("time").lt_eq(at(40))];
     assert_eq!(Window::of(&filters), Window { from: Some(15), to: Some(30) });
     assert_eq!(Window::of(&[col("time").between(at(10), at(20))]), Window { from: Some(10), to: Some(20) });
     assert_eq!(Window::of(&[col("equipment").eq(lit("press"))]), Window::default());
@@ -23,7 +24,8 @@ fn the_window_is_what_all_comparisons_leave() {
 
 #[test]
 fn a_condition_on_time_that_is_no_bound_is_refused_and_the_explicit_form_is_named() {
-    for filter in [col("time").eq(at(10)), col("time").gt(at(10)).or(col("time").lt(at(5))), col("time").gt(col("end"))] {
+    for filter in [col("time").eq(at(10)), col("time").gt(at(10)).or(col("time").lt(at(5))), col("time").gt(col("end"))]
+    {
         let refused = push(&filter, false).unwrap_err().to_string();
         assert!(refused.contains("oee('1 hour', from, to)"), "{refused}");
         assert_eq!(push(&filter, true).unwrap(), TableProviderFilterPushDown::Unsupported);

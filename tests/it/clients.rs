@@ -1,0 +1,134 @@
+//! PostgreSQL clients as people use them: psql and psycopg.
+
+use std::io::Write as _;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::json;
+
+use crate::harness::{Server, output, python, root, takt};
+
+const PRESS: &str = "cologne/line-1/press";
+
+/// A server with one temperature a minute, ten in all: 0.5, 1.5, …
+fn start(folder: &std::path::Path) -> Server {
+    let server = Server::start(folder);
+    let sample = |m: u32| {
+        let time = format!("2025-03-03T10:{m:02}:00Z");
+        json!({"equipment": PRESS, "signal": "temperature", "time": time, "value": f64::from(m) + 0.5})
+    };
+    let rows: serde_json::Value = (0..10).map(sample).collect();
+    assert_eq!(server.post("/api/v1/samples", rows.to_string()).0, 200);
+    server
+}
+
+fn psql(server: &Server, user: &str, password: &str) -> Command {
+    let mut command = Command::new("psql");
+    command.args(["-X", "-w", "-h", "127.0.0.1", "-U", user, "-p", &server.pg.port().to_string()]);
+    command.env("PGPASSWORD", password).env("PGTZ", "UTC").stdin(Stdio::null());
+    for name in ["PGSSLMODE", "PGOPTIONS", "PGSERVICE", "PGDATABASE"] {
+        command.env_remove(name);
+    }
+    command.arg("takt");
+    command
+}
+
+fn ask(server: &Server, arguments: &[&str]) -> String {
+    output(psql(server, "takt", "").args(arguments))
+}
+
+fn script(name: &str, arguments: &[&str]) -> Command {
+    let mut command = python();
+    command.arg(root().join("tests/it").join(name)).args(arguments);
+    command
+}
+
+fn errors(done: &Output) -> String {
+    String::from_utf8_lossy(&done.stderr).into_owned()
+}
+
+#[test]
+fn psql_asks_and_looks_around() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = start(folder.path());
+    let rows = ask(&server, &["-Atc", "SELECT time, value, unit FROM samples ORDER BY time LIMIT 2"]);
+    assert_eq!(rows, "2025-03-03 10:00:00+00|0.5|\n2025-03-03 10:01:00+00|1.5|\n");
+    assert_eq!(ask(&server, &["-Atc", "SELECT 1; SELECT 'two'"]), "1\ntwo\n");
+    assert_eq!(ask(&server, &["-Atc", "-- only a comment"]), "");
+    let berlin = ["-At", "-c", "SET TIME ZONE 'Europe/Berlin'", "-c", "SELECT min(time) FROM samples"];
+    assert_eq!(ask(&server, &berlin), "SET\n2025-03-03 11:00:00+01\n");
+    assert_eq!(ask(&server, &["-At", "-c", "BEGIN", "-c", "SELECT 1", "-c", "COMMIT"]), "BEGIN\n1\nCOMMIT\n");
+    let copied = ask(&server, &["-c", "\\copy (SELECT value FROM samples ORDER BY time LIMIT 2) TO STDOUT CSV HEADER"]);
+    assert_eq!(copied, "value\n0.5\n1.5\n");
+
+    let tables = ask(&server, &["-At", "-c", "\\dt"]);
+    for table in ["samples", "samples_history", "operations", "work_orders", "units", "states", "counts", "quarantine"]
+    {
+        assert!(tables.contains(&format!("public|{table}|table|")), "{table} is not in\n{tables}");
+    }
+    let columns = ask(&server, &["-At", "-c", "\\d samples"]);
+    for column in ["time|timestamp with time zone|", "value|double precision|", "equipment|text|", "quality|bigint|"] {
+        assert!(columns.contains(column), "{column} is not in\n{columns}");
+    }
+    for look in ["\\d", "\\l", "\\dn", "\\dv", "\\df", "\\conninfo"] {
+        ask(&server, &["-v", "ON_ERROR_STOP=1", "-c", look]);
+    }
+}
+
+#[test]
+fn psql_only_reads_and_is_told_where_a_mistake_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = start(folder.path());
+    for write in [
+        "INSERT INTO units (unit) VALUES ('x')",
+        "UPDATE units SET item = 'x'",
+        "DELETE FROM samples",
+        "DROP TABLE samples",
+        "CREATE TABLE x (a int)",
+        "TRUNCATE samples",
+        "EXPLAIN ANALYZE DELETE FROM samples",
+        "COPY samples TO '/tmp/leak.csv'",
+        "COPY units FROM STDIN",
+    ] {
+        let done = psql(&server, "takt", "").args(["-c", write]).output().unwrap();
+        assert!(!done.status.success(), "{write} was done");
+        assert!(errors(&done).contains("ERROR"), "{write}: {}", errors(&done));
+    }
+    let done = psql(&server, "takt", "").args(["-c", "SELECT valu\nFROM samples"]).output().unwrap();
+    let told = errors(&done);
+    assert!(told.contains("did you mean \"value\"?") && told.contains("LINE 1: SELECT valu"), "{told}");
+    assert_eq!(ask(&server, &["-Atc", "SELECT count(*) FROM samples"]), "10\n");
+}
+
+#[test]
+fn psycopg_speaks_the_extended_protocol() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = start(folder.path());
+    output(&mut script("psycopg_session.py", &[&server.pg.port().to_string()]));
+}
+
+#[test]
+fn a_user_turns_the_password_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = start(folder.path());
+    let port = server.pg.port().to_string();
+    let login = |user: &str, password: &str| output(&mut script("psycopg_login.py", &[&port, user, password]));
+    assert_eq!(login("takt", ""), "takt without a password\n");
+
+    let mut adding = takt();
+    adding.args(["user", "add", "anna", "--role", "read", "--data"]).arg(folder.path().join("data"));
+    let mut adding = adding.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    adding.stdin.take().unwrap().write_all(b"correct horse\n").unwrap();
+    assert!(adding.wait().unwrap().success());
+
+    assert_eq!(login("anna", "correct horse"), "anna with a password\n");
+    for (user, password) in [("anna", "battery staple"), ("anna", ""), ("nobody", "correct horse"), ("takt", "")] {
+        let told = login(user, password);
+        assert!(told.starts_with("refused"), "{user} {password}: {told}");
+    }
+    assert_eq!(output(psql(&server, "anna", "correct horse").args(["-Atc", "SELECT 42"])), "42\n");
+    let done = psql(&server, "anna", "wrong").args(["-Atc", "SELECT 42"]).output().unwrap();
+    assert!(!done.status.success());
+    assert!(errors(&done).contains("password authentication failed for user \"anna\""), "{}", errors(&done));
+    // The same over HTTP, where nobody is let in without a password any more.
+    assert_eq!(server.post("/api/v1/sql", "SELECT 1").0, 401);
+}

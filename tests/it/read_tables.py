@@ -1,0 +1,50 @@
+"""Reads a table with two other implementations and prints, as JSON, the columns with their types and the rows of each.
+
+Usage: read_tables.py TABLE_FOLDER COLUMN…. Rows are sorted by the given columns; times are printed as SQL over HTTP does.
+"""
+import datetime
+import json
+import sys
+
+import duckdb
+from deltalake import DeltaTable
+
+folder, order = sys.argv[1], sys.argv[2:]
+EPOCH = datetime.datetime(1970, 1, 1)
+
+
+def instant(us):
+    if us is None:
+        return None
+    return (EPOCH + datetime.timedelta(microseconds=us)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def answer(types, columns):
+    rows = [dict(zip(columns, values)) for values in zip(*columns.values())]
+    rows.sort(key=lambda row: [row[name] for name in order])
+    return {"types": types, "rows": rows}
+
+
+def with_deltalake(delta):
+    table = delta.to_pyarrow_table()
+    columns = {}
+    for field in table.schema:
+        column = table[field.name]
+        is_time = str(field.type).startswith("timestamp")
+        columns[field.name] = [instant(us) for us in column.cast("int64").to_pylist()] if is_time else column.to_pylist()
+    return answer({field.name: str(field.type) for field in table.schema}, columns)
+
+
+def with_duckdb(delta):
+    rows = duckdb.read_parquet(delta.file_uris())
+    types = {name: str(kind) for name, kind in zip(rows.columns, rows.types)}
+    columns = {}
+    for name, kind in types.items():
+        is_time = kind.startswith("TIMESTAMP")
+        values = [row[0] for row in rows.project(f'epoch_us("{name}")' if is_time else f'"{name}"').fetchall()]
+        columns[name] = [instant(us) for us in values] if is_time else values
+    return answer(types, columns)
+
+
+table = DeltaTable(folder)
+print(json.dumps({"deltalake": with_deltalake(table), "duckdb": with_duckdb(table)}))

@@ -1,0 +1,109 @@
+//! Other implementations read the data folder and get the rows and types that SQL gives.
+
+use serde_json::{Value, json};
+
+use crate::harness::{Server, output, python, root};
+
+const PRESS: &str = "cologne/line-1/press";
+
+fn post(server: &Server, table: &str, rows: &Value) {
+    let (status, body) = server.post(&format!("/api/v1/{table}"), rows.to_string());
+    assert_eq!(status, 200, "{table}: {body}");
+}
+
+/// A table as SQL gives it: rows as objects, sorted.
+fn rows(server: &Server, table: &str, order: &[&str]) -> Value {
+    let (_, body) =
+        server.post("/api/v1/sql?format=json", format!("SELECT * FROM {table} ORDER BY {}", order.join(", ")));
+    let answer: Value = serde_json::from_str(&body).unwrap();
+    let names: Vec<&str> =
+        answer["columns"].as_array().unwrap().iter().map(|column| column["name"].as_str().unwrap()).collect();
+    let object = |row: &Value| -> Value {
+        names.iter().map(|name| (*name).to_owned()).zip(row.as_array().unwrap().iter().cloned()).collect()
+    };
+    answer["rows"].as_array().unwrap().iter().map(object).collect()
+}
+
+/// The same as another implementation reads it from the files.
+fn read(server: &Server, table: &str, order: &[&str]) -> Value {
+    let folder = server.folder.join("data/tables").join(table);
+    let text = output(python().arg(root().join("tests/it/read_tables.py")).arg(folder).args(order));
+    serde_json::from_str(&text).unwrap()
+}
+
+/// Where a type of `oee::tables` ends up: in Arrow as deltalake shows it, and in DuckDB.
+const TYPES: [(&str, &str, &str); 8] = [
+    ("time", "timestamp[us, tz=UTC]", "TIMESTAMP WITH TIME ZONE"),
+    ("started", "timestamp[us, tz=UTC]", "TIMESTAMP WITH TIME ZONE"),
+    ("recorded", "timestamp[us, tz=UTC]", "TIMESTAMP WITH TIME ZONE"),
+    ("value", "double", "DOUBLE"),
+    ("quantity", "double", "DOUBLE"),
+    ("quality", "int64", "BIGINT"),
+    ("equipment", "string", "VARCHAR"),
+    ("unit", "string", "VARCHAR"),
+];
+
+fn check(server: &Server, table: &str, order: &[&str], expected: &Value) {
+    let found = read(server, table, order);
+    for (implementation, place) in [("deltalake", 1), ("duckdb", 2)] {
+        let found = &found[implementation];
+        for types in TYPES {
+            let kind = [types.0, types.1, types.2][place];
+            let got = &found["types"][types.0];
+            assert!(got.is_null() || got == kind, "{implementation} {table}.{}: {got}, expected {kind}", types.0);
+        }
+        let mut rows = found["rows"].clone();
+        for row in rows.as_array_mut().unwrap() {
+            // Only retracted rows differ in it, and SQL leaves them out.
+            if let Some(deleted) = row.as_object_mut().unwrap().remove("deleted") {
+                assert_eq!(deleted, false, "{implementation} {table}");
+            }
+        }
+        assert_eq!(&rows, expected, "{implementation} {table}");
+    }
+}
+
+#[test]
+fn deltalake_and_duckdb_read_the_same_rows() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = Server::start(folder.path());
+    let time = |m: u32| format!("2025-03-03T10:{m:02}:00.{m:06}Z");
+    post(
+        &server,
+        "operations",
+        &json!([
+            {"run": "1", "equipment": PRESS, "operation": "press", "unit": "U1", "work_order": "A",
+             "started": time(1), "completed": time(3), "quantity": 2.5},
+            {"run": "2", "equipment": PRESS, "operation": "press", "unit": "Ünit 2", "started": time(4)},
+        ]),
+    );
+    let mut samples: Vec<Value> = (0..500)
+        .map(|n| {
+            let time = 1_741_000_000_000_000_i64 + i64::from(n) * 60_000_003;
+            json!({"equipment": PRESS, "signal": "temperature", "time": time, "value": f64::from(n) / 3.0})
+        })
+        .collect();
+    samples.extend([
+        json!({"equipment": PRESS, "signal": "state", "time": time(1), "text": "RUN"}),
+        json!({"equipment": PRESS, "signal": "big", "time": time(2), "value": 9_007_199_254_740_993_i64}),
+        json!({"equipment": PRESS, "signal": "tiny", "time": time(2), "value": 5e-324}),
+        json!({"equipment": PRESS, "signal": "bad", "time": time(5), "value": 0.1, "quality": 2_147_483_648_i64}),
+        json!({"equipment": "cologne/line-1/weld", "signal": "v", "time": time(2), "value": -0.1, "unit": "X"}),
+    ]);
+    post(&server, "samples", &Value::Array(samples));
+
+    let (sample_key, run) = (["equipment", "signal", "time"], ["run"]);
+    let (samples, operations) = (rows(&server, "samples", &sample_key), rows(&server, "operations", &run));
+    assert_eq!((samples.as_array().unwrap().len(), operations.as_array().unwrap().len()), (505, 2));
+    server.stop();
+    check(&server, "samples", &sample_key, &samples);
+    check(&server, "operations", &run, &operations);
+
+    // A second flush adds to the files, and the server itself still says the same.
+    let mut server = Server::start(folder.path());
+    assert_eq!(rows(&server, "samples", &sample_key), samples);
+    post(&server, "samples", &json!({"equipment": PRESS, "signal": "late", "time": time(0), "value": 1}));
+    let samples = rows(&server, "samples", &sample_key);
+    server.stop();
+    check(&server, "samples", &sample_key, &samples);
+}
