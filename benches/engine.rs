@@ -42,7 +42,9 @@ fn main() {
     println!("{messages} messages of {VALUES} values, {BATCH} a commit");
     let samples = messages * VALUES;
     measure("decode, key, log, buffer", samples, || runtime.block_on(fill(&intake, messages)));
-    let engine = Arc::new(Engine::new(store.clone() as Arc<dyn query::SnapshotSource>, plant, query::Limits::default()).unwrap());
+    let engine = Arc::new(
+        Engine::new(store.clone() as Arc<dyn query::SnapshotSource>, plant, query::Limits::default()).unwrap(),
+    );
     let count = |sql: &str| runtime.block_on(ask(&engine, sql));
     measure("scan, all in the hot buffer", samples, || assert_eq!(count("SELECT count(value) FROM samples"), samples));
     measure("flush", samples, || store.flush().unwrap());
@@ -54,7 +56,10 @@ fn main() {
     measure("scan of one unit", samples / MACHINES, || {
         assert_eq!(count("SELECT count(value) FROM samples WHERE unit = 'unit-3'"), samples / MACHINES);
     });
-    let bytes: u64 = fs::read_dir(folder.path().join("tables/samples")).unwrap().map(|entry| entry.unwrap().metadata().unwrap().len()).sum();
+    let bytes: u64 = fs::read_dir(folder.path().join("tables/samples"))
+        .unwrap()
+        .map(|entry| entry.unwrap().metadata().unwrap().len())
+        .sum();
     println!("{:.2} bytes a sample in segments", bytes as f64 / samples as f64);
     drop(engine);
     drop(intake);
@@ -75,7 +80,10 @@ fn first_us() -> i64 {
 /// One open execution a machine.
 async fn executions(intake: &Arc<Intake>) {
     for number in 0..MACHINES {
-        let record = format!("{{\"equipment\":\"site/m{number}\",\"operation\":\"run\",\"unit\":\"unit-{number}\",\"started\":{}}}", first_us());
+        let record = format!(
+            "{{\"equipment\":\"site/m{number}\",\"operation\":\"run\",\"unit\":\"unit-{number}\",\"started\":{}}}",
+            first_us()
+        );
         let receipt = intake.records(&ingest::Login::local(), "operations", record.as_bytes()).await.unwrap();
         assert_eq!(receipt.accepted, 1);
     }
@@ -127,5 +135,10 @@ fn measure(what: &str, rows: u64, work: impl FnOnce()) {
     work();
     let (cpu, seconds) = (cpu_s() - cpu, start.elapsed().as_secs_f64());
     let millions = rows as f64 / 1e6;
-    println!("{what:<28} {:>10.1} ms  {:>8.2} M rows/s  {:>6.3} CPU s per M", seconds * 1e3, millions / seconds, cpu / millions);
+    println!(
+        "{what:<28} {:>10.1} ms  {:>8.2} M rows/s  {:>6.3} CPU s per M",
+        seconds * 1e3,
+        millions / seconds,
+        cpu / millions
+    );
 }

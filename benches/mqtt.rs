@@ -46,7 +46,12 @@ fn main() {
 
 fn machine() -> String {
     let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = cpu.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or("").trim_start_matches([' ', '\t', ':']).to_owned();
+    let model = cpu
+        .lines()
+        .find_map(|line| line.strip_prefix("model name"))
+        .unwrap_or("")
+        .trim_start_matches([' ', '\t', ':'])
+        .to_owned();
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     format!("{model}, {cores} cores")
 }
@@ -70,7 +75,21 @@ impl Server {
         fs::write(folder.path().join("takt.toml"), settings).unwrap();
         let any = "127.0.0.1:0";
         let mut child = Command::new(env!("CARGO_BIN_EXE_takt"))
-            .args(["serve", "--config", "takt.toml", "--data", "data", "--plant", "plant.toml", "--mqtt", any, "--http", any, "--pg", any])
+            .args([
+                "serve",
+                "--config",
+                "takt.toml",
+                "--data",
+                "data",
+                "--plant",
+                "plant.toml",
+                "--mqtt",
+                any,
+                "--http",
+                any,
+                "--pg",
+                any,
+            ])
             .current_dir(folder.path())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -79,7 +98,11 @@ impl Server {
             .unwrap();
         let path = folder.path().join("data/listening.json");
         let found = wait(Duration::from_secs(60), || {
-            assert!(child.try_wait().unwrap().is_none(), "the server ended: {}", fs::read_to_string(folder.path().join("log")).unwrap());
+            assert!(
+                child.try_wait().unwrap().is_none(),
+                "the server ended: {}",
+                fs::read_to_string(folder.path().join("log")).unwrap()
+            );
             serde_json::from_slice::<serde_json::Value>(&fs::read(&path).ok()?).ok()
         });
         let address = |name: &str| found[name].as_str().unwrap().parse().unwrap();
@@ -88,7 +111,11 @@ impl Server {
 
     fn sql(&self, sql: &str) -> f64 {
         let mut stream = TcpStream::connect(self.http).unwrap();
-        let head = format!("POST /api/v1/sql?format=csv HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{sql}", self.http, sql.len());
+        let head = format!(
+            "POST /api/v1/sql?format=csv HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{sql}",
+            self.http,
+            sql.len()
+        );
         stream.write_all(head.as_bytes()).unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
@@ -150,7 +177,9 @@ fn payload(values: u64, time_us: u64, number: u64) -> String {
         return format!("{{\"ts\":{time_us},\"{signal}\":71.{:02}}}", number % 100);
     }
     let (hundredth, thousandth, count) = (number % 100, number % 1000, number % 97);
-    format!("{{\"ts\":{time_us},\"n\":{number},\"temperature\":71.{hundredth:02},\"pressure\":3.{thousandth:03},\"speed\":118.5,\"count\":{count}}}")
+    format!(
+        "{{\"ts\":{time_us},\"n\":{number},\"temperature\":71.{hundredth:02},\"pressure\":3.{thousandth:03},\"speed\":118.5,\"count\":{count}}}"
+    )
 }
 
 fn connect(address: SocketAddr, client: &str) -> TcpStream {
@@ -296,14 +325,40 @@ fn paced(rate: u64, seconds: u64) {
     });
     let (acks, sql) = (latencies.into_inner().unwrap(), visible.into_inner().unwrap());
     let ms = |histogram: &Histogram<u64>, quantile: f64| histogram.value_at_quantile(quantile) as f64 / 1e3;
-    println!("paced at {rate} messages/s for {seconds} s, {CONNECTIONS} connections ({} ticks began late):", late.load(Ordering::Relaxed));
-    println!("  publish to PUBACK: p50 {:.1} ms, p90 {:.1} ms, p99 {:.1} ms, max {:.1} ms", ms(&acks, 0.5), ms(&acks, 0.9), ms(&acks, 0.99), ms(&acks, 1.0));
-    println!("  publish to SQL: p50 {:.1} ms, p99 {:.1} ms, max {:.1} ms ({} probes)", ms(&sql, 0.5), ms(&sql, 0.99), ms(&sql, 1.0), sql.len());
-    println!("  {:.2} CPU s per M messages, peak memory {:.0} MB", server.cpu_s() / ((total * CONNECTIONS as u64) as f64 / 1e6), server.peak_mb());
+    println!(
+        "paced at {rate} messages/s for {seconds} s, {CONNECTIONS} connections ({} ticks began late):",
+        late.load(Ordering::Relaxed)
+    );
+    println!(
+        "  publish to PUBACK: p50 {:.1} ms, p90 {:.1} ms, p99 {:.1} ms, max {:.1} ms",
+        ms(&acks, 0.5),
+        ms(&acks, 0.9),
+        ms(&acks, 0.99),
+        ms(&acks, 1.0)
+    );
+    println!(
+        "  publish to SQL: p50 {:.1} ms, p99 {:.1} ms, max {:.1} ms ({} probes)",
+        ms(&sql, 0.5),
+        ms(&sql, 0.99),
+        ms(&sql, 1.0),
+        sql.len()
+    );
+    println!(
+        "  {:.2} CPU s per M messages, peak memory {:.0} MB",
+        server.cpu_s() / ((total * CONNECTIONS as u64) as f64 / 1e6),
+        server.peak_mb()
+    );
 }
 
 /// Publishes at an even rate, in ticks of two milliseconds, and measures each message from its write to its PUBACK.
-fn pace(address: SocketAddr, machine: usize, total: u64, rate: u64, latencies: &Mutex<Histogram<u64>>, late: &AtomicU64) {
+fn pace(
+    address: SocketAddr,
+    machine: usize,
+    total: u64,
+    rate: u64,
+    latencies: &Mutex<Histogram<u64>>,
+    late: &AtomicU64,
+) {
     let mut stream = connect(address, &format!("paced-{machine}"));
     let topic = format!("bench/m{machine}/data");
     let sent_at: Vec<AtomicU64> = (0..total).map(|_| AtomicU64::new(0)).collect();
@@ -337,7 +392,8 @@ fn pace(address: SocketAddr, machine: usize, total: u64, rate: u64, latencies: &
             out.clear();
             for number in sent..due {
                 publish(&mut out, &topic, packet_id(number), payload(5, now_us(), number).as_bytes());
-                sent_at[usize::try_from(number).unwrap()].store(u64::try_from(start.elapsed().as_micros()).unwrap(), Ordering::Release);
+                sent_at[usize::try_from(number).unwrap()]
+                    .store(u64::try_from(start.elapsed().as_micros()).unwrap(), Ordering::Release);
             }
             sent = due;
             stream.write_all(&out).unwrap();
@@ -355,10 +411,17 @@ fn probe(server: &Server, running: &AtomicBool, visible: &Mutex<Histogram<u64>>)
         number += 1;
         let time_us = now_us();
         out.clear();
-        publish(&mut out, "bench/m0/data", packet_id(number), format!("{{\"ts\":{time_us},\"probe\":{number}}}").as_bytes());
+        publish(
+            &mut out,
+            "bench/m0/data",
+            packet_id(number),
+            format!("{{\"ts\":{time_us},\"probe\":{number}}}").as_bytes(),
+        );
         let start = Instant::now();
         stream.write_all(&out).unwrap();
-        let sql = format!("SELECT coalesce(max(value), 0) FROM samples WHERE equipment = 'site/m0' AND signal = 'probe' AND time >= to_timestamp_micros({time_us})");
+        let sql = format!(
+            "SELECT coalesce(max(value), 0) FROM samples WHERE equipment = 'site/m0' AND signal = 'probe' AND time >= to_timestamp_micros({time_us})"
+        );
         while server.sql(&sql) < number as f64 {
             assert!(start.elapsed() < Duration::from_secs(10), "a message never showed in SQL");
         }
@@ -384,8 +447,21 @@ impl Mosquitto {
         let folder = tempfile::tempdir().unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let path = folder.path().join("conf");
-        fs::write(&path, format!("listener {port} 127.0.0.1\nallow_anonymous true\nmax_queued_messages 0\nmax_inflight_messages 4096\n")).unwrap();
-        let child = Command::new(program).arg("-c").arg(&path).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        fs::write(
+            &path,
+            format!(
+                "listener {port} 127.0.0.1\nallow_anonymous true\nmax_queued_messages 0\nmax_inflight_messages 4096\n"
+            ),
+        )
+        .unwrap();
+        let child = Command::new(program)
+            .arg("-c")
+            .arg(&path)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
         wait(Duration::from_secs(10), || TcpStream::connect(("127.0.0.1", port)).ok());
         Self { child, port, _folder: folder }
     }
@@ -418,10 +494,19 @@ fn through_mosquitto(program: &str, total: u64) {
     let start = Instant::now();
     flood_all(([127, 0, 0, 1], broker.port).into(), total, 1);
     let expected = total as f64;
-    wait(Duration::from_secs(300), || (server.sql("SELECT count(*) FROM samples WHERE signal <> 'first'") >= expected - 0.5).then_some(()));
+    wait(Duration::from_secs(300), || {
+        (server.sql("SELECT count(*) FROM samples WHERE signal <> 'first'") >= expected - 0.5).then_some(())
+    });
     let rate = total as f64 / start.elapsed().as_secs_f64();
-    println!("through mosquitto, {total} messages: bare subscriber {bare:.0} messages/s, takt {rate:.0} messages/s, ratio {:.2}", rate / bare);
-    println!("  takt {:.2} CPU s per M messages, peak memory {:.0} MB", (server.cpu_s() - before) / (total as f64 / 1e6), server.peak_mb());
+    println!(
+        "through mosquitto, {total} messages: bare subscriber {bare:.0} messages/s, takt {rate:.0} messages/s, ratio {:.2}",
+        rate / bare
+    );
+    println!(
+        "  takt {:.2} CPU s per M messages, peak memory {:.0} MB",
+        (server.cpu_s() - before) / (total as f64 / 1e6),
+        server.peak_mb()
+    );
 }
 
 /// Rate at which mosquitto feeds a subscriber that only acknowledges.

@@ -96,7 +96,7 @@ pub fn main() -> ExitCode {
     match run(cli.command) {
         Ok(code) => code,
         Err(error) => {
-            terminal::complain(format_args!("takt: {error:#}"));
+            terminal::complain(format_args!("takt: {}", terminal::told(&error)));
             ExitCode::FAILURE
         }
     }

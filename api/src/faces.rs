@@ -34,6 +34,9 @@ pub trait Administer: Send + Sync {
     /// Whether the store takes writes and answers queries. Asked often: must be quick.
     fn readiness(&self) -> Readiness;
 
+    /// Figures of the store for `/metrics`: name and value. Must be quick.
+    fn gauges(&self) -> Vec<(&'static str, f64)>;
+
     /// Copies a consistent state of the running store into `to`, a folder of the server's machine that does not
     /// exist yet or is empty. Blocks for as long as the copy takes; called off the reactor.
     fn backup(&self, to: &Path) -> Result<Backup, BackupError>;

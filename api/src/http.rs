@@ -161,7 +161,7 @@ fn router(faces: Arc<Faces>, shutdown: CancellationToken) -> Router {
         .route("/page.js", get(page::script))
         .route("/health", get(status::health))
         .route("/ready", get(status::ready))
-        .route("/metrics", get(status::metrics))
+        .route("/metrics", get(status::figures))
         .route("/api/v1/live", get(feed::follow))
         .route("/api/v1/sql", post(sql::run))
         .route("/api/v1/import/samples", post(import::samples))

@@ -64,6 +64,8 @@ const ALPN: &[u8] = b"postgresql";
 /// What all connections share.
 struct Server {
     faces: Arc<Faces>,
+    /// Whether a client has to speak TLS: where there is a certificate, all do.
+    encrypted: bool,
     sessions: Sessions,
     pids: RandomPidSecretKeyGenerator,
     strangers: Strangers,
@@ -82,6 +84,7 @@ pub async fn serve(
     let tls = tls.map(|config| acceptor(&config));
     let server = Arc::new(Server {
         faces,
+        encrypted: tls.is_some(),
         sessions: Sessions::default(),
         pids: RandomPidSecretKeyGenerator::default(),
         strangers: Strangers::default(),
@@ -175,6 +178,10 @@ impl Opened {
 /// Logs a client in and opens its session. `None` where it wanted no session.
 async fn open(wire: &mut Wire, server: &Server) -> Result<Option<Opened>, Trouble> {
     let Some(startup) = startup::greet(wire, server).await? else { return Ok(None) };
+    if server.encrypted && !wire.is_encrypted() {
+        let message = "this server takes encrypted connections only; connect with sslmode=require";
+        return Err(Failure::new(sqlstate::INVALID_AUTHORIZATION, message).fatal().into());
+    }
     let seat = Arc::clone(&server.seats)
         .try_acquire_owned()
         .map_err(|_| Failure::new(sqlstate::TOO_MANY_CONNECTIONS, "sorry, too many clients already").fatal())?;

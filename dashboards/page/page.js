@@ -102,7 +102,8 @@ function showState(parts, machine) {
   }
   mark(parts.card, "state", machine.state ?? category);
   put(parts.fields.word, word);
-  const detail = [machine.state, machine.state_reason].filter((text) => text && text.toLowerCase() !== word.toLowerCase());
+  // The reason first: where room is short, it is what people act on.
+  const detail = [machine.state_reason, machine.state].filter((text) => text && text.toLowerCase() !== word.toLowerCase());
   put(parts.fields.detail, detail.join(" · "));
   hint(parts.fields.detail, detail.join(" · "));
   const since = machine.since ? Date.parse(machine.since) : NaN;

@@ -39,15 +39,6 @@ pub(crate) struct RecordTable {
     required: &'static [&'static str],
 }
 
-/// Whether the sender may bring recorded times.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Stamps {
-    /// The server stamps.
-    Server,
-    /// Recorded times are taken where a row brings them: an import by an admin.
-    Sender,
-}
-
 static RECORD_TABLES: LazyLock<Vec<RecordTable>> = LazyLock::new(|| {
     let takes = |table: &&'static Table| table.upsert == Upsert::Record;
     TABLES
@@ -115,7 +106,7 @@ impl RecordTable {
     ///
     /// # Errors
     /// What is wrong with it, for a person.
-    pub(crate) fn row(&self, object: &Value, plant: &Plant, stamps: Stamps) -> Result<RecordRow, Refusal> {
+    pub(crate) fn row(&self, object: &Value, plant: &Plant) -> Result<RecordRow, Refusal> {
         let Value::Object(fields) = object else {
             return Err(refusal("a record is a JSON object whose field names are column names"));
         };
@@ -125,7 +116,7 @@ impl RecordTable {
                 row.deleted = value.as_bool().ok_or_else(|| refusal("`deleted` is true or false"))?;
                 continue;
             }
-            self.field(&mut row, name, value, stamps)?;
+            self.field(&mut row, name, value)?;
         }
         self.complete(&mut row);
         self.require(&row)?;
@@ -179,7 +170,7 @@ impl RecordTable {
         }
     }
 
-    fn field(&self, row: &mut RecordRow, name: &str, value: &Value, stamps: Stamps) -> Result<(), Refusal> {
+    fn field(&self, row: &mut RecordRow, name: &str, value: &Value) -> Result<(), Refusal> {
         let Some(column) = self.columns.iter().find(|column| column.name == name) else {
             let names: Vec<&str> = self.columns.iter().map(|column| column.name).collect();
             return Err(refusal(format!(
@@ -188,9 +179,8 @@ impl RecordTable {
                 names.join(", ")
             )));
         };
-        let stamped = matches!(name, "recorded" | "recorded_by");
-        if stamped && stamps == Stamps::Server {
-            return Err(refusal(format!("`{name}` is stamped by the server; only an admin's import may bring it")));
+        if matches!(name, "recorded" | "recorded_by") {
+            return Err(refusal(format!("`{name}` is stamped by the server; leave it out")));
         }
         let cell = cell(column.kind, value).map_err(|reason| refusal(format!("`{name}`: {reason}")))?;
         self.set(row, name, cell);

@@ -74,6 +74,7 @@ pub const RECORD_COLUMNS: &[Column] = &[
 
 /// Columns that `<table>_history` carries after those of the table and [`RECORD_COLUMNS`].
 pub const HISTORY_COLUMNS: &[Column] = &[
+    column("deleted", Flag, "true where that version was a retraction"),
     column("superseded", Time, "when a newer version replaced this one"),
     column("superseded_by", Name, "the login or source that brought the newer version"),
     column("superseded_reason", Text, "why, as the author of the newer version said"),

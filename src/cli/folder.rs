@@ -10,6 +10,7 @@ use crate::server::PlantFile;
 
 /// An engine over the folder as it is now; nothing in it is changed.
 pub(super) fn engine(data: &Path) -> anyhow::Result<Engine> {
+    anyhow::ensure!(data.join("tables").is_dir(), "{} is no data folder of takt; --data names one", data.display());
     let plant = PlantFile::kept(data)?.plant;
     let snapshot = storage::open_read_only(data, ingest::table_specs())?;
     Ok(Engine::new(Arc::new(snapshot), Arc::new(plant), Limits::default())?)

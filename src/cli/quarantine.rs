@@ -99,7 +99,10 @@ async fn list(client: &mut Client, limit: u32) -> anyhow::Result<ExitCode> {
         for line in waiting.error.iter().flat_map(|error| error.lines()) {
             terminal::say(format_args!("  {line}"))?;
         }
-        for line in waiting.proposal.iter().flat_map(|proposal| proposal.lines()) {
+        // A reason that brings the lines along has said it.
+        let proposal =
+            waiting.proposal.filter(|lines| !waiting.error.iter().any(|error| error.contains(lines.trim_end())));
+        for line in proposal.iter().flat_map(|lines| lines.lines()) {
             terminal::say(format_args!("    {line}"))?;
         }
     }

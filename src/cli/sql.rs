@@ -52,7 +52,7 @@ pub(super) fn run(args: SqlArgs) -> anyhow::Result<ExitCode> {
         Err(error) if reader_left(&error) => Ok(ExitCode::SUCCESS),
         Err(error) => {
             let position = position(&error);
-            terminal::complain(format_args!("takt: {error:#}"));
+            terminal::complain(format_args!("takt: {}", terminal::told(&error)));
             if let Some(place) = position.and_then(|position| pointed_at(&query, position)) {
                 terminal::complain(place);
             }

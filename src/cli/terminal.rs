@@ -26,3 +26,15 @@ pub(crate) fn forgive_closed_pipe(result: io::Result<()>) -> io::Result<()> {
         result => result,
     }
 }
+
+/// An error and its causes, each said once: some messages carry their cause within.
+pub(crate) fn told(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
+    }
+    text
+}

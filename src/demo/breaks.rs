@@ -4,6 +4,9 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
+use super::SECOND_US;
+use super::stop::Interruption;
+
 /// Central European time with its daylight saving rule: what `Europe/Berlin` means, without needing a time
 /// zone database.
 const ZONE: &str = "CET-1CEST,M3.5.0,M10.5.0/3";
@@ -17,6 +20,9 @@ pub(super) const BREAKS: [((i8, i8), (i8, i8)); 6] = [
     ((17, 0), (17, 15)),
     ((19, 30), (20, 0)),
 ];
+
+/// A stop that somebody who looks on has patience for.
+const SHORT_STOP_US: i64 = 45 * SECOND_US;
 
 /// Where the simulation stands between breaks.
 #[derive(Debug)]
@@ -35,6 +41,18 @@ impl Breaks {
         let zone = TimeZone::posix(ZONE).unwrap_or(TimeZone::UTC);
         let next = first_break_ending_after(&zone, now_us);
         Self { zone, next, relief_us: None }
+    }
+
+    /// While the relief crew is there, long stops end soon: somebody is looking.
+    pub(super) fn shortened(&self, stop: Interruption, now_us: i64) -> Interruption {
+        let start_us = now_us + stop.after_us;
+        match self.relief_us {
+            Some((from, to)) if start_us < to && start_us + stop.duration_us > from => {
+                let longest_us = SHORT_STOP_US.max(from + SHORT_STOP_US - start_us);
+                Interruption { duration_us: stop.duration_us.min(longest_us), ..stop }
+            }
+            _ => stop,
+        }
     }
 
     /// A relief crew works through the breaks that touch `[from_us, to_us)`.

@@ -237,6 +237,7 @@ impl Line {
         } else {
             stop::draw(&mut self.dice, length_us, spec.proneness)
         };
+        let interruption = interruption.map(|stop| self.breaks.shortened(stop, now_us));
         if index == WELD {
             station.wear += 1.0 / ELECTRODE_CYCLES;
             piece.weld_wear = station.wear;

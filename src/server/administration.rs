@@ -32,6 +32,22 @@ impl Administer for Administration {
         }
     }
 
+    fn gauges(&self) -> Vec<(&'static str, f64)> {
+        let health = self.store.health();
+        let flag = |set: bool| f64::from(u8::from(set));
+        vec![
+            ("takt_store_hot_rows", health.hot_rows as f64),
+            ("takt_store_hot_bytes", health.hot_bytes as f64),
+            ("takt_store_wal_bytes", health.wal_bytes as f64),
+            ("takt_store_segments", health.segments as f64),
+            ("takt_store_corrections", health.corrections as f64),
+            ("takt_store_joined_rows", health.joined_rows as f64),
+            ("takt_store_position", health.position as f64),
+            ("takt_store_full", flag(health.full.is_some())),
+            ("takt_store_poisoned", flag(health.poisoned.is_some())),
+        ]
+    }
+
     fn backup(&self, to: &Path) -> Result<Backup, BackupError> {
         if !is_free(to).map_err(|error| BackupError::Target(format!("{}: {error}", to.display())))? {
             return Err(BackupError::Target(format!(

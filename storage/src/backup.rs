@@ -10,6 +10,8 @@ use crate::StoreError;
 use crate::segment::sync_folder;
 
 const MANIFEST: &str = "backup.json";
+/// Where files lie until all of them are found to be sound: a folder that failed half-way must not open as a store.
+const RESTORING: &str = "restoring";
 
 /// What a backup holds.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -75,6 +77,23 @@ pub fn restore(from: &Path, to: &Path, mut progress: impl FnMut(u64, u64)) -> Re
     let manifest: Manifest =
         serde_json::from_slice(&text).map_err(|error| StoreError::Damaged { path, message: error.to_string() })?;
     refuse_filled(to)?;
+    let staging = to.join(RESTORING);
+    let laid_out = lay_out(&manifest, from, &staging, &mut progress).and_then(|()| {
+        for path in children(&staging)? {
+            let place = to.join(path.file_name().unwrap_or_default());
+            fs::rename(&path, &place).map_err(|error| StoreError::io(&place, error))?;
+            sync_folder(&place)?;
+        }
+        Ok(())
+    });
+    // What is wrong with the backup counts more than what is wrong with the rest of it.
+    let swept = fs::remove_dir_all(&staging).map_err(|error| StoreError::io(&staging, error));
+    laid_out.and(swept)?;
+    Ok(manifest.report)
+}
+
+fn lay_out(manifest: &Manifest, from: &Path, to: &Path, progress: &mut impl FnMut(u64, u64)) -> Result<(), StoreError> {
+    fs::create_dir_all(to).map_err(|error| StoreError::io(to, error))?;
     let mut done = 0;
     for entry in &manifest.files {
         let relative = Path::new(&entry.path);
@@ -89,7 +108,7 @@ pub fn restore(from: &Path, to: &Path, mut progress: impl FnMut(u64, u64)) -> Re
         done += entry.bytes;
         progress(done, manifest.report.bytes);
     }
-    Ok(manifest.report)
+    Ok(())
 }
 
 fn refuse_filled(folder: &Path) -> Result<(), StoreError> {

@@ -9,7 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use arrow::datatypes::{DataType, Schema};
 use deltalake_core::kernel::transaction::{CommitBuilder, CommitProperties};
-use deltalake_core::kernel::{Action, Add, PrimitiveType, StructField, Transaction};
+use deltalake_core::kernel::{Action, Add, PrimitiveType, Remove, StructField, Transaction};
 use deltalake_core::protocol::{DeltaOperation, SaveMode};
 use deltalake_core::{DeltaTable, DeltaTableBuilder, DeltaTableError};
 use tokio::runtime::Runtime;
@@ -105,7 +105,7 @@ impl TableLog {
         let version = i64::try_from(position).map_err(|_| StoreError::Invalid("WAL position out of range".into()))?;
         let action = Action::Add(add(segment, spec)?);
         let runtime = self.runtime.clone();
-        let result = runtime.block_on(self.append(action, version));
+        let result = runtime.block_on(self.append(vec![action], Some(version)));
         if let Err(error) = result {
             // It may have landed all the same: only what a fresh look shows counts.
             self.reload()?;
@@ -113,6 +113,10 @@ impl TableLog {
                 return Err(wrong(&self.folder, &error));
             }
         }
+        self.committed()
+    }
+
+    fn committed(&mut self) -> Result<(), StoreError> {
         self.commits += 1;
         self.sync()?;
         if self.commits >= RELOAD_AFTER {
@@ -121,13 +125,39 @@ impl TableLog {
         Ok(())
     }
 
-    async fn append(&mut self, action: Action, version: i64) -> Result<(), DeltaTableError> {
-        let properties = CommitProperties::default()
-            .with_application_transaction(Transaction::new(APPLICATION, version))
-            .with_max_retries(0);
+    /// Puts `joined` in the place of `parts`, which hold the same current rows.
+    pub(crate) fn replace(
+        &mut self,
+        joined: &Segment,
+        spec: &TableSpec,
+        parts: &[Arc<Segment>],
+    ) -> Result<(), StoreError> {
+        let mut new = add(joined, spec)?;
+        new.data_change = false;
+        let mut actions = vec![Action::Add(new)];
+        for part in parts {
+            actions.push(Action::Remove(remove(&add(part, spec)?)));
+        }
+        let runtime = self.runtime.clone();
+        let result = runtime.block_on(self.append(actions, None));
+        if let Err(error) = result {
+            // It may have landed all the same: only what a fresh look shows counts.
+            self.reload()?;
+            if !self.files()?.contains(&joined.path) {
+                return Err(wrong(&self.folder, &error));
+            }
+        }
+        self.committed()
+    }
+
+    async fn append(&mut self, actions: Vec<Action>, covers: Option<i64>) -> Result<(), DeltaTableError> {
+        let mut properties = CommitProperties::default().with_max_retries(0);
+        if let Some(version) = covers {
+            properties = properties.with_application_transaction(Transaction::new(APPLICATION, version));
+        }
         let operation = DeltaOperation::Write { mode: SaveMode::Append, partition_by: None, predicate: None };
         let commit = CommitBuilder::from(properties)
-            .with_actions(vec![action])
+            .with_actions(actions)
             .build(Some(self.table.snapshot()?), self.table.log_store(), operation)
             .await?;
         self.table.update_state().await?;
@@ -195,6 +225,18 @@ fn add(segment: &Segment, spec: &TableSpec) -> Result<Add, StoreError> {
         default_row_commit_version: None,
         clustering_provider: None,
     })
+}
+
+fn remove(part: &Add) -> Remove {
+    Remove {
+        path: part.path.clone(),
+        data_change: false,
+        deletion_timestamp: Some(part.modification_time),
+        extended_file_metadata: Some(true),
+        partition_values: Some(part.partition_values.clone()),
+        size: Some(part.size),
+        ..Remove::default()
+    }
 }
 
 /// Row count and, where the key holds a time, its bounds: enough for other readers to skip files.

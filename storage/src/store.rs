@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -21,6 +21,7 @@ use crate::spec::TableSpec;
 use crate::wal::{Dictionary, Frame, Wal};
 
 mod apply;
+mod compact;
 mod flush;
 mod writer;
 
@@ -104,6 +105,10 @@ pub struct Health {
     pub wal_bytes: u64,
     /// Segments of all tables.
     pub segments: usize,
+    /// Rows that were corrected or retracted since the store was opened, as flushes found them.
+    pub corrections: u64,
+    /// Rows that joining segments has rewritten since the store was opened.
+    pub joined_rows: u64,
     /// WAL position of the newest visible write.
     pub position: u64,
 }
@@ -143,6 +148,8 @@ struct Shared {
     full: Mutex<Option<String>>,
     wal: Mutex<Wal>,
     transform: OnceLock<Arc<dyn Transform>>,
+    corrections: AtomicU64,
+    joined_rows: AtomicU64,
     /// Woken when a flush made room.
     room: (Mutex<()>, Condvar),
     closing: AtomicBool,
@@ -182,6 +189,8 @@ impl Store {
             full: Mutex::new(None),
             wal: Mutex::new(wal),
             transform: OnceLock::new(),
+            corrections: AtomicU64::new(0),
+            joined_rows: AtomicU64::new(0),
             room: (Mutex::new(()), Condvar::new()),
             closing: AtomicBool::new(false),
             folder: folder.to_owned(),
@@ -192,7 +201,7 @@ impl Store {
             let (shared, flushes) = (shared.clone(), flushes.clone());
             move || writer::run(&shared, &entries, &flushes)
         })?;
-        let flusher = Flusher { shared: shared.clone(), logs, runtime };
+        let flusher = Flusher { shared: shared.clone(), logs, retired: Vec::new(), runtime };
         let flusher = spawn("takt-flush", move || flusher.run(&commands))?;
         Ok(Self {
             shared,
@@ -271,6 +280,15 @@ impl Store {
     /// What kept a table from being flushed.
     pub fn flush(&self) -> Result<(), StoreError> {
         self.command(flush::Command::Flush)
+    }
+
+    /// Joins the segments of each table into as few as memory allows, and makes what was superseded or re-keyed permanent.
+    /// The flusher joins small ones by itself as they gather.
+    ///
+    /// # Errors
+    /// What kept a table's segments from being joined.
+    pub fn compact(&self) -> Result<(), StoreError> {
+        self.command(flush::Command::Compact)
     }
 
     /// Writes a consistent copy of the data folder to `to`, which must not exist or be empty, while the store runs on.
@@ -376,6 +394,8 @@ impl Shared {
             hot_bytes: state.tables.iter().map(|table| table.hot.bytes()).sum(),
             wal_bytes: self.wal.lock().unwrap_or_else(PoisonError::into_inner).bytes(),
             segments: state.tables.iter().map(|table| table.segments.len() + table.history.len()).sum(),
+            corrections: self.corrections.load(Ordering::Relaxed),
+            joined_rows: self.joined_rows.load(Ordering::Relaxed),
             position: state.position,
         }
     }

@@ -20,7 +20,8 @@ fn sql_type(kind: ColumnType) -> &'static str {
 fn the_table_reference_is_the_definition() {
     let text = fs::read_to_string(root().join("docs/tables.md")).unwrap();
     for table in TABLES {
-        let start = text.find(&format!("\n## {}\n", table.name)).unwrap_or_else(|| panic!("no section on {}", table.name));
+        let start =
+            text.find(&format!("\n## {}\n", table.name)).unwrap_or_else(|| panic!("no section on {}", table.name));
         let section = &text[start + 4..];
         let section = &section[..section.find("\n## ").unwrap_or(section.len())];
         assert!(section.contains(table.doc), "{}: {}", table.name, table.doc);

@@ -134,8 +134,13 @@ fn messages_of_an_external_broker_survive_sigkill_exactly_once() {
     let mut random = StdRng::seed_from_u64(11);
     // The session exists before the first message: the broker queues from then on.
     let mut server = Server::start_with(folder.path(), &arguments);
-    wait_for("the subscription", Duration::from_secs(30), || server.log().contains("subscribed").then_some(()));
     let mut publisher = Publisher::connect(([127, 0, 0, 1], broker.port).into(), "machine").unwrap();
+    wait_for("the subscription", Duration::from_secs(30), || {
+        publisher.publish("flat/press", b"{\"warm\":1}", u64::MAX).unwrap();
+        assert!(publisher.drain(0));
+        (server.number("SELECT count(*) FROM samples WHERE signal = 'warm'") > 0.0).then_some(())
+    });
+    publisher.acknowledged.clear();
     let mut sent = 0;
     for _ in 0..6 {
         let burst = random.random_range(200..2_000);

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::harness::{Server, output, python, root};
+use crate::mqtt::Publisher;
 
 const PRESS: &str = "cologne/line-1/press";
 
@@ -32,25 +33,24 @@ fn read(server: &Server, table: &str, order: &[&str]) -> Value {
 }
 
 /// Where a type of `oee::tables` ends up: in Arrow as deltalake shows it, and in DuckDB.
-const TYPES: [(&str, &str, &str); 8] = [
-    ("time", "timestamp[us, tz=UTC]", "TIMESTAMP WITH TIME ZONE"),
-    ("started", "timestamp[us, tz=UTC]", "TIMESTAMP WITH TIME ZONE"),
-    ("recorded", "timestamp[us, tz=UTC]", "TIMESTAMP WITH TIME ZONE"),
-    ("value", "double", "DOUBLE"),
-    ("quantity", "double", "DOUBLE"),
-    ("quality", "int64", "BIGINT"),
-    ("equipment", "string", "VARCHAR"),
-    ("unit", "string", "VARCHAR"),
+const TYPES: [(&str, [&str; 2]); 8] = [
+    ("time", ["timestamp[us, tz=UTC]", "TIMESTAMP WITH TIME ZONE"]),
+    ("started", ["timestamp[us, tz=UTC]", "TIMESTAMP WITH TIME ZONE"]),
+    ("recorded", ["timestamp[us, tz=UTC]", "TIMESTAMP WITH TIME ZONE"]),
+    ("value", ["double", "DOUBLE"]),
+    ("quantity", ["double", "DOUBLE"]),
+    ("quality", ["int64", "BIGINT"]),
+    ("equipment", ["string", "VARCHAR"]),
+    ("unit", ["string", "VARCHAR"]),
 ];
 
 fn check(server: &Server, table: &str, order: &[&str], expected: &Value) {
     let found = read(server, table, order);
-    for (implementation, place) in [("deltalake", 1), ("duckdb", 2)] {
+    for (implementation, place) in [("deltalake", 0), ("duckdb", 1)] {
         let found = &found[implementation];
-        for types in TYPES {
-            let kind = [types.0, types.1, types.2][place];
-            let got = &found["types"][types.0];
-            assert!(got.is_null() || got == kind, "{implementation} {table}.{}: {got}, expected {kind}", types.0);
+        for (column, kinds) in TYPES {
+            let (got, kind) = (&found["types"][column], kinds[place]);
+            assert!(got.is_null() || got == kind, "{implementation} {table}.{column}: {got}, expected {kind}");
         }
         let mut rows = found["rows"].clone();
         for row in rows.as_array_mut().unwrap() {
@@ -106,4 +106,40 @@ fn deltalake_and_duckdb_read_the_same_rows() {
     let samples = rows(&server, "samples", &sample_key);
     server.stop();
     check(&server, "samples", &sample_key, &samples);
+}
+
+/// The double nearest to the digits of the payload, whichever way it came.
+#[test]
+fn doubles_are_stored_exactly() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = Server::start(folder.path());
+    let digits = ["2.7715077941825978e-163", "2.2790121708605247e+274", "4.0263803136122606e+293", "0.1", "5e-324"];
+    let mut publisher = Publisher::connect(server.mqtt, "exact").unwrap();
+    for (n, digits) in digits.iter().enumerate() {
+        let time = 1_735_689_600_000_000 + n;
+        let (status, body) = server.post(
+            "/api/v1/samples",
+            format!("{{\"equipment\":\"{PRESS}\",\"signal\":\"http\",\"time\":{time},\"value\":{digits}}}"),
+        );
+        assert_eq!(status, 200, "{body}");
+        let line = format!("samples,equipment={PRESS},signal=line value={digits} {time}");
+        assert_eq!(server.post("/api/v2/write?precision=us", line).0, 204);
+        publisher.publish("flat/press", format!("{{\"ts\":{time},\"mqtt\":{digits}}}").as_bytes(), 0).unwrap();
+        publisher.publish("plant/press/bare", digits.as_bytes(), 1).unwrap();
+        assert!(publisher.drain(0));
+    }
+    for signal in ["http", "line", "mqtt", "bare"] {
+        for digits in digits {
+            let same = format!("signal = '{signal}' AND value = CAST('{digits}' AS double)");
+            assert_eq!(server.number(&format!("SELECT count(*) FROM samples WHERE {same}")), 1.0, "{same}");
+        }
+    }
+    server.stop();
+    let found = read(&server, "samples", &["equipment", "signal", "time"]);
+    for implementation in ["deltalake", "duckdb"] {
+        for row in found[implementation]["rows"].as_array().unwrap() {
+            let value = row["value"].as_f64().unwrap();
+            assert!(digits.iter().any(|digits| digits.parse::<f64>().unwrap().to_bits() == value.to_bits()), "{row}");
+        }
+    }
 }

@@ -36,9 +36,12 @@ pub(super) async fn ready(State(front): State<Arc<Front>>) -> Result<impl IntoRe
 }
 
 /// `GET /metrics`: Prometheus text.
-pub(super) async fn metrics(
+pub(super) async fn figures(
     State(front): State<Arc<Front>>,
     _reader: Reader,
 ) -> ([(HeaderName, &'static str); 1], String) {
+    for (name, value) in front.faces.administration.gauges() {
+        metrics::gauge!(name).set(value);
+    }
     ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], front.faces.metrics.render())
 }

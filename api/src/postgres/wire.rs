@@ -48,6 +48,11 @@ impl Wire {
         self.peer
     }
 
+    /// Whether nobody between can read along.
+    pub(crate) fn is_encrypted(&self) -> bool {
+        self.framed.codec().inner.client_info.is_secure()
+    }
+
     /// The next message; `None` where the client has gone.
     pub(crate) async fn receive(&mut self) -> Result<Option<PgWireFrontendMessage>, PgWireError> {
         self.framed.next().await.transpose()

@@ -8,7 +8,7 @@ use crate::batch::Batch;
 use crate::decode;
 use crate::decode::reading::{Readings, Value};
 use crate::quarantine::{Refusal, Refused};
-use crate::record::{self, Stamps};
+use crate::record;
 use crate::route::TopicRoute;
 use crate::sample::{BAD, GOOD, Sample};
 
@@ -136,7 +136,7 @@ impl Intake {
         let (mut refusals, mut refused) = (Vec::new(), Vec::new());
         let several = objects.len() > 1;
         for (place, object) in objects.into_iter().enumerate() {
-            match table.row(&object, &self.plant, Stamps::Server) {
+            match table.row(&object, &self.plant) {
                 Ok(row) => batch.push_record(table.index, &row),
                 Err(Refusal { kind, reason }) => {
                     let reason = if several { format!("row {place}: {reason}") } else { reason };

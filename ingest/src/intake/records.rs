@@ -10,9 +10,9 @@ use super::{Intake, Source, Submitted, now_us, source_of};
 use crate::admit::Arrival;
 use crate::batch::Batch;
 use crate::decode::time;
-use crate::login::{Login, Role};
+use crate::login::Login;
 use crate::quarantine::Refusal;
-use crate::record::{self, RowRefusal, Stamps};
+use crate::record::{self, RowRefusal};
 use crate::route::unknown_equipment;
 use crate::sample::{GOOD, Keys, Sample};
 
@@ -40,14 +40,12 @@ impl Intake {
         table: &str,
         json: &[u8],
     ) -> Result<RecordReceipt, StoreError> {
-        let stamps = if login.role == Role::Admin { Stamps::Sender } else { Stamps::Server };
-        self.records_from(&source_of(login), stamps, table, json).await
+        self.records_from(&source_of(login), table, json).await
     }
 
     pub(super) async fn records_from(
         self: &Arc<Self>,
         source: &Source,
-        stamps: Stamps,
         table: &str,
         json: &[u8],
     ) -> Result<RecordReceipt, StoreError> {
@@ -71,7 +69,7 @@ impl Intake {
         for (row, object) in objects.into_iter().enumerate() {
             batch.count_message();
             let taken = match taker {
-                Some(table) => table.row(&object, &self.plant, stamps).map(|row| batch.push_record(table.index, &row)),
+                Some(table) => table.row(&object, &self.plant).map(|row| batch.push_record(table.index, &row)),
                 None => self.take_sample_object(&object, arrival, &mut batch),
             };
             match taken {

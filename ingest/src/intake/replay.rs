@@ -16,7 +16,7 @@ use crate::column::Cell;
 use crate::decode::line::{Lines, Precision};
 use crate::login::Login;
 use crate::quarantine::Refusal;
-use crate::record::{self, Stamps};
+use crate::record;
 
 /// What became of a replay.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -118,7 +118,7 @@ impl Intake {
                 self.take_sample_object(&object, arrival, batch)?;
             } else {
                 let table = record::table(table)?;
-                batch.push_record(table.index, &table.row(&object, &self.plant, Stamps::Server)?);
+                batch.push_record(table.index, &table.row(&object, &self.plant)?);
             }
         }
         Ok(())

@@ -64,7 +64,7 @@ fn a_change_is_seen_by_the_next_look() {
         let plant =
             oee::plant::Plant::parse("[plant]\nname = \"t\"\nzone = \"UTC\"\n[[equipment]]\npath = \"a\"\n").unwrap();
         let object = crate::record::objects(json.as_bytes()).unwrap().remove(0);
-        let row = table.row(&object, &plant, crate::record::Stamps::Server).unwrap();
+        let row = table.row(&object, &plant).unwrap();
         let mut batch = crate::batch::Batch::new("t".into(), "test");
         batch.push_record(operations, &row);
         let rows = batch.into_write(&specs).unwrap().rows.remove(0);

@@ -10,7 +10,7 @@ fn plant() -> Plant {
 fn read(name: &str, json: &str) -> Result<Vec<String>, String> {
     let table = table(name).map_err(|refusal| refusal.reason)?;
     let object = objects(json.as_bytes()).map_err(|refusal| refusal.reason)?.remove(0);
-    let row = table.row(&object, &plant(), Stamps::Server).map_err(|refusal| refusal.reason)?;
+    let row = table.row(&object, &plant()).map_err(|refusal| refusal.reason)?;
     let mut shown: Vec<String> = table
         .columns
         .iter()

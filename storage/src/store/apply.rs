@@ -193,7 +193,7 @@ fn merge(spec: &TableSpec, row: &RecordBatch, older: &RecordBatch, mask: u64) ->
 }
 
 /// Rows of a segment as hot rows.
-fn in_schema(rows: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, StoreError> {
+pub(super) fn in_schema(rows: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, StoreError> {
     let columns = schema.fields().iter().map(|field| match rows.column_by_name(field.name()) {
         Some(column) => cast(column, field.data_type()),
         None => Ok(new_null_array(field.data_type(), rows.num_rows())),

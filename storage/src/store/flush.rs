@@ -1,6 +1,7 @@
 //! The flusher thread: turns hot rows into segments, commits them, and lets go of the log behind them.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -28,6 +29,8 @@ pub(super) enum Command {
     Due,
     /// Flush everything, and say how it went.
     Flush(Sender<Result<(), StoreError>>),
+    /// Join all segments, and say how it went.
+    Compact(Sender<Result<(), StoreError>>),
     /// Copy the folder.
     Backup(PathBuf, Sender<Result<BackupReport, StoreError>>),
     /// End.
@@ -46,6 +49,8 @@ pub(super) struct Logs {
 pub(super) struct Flusher {
     pub(super) shared: Arc<Shared>,
     pub(super) logs: Vec<Logs>,
+    /// Files that left their tables and are not removed yet.
+    pub(super) retired: Vec<super::compact::Retired>,
     /// Table logs run on it; it must outlive them.
     #[expect(dead_code, reason = "held so that the runtime lives as long as the logs")]
     pub(super) runtime: Arc<Runtime>,
@@ -72,7 +77,15 @@ impl Flusher {
                     let result = self.backup(&to);
                     self.report(reply.send(result).is_ok());
                 }
-                Ok(Command::Due) | Err(RecvTimeoutError::Timeout) => self.flush_due(),
+                Ok(Command::Compact(reply)) => {
+                    let result = self.flush_all().and_then(|()| self.compact_all());
+                    self.report(reply.send(result).is_ok());
+                }
+                Ok(Command::Due) => self.flush_due(),
+                Err(RecvTimeoutError::Timeout) => {
+                    self.flush_due();
+                    self.compact_due();
+                }
             }
         }
     }
@@ -185,6 +198,7 @@ impl Flusher {
         if rows.num_rows() == 0 || logs.history_covered >= position {
             return Ok(None);
         }
+        self.shared.corrections.fetch_add(rows.num_rows() as u64, Ordering::Relaxed);
         let order = KeyOrder::of(&rows, &logs.history_spec.key)?;
         let rows = arrow::compute::take_record_batch(&rows, &indices(order.rows))?;
         let path = path(&self.shared.folder, &logs.history_spec, first, position);

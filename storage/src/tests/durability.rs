@@ -175,3 +175,28 @@ fn a_backup_opens_as_a_data_folder() {
     let damaged = crate::restore(&kept.path().join("b"), &restored.path().join("again"), |_, _| {});
     assert!(matches!(damaged, Err(StoreError::Damaged { .. })));
 }
+
+#[test]
+fn small_segments_are_joined_by_themselves_and_nothing_changes() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    for round in 0..20 {
+        store.append_and_wait(write(vec![sample_rows(&[(round, "a", 1.0), (0, "b", round as f64)])])).unwrap();
+        store.flush().unwrap();
+    }
+    let before = sample_values(&store);
+    let history = history_count(&store, 0);
+    let start = std::time::Instant::now();
+    while store.snapshot().tables[0].segments.len() >= 8 {
+        assert!(start.elapsed() < Duration::from_secs(20), "nothing was joined");
+        std::thread::park_timeout(Duration::from_millis(10));
+    }
+    assert!(store.health().joined_rows > 0);
+    assert_eq!(sample_values(&store), before);
+    assert_eq!((before.len(), history), (21, 19));
+    assert_eq!(history_count(&store, 0), history);
+    drop(store);
+    let reopened = open(folder.path());
+    assert_eq!(sample_values(&reopened), before);
+    assert_eq!(history_count(&reopened, 0), history);
+}

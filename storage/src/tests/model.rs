@@ -102,7 +102,8 @@ fn run(seed: u64) {
                 store.append_and_wait(write(vec![order_row(&order, product, quantity, deleted)])).unwrap();
                 model.order(&order, product, quantity, deleted);
             }
-            7 | 8 => store.flush().unwrap(),
+            7 => store.flush().unwrap(),
+            8 => store.compact().unwrap(),
             _ => {
                 if random.random_bool(0.5) {
                     store.close().unwrap();
