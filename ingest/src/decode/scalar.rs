@@ -21,8 +21,8 @@ const NOT_FINITE: [&str; 8] = ["nan", "inf", "infinity", "1.#inf", "1.#qnan", "1
 
 /// Reads text as a number where it plainly is one.
 ///
-/// A decimal comma counts as a point. Text with leading zeros (`007`), thousands separators, or an exponent without
-/// a decimal separator (`12E5`, a lot number as likely as not) stays text.
+/// A decimal comma counts as a point. Text with leading zeros (`007`), thousands separators, or an exponent with neither
+/// a decimal separator nor a sign (`12E5`, a lot number as likely as not) stays text; `1e-05` is how C prints a number.
 pub(crate) fn read(text: &str) -> Scalar {
     let trimmed = text.trim();
     if trimmed.is_empty() || trimmed.len() > LONGEST_NUMBER {
@@ -40,6 +40,12 @@ fn number(text: &str, unsigned: &str) -> Scalar {
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let leading_zero = |whole: &str| whole.len() > 1 && whole.starts_with('0');
     let Some((whole, rest)) = unsigned.split_once(['.', ',']) else {
+        if let Some((whole, exponent)) = unsigned.split_once(['e', 'E'])
+            && let Some(exponent) = exponent.strip_prefix(['-', '+'])
+        {
+            let plain = digits(whole) && !leading_zero(whole) && digits(exponent);
+            return if plain { finite(text.parse().ok()) } else { Scalar::Text };
+        }
         return if digits(unsigned) && !leading_zero(unsigned) { integer(text) } else { Scalar::Text };
     };
     let (fraction, exponent) = match rest.split_once(['e', 'E']) {
@@ -50,8 +56,10 @@ fn number(text: &str, unsigned: &str) -> Scalar {
     if !digits(whole) || leading_zero(whole) || !digits(fraction) || !exponent_fits {
         return Scalar::Text;
     }
-    let parsed: Option<f64> =
-        if text.contains(',') { text.replacen(',', ".", 1).parse().ok() } else { text.parse().ok() };
+    finite(if text.contains(',') { text.replacen(',', ".", 1).parse().ok() } else { text.parse().ok() })
+}
+
+fn finite(parsed: Option<f64>) -> Scalar {
     match parsed {
         Some(value) if value.is_finite() => Scalar::Number(value),
         Some(_) => Scalar::NotFinite,

@@ -1,0 +1,162 @@
+//! Bringing a data folder back: tables from their logs, then what the WAL holds beyond them.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::{Options, State, Table, apply, flush, off_thread};
+use crate::StoreError;
+use crate::codec::Decoder;
+use crate::log::TableLog;
+use crate::segment::Segment;
+use crate::snapshot::Snapshot;
+use crate::spec::TableSpec;
+use crate::wal::{Dictionary, Frame, Wal};
+
+pub(super) struct Opened {
+    pub(super) state: State,
+    pub(super) logs: Vec<flush::Logs>,
+    pub(super) wal: Wal,
+    pub(super) runtime: Arc<tokio::runtime::Runtime>,
+}
+
+pub(super) fn open_folder(folder: &Path, specs: &[TableSpec], options: &Options) -> Result<Opened, StoreError> {
+    let runtime = crate::log::runtime()?;
+    let mut logs = Vec::new();
+    let mut tables = Vec::new();
+    let mut covered = Vec::new();
+    for spec in specs {
+        let (table, opened) = open_table(&runtime, folder, spec)?;
+        covered.push(opened.covered);
+        tables.push(table);
+        logs.push(opened);
+    }
+    // Recorded times never go back, even where the clock does.
+    let segments = tables.iter().flat_map(|table| table.segments.iter().chain(&table.history));
+    let recorded = segments.map(|segment| segment.recorded_through).max().unwrap_or(i64::MIN);
+    let mut state = State { tables, position: 0, recorded };
+    let highest = covered.iter().copied().max().unwrap_or_default();
+    let wal = Wal::recover(&folder.join("wal"), specs, options.wal_file_bytes, highest, |dictionary, frame| {
+        replay(&mut state, specs, dictionary, &frame, &covered)
+    })?;
+    state.position = wal.next().saturating_sub(1);
+    Ok(Opened { state, logs, wal, runtime })
+}
+
+fn open_table(
+    runtime: &Arc<tokio::runtime::Runtime>,
+    folder: &Path,
+    spec: &TableSpec,
+) -> Result<(Table, flush::Logs), StoreError> {
+    let tables = folder.join("tables");
+    let rows = TableLog::open_or_create(runtime, &tables.join(&spec.name), spec)?;
+    let history_spec = spec.history();
+    let history = TableLog::open_or_create(runtime, &tables.join(&history_spec.name), &history_spec)?;
+    let mut table = Table::new(spec);
+    load_segments(&mut table, &rows, &history, &history_spec)?;
+    let covered = rows.covered()?;
+    let history_covered = history.covered()?;
+    remove_strays(&tables.join(&spec.name), &table.segments)?;
+    remove_strays(&tables.join(&history_spec.name), &table.history)?;
+    let logs = flush::Logs { rows, history, history_spec, covered, history_covered };
+    Ok((table, logs))
+}
+
+fn load_segments(
+    table: &mut Table,
+    rows: &TableLog,
+    history: &TableLog,
+    history_spec: &TableSpec,
+) -> Result<(), StoreError> {
+    table.segments = sorted(rows.files()?)?;
+    table.history = sorted(history.files()?)?;
+    for segment in &table.history {
+        table.dead.push(Arc::new(flush::dead_of(&table.spec, history_spec, segment)?));
+    }
+    Ok(())
+}
+
+fn sorted(files: Vec<PathBuf>) -> Result<Vec<Arc<Segment>>, StoreError> {
+    let mut segments: Vec<Arc<Segment>> =
+        files.iter().map(|path| Segment::open(path).map(Arc::new)).collect::<Result<_, _>>()?;
+    segments.sort_by_key(|segment| segment.sequence);
+    Ok(segments)
+}
+
+/// Files that a crash left behind before their commit: no table names them.
+fn remove_strays(folder: &Path, segments: &[Arc<Segment>]) -> Result<(), StoreError> {
+    for entry in std::fs::read_dir(folder).map_err(|error| StoreError::io(folder, error))? {
+        let path = entry.map_err(|error| StoreError::io(folder, error))?.path();
+        let is_segment = path.extension().is_some_and(|extension| extension == "parquet");
+        if is_segment && !segments.iter().any(|segment| segment.path == path) {
+            std::fs::remove_file(&path).map_err(|error| StoreError::io(&path, error))?;
+        }
+    }
+    Ok(())
+}
+
+/// Applies one frame of the log, table by table, unless a table covers it already.
+fn replay(
+    state: &mut State,
+    specs: &[TableSpec],
+    dictionary: &Dictionary,
+    frame: &Frame,
+    covered: &[u64],
+) -> Result<(), StoreError> {
+    let mut decoder = Decoder::new(&frame.blocks);
+    while !decoder.is_empty() {
+        let number = decoder.table()?;
+        let (name, columns) = dictionary
+            .tables
+            .get(number)
+            .ok_or_else(|| StoreError::Invalid("the log names an unknown table".into()))?;
+        let table = specs.iter().position(|spec| &spec.name == name);
+        let table = table.ok_or_else(|| {
+            StoreError::Invalid(format!("the log holds rows of table {name}, which this takt does not know"))
+        })?;
+        let Some(spec) = specs.get(table) else { continue };
+        let mut rows = decoder.block(&apply::schema_of(spec, columns)?)?;
+        rows.table = table;
+        if covered.get(table).is_some_and(|covered| frame.position <= *covered) {
+            continue;
+        }
+        let rows = apply::refit(spec, rows, columns)?;
+        if let Some(table) = state.tables.get_mut(table) {
+            apply::apply(table, &rows, frame.position, frame.recorded, &frame.by)?;
+        }
+    }
+    state.recorded = state.recorded.max(frame.recorded);
+    Ok(())
+}
+
+pub(crate) fn read_only(folder: &Path, specs: Vec<TableSpec>) -> Result<Arc<Snapshot>, StoreError> {
+    if !folder.join("tables").is_dir() {
+        return Err(StoreError::Invalid(format!(
+            "{} is no takt data folder: it has no folder `tables`",
+            folder.display()
+        )));
+    }
+    let folder = folder.to_owned();
+    off_thread(move || {
+        let runtime = crate::log::runtime()?;
+        let mut tables = Vec::new();
+        let mut covered = Vec::new();
+        for spec in &specs {
+            let mut table = Table::new(spec);
+            let history_spec = spec.history();
+            let rows = TableLog::open(&runtime, &folder.join("tables").join(&spec.name))?;
+            let history = TableLog::open(&runtime, &folder.join("tables").join(&history_spec.name))?;
+            if let (Some(rows), Some(history)) = (&rows, &history) {
+                load_segments(&mut table, rows, history, &history_spec)?;
+            }
+            covered.push(rows.as_ref().map_or(Ok(0), TableLog::covered)?);
+            tables.push(table);
+        }
+        let mut state = State { tables, position: 0, recorded: i64::MIN };
+        let next = crate::wal::read(&folder.join("wal"), |dictionary, frame| {
+            replay(&mut state, &specs, dictionary, &frame, &covered)
+        })?;
+        state.position = next.saturating_sub(1);
+        let tables = state.tables.iter_mut().map(Table::view).collect();
+        Ok(Arc::new(Snapshot { tables, position: state.position }))
+    })
+}
