@@ -165,6 +165,8 @@ function showSignal(row, signal) {
 }
 
 function showSignals(parts, signals) {
+  // What states and counts are made of comes last, and out of the way: the card says it better.
+  const shown = Math.min(SIGNALS_SHOWN, signals.filter((signal) => !signal.bound).length);
   const gone = new Set(parts.rows.keys());
   signals.forEach((signal, index) => {
     let row = parts.rows.get(signal.signal);
@@ -175,8 +177,8 @@ function showSignals(parts, signals) {
       parts.rows.set(signal.signal, row);
     }
     gone.delete(signal.signal);
-    const list = index < SIGNALS_SHOWN ? parts.first : parts.rest;
-    const place = index < SIGNALS_SHOWN ? index : index - SIGNALS_SHOWN;
+    const list = index < shown ? parts.first : parts.rest;
+    const place = index < shown ? index : index - shown;
     if (list.children[place] !== row) list.insertBefore(row, list.children[place] ?? null);
     showSignal(row, signal);
   });
@@ -184,7 +186,7 @@ function showSignals(parts, signals) {
     parts.rows.get(name).remove();
     parts.rows.delete(name);
   }
-  const hidden = signals.length - SIGNALS_SHOWN;
+  const hidden = signals.length - shown;
   parts.more.hidden = hidden <= 0;
   put(parts.more.querySelector("summary"), `${hidden} more`);
 }

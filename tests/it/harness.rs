@@ -18,6 +18,8 @@ pub fn takt() -> Command {
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("TAKT_")) {
         command.env_remove(name);
     }
+    // Not the checkout: its takt.toml is the example, not the test's.
+    command.current_dir(std::env::temp_dir());
     command.stdin(Stdio::null());
     command
 }

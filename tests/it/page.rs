@@ -61,8 +61,8 @@ fn shift_so_far(server: &Server) {
         say(&mut machine, "flat/weld", &json!({"total": total, "scrap": scrap, "ts": minute(at)}));
     }
     say(&mut machine, "flat/weld", &json!({"temperature": 71.4, "ts": now}));
-    let operation = json!({"run": "r1", "equipment": MACHINES[1], "work_order": "WO-4711", "product": "P-1",
-                           "unit": "U-0815", "operation": "weld", "started": minute(95)});
+    let operation = json!({"run": "r1", "equipment": MACHINES[1], "work_order": "WO-0724671", "product": "P-1",
+                           "unit": "CP054350798", "operation": "weld", "started": minute(95)});
     say(&mut machine, "takt/records/operations", &operation);
 }
 
@@ -90,7 +90,7 @@ fn every_machine_with_the_figures_of_sql() {
     assert_eq!(json!(order), json!(MACHINES), "every machine, in the order of the plant file");
 
     assert_eq!((&weld["category"], &weld["word"]), (&json!("run"), &json!("Running")));
-    assert_eq!((&weld["order"], &weld["unit"]), (&json!("WO-4711"), &json!("U-0815")));
+    assert_eq!((&weld["order"], &weld["unit"]), (&json!("WO-0724671"), &json!("CP054350798")));
     assert!(weld["signals"].as_array().unwrap().contains(&json!(["temperature", "71.4 °C"])), "{weld}");
     // The shift goes on between the page's question and ours; a few seconds move a figure by little.
     let figure = |value: &Value| value.as_str().unwrap().parse::<f64>().unwrap();
@@ -157,7 +157,7 @@ fn it_fits_a_wall_screen_and_a_phone() {
             .map((node) => node.outerHTML.slice(0, 80))";
         assert_eq!(browser.script(outside), json!([]), "{width}");
         // Words that matter are whole.
-        let cut = "return [...document.querySelectorAll('[data-field=word], [data-field=oee], [data-field=work_order], [data-bar] b')] \
+        let cut = "return [...document.querySelectorAll('[data-field=word], [data-field=oee], [data-field=work_order], [data-field=unit], [data-bar] b')] \
             .filter((node) => node.scrollWidth > node.clientWidth + 1 && getComputedStyle(node).display !== 'inline') \
             .map((node) => node.textContent)";
         assert_eq!(browser.script(cut), json!([]), "{width}");

@@ -171,11 +171,14 @@ impl Look {
         }
     }
 
-    /// Process signals first: what counts and states say is on the page already.
+    /// Process signals first, then those that states and counts are made of.
     fn signals(&self, path: &str) -> Vec<SignalNow> {
         let plant = &self.faces.plant;
         let mut signals = self.newest.of(path, |signal| plant.signal(path, signal).uom.clone());
-        signals.sort_by_key(|newest| plant.signal(path, &newest.signal).role.is_some());
+        for newest in &mut signals {
+            newest.bound = plant.signal(path, &newest.signal).role.is_some();
+        }
+        signals.sort_by_key(|newest| newest.bound);
         signals
     }
 }

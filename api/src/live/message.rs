@@ -73,4 +73,6 @@ pub(super) struct SignalNow {
     pub(super) uom: Option<String>,
     pub(super) time: Option<String>,
     pub(super) quality: Option<i64>,
+    /// Whether the equipment's state or counts are made of it: what it says is on the page already.
+    pub(super) bound: bool,
 }

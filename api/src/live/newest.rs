@@ -72,6 +72,7 @@ impl Newest {
                 uom: uom(signal),
                 time: rfc3339(newest.time_us),
                 quality: newest.quality,
+                bound: false,
             })
             .collect()
     }
