@@ -164,6 +164,12 @@ function showSignal(row, signal) {
   hint(row, `${signal.signal}: ${asSpan(ageS)} ago${quality === "good" ? "" : `, quality ${quality}`}`);
 }
 
+// A sensor is no machine: it has values, and neither states nor counts. Its card shows the values alone.
+function showKind(parts, machine) {
+  const works = machine.state || machine.total !== null || machine.signals.some((signal) => signal.bound);
+  parts.card.toggleAttribute("data-sensor", !works && machine.signals.length > 0);
+}
+
 function showSignals(parts, signals) {
   // What states and counts are made of comes last, and out of the way: the card says it better.
   const shown = Math.min(SIGNALS_SHOWN, signals.filter((signal) => !signal.bound).length);
@@ -212,6 +218,7 @@ function showPlant(message) {
     if (change) changes.push(change);
     showOee(parts, machine);
     showFacts(parts, machine);
+    showKind(parts, machine);
     showSignals(parts, machine.signals);
   });
   for (const path of gone) {
