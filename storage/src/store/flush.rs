@@ -176,10 +176,13 @@ impl Flusher {
             history_rows(spec, &flushed.older, &flushed.newer)?,
         ];
         let first = work.hot.first().unwrap_or(position);
-        let history = self.write_history(index, work, &parts, first, position, recorded)?;
+        // Published before the rows are tried: should they fail, the next flush must know what the history has.
+        if let Some((segment, dead)) = self.write_history(index, work, &parts, first, position, recorded)? {
+            self.publish_history(index, segment, dead);
+        }
         let news = keep(&settled.newest, &flushed.news)?;
         let segment = self.write_rows(index, work, news, first, (position, recorded))?;
-        self.publish(index, position, segment, history)
+        self.publish_rows(index, position, segment)
     }
 
     fn write_history(
@@ -246,20 +249,19 @@ impl Flusher {
         Ok(Some(Arc::new(segment)))
     }
 
-    fn publish(
-        &self,
-        index: usize,
-        position: u64,
-        segment: Option<Arc<Segment>>,
-        history: Option<(Arc<Segment>, Arc<Dead>)>,
-    ) -> Result<(), StoreError> {
+    fn publish_history(&self, index: usize, segment: Arc<Segment>, dead: Arc<Dead>) {
+        let mut state = self.shared.state.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(table) = state.tables.get_mut(index) {
+            table.history.push(segment);
+            table.dead.push(dead);
+            table.changed();
+        }
+    }
+
+    fn publish_rows(&self, index: usize, position: u64, segment: Option<Arc<Segment>>) -> Result<(), StoreError> {
         let mut state = self.shared.state.write().unwrap_or_else(PoisonError::into_inner);
         let Some(table) = state.tables.get_mut(index) else { return Ok(()) };
         table.segments.extend(segment);
-        if let Some((segment, dead)) = history {
-            table.history.push(segment);
-            table.dead.push(dead);
-        }
         table.hot.drop_through(position);
         table.oldest_hot = (table.hot.rows() > 0).then(std::time::Instant::now);
         let spec = table.spec.clone();

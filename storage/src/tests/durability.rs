@@ -200,3 +200,32 @@ fn small_segments_are_joined_by_themselves_and_nothing_changes() {
     assert_eq!(sample_values(&reopened), before);
     assert_eq!(history_count(&reopened, 0), history);
 }
+
+#[test]
+fn a_flush_that_fails_half_way_is_made_good_by_the_next() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    store.append_and_wait(write(vec![sample_rows(&[(1, "a", 1.0)])])).unwrap();
+    store.flush().unwrap();
+    store.append_and_wait(write(vec![sample_rows(&[(1, "a", 2.0)])])).unwrap();
+    // The table's folder is out of reach, that of its history is not.
+    let (table, away) = (folder.path().join("tables/samples"), folder.path().join("away"));
+    fs::rename(&table, &away).unwrap();
+    // What the flush looks up first is read through its own path, so the segment stays readable.
+    fs::create_dir_all(&table).unwrap();
+    for entry in fs::read_dir(&away).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file()) {
+        fs::copy(&entry, table.join(entry.file_name().unwrap())).unwrap();
+    }
+    assert!(store.flush().is_err(), "there is no table log to commit to");
+    assert_eq!(history_count(&store, 0), 1);
+    fs::remove_dir_all(&table).unwrap();
+    fs::rename(&away, &table).unwrap();
+    store.append_and_wait(write(vec![sample_rows(&[(2, "a", 5.0)])])).unwrap();
+    store.flush().unwrap();
+    assert_eq!(sample_values(&store), vec![("a".to_owned(), 1, 2.0), ("a".to_owned(), 2, 5.0)]);
+    assert_eq!(history_count(&store, 0), 1);
+    drop(store);
+    let reopened = open(folder.path());
+    assert_eq!(sample_values(&reopened).len(), 2);
+    assert_eq!(history_count(&reopened, 0), 1);
+}
