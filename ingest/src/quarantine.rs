@@ -127,6 +127,9 @@ pub(crate) fn row(refused: &Refused<'_>, kept: usize) -> [Cell; 10] {
     ]
 }
 
+/// Refusals of this process so far.
+static REFUSED: AtomicU64 = AtomicU64::new(0);
+
 fn identity(refused: &Refused<'_>) -> String {
     let mut hash = Sha256::new();
     for part in [refused.source.as_bytes(), refused.topic.as_bytes(), refused.payload] {
@@ -134,6 +137,8 @@ fn identity(refused: &Refused<'_>) -> String {
         hash.update(part);
     }
     hash.update(refused.arrival_us.to_le_bytes());
+    // Messages of one read share their arrival time: equal ones are still several.
+    hash.update(REFUSED.fetch_add(1, Ordering::Relaxed).to_le_bytes());
     let digest = hash.finalize();
     hex(digest.get(..16).unwrap_or(&digest))
 }

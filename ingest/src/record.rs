@@ -9,6 +9,7 @@ use oee::tables::{ColumnType, RECORD_COLUMNS, TABLES, Table, Upsert};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use crate::admit::Window;
 use crate::batch::RecordRow;
 use crate::column::Cell;
 use crate::decode::{scalar, time};
@@ -168,6 +169,24 @@ impl RecordTable {
             Cell::Text(text) => Some(text),
             _ => None,
         }
+    }
+
+    /// Whether the times at which something happened may be admitted at `now_us`. Due dates and validity may lie anywhere.
+    pub(crate) fn within(&self, row: &RecordRow, window: &Window, now_us: i64) -> Result<(), Refusal> {
+        let happened: &[&str] = match self.table.name {
+            "measurements" | "counts" | "events" => &["time"],
+            "operations" => &["started", "completed"],
+            "states" => &["start", "end"],
+            "materials" => &["time", "removed"],
+            _ => &[],
+        };
+        for name in happened {
+            if let Cell::Time(time_us) = self.cell(row, name) {
+                let told = |refusal: Refusal| Refusal::new("time", format!("`{name}`: {}", refusal.reason));
+                window.check(*time_us, now_us).map_err(told)?;
+            }
+        }
+        Ok(())
     }
 
     fn field(&self, row: &mut RecordRow, name: &str, value: &Value) -> Result<(), Refusal> {

@@ -73,13 +73,13 @@ impl TableLog {
     /// Opens the log in `folder`, `None` where there is none.
     pub(crate) fn open(runtime: &Arc<Runtime>, folder: &Path) -> Result<Option<Self>, StoreError> {
         if !folder.join("_delta_log").is_dir() {
-            return Ok(None);
+            return without_log(folder);
         }
         let url = folder_url(folder)?;
         let loaded = runtime.block_on(async { DeltaTableBuilder::from_url(url)?.load().await });
         match loaded {
             Ok(table) => Ok(Some(Self { runtime: runtime.clone(), folder: folder.to_owned(), table, commits: 0 })),
-            Err(DeltaTableError::NotATable(_)) => Ok(None),
+            Err(DeltaTableError::NotATable(_)) => without_log(folder),
             Err(error) => Err(wrong(folder, &error)),
         }
     }
@@ -116,11 +116,15 @@ impl TableLog {
         self.committed()
     }
 
+    /// What follows a commit that has landed. It must not be tried again, so an error here is either the disk's, which
+    /// poisons, or only costs time.
     fn committed(&mut self) -> Result<(), StoreError> {
         self.commits += 1;
-        self.sync()?;
-        if self.commits >= RELOAD_AFTER {
-            self.reload()?;
+        self.sync().map_err(|error| StoreError::Poisoned(format!("a commit may not be on the disk: {error}")))?;
+        if self.commits >= RELOAD_AFTER
+            && let Err(error) = self.reload()
+        {
+            tracing::warn!(%error, "a table log could not be read afresh; it is tried after the next commit");
         }
         Ok(())
     }
@@ -182,6 +186,19 @@ impl TableLog {
         file.sync_all().map_err(|error| sync_error(&path, &error))?;
         sync_folder(&path)
     }
+}
+
+/// A folder without a log is a new table, unless there are rows in it: those are not thrown away.
+fn without_log(folder: &Path) -> Result<Option<TableLog>, StoreError> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return Ok(None) };
+    for entry in entries {
+        let path = entry.map_err(|error| StoreError::io(folder, error))?.path();
+        if path.extension().is_some_and(|extension| extension == "parquet") {
+            let message = "it holds Parquet files and no readable _delta_log; restore the log from a backup";
+            return Err(StoreError::Damaged { path: folder.to_owned(), message: message.to_owned() });
+        }
+    }
+    Ok(None)
 }
 
 fn folder_url(folder: &Path) -> Result<Url, StoreError> {

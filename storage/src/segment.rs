@@ -67,6 +67,16 @@ impl Segment {
     /// Writes `rows` (sorted; columns of `spec.file_schema()` by name, names may be dictionaries), fsyncs the file and its
     /// folder, and opens it.
     pub(crate) fn write(path: &Path, spec: &TableSpec, rows: &RecordBatch, stamp: Stamp) -> Result<Self, StoreError> {
+        let written = Self::write_file(path, spec, rows, stamp);
+        if written.is_err()
+            && let Err(error) = std::fs::remove_file(path)
+        {
+            tracing::warn!(path = %path.display(), %error, "a segment that could not be written stays until restart");
+        }
+        written
+    }
+
+    fn write_file(path: &Path, spec: &TableSpec, rows: &RecordBatch, stamp: Stamp) -> Result<Self, StoreError> {
         let rows = project(spec, rows)?;
         let file = File::create(path).map_err(|error| StoreError::io(path, error))?;
         let options =

@@ -223,13 +223,16 @@ pub(crate) fn read(
     folder: &Path,
     mut replay: impl FnMut(&Dictionary, Frame) -> Result<(), StoreError>,
 ) -> Result<u64, StoreError> {
-    let mut next = 1;
+    let mut next = None;
     if folder.is_dir() {
         for (first, path) in list(folder)?.0 {
-            next = scan(&path, first, &mut replay)?.next;
+            if next.is_some_and(|next| next != first) {
+                return Err(gap(&path, next.unwrap_or_default(), first));
+            }
+            next = Some(scan(&path, first, &mut replay)?.next);
         }
     }
-    Ok(next)
+    Ok(next.unwrap_or(1))
 }
 
 fn encode(group: &mut Vec<u8>, position: u64, recorded: i64, by: &str, blocks: &[u8]) -> Result<(), StoreError> {

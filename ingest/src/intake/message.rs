@@ -2,7 +2,7 @@
 
 use oee::plant::Format;
 
-use super::{Feed, Intake, Outcome, Source, reasons};
+use super::{Feed, Intake, Outcome, Source, now_us, reasons};
 use crate::admit::Arrival;
 use crate::batch::Batch;
 use crate::decode;
@@ -136,7 +136,8 @@ impl Intake {
         let (mut refusals, mut refused) = (Vec::new(), Vec::new());
         let several = objects.len() > 1;
         for (place, object) in objects.into_iter().enumerate() {
-            match table.row(&object, &self.plant) {
+            let row = table.row(&object, &self.plant);
+            match row.and_then(|row| table.within(&row, &self.window, now_us()).map(|()| row)) {
                 Ok(row) => batch.push_record(table.index, &row),
                 Err(Refusal { kind, reason }) => {
                     let reason = if several { format!("row {place}: {reason}") } else { reason };

@@ -69,7 +69,11 @@ impl Intake {
         for (row, object) in objects.into_iter().enumerate() {
             batch.count_message();
             let taken = match taker {
-                Some(table) => table.row(&object, &self.plant).map(|row| batch.push_record(table.index, &row)),
+                Some(table) => table.row(&object, &self.plant).and_then(|row| {
+                    table.within(&row, &self.window, arrival_us)?;
+                    batch.push_record(table.index, &row);
+                    Ok(())
+                }),
                 None => self.take_sample_object(&object, arrival, &mut batch),
             };
             match taken {

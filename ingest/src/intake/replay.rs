@@ -9,7 +9,7 @@ use arrow::record_batch::RecordBatch;
 use base64::Engine as _;
 use storage::StoreError;
 
-use super::{Feed, Intake, Source, Submitted, lines, records};
+use super::{Feed, Intake, Source, Submitted, lines, now_us, records};
 use crate::admit::{Arrival, ArrivalClock};
 use crate::batch::Batch;
 use crate::column::Cell;
@@ -118,7 +118,9 @@ impl Intake {
                 self.take_sample_object(&object, arrival, batch)?;
             } else {
                 let table = record::table(table)?;
-                batch.push_record(table.index, &table.row(&object, &self.plant)?);
+                let row = table.row(&object, &self.plant)?;
+                table.within(&row, &self.window, now_us())?;
+                batch.push_record(table.index, &row);
             }
         }
         Ok(())

@@ -12,6 +12,7 @@ use arrow::record_batch::RecordBatch;
 
 use super::{Rows, Table};
 use crate::StoreError;
+use crate::hot::SameRow;
 use crate::keys::KeyEncoder;
 use crate::snapshot::current_rows;
 use crate::spec::{CHANGE_REASON, DELETED, RECORDED, RECORDED_BY, TableSpec, Upsert};
@@ -162,6 +163,11 @@ fn resolve(table: &Table, rows: &Rows, stamped: &RecordBatch) -> Result<RecordBa
             Some(older) if partial(place) && !is_deleted(older) => {
                 merge(spec, &row, older, if retracts(place) { 0 } else { mask_of(place) })?
             }
+            _ => row,
+        };
+        // A repetition says nothing new: not even that it was recorded later, which would decide between equal starts.
+        let row = match newest.get(&key) {
+            Some(older) if SameRow::new(spec, older, &row)?.row(0, 0) => older.clone(),
             _ => row,
         };
         newest.insert(key, row.clone());

@@ -44,6 +44,9 @@ impl Flusher {
         };
         let joined = due.map_or(Ok(()), |(index, run)| self.join(index, &run));
         if let Err(error) = joined.and_then(|()| self.remove_retired()) {
+            if let StoreError::Poisoned(reason) = &error {
+                self.shared.poison(reason);
+            }
             tracing::error!(%error, "segments could not be joined; they are read as they are");
         }
     }
@@ -106,7 +109,9 @@ impl Flusher {
         }
         let rows = concat_batches(&spec.hot_schema(), &rows)?;
         let order = KeyOrder::of(&rows, &spec.key)?;
-        let rows = take_record_batch(&rows, &indices(order.rows))?;
+        // One row a key, the newest, even where two segments should hold the same one.
+        let current = order.runs().filter_map(|run| run.last().copied()).collect();
+        let rows = take_record_batch(&rows, &indices(current))?;
         let transform = self.shared.transform.get();
         let keyed_through = transform.map_or(i64::MIN, |transform| transform.watermark());
         let rows = match transform {

@@ -12,6 +12,9 @@ use crate::snapshot::Snapshot;
 use crate::spec::TableSpec;
 use crate::wal::{Dictionary, Frame, Wal};
 
+/// How often a log that changes while it is read is read again.
+const LOOKS: usize = 20;
+
 pub(super) struct Opened {
     pub(super) state: State,
     pub(super) logs: Vec<flush::Logs>,
@@ -138,6 +141,9 @@ pub(crate) fn read_only(folder: &Path, specs: Vec<TableSpec>) -> Result<Arc<Snap
     let folder = folder.to_owned();
     off_thread(move || {
         let runtime = crate::log::runtime()?;
+        // The WAL first, the tables after: a server may be writing, and what it cuts from the log between the two reads is
+        // in the tables by then.
+        let (frames, next) = frames(&folder.join("wal"))?;
         let mut tables = Vec::new();
         let mut covered = Vec::new();
         for spec in &specs {
@@ -152,11 +158,28 @@ pub(crate) fn read_only(folder: &Path, specs: Vec<TableSpec>) -> Result<Arc<Snap
             tables.push(table);
         }
         let mut state = State { tables, position: 0, recorded: i64::MIN };
-        let next = crate::wal::read(&folder.join("wal"), |dictionary, frame| {
-            replay(&mut state, &specs, dictionary, &frame, &covered)
-        })?;
+        for (dictionary, frame) in &frames {
+            replay(&mut state, &specs, dictionary, frame, &covered)?;
+        }
         state.position = next.saturating_sub(1);
         let tables = state.tables.iter_mut().map(Table::view).collect();
         Ok(Arc::new(Snapshot { tables, position: state.position }))
     })
+}
+
+/// Looks at the log of a folder that a server may be writing: where a file goes away or changes hands meanwhile, again.
+fn frames(folder: &Path) -> Result<(Vec<(Dictionary, Frame)>, u64), StoreError> {
+    let mut last = None;
+    for _ in 0..LOOKS {
+        let mut frames = Vec::new();
+        let next = crate::wal::read(folder, |dictionary, frame| {
+            frames.push((dictionary.clone(), frame));
+            Ok(())
+        });
+        match next {
+            Ok(next) => return Ok((frames, next)),
+            Err(error) => last = Some(error),
+        }
+    }
+    Err(last.unwrap_or(StoreError::Closed))
 }

@@ -229,3 +229,37 @@ fn a_flush_that_fails_half_way_is_made_good_by_the_next() {
     assert_eq!(sample_values(&reopened).len(), 2);
     assert_eq!(history_count(&reopened, 0), 1);
 }
+
+#[test]
+fn a_table_whose_log_is_gone_is_refused_and_its_files_stay() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    store.append_and_wait(write(vec![sample_rows(&[(1, "a", 1.0)])])).unwrap();
+    store.flush().unwrap();
+    drop(store);
+    let table = folder.path().join("tables/samples");
+    let files = || fs::read_dir(&table).unwrap().filter(|entry| entry.as_ref().unwrap().path().is_file()).count();
+    fs::remove_dir_all(table.join("_delta_log")).unwrap();
+    fs::create_dir(table.join("_delta_log")).unwrap();
+    let error = Store::open(folder.path(), vec![samples(), orders()], options()).err().unwrap();
+    assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
+    assert_eq!(files(), 1);
+}
+
+#[test]
+fn a_repetition_keeps_the_time_it_was_first_recorded() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let recorded = |store: &Store| current(store, 1).column(3).as_primitive::<TimestampMicrosecondType>().value(0);
+    let row = || write(vec![order_row("o", Some(Some("a")), None, false)]);
+    store.append_and_wait(row()).unwrap();
+    let first = recorded(&store);
+    let receipt = store.append_and_wait(row()).unwrap();
+    let told = receipt.records[0].1.column(3).as_primitive::<TimestampMicrosecondType>().value(0);
+    assert_eq!((recorded(&store), told), (first, first));
+    store.flush().unwrap();
+    let receipt = store.append_and_wait(row()).unwrap();
+    let told = receipt.records[0].1.column(3).as_primitive::<TimestampMicrosecondType>().value(0);
+    assert_eq!((recorded(&store), told), (first, first));
+    assert_eq!(history_count(&store, 1), 0);
+}
