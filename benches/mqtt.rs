@@ -112,7 +112,7 @@ impl Server {
     fn sql(&self, sql: &str) -> f64 {
         let mut stream = TcpStream::connect(self.http).unwrap();
         let head = format!(
-            "POST /api/v1/sql?format=csv HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{sql}",
+            "POST /api/v1/sql?format=csv HTTP/1.0\r\nHost: {}\r\nContent-Length: {}\r\n\r\n{sql}",
             self.http,
             sql.len()
         );

@@ -151,12 +151,17 @@ impl Server {
     }
 }
 
+/// Stack of a thread: address space, not memory. Statements are trees that are walked recursively, and the longest that
+/// `query` takes must fit.
+const STACK_BYTES: usize = 512 << 20;
+
 /// A runtime with one thread per core.
 fn runtime(name: &str) -> anyhow::Result<Runtime> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(threads)
         .thread_name(name)
+        .thread_stack_size(STACK_BYTES)
         .enable_all()
         .build()
         .context("no threads for the server")

@@ -24,6 +24,9 @@ use crate::engine::Limits;
 use crate::error::QueryError;
 use crate::statement;
 
+/// Longer statements are refused: a statement is walked recursively, so its length bounds the stack it needs.
+const LONGEST_STATEMENT_BYTES: usize = 128 << 10;
+
 /// A client's session.
 pub struct Session {
     context: SessionContext,
@@ -166,6 +169,13 @@ impl Session {
     }
 
     fn parse(&self, sql: &str) -> Result<datafusion::sql::parser::Statement, QueryError> {
+        if sql.len() > LONGEST_STATEMENT_BYTES {
+            let message = format!(
+                "the statement is {} bytes long, at most {LONGEST_STATEMENT_BYTES} are taken; pass values as parameters, or join a list with `= ANY`",
+                sql.len()
+            );
+            return Err(QueryError::Statement { message, at: None });
+        }
         let state = self.context.state();
         let dialect = state.config_options().sql_parser.dialect;
         Ok(state.sql_to_statement(sql, &dialect)?)

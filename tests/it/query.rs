@@ -365,3 +365,16 @@ fn a_query_ends_when_its_client_leaves() {
     });
     assert_eq!(server.number("SELECT 1"), 1.0);
 }
+
+/// A statement that is one deep tree is answered or refused; it never takes the server with it.
+#[test]
+fn a_very_long_statement_harms_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path());
+    // Twice the depth that overflows a thread's usual stack.
+    assert_eq!(server.number(&format!("SELECT {}1", "1+".repeat(2_000))), 2_001.0);
+    let (status, body) = server.post("/api/v1/sql", format!("SELECT {}1", "1+".repeat(100_000)));
+    assert_eq!(status, 400, "{body}");
+    assert!(body.contains("bytes long"), "{body}");
+    assert_eq!(server.number("SELECT 1"), 1.0);
+}
