@@ -171,7 +171,7 @@ impl Session {
     fn parse(&self, sql: &str) -> Result<datafusion::sql::parser::Statement, QueryError> {
         if sql.len() > LONGEST_STATEMENT_BYTES {
             let message = format!(
-                "the statement is {} bytes long, at most {LONGEST_STATEMENT_BYTES} are taken; pass values as parameters, or join a list with `= ANY`",
+                "the statement is {} bytes long, at most {LONGEST_STATEMENT_BYTES} are taken; split it into several",
                 sql.len()
             );
             return Err(QueryError::Statement { message, at: None });
