@@ -3,11 +3,12 @@
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::StoreError;
-use crate::segment::sync_folder;
+use crate::segment::{Segment, sync_folder};
 
 const MANIFEST: &str = "backup.json";
 /// Where files lie until all of them are found to be sound: a folder that failed half-way must not open as a store.
@@ -37,31 +38,69 @@ struct Entry {
     crc32: u32,
 }
 
-/// Copies `segments` and the table logs of `folder` to `to`. Called by the one thread that commits, so logs stand still.
-pub(crate) fn write(folder: &Path, to: &Path, segments: &[PathBuf], position: u64) -> Result<BackupReport, StoreError> {
-    refuse_filled(to)?;
-    let mut paths = segments.to_vec();
-    let tables = folder.join("tables");
-    for table in children(&tables)? {
-        let log = table.join("_delta_log");
-        if log.is_dir() {
-            paths.extend(children(&log)?.into_iter().filter(|path| path.is_file()));
+/// What a consistent copy of a data folder consists of.
+pub(crate) struct Inventory {
+    folder: PathBuf,
+    position: u64,
+    /// Held, so that their files stay while they are copied.
+    segments: Vec<Arc<Segment>>,
+    /// Files of the table logs, as they were.
+    logs: Vec<(PathBuf, Vec<u8>)>,
+}
+
+impl Inventory {
+    /// Reads the table logs of `folder`. Called by the one thread that commits, so logs stand still.
+    pub(crate) fn take(folder: &Path, segments: Vec<Arc<Segment>>, position: u64) -> Result<Self, StoreError> {
+        let mut logs = Vec::new();
+        for table in children(&folder.join("tables"))? {
+            let log = table.join("_delta_log");
+            if log.is_dir() {
+                for path in children(&log)?.into_iter().filter(|path| path.is_file()) {
+                    let bytes = fs::read(&path).map_err(|error| StoreError::io(&path, error))?;
+                    logs.push((path, bytes));
+                }
+            }
         }
+        Ok(Self { folder: folder.to_owned(), position, segments, logs })
     }
-    let mut entries = Vec::with_capacity(paths.len());
-    for path in &paths {
-        let relative = path
-            .strip_prefix(folder)
-            .map_err(|_| StoreError::Invalid(format!("{} lies outside the data folder", path.display())))?;
-        entries.push(copy(path, &to.join(relative), relative)?);
+
+    /// Copies everything to `to`, which must not exist or be empty.
+    pub(crate) fn write(self, to: &Path) -> Result<BackupReport, StoreError> {
+        refuse_filled(to)?;
+        let written = self.write_files(to);
+        if written.is_err()
+            && let Err(error) = fs::remove_dir_all(to)
+        {
+            tracing::warn!(folder = %to.display(), %error, "the beginning of a backup that failed could not be removed");
+        }
+        written
     }
-    let report = BackupReport { position, files: entries.len(), bytes: entries.iter().map(|entry| entry.bytes).sum() };
-    let manifest = Manifest { report: report.clone(), files: entries };
-    let text = serde_json::to_vec_pretty(&manifest).map_err(|error| StoreError::Invalid(error.to_string()))?;
-    let path = to.join(MANIFEST);
-    fs::write(&path, text).map_err(|error| StoreError::io(&path, error))?;
-    sync_folder(&path)?;
-    Ok(report)
+
+    fn write_files(&self, to: &Path) -> Result<BackupReport, StoreError> {
+        let mut entries = Vec::with_capacity(self.segments.len() + self.logs.len());
+        for segment in &self.segments {
+            let relative = self.relative(&segment.path)?;
+            let source = fs::File::open(&segment.path).map_err(|error| StoreError::io(&segment.path, error))?;
+            entries.push(copy((source, &segment.path), &to.join(relative), relative)?);
+        }
+        for (path, bytes) in &self.logs {
+            let relative = self.relative(path)?;
+            entries.push(copy((bytes.as_slice(), path), &to.join(relative), relative)?);
+        }
+        let bytes = entries.iter().map(|entry| entry.bytes).sum();
+        let report = BackupReport { position: self.position, files: entries.len(), bytes };
+        let manifest = Manifest { report: report.clone(), files: entries };
+        let text = serde_json::to_vec_pretty(&manifest).map_err(|error| StoreError::Invalid(error.to_string()))?;
+        let path = to.join(MANIFEST);
+        copy((text.as_slice(), &path), &path, Path::new(MANIFEST))?;
+        sync_tree(to)?;
+        Ok(report)
+    }
+
+    fn relative<'a>(&self, path: &'a Path) -> Result<&'a Path, StoreError> {
+        path.strip_prefix(&self.folder)
+            .map_err(|_| StoreError::Invalid(format!("{} lies outside the data folder", path.display())))
+    }
 }
 
 /// Lays the backup at `from` out as a new data folder at `to`, checking every file; `progress` is told bytes done and bytes
@@ -78,14 +117,15 @@ pub fn restore(from: &Path, to: &Path, mut progress: impl FnMut(u64, u64)) -> Re
         serde_json::from_slice(&text).map_err(|error| StoreError::Damaged { path, message: error.to_string() })?;
     refuse_filled(to)?;
     let staging = to.join(RESTORING);
-    let laid_out = lay_out(&manifest, from, &staging, &mut progress).and_then(|()| {
-        for path in children(&staging)? {
-            let place = to.join(path.file_name().unwrap_or_default());
-            fs::rename(&path, &place).map_err(|error| StoreError::io(&place, error))?;
-            sync_folder(&place)?;
-        }
-        Ok(())
-    });
+    let laid_out =
+        lay_out(&manifest, from, &staging, &mut progress).and_then(|()| sync_tree(&staging)).and_then(|()| {
+            for path in children(&staging)? {
+                let place = to.join(path.file_name().unwrap_or_default());
+                fs::rename(&path, &place).map_err(|error| StoreError::io(&place, error))?;
+                sync_folder(&place)?;
+            }
+            Ok(())
+        });
     // What is wrong with the backup counts more than what is wrong with the rest of it.
     let swept = fs::remove_dir_all(&staging).map_err(|error| StoreError::io(&staging, error));
     laid_out.and(swept)?;
@@ -98,7 +138,8 @@ fn lay_out(manifest: &Manifest, from: &Path, to: &Path, progress: &mut impl FnMu
     for entry in &manifest.files {
         let relative = Path::new(&entry.path);
         let source = from.join(relative);
-        let copied = copy(&source, &to.join(relative), relative)?;
+        let file = fs::File::open(&source).map_err(|error| StoreError::io(&source, error))?;
+        let copied = copy((file, &source), &to.join(relative), relative)?;
         if copied.crc32 != entry.crc32 || copied.bytes != entry.bytes {
             return Err(StoreError::Damaged {
                 path: source,
@@ -118,6 +159,14 @@ fn refuse_filled(folder: &Path) -> Result<(), StoreError> {
     fs::create_dir_all(folder).map_err(|error| StoreError::io(folder, error))
 }
 
+/// Makes the names in a folder, and in all folders below it, durable.
+fn sync_tree(folder: &Path) -> Result<(), StoreError> {
+    for child in children(folder)?.iter().filter(|child| child.is_dir()) {
+        sync_tree(child)?;
+    }
+    sync_folder(&folder.join(MANIFEST))
+}
+
 fn children(folder: &Path) -> Result<Vec<PathBuf>, StoreError> {
     let entries = fs::read_dir(folder).map_err(|error| StoreError::io(folder, error))?;
     let mut paths: Vec<PathBuf> = entries
@@ -128,11 +177,10 @@ fn children(folder: &Path) -> Result<Vec<PathBuf>, StoreError> {
     Ok(paths)
 }
 
-fn copy(from: &Path, to: &Path, relative: &Path) -> Result<Entry, StoreError> {
+fn copy((mut source, from): (impl Read, &Path), to: &Path, relative: &Path) -> Result<Entry, StoreError> {
     if let Some(parent) = to.parent() {
         fs::create_dir_all(parent).map_err(|error| StoreError::io(parent, error))?;
     }
-    let mut source = fs::File::open(from).map_err(|error| StoreError::io(from, error))?;
     let mut target = fs::File::create(to).map_err(|error| StoreError::io(to, error))?;
     let mut hasher = crc32fast::Hasher::new();
     let mut buffer = vec![0; 1 << 20];

@@ -12,6 +12,9 @@ pub enum StoreError {
     /// The disk is full. Nothing of this write was kept; the same write may succeed later.
     #[error("the disk is full ({0}); free some space, takt goes on by itself")]
     Full(String),
+    /// Rows cannot become segments, and memory for them is used up. Goes away once they can.
+    #[error("rows wait in memory, which is used up, because they cannot be written: {0}")]
+    Stuck(String),
     /// Another process holds the data folder.
     #[error("{folder} is in use by another takt (process {pid}); stop it, or choose another folder with --data")]
     Locked {
@@ -47,7 +50,7 @@ pub enum StoreError {
 impl StoreError {
     /// Whether the same call may succeed later without a restart.
     pub fn retryable(&self) -> bool {
-        matches!(self, Self::Full(_))
+        matches!(self, Self::Full(_) | Self::Stuck(_))
     }
 
     pub(crate) fn io(path: impl Into<PathBuf>, error: std::io::Error) -> Self {

@@ -12,6 +12,7 @@
 
 mod backup;
 mod codec;
+mod disk;
 mod error;
 mod hot;
 mod keys;
@@ -24,6 +25,7 @@ mod store;
 mod wal;
 
 pub use backup::{BackupReport, restore};
+pub use disk::{Disk, LocalDisk};
 pub use error::StoreError;
 pub use hot::Hot;
 pub use keys::{KeyEncoder, KeySet};

@@ -108,8 +108,7 @@ impl TableLog {
         let result = runtime.block_on(self.append(vec![action], Some(version)));
         if let Err(error) = result {
             // It may have landed all the same: only what a fresh look shows counts.
-            self.reload()?;
-            if self.covered()? < position {
+            if self.look_again(|log| log.covered())? < position {
                 return Err(wrong(&self.folder, &error));
             }
         }
@@ -146,8 +145,7 @@ impl TableLog {
         let result = runtime.block_on(self.append(actions, None));
         if let Err(error) = result {
             // It may have landed all the same: only what a fresh look shows counts.
-            self.reload()?;
-            if !self.files()?.contains(&joined.path) {
+            if !self.look_again(|log| log.files())?.contains(&joined.path) {
                 return Err(wrong(&self.folder, &error));
             }
         }
@@ -167,6 +165,12 @@ impl TableLog {
         self.table.update_state().await?;
         debug_assert!(Some(commit.version()) <= self.table.version());
         Ok(())
+    }
+
+    /// Looks at the log afresh after a commit that failed. While nobody can tell whether it landed, nothing may follow.
+    fn look_again<T>(&mut self, look: impl FnOnce(&Self) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let seen = self.reload().and_then(|()| look(self));
+        seen.map_err(|error| StoreError::Poisoned(format!("a commit may or may not have landed: {error}")))
     }
 
     fn reload(&mut self) -> Result<(), StoreError> {

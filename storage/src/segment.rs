@@ -11,11 +11,12 @@ use arrow::record_batch::RecordBatch;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
-    ArrowPredicateFn, ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowFilter,
+    ArrowPredicateFn, ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowFilter, RowSelection,
 };
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::metadata::{KeyValue, PageIndexPolicy, SortingColumn};
+use parquet::file::page_index::column_index::ColumnIndexMetaData;
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
 use parquet::file::statistics::Statistics;
 use parquet::schema::types::ColumnPath;
@@ -28,6 +29,8 @@ const SEQUENCE: &str = "takt.sequence";
 const KEYED_THROUGH: &str = "takt.keyed_through";
 const RECORDED_THROUGH: &str = "takt.recorded_through";
 const ROWS_PER_PAGE: usize = 8_192;
+/// Bounds of pages keep this much of a text: the start of a run's name is where it ran.
+const BOUND_BYTES: usize = 256;
 
 /// One immutable Parquet file, sorted by the table's key.
 #[derive(Debug)]
@@ -170,27 +173,67 @@ impl Segment {
         }
     }
 
-    /// All rows whose key is in `keys`, in key order.
-    pub(crate) fn rows_with(&self, spec: &TableSpec, keys: &Arc<KeySet>) -> Result<RecordBatch, StoreError> {
+    /// All rows whose key is that of a row of `wanted`, in key order. Only pages that can hold one are read.
+    pub(crate) fn rows_with(&self, spec: &TableSpec, wanted: &RecordBatch) -> Result<RecordBatch, StoreError> {
         let file = File::open(&self.path).map_err(|error| StoreError::io(&self.path, error))?;
         let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone());
         let schema = builder.schema().clone();
-        let mut builder = builder.with_batch_size(ROWS_PER_PAGE);
-        if !keys.is_empty() {
-            let names = spec.key_names();
-            let mask = ProjectionMask::columns(builder.parquet_schema(), names);
-            let keys = keys.clone();
-            let contains = move |batch: RecordBatch| {
-                keys.contains(&batch).map_err(|error| arrow::error::ArrowError::ExternalError(Box::new(error)))
-            };
-            builder = builder.with_row_filter(RowFilter::new(vec![Box::new(ArrowPredicateFn::new(mask, contains))]));
-        }
-        if keys.is_empty() {
-            return Ok(RecordBatch::new_empty(schema));
+        let mut keys = KeySet::new(spec);
+        keys.extend(wanted)?;
+        let mask = ProjectionMask::columns(builder.parquet_schema(), spec.key_names());
+        let contains = move |batch: RecordBatch| {
+            keys.contains(&batch).map_err(|error| arrow::error::ArrowError::ExternalError(Box::new(error)))
+        };
+        let filter = RowFilter::new(vec![Box::new(ArrowPredicateFn::new(mask, contains))]);
+        let mut builder = builder.with_batch_size(ROWS_PER_PAGE).with_row_filter(filter);
+        if let Some(pages) = self.pages_with(spec, wanted)? {
+            builder = builder.with_row_selection(pages);
         }
         let reader = builder.build().map_err(|error| damaged(&self.path, &error))?;
         let batches: Result<Vec<RecordBatch>, _> = reader.collect();
         Ok(concat_batches(&schema, &batches?)?)
+    }
+
+    /// The pages that can hold a key of `wanted`, by the bounds of the first key column; `None` where all can.
+    fn pages_with(&self, spec: &TableSpec, wanted: &RecordBatch) -> Result<Option<RowSelection>, StoreError> {
+        let metadata = self.metadata.metadata();
+        let (Some(name), Some(bounds), Some(places)) =
+            (spec.key_names().first().copied(), metadata.column_index(), metadata.offset_index())
+        else {
+            return Ok(None);
+        };
+        let descriptor = metadata.file_metadata().schema_descr();
+        let column = (0..descriptor.num_columns()).find(|&index| descriptor.column(index).name() == name);
+        let first = crate::hot::plain(wanted, name, &DataType::Utf8)?;
+        let first = first.as_string::<i32>();
+        let (Some(column), 0) = (column, first.null_count()) else { return Ok(None) };
+        let mut values: Vec<&[u8]> = first.iter().flatten().map(str::as_bytes).collect();
+        values.sort_unstable();
+        let (mut kept, mut start) = (Vec::new(), 0);
+        for (group, rows) in metadata.row_groups().iter().enumerate() {
+            let rows = usize::try_from(rows.num_rows()).unwrap_or_default();
+            let bounds = bounds.get(group).and_then(|columns| columns.get(column));
+            let places = places.get(group).and_then(|columns| columns.get(column));
+            let (Some(ColumnIndexMetaData::BYTE_ARRAY(bounds)), Some(places)) = (bounds, places) else {
+                return Ok(None);
+            };
+            let firsts: Vec<usize> =
+                places.page_locations().iter().map(|page| usize::try_from(page.first_row_index).unwrap_or(0)).collect();
+            for (page, &from) in firsts.iter().enumerate() {
+                let meets = match (bounds.min_value(page), bounds.max_value(page)) {
+                    (Some(low), Some(high)) => {
+                        let place = values.partition_point(|value| *value < low);
+                        values.get(place).is_some_and(|value| *value <= high)
+                    }
+                    _ => true,
+                };
+                if meets {
+                    kept.push(start + from..start + firsts.get(page + 1).copied().unwrap_or(rows));
+                }
+            }
+            start += rows;
+        }
+        Ok(Some(RowSelection::from_consecutive_ranges(kept.into_iter(), start)))
     }
 
     /// Every row, as the file has it.
@@ -239,6 +282,7 @@ fn properties(spec: &TableSpec, rows: &RecordBatch, stamp: Stamp) -> WriterPrope
         .set_data_page_row_count_limit(ROWS_PER_PAGE)
         .set_write_batch_size(ROWS_PER_PAGE)
         .set_statistics_enabled(EnabledStatistics::Page)
+        .set_column_index_truncate_length(Some(BOUND_BYTES))
         .set_sorting_columns(Some(sorting))
         .set_created_by(format!("takt {}", env!("CARGO_PKG_VERSION")))
         .set_key_value_metadata(Some(vec![

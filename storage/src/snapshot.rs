@@ -222,9 +222,7 @@ pub(crate) fn current_rows(
         if candidates.num_rows() == 0 {
             continue;
         }
-        let mut keys = KeySet::new(spec);
-        keys.extend(&candidates)?;
-        let rows = segment.rows_with(spec, &Arc::new(keys))?;
+        let rows = segment.rows_with(spec, &candidates)?;
         if rows.num_rows() > 0 {
             found.push(rows);
         }

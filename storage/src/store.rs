@@ -1,4 +1,5 @@
-//! The store: one writer thread that makes groups durable and visible, one flusher that turns them into segments.
+//! The store: a writer thread makes groups durable and visible, a flusher turns them into segments, a joiner writes small
+//! segments together.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -12,6 +13,7 @@ use crossbeam::channel::Sender;
 
 use crate::StoreError;
 use crate::codec;
+use crate::disk::Disk;
 use crate::hot::Hot;
 use crate::lock::FolderLock;
 use crate::segment::Segment;
@@ -49,6 +51,8 @@ pub struct Options {
     pub hot_bytes: usize,
     /// Source of recorded times.
     pub clock: Clock,
+    /// Where the write-ahead log lies.
+    pub disk: Arc<dyn Disk>,
 }
 
 /// Rows of one table.
@@ -71,6 +75,9 @@ pub struct Write {
     pub rows: Vec<Rows>,
     /// The login or source that brings them.
     pub by: Arc<str>,
+    /// What happens on a full disk: true, the write keeps its place and waits for room, which holds its sender back;
+    /// false, it is refused at once with [`StoreError::Full`].
+    pub patient: bool,
 }
 
 /// What an acknowledged write became.
@@ -78,7 +85,7 @@ pub struct Write {
 pub struct Receipt {
     /// Its WAL position.
     pub position: u64,
-    /// Its recorded time, microseconds UTC.
+    /// When the last of its rows was recorded, microseconds UTC.
     pub recorded: i64,
     /// The rows of record tables as they are now, absent fields filled in; columns as [`TableSpec::hot_schema`].
     pub records: Vec<(usize, RecordBatch)>,
@@ -87,7 +94,10 @@ pub struct Receipt {
 /// Fills derived columns in at flush.
 pub trait Transform: Send + Sync {
     /// `batch` (columns of [`TableSpec::hot_schema`], sorted by key) with derived columns filled in.
-    fn apply(&self, table: usize, batch: RecordBatch) -> RecordBatch;
+    ///
+    /// # Errors
+    /// Where `batch` is not as it must be. The rows are kept as they are then, and count as never derived.
+    fn apply(&self, table: usize, batch: RecordBatch) -> Result<RecordBatch, StoreError>;
     /// Recorded time of the newest change that `apply` knows of; microseconds UTC.
     fn watermark(&self) -> i64;
 }
@@ -97,8 +107,8 @@ pub trait Transform: Send + Sync {
 pub struct Health {
     /// Why it acknowledges nothing any more.
     pub poisoned: Option<String>,
-    /// Why it refuses writes for now.
-    pub full: Option<String>,
+    /// Why it cannot write for now: the disk is full, or a flush fails. It goes on by itself.
+    pub trouble: Option<String>,
     /// Rows that are not in segments yet.
     pub hot_rows: usize,
     /// Bytes of memory they take.
@@ -147,7 +157,10 @@ struct Shared {
     specs: Arc<Vec<TableSpec>>,
     options: Options,
     poisoned: OnceLock<String>,
-    full: Mutex<Option<String>>,
+    /// Why the log cannot grow.
+    log_trouble: Mutex<Option<StoreError>>,
+    /// Why the last flush could not be written.
+    flush_trouble: Mutex<Option<StoreError>>,
     wal: Mutex<Wal>,
     transform: OnceLock<Arc<dyn Transform>>,
     corrections: AtomicU64,
@@ -188,7 +201,8 @@ impl Store {
             specs,
             options,
             poisoned: OnceLock::new(),
-            full: Mutex::new(None),
+            log_trouble: Mutex::new(None),
+            flush_trouble: Mutex::new(None),
             wal: Mutex::new(wal),
             transform: OnceLock::new(),
             corrections: AtomicU64::new(0),
@@ -203,13 +217,27 @@ impl Store {
             let (shared, flushes) = (shared.clone(), flushes.clone());
             move || writer::run(&shared, &entries, &flushes)
         })?;
-        let flusher = Flusher { shared: shared.clone(), logs, retired: Vec::new(), runtime };
+        let (jobs, runs) = crossbeam::channel::bounded(1);
+        let joiner = spawn("takt-join", {
+            let (shared, flushes) = (shared.clone(), flushes.clone());
+            move || compact::join_all(&shared, &runs, &flushes)
+        })?;
+        let flusher = Flusher {
+            shared: shared.clone(),
+            logs,
+            retired: Vec::new(),
+            jobs,
+            joining: false,
+            compactions: Vec::new(),
+            retry: flush::Retry::default(),
+            runtime,
+        };
         let flusher = spawn("takt-flush", move || flusher.run(&commands))?;
         Ok(Self {
             shared,
             queue: Mutex::new(Some(queue)),
             flushes,
-            threads: Mutex::new(vec![writer, flusher]),
+            threads: Mutex::new(vec![writer, flusher, joiner]),
             _lock: lock,
         })
     }
@@ -293,21 +321,19 @@ impl Store {
         self.command(flush::Command::Compact)
     }
 
-    /// Writes a consistent copy of the data folder to `to`, which must not exist or be empty, while the store runs on.
+    /// Writes a consistent copy of the data folder to `to`, which must not exist or be empty, while the store runs on:
+    /// the copying is done by the calling thread.
     ///
     /// # Errors
     /// [`StoreError`] where files cannot be copied.
     pub fn backup(&self, to: &Path) -> Result<crate::BackupReport, StoreError> {
-        let (send, receive) = crossbeam::channel::bounded(1);
-        let command = flush::Command::Backup(to.to_owned(), send);
-        self.flushes.send(command).map_err(|_| StoreError::Closed)?;
-        receive.recv().unwrap_or(Err(StoreError::Closed))
+        self.command(flush::Command::Inventory)?.write(to)
     }
 
-    fn command(
+    fn command<T>(
         &self,
-        command: impl FnOnce(Sender<Result<(), StoreError>>) -> flush::Command,
-    ) -> Result<(), StoreError> {
+        command: impl FnOnce(Sender<Result<T, StoreError>>) -> flush::Command,
+    ) -> Result<T, StoreError> {
         let (send, receive) = crossbeam::channel::bounded(1);
         self.flushes.send(command(send)).map_err(|_| StoreError::Closed)?;
         receive.recv().unwrap_or(Err(StoreError::Closed))
@@ -352,7 +378,7 @@ impl Store {
         let stopped = self.flushes.send(flush::Command::Stop);
         for thread in threads.drain(..) {
             if thread.join().is_err() {
-                return Err(StoreError::Invalid("the flusher panicked".into()));
+                return Err(StoreError::Invalid("a thread of the store panicked while it closed".into()));
             }
         }
         if ended.is_err() || stopped.is_err() {
@@ -379,19 +405,49 @@ impl Shared {
     }
 
     fn poison(&self, reason: &str) {
-        tracing::error!(reason, "the store is poisoned: nothing more is acknowledged until restart");
-        self.poisoned.get_or_init(|| reason.to_owned());
+        self.poisoned.get_or_init(|| {
+            tracing::error!(reason, "the store is poisoned: nothing more is acknowledged until restart");
+            reason.to_owned()
+        });
     }
 
-    fn note_full(&self, reason: Option<&StoreError>) {
-        *self.full.lock().unwrap_or_else(PoisonError::into_inner) = reason.map(ToString::to_string);
+    /// Nothing more is acknowledged once an fsync has failed.
+    fn alive(&self) -> Result<(), StoreError> {
+        self.poisoned.get().map_or(Ok(()), |reason| Err(StoreError::Poisoned(reason.clone())))
+    }
+
+    /// Rows with derived columns filled in, and the recorded time up to which that took changes into account.
+    fn derive(&self, table: usize, rows: RecordBatch) -> (RecordBatch, i64) {
+        let Some(transform) = self.transform.get() else { return (rows, i64::MIN) };
+        // Read before it is applied: what changes meanwhile counts as not known.
+        let keyed_through = transform.watermark();
+        match transform.apply(table, rows.clone()) {
+            Ok(derived) => (derived, keyed_through),
+            Err(error) => {
+                tracing::error!(%error, "rows are kept without derived columns; every query derives them");
+                (rows, i64::MIN)
+            }
+        }
+    }
+
+    /// Remembers why the log cannot grow, or that it can.
+    fn note_log(&self, trouble: Option<&StoreError>) {
+        note(&self.log_trouble, trouble, "the log");
+    }
+
+    /// Remembers why a flush failed, or that it did not.
+    fn note_flush(&self, trouble: Option<&StoreError>) {
+        note(&self.flush_trouble, trouble, "a flush");
     }
 
     fn health(&self) -> Health {
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
         Health {
             poisoned: self.poisoned.get().cloned(),
-            full: self.full.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            trouble: [&self.log_trouble, &self.flush_trouble]
+                .into_iter()
+                .find_map(trouble)
+                .map(|error| error.to_string()),
             hot_rows: state.tables.iter().map(|table| table.hot.rows()).sum(),
             hot_bytes: state.tables.iter().map(|table| table.hot.bytes()).sum(),
             wal_bytes: self.wal.lock().unwrap_or_else(PoisonError::into_inner).bytes(),
@@ -401,6 +457,24 @@ impl Shared {
             position: state.position,
         }
     }
+}
+
+/// Remembers trouble, and says so when it begins and when it ends.
+fn note(place: &Mutex<Option<StoreError>>, trouble: Option<&StoreError>, what: &str) {
+    let mut known = place.lock().unwrap_or_else(PoisonError::into_inner);
+    match (known.as_ref().map(ToString::to_string), trouble) {
+        (known, Some(error)) if known != Some(error.to_string()) => {
+            tracing::warn!(%error, "{what} cannot be written; it is tried again")
+        }
+        (Some(_), None) => tracing::info!("{what} is written again"),
+        _ => {}
+    }
+    *known = trouble.cloned();
+}
+
+/// What [`note`] remembers.
+fn trouble(place: &Mutex<Option<StoreError>>) -> Option<StoreError> {
+    place.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }
 
 impl Table {

@@ -13,6 +13,7 @@ use arrow::datatypes::{DataType, Field, Float64Type, Int32Type, Schema, Timestam
 use crate::spec::time_type;
 use crate::{Options, Rows, Store, StoreError, TableSpec, Upsert, Write};
 
+mod disk;
 mod durability;
 mod model;
 
@@ -81,6 +82,7 @@ fn options() -> Options {
         flush_rows: usize::MAX,
         hot_bytes: 1 << 30,
         clock: Arc::new(move || now.fetch_add(1, Ordering::Relaxed)),
+        disk: Arc::new(crate::LocalDisk),
     }
 }
 
@@ -116,7 +118,7 @@ fn order_row(order: &str, product: Option<Option<&str>>, quantity: Option<Option
 }
 
 fn write(rows: Vec<Rows>) -> Write {
-    Write { rows, by: "test".into() }
+    Write { rows, by: "test".into(), patient: false }
 }
 
 fn current(store: &Store, table: usize) -> RecordBatch {

@@ -8,10 +8,12 @@
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::StoreError;
+use crate::disk::Disk;
 use crate::error::is_full;
 use crate::segment::{sync_error, sync_folder};
 use crate::spec::TableSpec;
@@ -47,6 +49,7 @@ pub(crate) struct Frame {
 
 /// The log being written.
 pub(crate) struct Wal {
+    disk: Arc<dyn Disk>,
     folder: PathBuf,
     file_bytes: u64,
     head: Vec<u8>,
@@ -72,7 +75,7 @@ impl Wal {
     pub(crate) fn recover(
         folder: &Path,
         specs: &[TableSpec],
-        file_bytes: u64,
+        (disk, file_bytes): (Arc<dyn Disk>, u64),
         covered: u64,
         mut replay: impl FnMut(&Dictionary, Frame) -> Result<(), StoreError>,
     ) -> Result<Self, StoreError> {
@@ -101,6 +104,7 @@ impl Wal {
         }
         let next = next.unwrap_or(1).max(covered + 1);
         let mut wal = Self {
+            disk,
             folder: folder.to_owned(),
             file_bytes,
             head,
@@ -152,20 +156,32 @@ impl Wal {
             self.rotate(needed)?;
         }
         let Some(current) = &mut self.current else { return Err(StoreError::Closed) };
-        current.file.write_all_at(&group, current.offset).map_err(|error| {
-            if is_full(&error) {
-                StoreError::Full(error.to_string())
-            } else {
-                StoreError::Poisoned(format!("{}: {error}", current.path.display()))
+        if let Err(error) = self.disk.write_at(&current.file, &group, current.offset) {
+            let poisoned = |error| StoreError::Poisoned(format!("{}: {error}", current.path.display()));
+            if !is_full(&error) {
+                return Err(poisoned(error));
             }
-        })?;
-        current
-            .file
-            .sync_data()
+            // Whole frames of the group may be there: after a crash they must not come back.
+            self.disk.write_at(&current.file, &vec![0; group.len()], current.offset).map_err(poisoned)?;
+            return Err(StoreError::Full(error.to_string()));
+        }
+        self.disk
+            .sync(&current.file)
             .map_err(|error| StoreError::Poisoned(format!("{}: {error}", current.path.display())))?;
         current.offset += needed;
         self.next = position;
         Ok(first)
+    }
+
+    /// Prepares the next file, unless the present one is still empty.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`] while there is no room for it.
+    pub(crate) fn make_room(&mut self) -> Result<(), StoreError> {
+        if self.current.as_ref().is_some_and(|current| current.first == self.next) {
+            return Ok(());
+        }
+        self.rotate(0)
     }
 
     fn rotate(&mut self, needed: u64) -> Result<(), StoreError> {
@@ -176,11 +192,12 @@ impl Wal {
         }
         let file = OpenOptions::new().create(true).truncate(false).write(true).read(true).open(&path);
         let file = file.map_err(|error| StoreError::io(&path, error))?;
-        let prepared = rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, capacity)
-            .map_err(std::io::Error::from)
-            .and_then(|()| file.write_all_at(&self.head, 0))
+        let prepared = self
+            .disk
+            .reserve(&file, capacity)
+            .and_then(|()| self.disk.write_at(&file, &self.head, 0))
             // The first frame's place must not hold a frame of the file's former life that happens to fit.
-            .and_then(|()| file.write_all_at(&[0; FRAME_HEAD], self.head.len() as u64));
+            .and_then(|()| self.disk.write_at(&file, &[0; FRAME_HEAD], self.head.len() as u64));
         if let Err(error) = prepared {
             let removed = std::fs::remove_file(&path);
             let error = StoreError::io(&path, error);

@@ -108,7 +108,7 @@ fn stamp(spec: &TableSpec, rows: &Rows, recorded: i64, by: &str) -> Result<Recor
     let schema = spec.hot_schema();
     let columns = schema.fields().iter().map(|field| -> Result<ArrayRef, StoreError> {
         Ok(match field.name().as_str() {
-            RECORDED => Arc::new(TimestampMicrosecondArray::from_value(recorded, count).with_timezone("UTC")),
+            RECORDED => Arc::new(stamps_of(spec, recorded, count).with_timezone("UTC")),
             RECORDED_BY => author(by, count)?,
             DELETED if rows.deleted.is_empty() => Arc::new(BooleanArray::from(vec![false; count])),
             DELETED => Arc::new(BooleanArray::from(rows.deleted.clone())),
@@ -116,6 +116,22 @@ fn stamp(spec: &TableSpec, rows: &Rows, recorded: i64, by: &str) -> Result<Recor
         })
     });
     Ok(RecordBatch::try_new(schema.clone(), columns.collect::<Result<_, _>>()?)?)
+}
+
+/// Rows of records are recorded a microsecond apart, so that each version of a record has a time of its own.
+fn stamps_of(spec: &TableSpec, recorded: i64, count: usize) -> TimestampMicrosecondArray {
+    match spec.upsert {
+        Upsert::Whole => TimestampMicrosecondArray::from_value(recorded, count),
+        Upsert::Record => TimestampMicrosecondArray::from_iter_values((recorded..).take(count)),
+    }
+}
+
+/// The recorded time of the last of some rows, the first of which were recorded at `recorded`.
+pub(super) fn last_recorded(spec: &TableSpec, recorded: i64, count: usize) -> i64 {
+    match spec.upsert {
+        Upsert::Whole => recorded,
+        Upsert::Record => recorded.saturating_add(i64::try_from(count.saturating_sub(1)).unwrap_or(i64::MAX)),
+    }
 }
 
 fn author(by: &str, count: usize) -> Result<ArrayRef, StoreError> {

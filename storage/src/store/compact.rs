@@ -11,9 +11,11 @@ use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use arrow::compute::{concat_batches, take_record_batch};
+use crossbeam::channel::{Receiver, Sender};
 
 use super::apply::in_schema;
-use super::flush::Flusher;
+use super::flush::{Command, Flusher};
+use super::{Shared, Table};
 use crate::StoreError;
 use crate::keys::{KeyOrder, KeySet, indices};
 use crate::segment::{Segment, Stamp, keep};
@@ -35,15 +37,51 @@ pub(super) struct Retired {
     since: Instant,
 }
 
+/// A run of neighbours to be joined, and what was known of the table when it was picked.
+pub(super) struct Job {
+    table: usize,
+    spec: Arc<TableSpec>,
+    dead: Vec<Arc<Dead>>,
+    parts: Vec<Arc<Segment>>,
+}
+
+/// A joined segment that is not in its table yet.
+pub(super) struct Joined {
+    job: Job,
+    segment: Result<Segment, StoreError>,
+}
+
+/// The joiner's thread: writes joined segments beside the flusher, which alone commits them.
+pub(super) fn join_all(shared: &Shared, jobs: &Receiver<Job>, flushes: &Sender<Command>) {
+    for job in jobs {
+        let segment = write_joined(shared, &job);
+        if flushes.send(Command::Joined(Box::new(Joined { job, segment }))).is_err() {
+            return;
+        }
+    }
+}
+
 impl Flusher {
-    /// Joins one run of segments of one table, where there is one; removes files whose grace has passed.
+    /// Has one run of segments of one table joined, where there is one; removes files whose grace has passed.
     pub(super) fn compact_due(&mut self) {
-        let due = {
-            let state = self.shared.state.read().unwrap_or_else(PoisonError::into_inner);
-            state.tables.iter().enumerate().find_map(|(index, table)| Some((index, run(&table.segments)?)))
-        };
-        let joined = due.map_or(Ok(()), |(index, run)| self.join(index, &run));
-        if let Err(error) = joined.and_then(|()| self.remove_retired()) {
+        if !self.joining && self.shared.alive().is_ok() {
+            let due = {
+                let state = self.shared.state.read().unwrap_or_else(PoisonError::into_inner);
+                state.tables.iter().enumerate().find_map(|(table, rows)| Some(job(table, rows, run(&rows.segments)?)))
+            };
+            if let Some(job) = due {
+                self.joining = self.jobs.send(job).is_ok();
+            }
+        }
+        if let Err(error) = self.remove_retired() {
+            tracing::error!(%error, "a file that left its table could not be removed; it stays until restart");
+        }
+    }
+
+    /// Takes in what the joiner has written.
+    pub(super) fn joined(&mut self, joined: Joined) {
+        self.joining = false;
+        if let Err(error) = self.commit_joined(joined) {
             if let StoreError::Poisoned(reason) = &error {
                 self.shared.poison(reason);
             }
@@ -51,76 +89,41 @@ impl Flusher {
         }
     }
 
-    /// Joins all segments of every table that has more than one.
+    /// Joins all segments of every table that has more than one. The joiner must be at rest.
     pub(super) fn compact_all(&mut self) -> Result<(), StoreError> {
-        for index in 0..self.logs.len() {
-            let all = {
+        for table in 0..self.logs.len() {
+            let jobs: Vec<Job> = {
                 let state = self.shared.state.read().unwrap_or_else(PoisonError::into_inner);
-                state.tables.get(index).map(|table| table.segments.clone()).unwrap_or_default()
+                let Some(rows) = state.tables.get(table) else { continue };
+                let runs = within(&rows.segments, JOINED_ROWS).into_iter().filter(|run| run.len() > 1);
+                runs.map(|run| job(table, rows, run)).collect()
             };
-            for run in within(&all, JOINED_ROWS).into_iter().filter(|run| run.len() > 1) {
-                self.join(index, &run)?;
+            for job in jobs {
+                let segment = write_joined(&self.shared, &job);
+                self.commit_joined(Joined { job, segment })?;
             }
         }
         Ok(())
     }
 
-    fn join(&mut self, index: usize, parts: &[Arc<Segment>]) -> Result<(), StoreError> {
-        if self.shared.poisoned.get().is_some() {
-            return Ok(());
-        }
-        let (spec, dead) = {
-            let state = self.shared.state.read().unwrap_or_else(PoisonError::into_inner);
-            let Some(table) = state.tables.get(index) else { return Ok(()) };
-            (table.spec.clone(), table.dead.clone())
-        };
-        let Some(joined) = self.write_joined(index, &spec, &dead, parts)? else { return Ok(()) };
-        let Some(logs) = self.logs.get_mut(index) else { return Ok(()) };
-        logs.rows.replace(&joined, &spec, parts)?;
-        self.shared.joined_rows.fetch_add(joined.rows, Ordering::Relaxed);
+    fn commit_joined(&mut self, joined: Joined) -> Result<(), StoreError> {
+        let Joined { job: Job { table, spec, parts, .. }, segment } = joined;
+        let segment = segment?;
+        self.shared.alive()?;
+        let Some(logs) = self.logs.get_mut(table) else { return Ok(()) };
+        logs.rows.replace(&segment, &spec, &parts)?;
+        self.shared.joined_rows.fetch_add(segment.rows, Ordering::Relaxed);
         let mut state = self.shared.state.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(table) = state.tables.get_mut(index) {
+        if let Some(table) = state.tables.get_mut(table) {
             table.segments.retain(|segment| !parts.iter().any(|part| part.path == segment.path));
-            let place = table.segments.partition_point(|segment| segment.sequence < joined.sequence);
-            table.segments.insert(place, Arc::new(joined));
+            let place = table.segments.partition_point(|other| other.sequence < segment.sequence);
+            table.segments.insert(place, Arc::new(segment));
             table.changed();
         }
         drop(state);
         let since = Instant::now();
-        self.retired.extend(parts.iter().map(|segment| Retired { segment: segment.clone(), since }));
+        self.retired.extend(parts.into_iter().map(|segment| Retired { segment, since }));
         Ok(())
-    }
-
-    fn write_joined(
-        &self,
-        index: usize,
-        spec: &TableSpec,
-        dead: &[Arc<Dead>],
-        parts: &[Arc<Segment>],
-    ) -> Result<Option<Segment>, StoreError> {
-        let (Some(first), Some(last)) = (parts.first(), parts.last()) else { return Ok(None) };
-        let mut rows = Vec::with_capacity(parts.len());
-        for part in parts {
-            let newer = dead.iter().filter(|dead| dead.sequence > part.sequence).map(|dead| dead.keys.clone());
-            let superseded = KeySet::union(spec, &newer.collect::<Vec<_>>());
-            let all = part.read()?;
-            let current = if superseded.is_empty() { all } else { keep(&all, &superseded.filter(&all)?)? };
-            rows.push(in_schema(&current, &spec.hot_schema())?);
-        }
-        let rows = concat_batches(&spec.hot_schema(), &rows)?;
-        let order = KeyOrder::of(&rows, &spec.key)?;
-        // One row a key, the newest, even where two segments should hold the same one.
-        let current = order.runs().filter_map(|run| run.last().copied()).collect();
-        let rows = take_record_batch(&rows, &indices(current))?;
-        let transform = self.shared.transform.get();
-        let keyed_through = transform.map_or(i64::MIN, |transform| transform.watermark());
-        let rows = match transform {
-            Some(transform) => transform.apply(index, rows),
-            None => rows,
-        };
-        let recorded_through = parts.iter().map(|part| part.recorded_through).max().unwrap_or(i64::MIN);
-        let stamp = Stamp { sequence: last.sequence, keyed_through, recorded_through };
-        Segment::write(&path(first, last), spec, &rows, stamp).map(Some)
     }
 
     /// A file goes once its grace has passed and no snapshot holds it any more.
@@ -137,6 +140,35 @@ impl Flusher {
         self.retired = kept;
         Ok(())
     }
+}
+
+fn job(table: usize, rows: &Table, parts: Vec<Arc<Segment>>) -> Job {
+    Job { table, spec: rows.spec.clone(), dead: rows.dead.clone(), parts }
+}
+
+/// What is superseded while this runs has a later sequence than the joined segment, so it stays superseded there.
+fn write_joined(shared: &Shared, job: &Job) -> Result<Segment, StoreError> {
+    let Job { table, spec, dead, parts } = job;
+    let (Some(first), Some(last)) = (parts.first(), parts.last()) else {
+        return Err(StoreError::Invalid("nothing to join".into()));
+    };
+    let mut rows = Vec::with_capacity(parts.len());
+    for part in parts {
+        let newer = dead.iter().filter(|dead| dead.sequence > part.sequence).map(|dead| dead.keys.clone());
+        let superseded = KeySet::union(spec, &newer.collect::<Vec<_>>());
+        let all = part.read()?;
+        let current = if superseded.is_empty() { all } else { keep(&all, &superseded.filter(&all)?)? };
+        rows.push(in_schema(&current, &spec.hot_schema())?);
+    }
+    let rows = concat_batches(&spec.hot_schema(), &rows)?;
+    let order = KeyOrder::of(&rows, &spec.key)?;
+    // One row a key, the newest, even where two segments should hold the same one.
+    let current = order.runs().filter_map(|run| run.last().copied()).collect();
+    let rows = take_record_batch(&rows, &indices(current))?;
+    let (rows, keyed_through) = shared.derive(*table, rows);
+    let recorded_through = parts.iter().map(|part| part.recorded_through).max().unwrap_or(i64::MIN);
+    let stamp = Stamp { sequence: last.sequence, keyed_through, recorded_through };
+    Segment::write(&path(first, last), spec, &rows, stamp)
 }
 
 /// Named by the sequences it spans, beside its parts.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arrow::array::{AsArray, BooleanArray};
 use arrow::compute::concat_batches;
@@ -13,16 +13,20 @@ use crossbeam::channel::{Receiver, RecvTimeoutError, Sender};
 use tokio::runtime::Runtime;
 
 use super::Shared;
+use super::compact::{Job, Joined, Retired};
+use crate::StoreError;
+use crate::backup::Inventory;
 use crate::hot::Hot;
 use crate::keys::{KeyOrder, KeySet, indices};
 use crate::log::TableLog;
 use crate::segment::{Segment, Stamp, keep};
 use crate::snapshot::{Dead, aligned, history_rows, superseded_in_segments};
 use crate::spec::{SUPERSEDED, TableSpec};
-use crate::{BackupReport, StoreError};
 
 /// How often the flusher looks for tables whose rows have waited long enough.
 const TICK: Duration = Duration::from_millis(250);
+/// The longest wait before a failed flush is tried again.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 pub(super) enum Command {
     /// Some table holds many rows.
@@ -31,8 +35,10 @@ pub(super) enum Command {
     Flush(Sender<Result<(), StoreError>>),
     /// Join all segments, and say how it went.
     Compact(Sender<Result<(), StoreError>>),
-    /// Copy the folder.
-    Backup(PathBuf, Sender<Result<BackupReport, StoreError>>),
+    /// What the joiner has written.
+    Joined(Box<Joined>),
+    /// Flush everything, and say what a copy of the folder consists of.
+    Inventory(Sender<Result<Inventory, StoreError>>),
     /// End.
     Stop,
 }
@@ -50,10 +56,35 @@ pub(super) struct Flusher {
     pub(super) shared: Arc<Shared>,
     pub(super) logs: Vec<Logs>,
     /// Files that left their tables and are not removed yet.
-    pub(super) retired: Vec<super::compact::Retired>,
+    pub(super) retired: Vec<Retired>,
+    /// Runs of segments for the joiner, one at a time.
+    pub(super) jobs: Sender<Job>,
+    pub(super) joining: bool,
+    /// Callers who wait for the joiner to be at rest.
+    pub(super) compactions: Vec<Sender<Result<(), StoreError>>>,
+    /// When to try again what has failed.
+    pub(super) retry: Retry,
     /// Table logs run on it; it must outlive them.
     #[expect(dead_code, reason = "held so that the runtime lives as long as the logs")]
     pub(super) runtime: Arc<Runtime>,
+}
+
+/// Spaces attempts out: an attempt that fails costs the disk as much as one that succeeds.
+#[derive(Default)]
+pub(super) struct Retry {
+    not_before: Option<Instant>,
+    pause: Duration,
+}
+
+impl Retry {
+    fn is_due(&self) -> bool {
+        self.not_before.is_none_or(|time| time <= Instant::now())
+    }
+
+    fn note(&mut self, failed: bool) {
+        self.pause = if failed { (self.pause * 2).clamp(TICK, LONGEST_PAUSE) } else { Duration::ZERO };
+        self.not_before = failed.then(|| Instant::now() + self.pause);
+    }
 }
 
 /// What one table's flush starts from.
@@ -73,13 +104,17 @@ impl Flusher {
                     let result = self.flush_all();
                     self.report(reply.send(result).is_ok());
                 }
-                Ok(Command::Backup(to, reply)) => {
-                    let result = self.backup(&to);
+                Ok(Command::Inventory(reply)) => {
+                    let result = self.inventory();
                     self.report(reply.send(result).is_ok());
                 }
                 Ok(Command::Compact(reply)) => {
-                    let result = self.flush_all().and_then(|()| self.compact_all());
-                    self.report(reply.send(result).is_ok());
+                    self.compactions.push(reply);
+                    self.compact_asked();
+                }
+                Ok(Command::Joined(joined)) => {
+                    self.joined(*joined);
+                    self.compact_asked();
                 }
                 Ok(Command::Due) => self.flush_due(),
                 Err(RecvTimeoutError::Timeout) => {
@@ -87,6 +122,17 @@ impl Flusher {
                     self.compact_due();
                 }
             }
+        }
+    }
+
+    /// Compacts for those who asked, unless the joiner is at work: it may be writing the same file.
+    fn compact_asked(&mut self) {
+        if self.joining || self.compactions.is_empty() {
+            return;
+        }
+        let result = self.flush_all().and_then(|()| self.compact_all());
+        for reply in std::mem::take(&mut self.compactions) {
+            self.report(reply.send(result.clone()).is_ok());
         }
     }
 
@@ -98,6 +144,9 @@ impl Flusher {
     }
 
     fn flush_due(&mut self) {
+        if !self.retry.is_due() {
+            return;
+        }
         let due: Vec<usize> = {
             let state = self.shared.state.read().unwrap_or_else(PoisonError::into_inner);
             let options = &self.shared.options;
@@ -111,9 +160,8 @@ impl Flusher {
         if due.is_empty() {
             return;
         }
-        if let Err(error) = self.flush(&due) {
-            tracing::error!(%error, "a flush failed; its rows stay in the log and in memory, it is tried again");
-        }
+        let flushed = self.flush(&due);
+        self.retry.note(flushed.is_err());
     }
 
     fn flush_all(&mut self) -> Result<(), StoreError> {
@@ -130,16 +178,17 @@ impl Flusher {
         let mut outcome = Ok(());
         for (table, work) in work {
             if let Err(error) = self.flush_table(table, &work, position, recorded) {
-                match &error {
-                    StoreError::Full(_) => self.shared.note_full(Some(&error)),
-                    StoreError::Poisoned(reason) => self.shared.poison(reason),
-                    _ => {}
-                }
                 outcome = Err(error);
             }
         }
+        let outcome = outcome.and_then(|()| self.truncate());
+        match &outcome {
+            Ok(()) => self.shared.note_flush(None),
+            Err(StoreError::Poisoned(reason)) => self.shared.poison(reason),
+            Err(error) => self.shared.note_flush(Some(error)),
+        }
         self.shared.room.1.notify_all();
-        outcome.and_then(|()| self.truncate())
+        outcome
     }
 
     /// Closes the chunks of `tables` and takes them as they are at this instant.
@@ -229,13 +278,7 @@ impl Flusher {
         if news.num_rows() == 0 {
             return Ok(None);
         }
-        let transform = self.shared.transform.get();
-        // Read before it is applied: what changes meanwhile counts as not known.
-        let keyed_through = transform.map_or(i64::MIN, |transform| transform.watermark());
-        let rows = match transform {
-            Some(transform) => transform.apply(index, news),
-            None => news,
-        };
+        let (rows, keyed_through) = self.shared.derive(index, news);
         let Some(logs) = self.logs.get_mut(index) else { return Ok(None) };
         let path = path(&self.shared.folder, &work.spec, first, position);
         let segment = Segment::write(
@@ -263,7 +306,7 @@ impl Flusher {
         let Some(table) = state.tables.get_mut(index) else { return Ok(()) };
         table.segments.extend(segment);
         table.hot.drop_through(position);
-        table.oldest_hot = (table.hot.rows() > 0).then(std::time::Instant::now);
+        table.oldest_hot = (table.hot.rows() > 0).then(Instant::now);
         let spec = table.spec.clone();
         let super::Table { index, hot, .. } = table;
         index.rebuild(&spec, hot)?;
@@ -281,16 +324,17 @@ impl Flusher {
         self.shared.wal.lock().unwrap_or_else(PoisonError::into_inner).truncate(covered)
     }
 
-    fn backup(&mut self, to: &Path) -> Result<BackupReport, StoreError> {
+    /// Flushes everything and lists what a copy consists of. Table logs are read here, where they stand still; segments
+    /// never change, and those in the list are not removed.
+    fn inventory(&mut self) -> Result<Inventory, StoreError> {
+        let position = self.shared.state.read().unwrap_or_else(PoisonError::into_inner).position;
         self.flush_all()?;
-        let state = self.shared.state.read().unwrap_or_else(PoisonError::into_inner);
-        let position = state.position;
-        let mut files = Vec::new();
-        for table in &state.tables {
-            files.extend(table.segments.iter().chain(&table.history).map(|segment| segment.path.clone()));
-        }
-        drop(state);
-        crate::backup::write(&self.shared.folder, to, &files, position)
+        let segments = {
+            let state = self.shared.state.read().unwrap_or_else(PoisonError::into_inner);
+            let segments = state.tables.iter().flat_map(|table| table.segments.iter().chain(&table.history));
+            segments.cloned().collect()
+        };
+        Inventory::take(&self.shared.folder, segments, position)
     }
 }
 

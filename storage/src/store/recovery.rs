@@ -38,7 +38,8 @@ pub(super) fn open_folder(folder: &Path, specs: &[TableSpec], options: &Options)
     let recorded = segments.map(|segment| segment.recorded_through).max().unwrap_or(i64::MIN);
     let mut state = State { tables, position: 0, recorded };
     let highest = covered.iter().copied().max().unwrap_or_default();
-    let wal = Wal::recover(&folder.join("wal"), specs, options.wal_file_bytes, highest, |dictionary, frame| {
+    let disk = (options.disk.clone(), options.wal_file_bytes);
+    let wal = Wal::recover(&folder.join("wal"), specs, disk, highest, |dictionary, frame| {
         replay(&mut state, specs, dictionary, &frame, &covered)
     })?;
     state.position = wal.next().saturating_sub(1);
@@ -123,6 +124,7 @@ fn replay(
             continue;
         }
         let rows = apply::refit(spec, rows, columns)?;
+        state.recorded = state.recorded.max(apply::last_recorded(spec, frame.recorded, rows.batch.num_rows()));
         if let Some(table) = state.tables.get_mut(table) {
             apply::apply(table, &rows, frame.position, frame.recorded, &frame.by)?;
         }

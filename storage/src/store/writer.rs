@@ -1,12 +1,16 @@
 //! The writer thread: groups writes, makes each group durable with one fsync, then visible, then calls back.
+//!
+//! Where the disk is full, or flushes fail for long, patient writes keep their place before all later ones and are tried again; the others are
+//! refused at once. So rows of one key never change places.
 
+use std::collections::VecDeque;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use crossbeam::channel::{Receiver, Sender};
+use crossbeam::channel::{Receiver, RecvTimeoutError, Sender};
 
-use super::{Entry, Receipt, Shared, apply, flush};
+use super::{Entry, Receipt, Rows, Shared, apply, flush, trouble};
 use crate::StoreError;
 use crate::spec::Upsert;
 
@@ -18,47 +22,123 @@ const GROUP_WRITES: usize = 8_192;
 const BUSY: usize = 4;
 /// How often a writer that waits for room looks again.
 const ROOM_CHECK: Duration = Duration::from_millis(100);
+/// First wait before a write that met a full disk is tried again; it doubles up to the longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 pub(super) fn run(shared: &Shared, entries: &Receiver<Entry>, flushes: &Sender<flush::Command>) {
+    let mut waiting = VecDeque::new();
     let mut busy = false;
-    while let Ok(first) = entries.recv() {
-        let group = collect(shared, entries, first, busy);
+    let mut pause = FIRST_PAUSE;
+    loop {
+        if waiting.is_empty() {
+            match next(shared, entries) {
+                Ok(first) => waiting.push_back(first),
+                Err(RecvTimeoutError::Timeout) => continue,
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            collect(shared, entries, &mut waiting, busy);
+        }
+        let group = take_group(&mut waiting);
         busy = group.len() >= BUSY;
-        if let Some(reason) = shared.poisoned.get() {
-            refuse(group, &StoreError::Poisoned(reason.clone()));
-            continue;
-        }
-        if let Err(error) = wait_for_room(shared, flushes) {
-            refuse(group, &error);
-            continue;
-        }
-        match commit(shared, &group) {
-            Ok(receipts) => acknowledge(group, receipts),
+        match attempt(shared, &group, flushes) {
+            Ok(receipts) => {
+                acknowledge(group, receipts);
+                pause = FIRST_PAUSE;
+            }
+            Err(error) if error.retryable() => {
+                if matches!(error, StoreError::Full(_)) {
+                    shared.note_log(Some(&error));
+                }
+                let (patient, others) = group.into_iter().partition(|entry| entry.write.patient);
+                refuse(others, &error);
+                let patient: Vec<Entry> = patient;
+                for entry in patient.into_iter().rev() {
+                    waiting.push_front(entry);
+                }
+                if !hold(entries, &mut waiting, pause, &error) {
+                    return refuse(waiting.into(), &error);
+                }
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
             Err(error) => {
                 match &error {
-                    StoreError::Full(_) => shared.note_full(Some(&error)),
+                    StoreError::Closed => {}
+                    StoreError::Poisoned(reason) => shared.poison(reason),
                     other => shared.poison(&other.to_string()),
                 }
                 refuse(group, &error);
             }
         }
         if due(shared) && flushes.send(flush::Command::Due).is_err() {
-            return;
+            return refuse(waiting.into(), &StoreError::Closed);
         }
     }
 }
 
-fn collect(shared: &Shared, entries: &Receiver<Entry>, first: Entry, busy: bool) -> Vec<Entry> {
-    let mut bytes = first.blocks.len();
-    let mut group = vec![first];
-    let deadline = Instant::now() + shared.options.linger;
-    while bytes < GROUP_BYTES && group.len() < GROUP_WRITES {
-        let next = if busy { entries.recv_deadline(deadline).ok() } else { entries.try_recv().ok() };
-        let Some(entry) = next else { break };
-        bytes += entry.blocks.len();
-        group.push(entry);
+/// Waits for a write. On a full disk it looks for room from time to time, so that the store is not said to be full for
+/// ever where nobody dares to write any more.
+fn next(shared: &Shared, entries: &Receiver<Entry>) -> Result<Entry, RecvTimeoutError> {
+    if trouble(&shared.log_trouble).is_none() {
+        return entries.recv().map_err(|_| RecvTimeoutError::Disconnected);
     }
-    group
+    let found = entries.recv_timeout(LONGEST_PAUSE);
+    if matches!(found, Err(RecvTimeoutError::Timeout)) && shared.alive().is_ok() {
+        match shared.wal.lock().unwrap_or_else(PoisonError::into_inner).make_room() {
+            Ok(()) => shared.note_log(None),
+            Err(StoreError::Full(_)) => {}
+            Err(error) => shared.poison(&error.to_string()),
+        }
+    }
+    found
+}
+
+/// Makes a group durable and visible, once there is room for it.
+fn attempt(shared: &Shared, group: &[Entry], flushes: &Sender<flush::Command>) -> Result<Vec<Receipt>, StoreError> {
+    shared.alive()?;
+    wait_for_room(shared, flushes)?;
+    commit(shared, group)
+}
+
+/// Adds what is there to the first entry; while writes come fast, also what comes within the linger.
+fn collect(shared: &Shared, entries: &Receiver<Entry>, waiting: &mut VecDeque<Entry>, busy: bool) {
+    let mut bytes: usize = waiting.iter().map(|entry| entry.blocks.len()).sum();
+    let deadline = Instant::now() + shared.options.linger;
+    while bytes < GROUP_BYTES && waiting.len() < GROUP_WRITES {
+        let next = if busy { entries.recv_deadline(deadline).ok() } else { entries.try_recv().ok() };
+        let Some(entry) = next else { return };
+        bytes += entry.blocks.len();
+        waiting.push_back(entry);
+    }
+}
+
+/// The oldest of the waiting entries, as many as make a group.
+fn take_group(waiting: &mut VecDeque<Entry>) -> Vec<Entry> {
+    let mut bytes = 0;
+    let count = waiting.iter().take(GROUP_WRITES).take_while(|entry| {
+        let fits = bytes < GROUP_BYTES;
+        bytes += entry.blocks.len();
+        fits
+    });
+    let count = count.count();
+    waiting.drain(..count).collect()
+}
+
+/// Lets `pause` pass on a full disk. What comes meanwhile waits behind what waits already, or is refused where its sender
+/// would rather know. False once the store closes.
+fn hold(entries: &Receiver<Entry>, waiting: &mut VecDeque<Entry>, pause: Duration, full: &StoreError) -> bool {
+    // Nobody waits: the next write finds out by itself how the disk is.
+    if waiting.is_empty() {
+        return true;
+    }
+    let deadline = Instant::now() + pause;
+    loop {
+        match entries.recv_deadline(deadline) {
+            Ok(entry) if entry.write.patient => waiting.push_back(entry),
+            Ok(entry) => refuse(vec![entry], full),
+            Err(error) => return error.is_timeout(),
+        }
+    }
 }
 
 /// While too much is unflushed, the writer holds still: its queue fills, and sources stop reading.
@@ -66,18 +146,15 @@ fn wait_for_room(shared: &Shared, flushes: &Sender<flush::Command>) -> Result<()
     let (lock, room) = &shared.room;
     let mut guard = lock.lock().unwrap_or_else(PoisonError::into_inner);
     while !shared.closing.load(Ordering::Acquire) && hot_bytes(shared) > shared.options.hot_bytes {
-        if let Some(reason) = shared.full.lock().unwrap_or_else(PoisonError::into_inner).clone() {
-            return Err(StoreError::Full(reason));
+        if let Some(reason) = trouble(&shared.flush_trouble) {
+            return Err(StoreError::Stuck(reason.to_string()));
         }
-        if let Some(reason) = shared.poisoned.get() {
-            return Err(StoreError::Poisoned(reason.clone()));
-        }
+        shared.alive()?;
         flushes.send(flush::Command::Due).map_err(|_| StoreError::Closed)?;
         guard = room.wait_timeout(guard, ROOM_CHECK).unwrap_or_else(PoisonError::into_inner).0;
     }
     Ok(())
 }
-
 fn hot_bytes(shared: &Shared) -> usize {
     let state = shared.state.read().unwrap_or_else(PoisonError::into_inner);
     state.tables.iter().map(|table| table.hot.bytes()).sum()
@@ -93,9 +170,10 @@ fn commit(shared: &Shared, group: &[Entry]) -> Result<Vec<Receipt>, StoreError> 
     let now = (shared.options.clock)();
     let stamps: Vec<i64> = group
         .iter()
-        .map(|_| {
-            recorded = now.max(recorded.saturating_add(1));
-            recorded
+        .map(|entry| {
+            let first = now.max(recorded.saturating_add(1));
+            recorded = last_recorded(shared, entry, first);
+            first
         })
         .collect();
     let frames = group
@@ -103,8 +181,14 @@ fn commit(shared: &Shared, group: &[Entry]) -> Result<Vec<Receipt>, StoreError> 
         .zip(&stamps)
         .map(|(entry, &recorded)| (recorded, entry.write.by.as_ref(), entry.blocks.as_slice()));
     let first = shared.wal.lock().unwrap_or_else(PoisonError::into_inner).append(frames)?;
-    shared.note_full(None);
+    shared.note_log(None);
     make_visible(shared, group, &stamps, first)
+}
+
+/// When the last row of a write is recorded, where its first is recorded at `first`.
+fn last_recorded(shared: &Shared, entry: &Entry, first: i64) -> i64 {
+    let last = |rows: &Rows| Some(apply::last_recorded(shared.specs.get(rows.table)?, first, rows.batch.num_rows()));
+    entry.write.rows.iter().filter_map(last).max().unwrap_or(first)
 }
 
 fn make_visible(shared: &Shared, group: &[Entry], stamps: &[i64], first: u64) -> Result<Vec<Receipt>, StoreError> {
@@ -120,6 +204,7 @@ fn make_visible(shared: &Shared, group: &[Entry], stamps: &[i64], first: u64) ->
             }
         }
         state.position = position;
+        let recorded = last_recorded(shared, entry, recorded);
         state.recorded = recorded;
         receipts.push(Receipt { position, recorded, records });
     }
