@@ -8,7 +8,7 @@ use oee::tables::{QUARANTINE, TABLES};
 use storage::{Rows, TableSpec, Write};
 
 use crate::column::{Cell, Column};
-use crate::quarantine::Refusal;
+use crate::quarantine::Refusals;
 use crate::sample::{Sample, Samples};
 use crate::schema::{columns, table_index};
 
@@ -103,10 +103,12 @@ impl Batch {
         self.messages += 1;
     }
 
-    pub(crate) fn count_refusal(&mut self, refusal: &Refusal) {
-        match self.refused.iter_mut().find(|(kind, _)| *kind == refusal.kind) {
-            Some((_, count)) => *count += 1,
-            None => self.refused.push((refusal.kind, 1)),
+    pub(crate) fn count_refusals(&mut self, refusals: &Refusals) {
+        for &(kind, more) in refusals.kinds() {
+            match self.refused.iter_mut().find(|(known, _)| *known == kind) {
+                Some((_, count)) => *count += more,
+                None => self.refused.push((kind, more)),
+            }
         }
     }
 
@@ -145,8 +147,8 @@ impl Batch {
         self.records.get_mut(place)
     }
 
-    /// The write that stores it.
-    pub(crate) fn into_write(self, specs: &[TableSpec]) -> Result<Write, arrow::error::ArrowError> {
+    /// The write that stores it. A patient one waits for room on a full disk.
+    pub(crate) fn into_write(self, specs: &[TableSpec], patient: bool) -> Result<Write, arrow::error::ArrowError> {
         let mut rows = Vec::with_capacity(1 + self.records.len());
         let samples = table_index(oee::tables::SAMPLES.name).and_then(|index| Some((index, specs.get(index)?)));
         if let Some((table, spec)) = samples.filter(|_| self.samples.len() > 0) {
@@ -169,7 +171,7 @@ impl Batch {
                 deleted: if retracts { records.deleted } else { Vec::new() },
             });
         }
-        Ok(Write { rows, by: self.by })
+        Ok(Write { rows, by: self.by, patient })
     }
 }
 

@@ -8,7 +8,7 @@ use arrow::compute::cast;
 use arrow::datatypes::DataType;
 use arrow::record_batch::RecordBatch;
 use oee::plant::Plant;
-use storage::{Options, Store};
+use storage::{Disk, LocalDisk, Options, Store};
 
 use crate::admit::Limits;
 use crate::intake::{Intake, now_us};
@@ -42,6 +42,11 @@ pub(crate) struct Fixture {
 
 impl Fixture {
     pub(crate) fn new(limits: Limits) -> Self {
+        Self::on(Arc::new(LocalDisk), limits)
+    }
+
+    /// With its log on a disk of the test's own.
+    pub(crate) fn on(disk: Arc<dyn Disk>, limits: Limits) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let options = Options {
             linger: Duration::from_millis(1),
@@ -50,6 +55,7 @@ impl Fixture {
             flush_rows: usize::MAX,
             hot_bytes: 1 << 30,
             clock: Arc::new(now_us),
+            disk,
         };
         let store = Store::open(&folder.path().join("data"), table_specs(), options).unwrap();
         let plant = Plant::parse(PLANT).unwrap_or_else(|mistakes| panic!("{mistakes:?}"));

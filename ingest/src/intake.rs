@@ -1,13 +1,12 @@
 //! The one door into the store: decode, admit, commit, count.
 
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use oee::plant::Plant;
-use storage::{Receipt, Rows, Store, StoreError, Transform, Write};
-use tokio::runtime::Handle;
+use storage::{Receipt, Store, StoreError, Transform};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::admit::{ArrivalClock, Limits, Window};
@@ -16,7 +15,7 @@ use crate::decode::reading::Readings;
 use crate::keying::Keyer;
 use crate::latency::Latency;
 use crate::login::Login;
-use crate::quarantine::{Quota, Refusal, Refused, row};
+use crate::quarantine::{Quota, Refused, row};
 use crate::route::Routes;
 
 mod import;
@@ -28,16 +27,11 @@ mod replay;
 pub use import::ImportReceipt;
 pub use lines::LineReceipt;
 pub use records::RecordReceipt;
-pub use replay::ReplayReceipt;
+pub use replay::{Replay, ReplayReceipt};
 
 /// Commits on their way to the disk, all sources together: far below the store's queue, so handing one over never
 /// blocks.
 const COMMITS_IN_FLIGHT: usize = 4_096;
-/// First wait before a commit that met a full disk is tried again; it doubles up to [`LONGEST_RETRY`].
-const FIRST_RETRY: Duration = Duration::from_millis(100);
-const LONGEST_RETRY: Duration = Duration::from_secs(5);
-/// Reasons that a row in `quarantine` spells out.
-const REASONS_SHOWN: usize = 20;
 
 /// Microseconds UTC of the server's clock.
 pub fn now_us() -> i64 {
@@ -130,7 +124,6 @@ struct Ledger {
     keyer: Arc<Keyer>,
     latency: Latency,
     counters: CounterCells,
-    runtime: Handle,
 }
 
 /// The way in; one per process.
@@ -157,15 +150,6 @@ impl fmt::Debug for Intake {
 struct Permit {
     _bytes: OwnedSemaphorePermit,
     _slot: OwnedSemaphorePermit,
-}
-
-/// A commit on its way.
-struct Commit {
-    write: Write,
-    permit: Permit,
-    tally: Tally,
-    /// Wait before the next attempt on a full disk; `None`: tell the caller instead.
-    retry: Option<Duration>,
 }
 
 /// What a commit counts once it is durable.
@@ -196,8 +180,7 @@ impl Submitted {
 }
 
 impl Intake {
-    /// Opens the way in: loads the executions that samples are keyed by, and hands the keyer to the store. Must be called
-    /// on a tokio runtime.
+    /// Opens the way in: loads the executions that samples are keyed by, and hands the keyer to the store.
     ///
     /// # Errors
     /// Where the table `operations` cannot be read.
@@ -213,12 +196,7 @@ impl Intake {
             quota: Quota::new(limits.quarantine_bytes, 0),
             budget: Arc::new(Semaphore::new(budget)),
             slots: Arc::new(Semaphore::new(COMMITS_IN_FLIGHT)),
-            ledger: Arc::new(Ledger {
-                keyer,
-                latency: Latency::new(),
-                counters: CounterCells::default(),
-                runtime: Handle::current(),
-            }),
+            ledger: Arc::new(Ledger { keyer, latency: Latency::new(), counters: CounterCells::default() }),
             limits: Limits { budget_bytes: budget, ..limits },
         }))
     }
@@ -277,19 +255,19 @@ impl Intake {
     ///
     /// # Errors
     /// Where the store is closed.
-    pub async fn submit(self: &Arc<Self>, batch: Batch) -> Result<Submitted, StoreError> {
-        self.hand_over(batch, Some(FIRST_RETRY)).await
+    pub async fn submit(&self, batch: Batch) -> Result<Submitted, StoreError> {
+        self.hand_over(batch, true).await
     }
 
     /// Stores a batch; resolves once it is on disk and visible to queries.
     ///
     /// # Errors
     /// Why it was not stored. Where [`StoreError::retryable`], the same may succeed later.
-    pub async fn commit(self: &Arc<Self>, batch: Batch) -> Result<(), StoreError> {
-        self.hand_over(batch, None).await?.stored().await
+    pub async fn commit(&self, batch: Batch) -> Result<(), StoreError> {
+        self.hand_over(batch, false).await?.stored().await
     }
 
-    async fn hand_over(self: &Arc<Self>, batch: Batch, retry: Option<Duration>) -> Result<Submitted, StoreError> {
+    async fn hand_over(&self, batch: Batch, patient: bool) -> Result<Submitted, StoreError> {
         let (done, receiver) = oneshot::channel();
         let submitted = Submitted { done: receiver };
         let mut tally = Tally {
@@ -308,8 +286,9 @@ impl Intake {
         }
         let permit = self.permit(batch.bytes()).await?;
         tally.admitted = Instant::now();
-        let write = batch.into_write(self.store.specs())?;
-        self.append(Commit { write, permit, tally, retry }, done);
+        let write = batch.into_write(self.store.specs(), patient)?;
+        let ledger = Arc::clone(&self.ledger);
+        self.store.append(write, move |result| ledger.settle(result, permit, &tally, done));
         Ok(submitted)
     }
 
@@ -319,11 +298,6 @@ impl Intake {
         let slot = Arc::clone(&self.slots).acquire_owned().await.map_err(closed)?;
         let bytes = Arc::clone(&self.budget).acquire_many_owned(bytes).await.map_err(closed)?;
         Ok(Permit { _bytes: bytes, _slot: slot })
-    }
-
-    fn append(self: &Arc<Self>, commit: Commit, done: oneshot::Sender<Result<(), StoreError>>) {
-        let (ledger, intake) = (Arc::clone(&self.ledger), Arc::downgrade(self));
-        self.store.append(copy(&commit.write), move |result| ledger.settle(result, commit, done, intake));
     }
 
     /// Writes the plant's master data to its tables, as a change by `plant.toml`. Rows that have not changed stay as they
@@ -343,10 +317,7 @@ impl Intake {
     }
 
     /// Puts a refused message into the batch, under the quota.
-    fn quarantine(&self, refused: &Refused<'_>, refusals: &[Refusal], batch: &mut Batch) -> Outcome {
-        for refusal in refusals {
-            batch.count_refusal(refusal);
-        }
+    fn quarantine(&self, refused: &Refused<'_>, batch: &mut Batch) -> Outcome {
         match self.quota.admit(refused) {
             None => Outcome::Dropped,
             Some(kept) => {
@@ -360,34 +331,19 @@ impl Intake {
 impl Ledger {
     /// Runs on the store's thread: must not block, and must not own a store.
     fn settle(
-        self: &Arc<Self>,
+        &self,
         result: Result<Receipt, StoreError>,
-        commit: Commit,
+        permit: Permit,
+        tally: &Tally,
         done: oneshot::Sender<Result<(), StoreError>>,
-        intake: Weak<Intake>,
     ) {
-        let outcome = match (result, commit.retry) {
-            (Ok(receipt), _) => {
-                self.keyer.note(&receipt.records, receipt.recorded);
-                self.count(&commit.tally);
-                self.latency.record(
-                    commit.tally.messages.max(1),
-                    commit.tally.received,
-                    commit.tally.admitted,
-                    Instant::now(),
-                );
-                Ok(())
-            }
-            (Err(error), Some(wait)) if error.retryable() && !done.is_closed() => {
-                metrics::counter!("takt_commit_retries_total").increment(1);
-                let commit = Commit { retry: Some((wait * 2).min(LONGEST_RETRY)), ..commit };
-                self.runtime.spawn(try_again(intake, commit, done, wait));
-                return;
-            }
-            (Err(error), _) => Err(error),
-        };
+        let outcome = result.map(|receipt| {
+            self.keyer.note(&receipt.records, receipt.recorded);
+            self.count(tally);
+            self.latency.record(tally.messages.max(1), tally.received, tally.admitted, Instant::now());
+        });
         // The budget is free as soon as the rows are durable, whatever the receiver does next.
-        drop(commit.permit);
+        drop(permit);
         // A receiver that is gone wants no answer: its connection has closed.
         drop(done.send(outcome));
     }
@@ -401,46 +357,6 @@ impl Ledger {
         metrics::counter!("takt_samples_total", "source" => tally.source).increment(tally.samples);
         for (kind, count) in &tally.refused {
             metrics::counter!("takt_refused_total", "source" => tally.source, "reason" => *kind).increment(*count);
-        }
-    }
-}
-
-async fn try_again(
-    intake: Weak<Intake>,
-    commit: Commit,
-    done: oneshot::Sender<Result<(), StoreError>>,
-    wait: Duration,
-) {
-    tokio::time::sleep(wait).await;
-    match intake.upgrade() {
-        Some(intake) => intake.append(commit, done),
-        // The receiver may be gone as well; there is nobody left to tell.
-        None => drop(done.send(Err(StoreError::Closed))),
-    }
-}
-
-/// The same write again: columns are shared, not copied.
-fn copy(write: &Write) -> Write {
-    let rows = write.rows.iter().map(|rows| Rows {
-        table: rows.table,
-        batch: rows.batch.clone(),
-        present: rows.present.clone(),
-        deleted: rows.deleted.clone(),
-    });
-    Write { rows: rows.collect(), by: Arc::clone(&write.by) }
-}
-
-/// Refusals in words: one as it is, several one a line.
-fn reasons(refusals: &[Refusal]) -> String {
-    match refusals {
-        [only] => only.reason.clone(),
-        several => {
-            let mut lines: Vec<String> =
-                several.iter().take(REASONS_SHOWN).map(|refusal| refusal.reason.clone()).collect();
-            if several.len() > REASONS_SHOWN {
-                lines.push(format!("and {} more", several.len() - REASONS_SHOWN));
-            }
-            lines.join("\n")
         }
     }
 }

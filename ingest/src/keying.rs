@@ -91,18 +91,8 @@ impl Keyer {
 }
 
 impl Transform for Keyer {
-    fn apply(&self, table: usize, batch: RecordBatch) -> RecordBatch {
-        if Some(table) != self.samples {
-            return batch;
-        }
-        match self.key(&batch) {
-            Ok(keyed) => keyed,
-            Err(error) => {
-                // Keys are derived again from the executions by every query and by compaction; nothing is lost.
-                tracing::error!(%error, "samples are flushed without keys");
-                batch
-            }
-        }
+    fn apply(&self, table: usize, batch: RecordBatch) -> Result<RecordBatch, StoreError> {
+        if Some(table) == self.samples { self.key(&batch) } else { Ok(batch) }
     }
 
     fn watermark(&self) -> i64 {

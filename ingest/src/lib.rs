@@ -34,8 +34,8 @@ pub use admit::Limits;
 pub use batch::Batch;
 pub use decode::line::{Precision, UnknownPrecision};
 pub use intake::{
-    Counters, Feed, ImportReceipt, Intake, LineReceipt, Outcome, RecordReceipt, ReplayReceipt, Source, Submitted,
-    now_us,
+    Counters, Feed, ImportReceipt, Intake, LineReceipt, Outcome, RecordReceipt, Replay, ReplayReceipt, Source,
+    Submitted, now_us,
 };
 pub use keying::Keyer;
 pub use latency::{Latency, Stage};

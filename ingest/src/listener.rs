@@ -35,6 +35,8 @@ use hub::Hub;
 const MAX_CONNECTIONS: usize = 4_096;
 /// Bytes of long packets that may be in memory at once, before they are whole and decoded.
 const LONG_BYTES: usize = 64 << 20;
+/// Passwords checked at once; each costs milliseconds of CPU, and guessing them must not starve ingest.
+const PASSWORD_CHECKS: usize = 2;
 /// How long a client may take for its TLS handshake, and again for its CONNECT.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long connections may take to end after shutdown began.
@@ -49,6 +51,8 @@ pub(crate) struct Shared {
     hub: Arc<Hub>,
     /// Bytes of long packets that are being read, all connections together.
     long: Arc<Semaphore>,
+    /// Passwords that may be checked at once.
+    password_checks: Semaphore,
     shutdown: CancellationToken,
 }
 
@@ -62,7 +66,14 @@ pub async fn serve(
     shutdown: CancellationToken,
 ) {
     let long = Arc::new(Semaphore::new(LONG_BYTES));
-    let shared = Arc::new(Shared { intake, auth, hub: Arc::new(Hub::default()), long, shutdown: shutdown.clone() });
+    let shared = Arc::new(Shared {
+        intake,
+        auth,
+        hub: Arc::new(Hub::default()),
+        long,
+        password_checks: Semaphore::new(PASSWORD_CHECKS),
+        shutdown: shutdown.clone(),
+    });
     let connections = TaskTracker::new();
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {

@@ -25,6 +25,8 @@ const OVER_QUOTA_INTERVAL_US: i64 = 60_000_000;
 const OVER_QUOTA_TOPICS: usize = 1_000;
 /// What a row takes beyond its payload, roughly.
 const ROW_BYTES: usize = 512;
+/// Refusals of one message that its row spells out.
+const NAMED: usize = 20;
 
 /// Why a message, or a part of it, was refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +43,60 @@ impl Refusal {
     }
 }
 
+/// What was refused of a message or a request: counted all, the first in words. Its size is bounded, whatever came.
+#[derive(Debug, Default)]
+pub(crate) struct Refusals {
+    named: Vec<Refusal>,
+    kinds: Vec<(&'static str, u64)>,
+}
+
+impl Refusals {
+    pub(crate) fn push(&mut self, refusal: Refusal) {
+        self.count(refusal.kind, 1);
+        if self.named.len() < NAMED {
+            self.named.push(refusal);
+        }
+    }
+
+    fn count(&mut self, kind: &'static str, more: u64) {
+        match self.kinds.iter_mut().find(|(known, _)| *known == kind) {
+            Some((_, count)) => *count += more,
+            None => self.kinds.push((kind, more)),
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.kinds.is_empty()
+    }
+
+    pub(crate) fn first(&self) -> Option<&Refusal> {
+        self.named.first()
+    }
+
+    /// How many, by kind.
+    pub(crate) fn kinds(&self) -> &[(&'static str, u64)] {
+        &self.kinds
+    }
+
+    /// For a person: one as it is, several one a line.
+    pub(crate) fn in_words(&self) -> String {
+        let mut lines: Vec<String> = self.named.iter().map(|refusal| refusal.reason.clone()).collect();
+        let more = self.kinds.iter().map(|(_, count)| count).sum::<u64>() - lines.len() as u64;
+        if more > 0 {
+            lines.push(format!("and {more} more"));
+        }
+        lines.join("\n")
+    }
+}
+
+impl From<Refusal> for Refusals {
+    fn from(refusal: Refusal) -> Self {
+        let mut refusals = Self::default();
+        refusals.push(refusal);
+        refusals
+    }
+}
+
 /// A message that was refused.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Refused<'a> {
@@ -50,7 +106,7 @@ pub(crate) struct Refused<'a> {
     pub(crate) topic: &'a str,
     /// All of its payload.
     pub(crate) payload: &'a [u8],
-    /// When it arrived.
+    /// When it arrived; no two have the same time, so that a replay knows their order.
     pub(crate) arrival_us: i64,
     /// Why it was refused.
     pub(crate) error: &'a str,
@@ -127,9 +183,6 @@ pub(crate) fn row(refused: &Refused<'_>, kept: usize) -> [Cell; 10] {
     ]
 }
 
-/// Refusals of this process so far.
-static REFUSED: AtomicU64 = AtomicU64::new(0);
-
 fn identity(refused: &Refused<'_>) -> String {
     let mut hash = Sha256::new();
     for part in [refused.source.as_bytes(), refused.topic.as_bytes(), refused.payload] {
@@ -137,8 +190,6 @@ fn identity(refused: &Refused<'_>) -> String {
         hash.update(part);
     }
     hash.update(refused.arrival_us.to_le_bytes());
-    // Messages of one read share their arrival time: equal ones are still several.
-    hash.update(REFUSED.fetch_add(1, Ordering::Relaxed).to_le_bytes());
     let digest = hash.finalize();
     hex(digest.get(..16).unwrap_or(&digest))
 }

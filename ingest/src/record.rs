@@ -1,11 +1,14 @@
 //! Records: JSON objects, whose field names are column names, to rows of a table.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::LazyLock;
 
 use oee::execution::derived_run;
 use oee::plant::Plant;
 use oee::tables::{ColumnType, RECORD_COLUMNS, TABLES, Table, Upsert};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -17,6 +20,8 @@ use crate::quarantine::{Refusal, hex};
 use crate::route::unknown_equipment;
 use crate::schema::{columns, table_index};
 
+/// Records in one array at most.
+const MAX_ROWS: usize = 500_000;
 /// The field that retracts a row.
 const DELETED: &str = "deleted";
 
@@ -91,14 +96,42 @@ pub(crate) fn table(name: &str) -> Result<&'static RecordTable, Refusal> {
 /// The objects of a payload: one, or an array of them.
 ///
 /// # Errors
-/// Where the payload is neither.
+/// Where the payload is neither, or holds more than [`MAX_ROWS`].
 pub(crate) fn objects(payload: &[u8]) -> Result<Vec<Value>, Refusal> {
     let text = std::str::from_utf8(payload).map_err(|error| crate::decode::not_utf8(payload, error))?;
-    match serde_json::from_str(text) {
-        Ok(Value::Array(rows)) => Ok(rows),
-        Ok(row @ Value::Object(_)) => Ok(vec![row]),
-        Ok(_) => Err(Refusal::new("record", "a record is a JSON object, or an array of objects")),
-        Err(error) => Err(Refusal::new("malformed", format!("the payload is not JSON that takt can read: {error}"))),
+    let mut json = serde_json::Deserializer::from_str(text);
+    let rows = json.deserialize_any(Rows).and_then(|rows| json.end().map(|()| rows));
+    rows.map_err(|error| match error.is_data() {
+        true => Refusal::new("record", error.to_string()),
+        false => Refusal::new("malformed", format!("the payload is not JSON that takt can read: {error}")),
+    })
+}
+
+/// Reads an object, or an array of what should be objects.
+struct Rows;
+
+impl<'de> Visitor<'de> for Rows {
+    type Value = Vec<Value>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a record, which is a JSON object, or an array of objects")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+        Ok(vec![Value::deserialize(MapAccessDeserializer::new(map))?])
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut rows: A) -> Result<Self::Value, A::Error> {
+        let mut found = Vec::new();
+        while let Some(row) = rows.next_element()? {
+            if found.len() == MAX_ROWS {
+                return Err(A::Error::custom(format!(
+                    "at most {MAX_ROWS} records are taken at once; send them in parts"
+                )));
+            }
+            found.push(row);
+        }
+        Ok(found)
     }
 }
 

@@ -5,7 +5,9 @@
 //! unacknowledged (65,535 packet ids), so acknowledging never waits for the polling task, which may itself be waiting.
 //!
 //! The session is persistent. After a reconnect, acknowledgements for messages of the old connection are dropped: the
-//! broker sends those messages again, perhaps under other ids.
+//! broker sends those messages again, perhaps under other ids. Retained messages count when the session begins; a broker
+//! that still knows it sends them again at each subscription, and then they say nothing new: a value without a time would
+//! look as if it were of now.
 
 mod link;
 
@@ -110,6 +112,8 @@ pub fn address(url: &str) -> Result<Address, BadAddress> {
 /// A message on its way, with the connection it came by.
 struct Arrived {
     received: Received,
+    /// It was there before: stored then, and only sent again because takt subscribed again.
+    known: bool,
     epoch: u64,
     _bytes: OwnedSemaphorePermit,
 }
@@ -153,20 +157,25 @@ async fn poll(mut link: Link, broker: &Broker, arrived: mpsc::Sender<Arrived>, e
     let budget = Arc::new(Semaphore::new(BUDGET_BYTES));
     let connected = metrics::gauge!("takt_broker_connected", "broker" => broker.name.to_string());
     let mut wait = FIRST_WAIT;
+    let mut known_session = false;
     loop {
         match link.next().await {
-            Ok(Event::Connected) => {
+            Ok(Event::Connected { resumed }) => {
+                known_session = resumed;
                 tracing::info!(broker = &*broker.name, "connected to the broker");
                 connected.set(1.0);
-                wait = FIRST_WAIT;
                 link.subscribe(&broker.topics);
             }
             Ok(Event::Message(received)) => {
+                // Not earlier: a broker may let a client in and hang up at once.
+                wait = FIRST_WAIT;
                 let bytes = (received.payload().len() + MESSAGE_BYTES).min(BUDGET_BYTES);
                 let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
                 let Ok(bytes) = Arc::clone(&budget).acquire_many_owned(bytes).await else { return };
                 let epoch = *epoch.lock().unwrap_or_else(PoisonError::into_inner);
-                if arrived.send(Arrived { received, epoch, _bytes: bytes }).await.is_err() {
+                // What was published while takt was away comes without the flag.
+                let known = known_session && received.retained();
+                if arrived.send(Arrived { received, known, epoch, _bytes: bytes }).await.is_err() {
                     return;
                 }
             }
@@ -179,7 +188,7 @@ async fn poll(mut link: Link, broker: &Broker, arrived: mpsc::Sender<Arrived>, e
                 tracing::warn!(broker = &*broker.name, %error, "the broker's connection ended; trying again");
                 *epoch.lock().unwrap_or_else(PoisonError::into_inner) += 1;
                 // Acknowledgements queued between the end and the new number are for the old connection too.
-                link.forget_acks();
+                link.forget();
                 // Spread, so that a broker that comes back is not met by all its clients at once.
                 tokio::time::sleep(wait.mul_f64(0.5 + rand::random::<f64>() / 2.0)).await;
                 wait = (wait * 2).min(LONGEST_WAIT);
@@ -201,7 +210,7 @@ async fn decode(
             return Ok(());
         }
         let (mut batch, arrival_us) = (feed.batch(), now_us());
-        for message in &messages {
+        for message in messages.iter().filter(|message| !message.known) {
             intake.message(&mut feed, &message.received.topic(), message.received.payload(), arrival_us, &mut batch);
         }
         let submitted = intake.submit(batch).await?;

@@ -11,7 +11,7 @@ use storage::StoreError;
 use super::lines::PIECE_BYTES;
 use super::{Intake, Source, Submitted, now_us};
 use crate::login::Login;
-use crate::quarantine::Refusal;
+use crate::quarantine::{Refusal, Refusals};
 use crate::record::RowRefusal;
 use crate::route::unknown_equipment;
 use crate::sample::{GOOD, Keys, Sample};
@@ -60,6 +60,7 @@ impl Intake {
         let columns = Columns::of(rows)?;
         let (now, mut receipt, mut batch) = (now_us(), ImportReceipt::default(), source.batch());
         let mut submitted: Vec<Submitted> = Vec::new();
+        let mut refusals = Refusals::default();
         for row in 0..rows.num_rows() {
             batch.count_message();
             match columns.sample(row).and_then(|sample| self.check_import(&sample, now).map(|()| sample)) {
@@ -68,7 +69,7 @@ impl Intake {
                     receipt.accepted += 1;
                 }
                 Err(refusal) => {
-                    batch.count_refusal(&refusal);
+                    refusals.push(refusal.clone());
                     receipt.refused += 1;
                     if receipt.first_refused.len() < NAMED {
                         receipt.first_refused.push(RowRefusal { row, reason: refusal.reason });
@@ -77,10 +78,11 @@ impl Intake {
             }
             if batch.bytes() > PIECE_BYTES {
                 let piece = std::mem::replace(&mut batch, source.batch());
-                submitted.push(self.hand_over(piece, None).await?);
+                submitted.push(self.hand_over(piece, false).await?);
             }
         }
-        submitted.push(self.hand_over(batch, None).await?);
+        batch.count_refusals(&refusals);
+        submitted.push(self.hand_over(batch, false).await?);
         for piece in &mut submitted {
             piece.stored().await?;
         }

@@ -12,7 +12,7 @@ use crate::decode;
 use crate::decode::line::{Field, Line, Lines, Precision};
 use crate::decode::scalar::is_exact;
 use crate::login::Login;
-use crate::quarantine::Refusal;
+use crate::quarantine::{Refusal, Refusals};
 use crate::route::unknown_equipment;
 use crate::sample::{GOOD, Keys, Sample};
 
@@ -23,13 +23,27 @@ const SAMPLES: &str = "samples";
 /// A long body is committed in pieces of this size.
 pub(super) const PIECE_BYTES: usize = 4 << 20;
 
+/// Refused lines that a receipt names.
+const NAMED: usize = 100;
+
 /// What became of a body.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct LineReceipt {
     /// Lines that were stored.
     pub accepted: usize,
-    /// Lines that were refused: number, counted from 1, and why.
-    pub refused: Vec<(usize, String)>,
+    /// Lines that were refused.
+    pub refused: usize,
+    /// The first of them: number, counted from 1, and why.
+    pub first_refused: Vec<(usize, String)>,
+}
+
+impl LineReceipt {
+    fn refuse(&mut self, line: usize, refusal: &Refusal) {
+        self.refused += 1;
+        if self.first_refused.len() < NAMED {
+            self.first_refused.push((line, refusal.reason.clone()));
+        }
+    }
 }
 
 /// A number or text, as `samples` holds it.
@@ -68,14 +82,14 @@ impl Intake {
             Err(error) => {
                 let refusal = decode::not_utf8(body, error);
                 batch.count_message();
-                self.refuse(source, &address, body, arrival_us, std::slice::from_ref(&refusal), &mut batch);
-                receipt.refused.push((1, refusal.reason));
+                receipt.refuse(1, &refusal);
+                self.refuse(source, &address, body, arrival_us, &refusal.into(), &mut batch);
                 self.commit(batch).await?;
                 return Ok(receipt);
             }
         };
         let mut submitted: Vec<Submitted> = Vec::new();
-        let (mut refusals, mut bad_lines) = (Vec::new(), String::new());
+        let (mut refusals, mut bad_lines) = (Refusals::default(), String::new());
         for numbered in Lines::new(text) {
             batch.count_message();
             let read = numbered.line.map_err(|reason| Refusal::new("malformed", reason));
@@ -84,20 +98,20 @@ impl Intake {
                 Err(refusal) => {
                     bad_lines.push_str(numbered.raw);
                     bad_lines.push('\n');
-                    receipt.refused.push((numbered.number, refusal.reason.clone()));
+                    receipt.refuse(numbered.number, &refusal);
                     refusals
                         .push(Refusal { reason: format!("line {}: {}", numbered.number, refusal.reason), ..refusal });
                 }
             }
             if batch.bytes() > PIECE_BYTES {
                 let piece = std::mem::replace(&mut batch, source.batch());
-                submitted.push(self.hand_over(piece, None).await?);
+                submitted.push(self.hand_over(piece, false).await?);
             }
         }
         if !refusals.is_empty() {
             self.refuse(source, &address, bad_lines.as_bytes(), arrival_us, &refusals, &mut batch);
         }
-        submitted.push(self.hand_over(batch, None).await?);
+        submitted.push(self.hand_over(batch, false).await?);
         for piece in &mut submitted {
             piece.stored().await?;
         }

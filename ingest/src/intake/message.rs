@@ -2,26 +2,26 @@
 
 use oee::plant::Format;
 
-use super::{Feed, Intake, Outcome, Source, now_us, reasons};
+use super::{Feed, Intake, Outcome, Source, now_us};
 use crate::admit::Arrival;
 use crate::batch::Batch;
 use crate::decode;
 use crate::decode::reading::{Readings, Value};
-use crate::quarantine::{Refusal, Refused};
+use crate::quarantine::{Refusal, Refusals, Refused};
 use crate::record;
 use crate::route::TopicRoute;
 use crate::sample::{BAD, GOOD, Sample};
 
 /// What is left to say of a message after its good parts were taken.
 pub(super) struct Leftover {
-    pub(super) refusals: Vec<Refusal>,
+    pub(super) refusals: Refusals,
     /// What of the payload was refused, where that is less than all of it.
     payload: Option<Vec<u8>>,
 }
 
 impl Leftover {
     fn whole(refusal: Refusal) -> Self {
-        Self { refusals: vec![refusal], payload: None }
+        Self { refusals: refusal.into(), payload: None }
     }
 }
 
@@ -47,12 +47,12 @@ impl Intake {
         topic: &str,
         payload: &[u8],
         arrival_us: i64,
-        refusals: &[Refusal],
+        refusals: &Refusals,
         batch: &mut Batch,
     ) -> Outcome {
-        let error = reasons(refusals);
-        let refused = Refused { source: &source.shown, topic, payload, arrival_us, error: &error };
-        self.quarantine(&refused, refusals, batch)
+        batch.count_refusals(refusals);
+        let (error, arrival_us) = (refusals.in_words(), self.clock.tick(arrival_us));
+        self.quarantine(&Refused { source: &source.shown, topic, payload, arrival_us, error: &error }, batch)
     }
 
     /// Puts what is good of a message into the batch, and gives back the rest.
@@ -96,8 +96,9 @@ impl Intake {
         equipment: &str,
         arrival: Arrival<'_>,
         batch: &mut Batch,
-    ) -> Vec<Refusal> {
-        let mut refusals = std::mem::take(&mut readings.refused);
+    ) -> Refusals {
+        let mut refusals = Refusals::default();
+        readings.refused.drain(..).for_each(|refusal| refusals.push(refusal));
         for group in &readings.groups {
             let Some(list) = readings.list.get(group.start..group.end).filter(|list| !list.is_empty()) else {
                 continue;
@@ -133,7 +134,7 @@ impl Intake {
             Ok(found) => found,
             Err(refusal) => return Leftover::whole(refusal),
         };
-        let (mut refusals, mut refused) = (Vec::new(), Vec::new());
+        let (mut refusals, mut refused) = (Refusals::default(), Vec::new());
         let several = objects.len() > 1;
         for (place, object) in objects.into_iter().enumerate() {
             let row = table.row(&object, &self.plant);

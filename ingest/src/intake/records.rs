@@ -11,7 +11,7 @@ use crate::admit::Arrival;
 use crate::batch::Batch;
 use crate::decode::time;
 use crate::login::Login;
-use crate::quarantine::Refusal;
+use crate::quarantine::{Refusal, Refusals};
 use crate::record::{self, RowRefusal};
 use crate::route::unknown_equipment;
 use crate::sample::{GOOD, Keys, Sample};
@@ -19,13 +19,27 @@ use crate::sample::{GOOD, Keys, Sample};
 /// The address that stands in `quarantine`; the table follows.
 pub(super) const ADDRESS: &str = "/api/v1/";
 
+/// Refused rows that a receipt names.
+const NAMED: usize = 100;
+
 /// What became of a request.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RecordReceipt {
     /// Rows that were stored.
     pub accepted: usize,
     /// Rows that were refused.
-    pub refused: Vec<RowRefusal>,
+    pub refused: usize,
+    /// The first of them.
+    pub first_refused: Vec<RowRefusal>,
+}
+
+impl RecordReceipt {
+    fn refuse(&mut self, row: usize, refusal: &Refusal) {
+        self.refused += 1;
+        if self.first_refused.len() < NAMED {
+            self.first_refused.push(RowRefusal { row, reason: refusal.reason.clone() });
+        }
+    }
 }
 
 impl Intake {
@@ -58,14 +72,14 @@ impl Intake {
             Ok(found) => found,
             Err(refusal) => {
                 batch.count_message();
-                self.refuse(source, &address, json, arrival_us, std::slice::from_ref(&refusal), &mut batch);
-                receipt.refused.push(RowRefusal { row: 0, reason: refusal.reason });
+                receipt.refuse(0, &refusal);
+                self.refuse(source, &address, json, arrival_us, &refusal.into(), &mut batch);
                 self.commit(batch).await?;
                 return Ok(receipt);
             }
         };
         let mut submitted: Vec<Submitted> = Vec::new();
-        let (mut refusals, mut bad_rows) = (Vec::new(), Vec::new());
+        let (mut refusals, mut bad_rows) = (Refusals::default(), Vec::new());
         for (row, object) in objects.into_iter().enumerate() {
             batch.count_message();
             let taken = match taker {
@@ -79,21 +93,21 @@ impl Intake {
             match taken {
                 Ok(()) => receipt.accepted += 1,
                 Err(refusal) => {
-                    receipt.refused.push(RowRefusal { row, reason: refusal.reason.clone() });
+                    receipt.refuse(row, &refusal);
                     refusals.push(Refusal { reason: format!("row {row}: {}", refusal.reason), ..refusal });
                     bad_rows.push(object);
                 }
             }
             if batch.bytes() > PIECE_BYTES {
                 let piece = std::mem::replace(&mut batch, source.batch());
-                submitted.push(self.hand_over(piece, None).await?);
+                submitted.push(self.hand_over(piece, false).await?);
             }
         }
         if !refusals.is_empty() {
             let payload = Value::Array(bad_rows).to_string();
             self.refuse(source, &address, payload.as_bytes(), arrival_us, &refusals, &mut batch);
         }
-        submitted.push(self.hand_over(batch, None).await?);
+        submitted.push(self.hand_over(batch, false).await?);
         for piece in &mut submitted {
             piece.stored().await?;
         }

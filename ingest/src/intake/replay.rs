@@ -37,28 +37,34 @@ struct Kept {
     arrival_us: i64,
 }
 
-impl Intake {
-    /// Tries rows of `quarantine` again, each as a whole: one that is now good is stored and marked as replayed, in one
-    /// commit; one that is not stays as it is. Readings without a source time get the time at which they arrived.
+/// A replay under way: rows of `quarantine` are tried again in the order of their arrival.
+#[derive(Debug)]
+pub struct Replay {
+    intake: Arc<Intake>,
+    feed: Feed,
+    clock: ArrivalClock,
+}
+
+impl Replay {
+    /// Tries the next rows, each as a whole: one that is now good is stored and marked as replayed, in one commit; one that is
+    /// not stays as it is. Readings without a source time get the time at which they arrived.
     ///
     /// # Errors
     /// Why rows were not stored.
-    pub async fn replay(self: &Arc<Self>, login: &Login, rows: &RecordBatch) -> Result<ReplayReceipt, StoreError> {
+    pub async fn take(&mut self, rows: &RecordBatch) -> Result<ReplayReceipt, StoreError> {
         let mut receipt = ReplayReceipt::default();
-        let mut feed = self.feed(Source::new("replay", &login.name));
-        let clock = ArrivalClock::default();
         let mut submitted: Vec<Submitted> = Vec::new();
         for mut kept in kept(rows)? {
-            let mut batch = feed.batch();
+            let mut batch = self.feed.batch();
             batch.count_message();
-            match self.take_kept(&mut feed, &kept, &clock, &mut batch) {
+            match self.intake.take_kept(&mut self.feed, &kept, &self.clock, &mut batch) {
                 Err(refusal) => receipt.refused.push((kept.id, refusal.reason)),
                 Ok(()) => {
                     if let Some(replayed) = kept.cells.last_mut() {
                         *replayed = Cell::Flag(true);
                     }
                     batch.push_quarantine(&kept.cells);
-                    submitted.push(self.hand_over(batch, None).await?);
+                    submitted.push(self.intake.hand_over(batch, false).await?);
                     receipt.replayed += 1;
                 }
             }
@@ -67,6 +73,14 @@ impl Intake {
             commit.stored().await?;
         }
         Ok(receipt)
+    }
+}
+
+impl Intake {
+    /// Begins a replay.
+    pub fn replay(self: &Arc<Self>, login: &Login) -> Replay {
+        let feed = self.feed(Source::new("replay", &login.name));
+        Replay { intake: Arc::clone(self), feed, clock: ArrivalClock::default() }
     }
 
     fn take_kept(&self, feed: &mut Feed, kept: &Kept, clock: &ArrivalClock, batch: &mut Batch) -> Result<(), Refusal> {
@@ -85,9 +99,9 @@ impl Intake {
         if let Some(table) = kept.topic.strip_prefix(records::ADDRESS) {
             return self.take_kept_records(&kept.payload, table, arrival, batch);
         }
-        match self.take_message(feed, &kept.topic, &kept.payload, arrival, batch).refusals.into_iter().next() {
+        match self.take_message(feed, &kept.topic, &kept.payload, arrival, batch).refusals.first() {
             None => Ok(()),
-            Some(refusal) => Err(refusal),
+            Some(refusal) => Err(refusal.clone()),
         }
     }
 

@@ -66,6 +66,31 @@ async fn a_long_payload_is_refused_with_its_beginning_length_and_hash() {
 }
 
 #[tokio::test]
+async fn equal_messages_that_arrive_together_are_rows_of_their_own_in_their_order() {
+    let fixture = fixture();
+    send(&fixture, &[("nowhere", b"x"), ("nowhere", b"y"), ("nowhere", b"x")]).await;
+    let mut rows = fixture.show("quarantine", &["time", "payload"]);
+    rows.sort();
+    let payloads: Vec<&str> = rows.iter().filter_map(|row| row.split('|').nth(1)).collect();
+    assert_eq!(payloads, ["x", "y", "x"]);
+}
+
+#[tokio::test]
+async fn many_refused_lines_and_rows_are_counted_and_the_first_are_named() {
+    let fixture = fixture();
+    let lines = "no field\n".repeat(5_000) + "machine,machine=press force=1\n";
+    let receipt = fixture.intake.line_protocol(&Login::local(), lines.as_bytes(), Precision::default()).await.unwrap();
+    assert_eq!((receipt.accepted, receipt.refused, receipt.first_refused.len()), (1, 5_000, 100));
+    let rows = format!("[{}{{\"unit\":\"u\"}}]", "1,".repeat(5_000));
+    let receipt = fixture.intake.records(&Login::local(), "units", rows.as_bytes()).await.unwrap();
+    assert_eq!((receipt.accepted, receipt.refused, receipt.first_refused.len()), (1, 5_000, 100));
+    assert_eq!(fixture.intake.counters().refused, 10_000);
+    for error in fixture.show("quarantine", &["error"]) {
+        assert_eq!((error.lines().count(), error.lines().last()), (21, Some("and 4980 more")), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn over_quota_refusals_are_only_counted() {
     let fixture = Fixture::new(Limits { quarantine_bytes: 1, ..Limits::default() });
     let outcomes = send(&fixture, &[("nowhere", b"1"), ("nowhere", b"2")]).await;
@@ -110,7 +135,7 @@ async fn line_protocol_stores_good_lines_and_names_bad_ones() {
     let receipt = fixture.intake.line_protocol(&Login::local(), body.as_bytes(), Precision::Seconds).await.unwrap();
     assert_eq!(receipt.accepted, 3);
     let parts = ["declares no equipment `cologne/lathe`", "needs the tag `machine`", "no number"];
-    for ((number, reason), (expected, part)) in receipt.refused.iter().zip([2, 3, 6].into_iter().zip(parts)) {
+    for ((number, reason), (expected, part)) in receipt.first_refused.iter().zip([2, 3, 6].into_iter().zip(parts)) {
         assert_eq!(*number, expected);
         assert!(reason.contains(part), "{reason}");
     }
@@ -124,10 +149,10 @@ async fn records_over_http_include_samples() {
     let fixture = fixture();
     let rows = br#"[{"equipment":"cologne/press","signal":"t","value":1,"time":1700000000,"operation":"press"},{"signal":"t"}]"#;
     let receipt = fixture.intake.records(&Login::local(), "samples", rows).await.unwrap();
-    assert_eq!((receipt.accepted, receipt.refused.len(), receipt.refused[0].row), (1, 1, 1));
+    assert_eq!((receipt.accepted, receipt.refused, receipt.first_refused[0].row), (1, 1, 1));
     assert_eq!(fixture.show("samples", &["operation", "key_source"]), ["press|explicit"]);
     let receipt = fixture.intake.records(&Login::local(), "nonsense", b"{}").await.unwrap();
-    assert!(receipt.refused[0].reason.contains("takes no records"));
+    assert!(receipt.first_refused[0].reason.contains("takes no records"));
 }
 
 #[tokio::test]
@@ -146,7 +171,7 @@ async fn a_replay_stores_what_is_good_now() {
     let fixture = fixture();
     send(&fixture, &[("nowhere", b"1"), ("plant/lathe/temp", b"2")]).await;
     let kept = fixture.rows("quarantine");
-    let receipt = fixture.intake.replay(&Login::local(), &kept).await.unwrap();
+    let receipt = fixture.intake.replay(&Login::local()).take(&kept).await.unwrap();
     assert_eq!((receipt.replayed, receipt.refused.len()), (0, 2));
     // The same rows, as if the first one's topic had been mapped since.
     let topics: arrow::array::ArrayRef =
@@ -155,7 +180,7 @@ async fn a_replay_stores_what_is_good_now() {
     let mut columns = kept.columns().to_vec();
     columns[place] = topics;
     let mapped = arrow::record_batch::RecordBatch::try_new(kept.schema(), columns).unwrap();
-    let receipt = fixture.intake.replay(&Login::local(), &mapped).await.unwrap();
+    let receipt = fixture.intake.replay(&Login::local()).take(&mapped).await.unwrap();
     assert_eq!((receipt.replayed, receipt.refused.len()), (2, 0));
     let mut values = fixture.show("samples", &["signal", "value"]);
     values.sort();

@@ -67,7 +67,7 @@ fn a_change_is_seen_by_the_next_look() {
         let row = table.row(&object, &plant).unwrap();
         let mut batch = crate::batch::Batch::new("t".into(), "test");
         batch.push_record(operations, &row);
-        let rows = batch.into_write(&specs).unwrap().rows.remove(0);
+        let rows = batch.into_write(&specs, false).unwrap().rows.remove(0);
         let deleted: ArrayRef = Arc::new(BooleanArray::from(vec![row.deleted]));
         let columns = rows.batch.columns().iter().cloned().chain([deleted]).collect();
         RecordBatch::try_new(Arc::clone(&schema), columns).unwrap()

@@ -201,6 +201,7 @@ async fn admit(greeting: Greeting, peer: SocketAddr, shared: &Arc<Shared>) -> Re
         return Err(Denied::Method);
     }
     let (user, password) = (greeting.user.clone(), greeting.password.clone());
+    let _check = shared.password_checks.acquire().await.map_err(|_| Denied::Unavailable)?;
     let shared = Arc::clone(shared);
     // Checking a password takes a while, and the store's health waits for its locks.
     let checked = tokio::task::spawn_blocking(move || {

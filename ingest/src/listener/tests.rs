@@ -1,5 +1,7 @@
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+mod slow_disk;
+
 use super::*;
 use crate::admit::Limits;
 use crate::fixture::Fixture;
@@ -37,7 +39,10 @@ struct Server {
 }
 
 async fn server(users: Users) -> Server {
-    let fixture = Fixture::new(Limits::default());
+    serving(Fixture::new(Limits::default()), users).await
+}
+
+async fn serving(fixture: Fixture, users: Users) -> Server {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let shutdown = CancellationToken::new();

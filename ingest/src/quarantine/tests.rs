@@ -23,12 +23,6 @@ fn a_cut_payload_keeps_length_and_hash_of_all_of_it() {
 }
 
 #[test]
-fn equal_messages_are_different_rows_even_where_they_arrive_together() {
-    assert_ne!(row(&refused(b"x", 1), 1)[0], row(&refused(b"x", 2), 1)[0]);
-    assert_ne!(row(&refused(b"x", 1), 1)[0], row(&refused(b"x", 1), 1)[0]);
-}
-
-#[test]
 fn over_quota_a_topic_leaves_a_short_row_a_minute() {
     let payload = [b'a'; 1000];
     let quota = Quota::new(2_000, 0);

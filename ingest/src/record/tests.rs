@@ -63,7 +63,7 @@ fn refusals_say_what_to_do() {
     let cases = [
         ("samples", "{}", "takes no records; the tables that do are measurements"),
         ("units", "[1]", "a record is a JSON object"),
-        ("units", "7", "a record is a JSON object"),
+        ("units", "7", "a record, which is a JSON object"),
         ("units", "{", "not JSON"),
         ("units", r#"{"unt":"x"}"#, "has no field `unt`; its fields are unit, item"),
         ("units", r#"{"item":"x"}"#, "needs the field `unit`"),

@@ -13,8 +13,9 @@ use super::{Broker, Protocol};
 
 /// Requests to the polling task: more than there are packet ids, so that acknowledgements always find room.
 const REQUESTS: usize = 66_000;
-/// Largest packet that is taken from a broker.
-const MAX_PACKET_BYTES: u32 = 16 << 20;
+/// Largest packet that is taken from a broker: the largest there is. A broker sends what was not acknowledged again, so one
+/// that were refused here would come for ever, and nothing after it. Admission has limits of its own.
+const MAX_PACKET_BYTES: u32 = 268_435_460;
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
 /// How long an MQTT 5 broker keeps the session, seconds: for ever, as 3.1.1 brokers do.
 const SESSION_EXPIRY_S: u32 = u32::MAX;
@@ -41,8 +42,10 @@ pub(super) enum Received {
 /// What the connection says.
 #[derive(Debug)]
 pub(super) enum Event {
-    /// It stands; subscriptions have to be made.
-    Connected,
+    /// The broker let takt in; `resumed` where it still knew the session.
+    Connected {
+        resumed: bool,
+    },
     Message(Received),
     /// A subscription was refused.
     Refused(String),
@@ -63,6 +66,14 @@ impl Received {
         match self {
             Self::V4(publish) => Cow::Borrowed(&publish.topic),
             Self::V5(publish) => String::from_utf8_lossy(&publish.topic),
+        }
+    }
+
+    /// Whether the broker sends what it had kept, because of a subscription, and not because somebody published it now.
+    pub(super) fn retained(&self) -> bool {
+        match self {
+            Self::V4(publish) => publish.retain,
+            Self::V5(publish) => publish.retain,
         }
     }
 
@@ -126,18 +137,25 @@ impl Link {
         }
     }
 
-    /// Drops acknowledgements that are still queued.
-    pub(super) fn forget_acks(&mut self) {
+    /// Drops acknowledgements that are still queued, and messages of the old connection that were read and not handed out:
+    /// their packet ids mean something else on the next one.
+    pub(super) fn forget(&mut self) {
         match self {
-            Self::V4(_, connection) => connection.clean(),
-            Self::V5(_, connection) => connection.clean(),
+            Self::V4(_, connection) => {
+                connection.clean();
+                connection.state.events.clear();
+            }
+            Self::V5(_, connection) => {
+                connection.clean();
+                connection.state.events.clear();
+            }
         }
     }
 }
 
 fn from_v4(event: rumqttc::Event) -> Event {
     match event {
-        rumqttc::Event::Incoming(rumqttc::Packet::ConnAck(_)) => Event::Connected,
+        rumqttc::Event::Incoming(rumqttc::Packet::ConnAck(ack)) => Event::Connected { resumed: ack.session_present },
         rumqttc::Event::Incoming(rumqttc::Packet::Publish(publish)) => Event::Message(Received::V4(publish)),
         rumqttc::Event::Incoming(rumqttc::Packet::SubAck(ack))
             if ack.return_codes.contains(&rumqttc::SubscribeReasonCode::Failure) =>
@@ -151,7 +169,7 @@ fn from_v4(event: rumqttc::Event) -> Event {
 fn from_v5(event: v5::Event) -> Event {
     use packets::{Packet, SubscribeReasonCode};
     match event {
-        v5::Event::Incoming(Packet::ConnAck(_)) => Event::Connected,
+        v5::Event::Incoming(Packet::ConnAck(ack)) => Event::Connected { resumed: ack.session_present },
         v5::Event::Incoming(Packet::Publish(publish)) => Event::Message(Received::V5(publish)),
         v5::Event::Incoming(Packet::SubAck(ack))
             if !ack.return_codes.iter().all(|code| matches!(code, SubscribeReasonCode::Success(_))) =>

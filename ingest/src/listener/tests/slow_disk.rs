@@ -1,0 +1,103 @@
+//! A disk that takes its time holds senders back; it does not fill memory.
+
+use std::fs::File;
+use std::sync::{Condvar, Mutex};
+
+use storage::{Disk, LocalDisk};
+use tokio::time::timeout;
+
+use super::*;
+
+const MESSAGES: usize = 40_000;
+const BUDGET_BYTES: usize = 1 << 20;
+/// Without progress for this long, a sender counts as held back.
+const STANDSTILL: Duration = Duration::from_millis(500);
+/// What sockets, windows and the budget may hold together: far less than is sent.
+const HELD_BYTES: usize = 24 << 20;
+
+/// A disk whose fsyncs wait until it is let go.
+#[derive(Default)]
+struct Gate {
+    open: Mutex<bool>,
+    opened: Condvar,
+}
+
+impl Gate {
+    fn open(&self) {
+        *self.open.lock().unwrap() = true;
+        self.opened.notify_all();
+    }
+}
+
+impl Disk for Gate {
+    fn reserve(&self, file: &File, bytes: u64) -> io::Result<()> {
+        LocalDisk.reserve(file, bytes)
+    }
+
+    fn write_at(&self, file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
+        LocalDisk.write_at(file, bytes, offset)
+    }
+
+    fn sync(&self, file: &File) -> io::Result<()> {
+        drop(self.opened.wait_while(self.open.lock().unwrap(), |open| !*open).unwrap());
+        LocalDisk.sync(file)
+    }
+}
+
+/// Opens the gate however the test ends: the store's thread must not wait for ever.
+struct OpenedAtTheEnd(Arc<Gate>);
+
+impl Drop for OpenedAtTheEnd {
+    fn drop(&mut self) {
+        self.0.open();
+    }
+}
+
+/// Message `number`, about a kilobyte, with a time of its own.
+fn long_message(number: usize) -> Vec<u8> {
+    let topic = "flat/press";
+    let payload = format!("{{\"ts\":{},\"note\":\"{:01000}\"}}", 1_735_689_600_000_usize + number, number);
+    let length = 2 + topic.len() + 2 + payload.len();
+    let mut packet = vec![0x32, u8::try_from(length % 128 + 128).unwrap(), u8::try_from(length / 128).unwrap()];
+    packet.extend_from_slice(&[0, u8::try_from(topic.len()).unwrap()]);
+    packet.extend_from_slice(topic.as_bytes());
+    packet.extend_from_slice(&u16::try_from(number % 60_000 + 1).unwrap().to_be_bytes());
+    packet.extend_from_slice(payload.as_bytes());
+    packet
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_disk_holds_senders_back_and_loses_nothing() {
+    let gate = Arc::new(Gate::default());
+    let limits = Limits { budget_bytes: BUDGET_BYTES, ..Limits::default() };
+    let server = serving(Fixture::on(gate.clone(), limits), ANYBODY).await;
+    let opened = OpenedAtTheEnd(gate);
+    let mut client = server.connect(&connect_v3("c")).await;
+    expect(&mut client, CONNACK).await;
+    let (mut receiving, mut sending) = client.into_split();
+    let bytes: Vec<u8> = (0..MESSAGES).flat_map(long_message).collect();
+    let mut sent = 0;
+    while sent < bytes.len() {
+        match timeout(STANDSTILL, sending.write(&bytes[sent..])).await {
+            Ok(written) => sent += written.unwrap(),
+            Err(_) => break,
+        }
+    }
+    assert!(sent < HELD_BYTES, "{sent} of {} bytes were taken while nothing could be stored", bytes.len());
+    assert_eq!(server.fixture.rows("samples").num_rows(), 0);
+    let mut ack = [0; 4];
+    assert!(timeout(STANDSTILL, receiving.read_exact(&mut ack)).await.is_err(), "acknowledged before the fsync");
+    opened.0.open();
+    let writing = tokio::spawn(async move {
+        sending.write_all(&bytes[sent..]).await.unwrap();
+        sending
+    });
+    for number in 0..MESSAGES {
+        let id = u16::try_from(number % 60_000 + 1).unwrap().to_be_bytes();
+        receiving.read_exact(&mut ack).await.unwrap();
+        assert_eq!(ack, [0x40, 2, id[0], id[1]]);
+    }
+    drop(writing.await.unwrap());
+    assert_eq!(server.fixture.rows("samples").num_rows(), MESSAGES);
+    assert_eq!(server.fixture.intake.free_bytes(), BUDGET_BYTES);
+}
