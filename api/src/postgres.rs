@@ -205,6 +205,6 @@ async fn open(wire: &mut Wire, server: &Server) -> Result<Option<Opened>, Troubl
         .map_err(|error| Failure::new(sqlstate::INTERNAL_ERROR, error.to_string()).fatal())?
         .map_err(|error| Failure::from(error).fatal())?;
     startup::ready(wire).await?;
-    let runner = Runner::new(Arc::new(session), server.faces.queries.clone());
+    let runner = Runner::new(Arc::new(session), settings.clone(), server.faces.queries.clone());
     Ok(Some(Opened { runner, settings, registered: started.registered, _seat: seat }))
 }

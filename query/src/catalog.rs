@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use datafusion::catalog::{SchemaProvider, TableProvider};
 use datafusion::common::{DataFusionError, Result};
 use datafusion::logical_expr::TableType;
+use jiff::tz::TimeZone;
 use storage::Snapshot;
 
 use crate::context::ContextCache;
@@ -30,20 +31,29 @@ impl SnapshotSource for Arc<Snapshot> {
     }
 }
 
-/// The snapshot of the statement that a session is planning.
+/// The snapshot of the statement that a session is planning, and the time zone it is written in.
 #[derive(Debug)]
 pub(crate) struct Current {
     snapshot: RwLock<Arc<Snapshot>>,
+    zone: RwLock<TimeZone>,
     pub(crate) contexts: Arc<ContextCache>,
 }
 
 impl Current {
     pub(crate) fn new(snapshot: Arc<Snapshot>, contexts: Arc<ContextCache>) -> Self {
-        Self { snapshot: RwLock::new(snapshot), contexts }
+        Self { snapshot: RwLock::new(snapshot), zone: RwLock::new(TimeZone::UTC), contexts }
     }
 
     pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
         Arc::clone(&self.snapshot.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn zone(&self) -> TimeZone {
+        self.zone.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn set_zone(&self, zone: TimeZone) {
+        *self.zone.write().unwrap_or_else(PoisonError::into_inner) = zone;
     }
 
     pub(crate) fn replace(&self, snapshot: Arc<Snapshot>) {

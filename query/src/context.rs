@@ -190,16 +190,28 @@ impl ContextCache {
         found.map_err(|error| QueryError::Execution(error.to_string()))?
     }
 
-    /// Reads files, so it runs off the async threads.
+    /// Reads files, so it runs off the async threads. A statement never sees a context newer than its snapshot: where
+    /// others have moved on meanwhile, its own is made from the start.
     fn at(&self, operations: &TableView) -> Result<Arc<Context>, QueryError> {
         let mut followed = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if followed.version.is_some_and(|version| version >= operations.version) {
-            return Ok(Arc::clone(&followed.context));
+        if followed.version.is_some_and(|version| version > operations.version) {
+            drop(followed);
+            return Followed::default().follow(operations);
+        }
+        followed.follow(operations)
+    }
+}
+
+impl Followed {
+    /// Takes in what is new in `operations`.
+    fn follow(&mut self, operations: &TableView) -> Result<Arc<Context>, QueryError> {
+        if self.version == Some(operations.version) {
+            return Ok(Arc::clone(&self.context));
         }
         let mut versions = Vec::new();
         let mut read = Vec::new();
         for segment in operations.history.iter().chain(&operations.segments) {
-            if !followed.segments.contains(&segment.path) {
+            if !self.segments.contains(&segment.path) {
                 for batch in read_segment(segment)? {
                     versions_of(&batch, &mut versions)?;
                 }
@@ -210,13 +222,13 @@ impl ContextCache {
             versions_of(&batch, &mut versions)?;
         }
         versions.sort_by_key(|version| version.execution.recorded);
-        let context = Arc::make_mut(&mut followed.context);
+        let context = Arc::make_mut(&mut self.context);
         for version in versions {
             context.apply(version);
         }
-        followed.segments.extend(read);
-        followed.version = Some(operations.version);
-        Ok(Arc::clone(&followed.context))
+        self.segments.extend(read);
+        self.version = Some(operations.version);
+        Ok(Arc::clone(&self.context))
     }
 }
 

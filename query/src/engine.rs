@@ -18,6 +18,7 @@ use crate::catalog::{Current, PublicSchema, SnapshotSource};
 use crate::context::ContextCache;
 use crate::error::QueryError;
 use crate::functions;
+use crate::instant::TimeConstants;
 use crate::session::Session;
 use crate::yielding::YieldingJoins;
 
@@ -74,12 +75,13 @@ impl Engine {
     /// # Errors
     /// [`QueryError`] where the spill folder cannot be used.
     pub fn new(source: Arc<dyn SnapshotSource>, plant: Arc<Plant>, limits: Limits) -> Result<Self, QueryError> {
-        let template = SessionStateBuilder::new()
+        let mut template = SessionStateBuilder::new()
             .with_config(config(&limits))
             .with_runtime_env(runtime(&limits)?)
             .with_default_features()
             .with_physical_optimizer_rule(Arc::new(YieldingJoins))
             .build();
+        functions::bound(&mut template, limits.memory_bytes as u64 / 4);
         Ok(Self { source, plant, limits, contexts: Arc::new(ContextCache::default()), template })
     }
 
@@ -93,8 +95,10 @@ impl Engine {
         }
         let catalogs = MemoryCatalogProviderList::new();
         catalogs.register_catalog(CATALOG.to_owned(), Arc::new(catalog));
-        let mut state =
-            SessionStateBuilder::new_from_existing(self.template.clone()).with_catalog_list(Arc::new(catalogs)).build();
+        let mut state = SessionStateBuilder::new_from_existing(self.template.clone())
+            .with_catalog_list(Arc::new(catalogs))
+            .with_analyzer_rule(Arc::new(TimeConstants::new(Arc::clone(&current))))
+            .build();
         functions::register(&mut state, &current, &self.plant);
         let context = SessionContext::new_with_state(state);
         Session::new(context, current, Arc::clone(&self.source), self.limits.clone(), user)

@@ -1,9 +1,10 @@
-//! SQL functions: `time_bucket`, `oee`, `state_timeline`.
+//! SQL functions: `time_bucket`, `timezone`, `oee`, `state_timeline`.
 //!
 //! A table function is planned with constant arguments; the window of time and the equipment come from `WHERE`. What it
 //! computes it takes from `oee`, from rows of the statement's own snapshot.
 
 mod arguments;
+mod bounded;
 mod bucket;
 mod columns;
 mod gather;
@@ -14,6 +15,7 @@ mod signals;
 mod state_timeline;
 mod table;
 mod time_bucket;
+mod timezone;
 mod window;
 
 use std::sync::Arc;
@@ -23,12 +25,16 @@ use datafusion::execution::FunctionRegistry;
 use datafusion::execution::session_state::SessionState;
 
 use crate::catalog::Current;
+pub(crate) use bounded::bound;
 use table::{Function, TableFunction};
+pub(crate) use timezone::AtTimeZoneCalls;
 
 /// Adds takt's functions to a session.
 pub(crate) fn register(state: &mut SessionState, current: &Arc<Current>, plant: &Arc<Plant>) {
-    if let Err(error) = state.register_udf(Arc::new(time_bucket::time_bucket())) {
-        tracing::error!(%error, "time_bucket could not be registered");
+    for function in [time_bucket::time_bucket(), timezone::timezone()] {
+        if let Err(error) = state.register_udf(Arc::new(function)) {
+            tracing::error!(%error, "a function could not be registered");
+        }
     }
     if let Err(error) = state.register_expr_planner(Arc::new(interval::IntervalComparison::new())) {
         tracing::error!(%error, "comparisons of intervals could not be registered");

@@ -16,6 +16,7 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{EmptyRecordBatchStream, execute_stream};
 use datafusion::prelude::SessionContext;
 use futures::{StreamExt, TryStreamExt};
+use jiff::tz::TimeZone;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
@@ -99,6 +100,11 @@ impl Session {
     /// Who the session belongs to.
     pub fn user(&self) -> &str {
         &self.user
+    }
+
+    /// Times that a statement writes without an offset are wall time in this zone, UTC unless it is set.
+    pub fn set_time_zone(&self, zone: TimeZone) {
+        self.current.set_zone(zone);
     }
 
     /// Plans a statement without parameters.
@@ -190,6 +196,7 @@ impl Session {
     ) -> Result<(LogicalPlan, SessionState), QueryError> {
         let mut parsed = self.parse(sql)?;
         statement::check_reads(&parsed)?;
+        statement::call_at_time_zone(&mut parsed);
         if let Some(parameters) = parameters {
             statement::bind_function_arguments(&mut parsed, parameters)?;
         }

@@ -12,6 +12,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use crate::error::QueryError;
+use crate::functions::AtTimeZoneCalls;
 use crate::reach::micros;
 
 /// Settings that a session may change.
@@ -139,6 +140,13 @@ fn parameter(expr: &Expr) -> Option<usize> {
             _ => None,
         },
         _ => None,
+    }
+}
+
+/// Writes `AT TIME ZONE` as the function that it stands for.
+pub(crate) fn call_at_time_zone(statement: &mut Statement) {
+    if let Some(statement) = sql_of_mut(statement) {
+        let _: ControlFlow<std::convert::Infallible> = VisitMut::visit(statement, &mut AtTimeZoneCalls);
     }
 }
 

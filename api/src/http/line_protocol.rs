@@ -10,7 +10,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use ingest::Precision;
+use ingest::{LineReceipt, Precision};
 use serde::{Deserialize, Serialize};
 
 use super::Front;
@@ -63,20 +63,18 @@ async fn store(
         .take_in(lines.len(), async move { intake.line_protocol(&login, &lines, precision).await })
         .await?
         .map_err(|error| Refusal::not_stored(&error))?;
-    if receipt.refused.is_empty() {
-        return Ok(());
-    }
-    Err(Refusal::bad_request(partial(receipt.accepted, &receipt.refused)))
+    if receipt.refused == 0 { Ok(()) } else { Err(Refusal::bad_request(partial(&receipt))) }
 }
 
-fn partial(accepted: usize, refused: &[(usize, String)]) -> String {
-    let mut reasons: Vec<String> =
-        refused.iter().take(LISTED).map(|(line, reason)| format!("line {line}: {reason}")).collect();
-    if refused.len() > LISTED {
-        reasons.push(format!("and {} more", refused.len() - LISTED));
+fn partial(receipt: &LineReceipt) -> String {
+    let LineReceipt { accepted, refused, first_refused } = receipt;
+    let named = first_refused.iter().take(LISTED).map(|(line, reason)| format!("line {line}: {reason}"));
+    let mut reasons: Vec<String> = named.collect();
+    if *refused > reasons.len() {
+        reasons.push(format!("and {} more", refused - reasons.len()));
     }
-    let all = accepted + refused.len();
-    format!("partial write: {} of {all} lines refused and kept in quarantine: {}", refused.len(), reasons.join("; "))
+    let all = accepted + refused;
+    format!("partial write: {refused} of {all} lines refused and kept in quarantine: {}", reasons.join("; "))
 }
 
 /// The same refusal in the shape of InfluxDB 2: `{"code", "message"}`.
@@ -108,12 +106,13 @@ mod tests {
 
     #[test]
     fn a_partial_write_names_its_lines() {
-        let refused = vec![(3, "no fields".to_owned()), (7, "unknown equipment".to_owned())];
+        let first_refused = vec![(3, "no fields".to_owned()), (7, "unknown equipment".to_owned())];
         assert_eq!(
-            partial(8, &refused),
+            partial(&LineReceipt { accepted: 8, refused: 2, first_refused }),
             "partial write: 2 of 10 lines refused and kept in quarantine: line 3: no fields; line 7: unknown equipment"
         );
-        let many: Vec<_> = (1..=12).map(|line| (line, "bad".to_owned())).collect();
-        assert!(partial(0, &many).ends_with("line 10: bad; and 2 more"));
+        let first_refused: Vec<_> = (1..=12).map(|line| (line, "bad".to_owned())).collect();
+        let many = LineReceipt { accepted: 0, refused: 500, first_refused };
+        assert!(partial(&many).ends_with("line 10: bad; and 490 more"));
     }
 }

@@ -172,13 +172,13 @@ pub(super) async fn replay(
 ) -> Result<Json<Replayed>, Refusal> {
     let mut outcome = Replayed::default();
     let mut after = None;
+    let mut replay = front.faces.intake.replay(&login);
     loop {
         let rows = page(&front, &login, again.topic.clone(), after.take()).await?;
         let mut found = 0;
         for batch in &rows {
             found += batch.num_rows();
-            let receipt =
-                front.faces.intake.replay(&login, batch).await.map_err(|error| Refusal::not_stored(&error))?;
+            let receipt = replay.take(batch).await.map_err(|error| Refusal::not_stored(&error))?;
             outcome.replayed += receipt.replayed;
             outcome.still_refused += receipt.refused.len();
             let room = NAMED.saturating_sub(outcome.refused.len());

@@ -15,8 +15,6 @@ use super::refusal::{Partial, Refusal, RefusedRow};
 
 /// Largest body, also once inflated.
 const LIMIT_BYTES: usize = 32 << 20;
-/// Refused rows that an answer lists; all of them are in `quarantine`.
-const LISTED: usize = 100;
 
 /// All rows were stored: durable, and in the next query's answer.
 #[derive(Debug, Serialize)]
@@ -43,14 +41,17 @@ pub(super) async fn write(
         .take_in(json.len(), async move { intake.records(&login, &table, &json).await })
         .await?
         .map_err(|error| Refusal::not_stored(&error))?;
-    if receipt.refused.is_empty() {
+    if receipt.refused == 0 {
         return Ok(Json(Accepted { accepted: receipt.accepted }));
     }
-    let all = receipt.accepted + receipt.refused.len();
+    let all = receipt.accepted + receipt.refused;
     let stored = if receipt.accepted > 0 { "the others are stored" } else { "nothing is stored" };
-    let message = format!("{} of {all} rows were refused and are in quarantine; {stored}", receipt.refused.len());
-    let refused = receipt.refused.into_iter().take(LISTED);
-    let refused = refused.map(|refusal| RefusedRow { row: refusal.row, reason: refusal.reason }).collect();
+    let message = format!("{} of {all} rows were refused and are in quarantine; {stored}", receipt.refused);
+    let refused = receipt
+        .first_refused
+        .into_iter()
+        .map(|refusal| RefusedRow { row: refusal.row, reason: refusal.reason })
+        .collect();
     Err(Refusal::new(StatusCode::BAD_REQUEST, "rows_refused", message)
         .listing(Partial { accepted: receipt.accepted, refused }))
 }

@@ -69,9 +69,11 @@ impl Look {
     async fn look_at_signals(&mut self, now: i64) -> Result<(), QueryError> {
         const SQL: &str = "SELECT equipment, signal, max(time) AS time, last_value(value ORDER BY time) AS value, \
                            last_value(text ORDER BY time) AS text, last_value(quality ORDER BY time) AS quality \
-                           FROM samples WHERE time >= $1 GROUP BY equipment, signal";
-        let from = now - 1_000_000 * self.newest.reach_s();
-        let rows = self.ask(SQL, &[instant(from)]).await?;
+                           FROM samples WHERE time >= $1 AND time < $2 GROUP BY equipment, signal";
+        let (from_s, to_s) = self.newest.reach_s(self.machines.iter().all(|machine| self.newest.knows(machine)));
+        // Sources' clocks may run ahead: a look at the present has no end.
+        let to = if to_s == 0 { i64::MAX } else { now - 1_000_000 * to_s };
+        let rows = self.ask(SQL, &[instant(now - 1_000_000 * from_s), instant(to)]).await?;
         for batch in &rows {
             let (equipment, signal) = (Texts::of(batch, "equipment")?, Texts::of(batch, "signal")?);
             let (time, value) = (Times::of(batch, "time")?, Doubles::of(batch, "value")?);

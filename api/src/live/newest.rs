@@ -15,6 +15,8 @@ const USUAL_S: i64 = 30;
 const FIRST_S: i64 = 300;
 /// A far look.
 const FAR_S: i64 = 3_600;
+/// Looks after that, one each, while some machine has not been seen at all: one that stopped on Friday is shown on Monday.
+const BACK_S: [i64; 3] = [86_400, 7 * 86_400, 35 * 86_400];
 /// One look in so many is a far one, and the second one is.
 const FAR_EVERY: u64 = 60;
 
@@ -35,15 +37,25 @@ pub(super) struct Value {
 }
 
 impl Newest {
-    /// How far the next look reaches back, seconds.
-    pub(super) fn reach_s(&mut self) -> i64 {
+    /// Where the next look begins and ends, seconds before now. `complete`: every machine has been seen.
+    pub(super) fn reach_s(&mut self, complete: bool) -> (i64, i64) {
         let look = self.looks;
         self.looks += 1;
-        match look {
-            0 => FIRST_S,
-            look if look % FAR_EVERY == 1 => FAR_S,
-            _ => USUAL_S,
+        let back = usize::try_from(look).ok().and_then(|look| look.checked_sub(2)).filter(|_| !complete);
+        if let Some((back, from)) = back.and_then(|back| Some((back, *BACK_S.get(back)?))) {
+            let seen = back.checked_sub(1).and_then(|before| BACK_S.get(before).copied());
+            return (from, seen.unwrap_or(FAR_S));
         }
+        match look {
+            0 => (FIRST_S, 0),
+            look if look % FAR_EVERY == 1 => (FAR_S, 0),
+            _ => (USUAL_S, 0),
+        }
+    }
+
+    /// Whether a value of the equipment is known.
+    pub(super) fn knows(&self, equipment: &str) -> bool {
+        self.values.contains_key(equipment)
     }
 
     /// Takes up a value that a look has found. A later time wins; the same time is a correction, and wins too.

@@ -3,9 +3,6 @@
 
 use std::fmt::Write as _;
 
-use jiff::Timestamp;
-use jiff::civil::DateTime;
-use jiff::tz::TimeZone;
 use pgwire::api::Type;
 
 use super::failure::{Failure, sqlstate};
@@ -54,8 +51,8 @@ enum Value {
     Array(Vec<Value>),
 }
 
-/// The SQL literal of a bound value. Times without a zone are read in the session's `zone`.
-pub(crate) fn literal(bound: Bound<'_>, parameter: &Parameter, zone: &TimeZone) -> Result<String, Failure> {
+/// The SQL literal of a bound value.
+pub(crate) fn literal(bound: Bound<'_>, parameter: &Parameter) -> Result<String, Failure> {
     let Some(bytes) = bound.bytes else {
         return Ok(null(parameter));
     };
@@ -63,7 +60,7 @@ pub(crate) fn literal(bound: Bound<'_>, parameter: &Parameter, zone: &TimeZone) 
         binary::decode(bytes, &parameter.kind)?
     } else {
         let text = std::str::from_utf8(bytes).map_err(|_| not_utf8())?;
-        decode_text(text, &parameter.kind, zone)?
+        decode_text(text, &parameter.kind)?
     };
     // A type that follows from the context is left to it: a text beside a column becomes what the column is.
     let value = match value {
@@ -101,11 +98,11 @@ fn sql_type(kind: &Type) -> Option<&'static str> {
 const TIMESTAMPTZ: &str = "TIMESTAMP(6) WITH TIME ZONE";
 const TIMESTAMP: &str = "TIMESTAMP(6)";
 
-fn decode_text(text: &str, kind: &Type, zone: &TimeZone) -> Result<Value, Failure> {
+fn decode_text(text: &str, kind: &Type) -> Result<Value, Failure> {
     if let Some(element) = element_of(kind) {
         return array_text(text)?
             .into_iter()
-            .map(|item| item.map_or(Ok(Value::Null), |item| decode_text(&item, &element, zone)))
+            .map(|item| item.map_or(Ok(Value::Null), |item| decode_text(&item, &element)))
             .collect::<Result<_, _>>()
             .map(Value::Array);
     }
@@ -119,7 +116,7 @@ fn decode_text(text: &str, kind: &Type, zone: &TimeZone) -> Result<Value, Failur
         Type::INT8 => integer::<i64>(trimmed).ok_or_else(invalid),
         Type::FLOAT4 | Type::FLOAT8 => float(trimmed).map(Value::Float).ok_or_else(invalid),
         Type::NUMERIC => decimal(trimmed).ok_or_else(invalid),
-        Type::TIMESTAMPTZ => Ok(Value::Typed { text: in_zone(trimmed, zone), sql_type: TIMESTAMPTZ }),
+        Type::TIMESTAMPTZ => Ok(Value::Typed { text: trimmed.to_owned(), sql_type: TIMESTAMPTZ }),
         Type::TIMESTAMP => Ok(Value::Typed { text: trimmed.to_owned(), sql_type: TIMESTAMP }),
         Type::DATE => Ok(Value::Typed { text: trimmed.to_owned(), sql_type: "DATE" }),
         Type::TIME => Ok(Value::Typed { text: trimmed.to_owned(), sql_type: "TIME" }),
@@ -158,19 +155,6 @@ fn bytes_text(text: &str) -> Option<Vec<u8>> {
         return None;
     }
     (0..digits.len()).step_by(2).map(|at| u8::from_str_radix(digits.get(at..at + 2)?, 16).ok()).collect()
-}
-
-/// Gives a time without an offset the session's zone; what is no such time is left for the planner to judge.
-fn in_zone(text: &str, zone: &TimeZone) -> String {
-    if *zone == TimeZone::UTC || text.parse::<Timestamp>().is_ok() {
-        return text.to_owned();
-    }
-    let local: Option<DateTime> = text.replacen(' ', "T", 1).parse().ok();
-    let has_offset = text.get(10..).is_some_and(|clock| clock.contains(['+', '-', 'Z', 'z']));
-    match local.filter(|_| !has_offset).and_then(|local| local.to_zoned(zone.clone()).ok()) {
-        Some(zoned) => zoned.timestamp().to_string(),
-        None => text.to_owned(),
-    }
 }
 
 /// The element type of an array type.

@@ -20,6 +20,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::failure::{Failure, sqlstate};
 use super::rows::{self, Column};
+use super::settings::SharedSettings;
 use super::source::Source;
 
 /// Encoded chunks that may wait for a slow client. With [`CHUNK_ROWS`] this bounds what a result holds.
@@ -30,6 +31,7 @@ const CHUNK_ROWS: usize = 4096;
 #[derive(Clone)]
 pub(crate) struct Runner {
     session: Arc<Session>,
+    settings: SharedSettings,
     queries: Handle,
 }
 
@@ -47,12 +49,18 @@ pub(crate) struct Described {
 }
 
 impl Runner {
-    pub(crate) fn new(session: Arc<Session>, queries: Handle) -> Runner {
-        Runner { session, queries }
+    pub(crate) fn new(session: Arc<Session>, settings: SharedSettings, queries: Handle) -> Runner {
+        Runner { session, settings, queries }
+    }
+
+    /// The session, with the time zone that its client has set.
+    fn session(&self) -> Arc<Session> {
+        self.session.set_time_zone(self.settings.read().zone().clone());
+        Arc::clone(&self.session)
     }
 
     pub(crate) async fn describe(&self, source: &Source) -> Result<Described, Failure> {
-        let (session, text) = (Arc::clone(&self.session), source.text().to_owned());
+        let (session, text) = (self.session(), source.text().to_owned());
         let description = self
             .away(async move { session.describe(&text).await.map_err(Failure::from) })
             .await
@@ -62,7 +70,7 @@ impl Runner {
     }
 
     pub(crate) async fn plan(&self, source: &Source) -> Result<Planned, Failure> {
-        let (session, text) = (Arc::clone(&self.session), source.text().to_owned());
+        let (session, text) = (self.session(), source.text().to_owned());
         let statement = self
             .away(async move { session.plan(&text).await.map_err(Failure::from) })
             .await

@@ -1,3 +1,8 @@
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use arrow::array::{StringArray, new_null_array};
+use arrow::datatypes::{Field, Schema};
+
 use super::*;
 
 fn version(run: &str, unit: &str, started: i64, completed: Option<i64>, recorded: i64) -> Version {
@@ -66,4 +71,70 @@ fn a_repeated_version_changes_nothing() {
 fn too_many_stretches_become_one_per_equipment() {
     let many = (0..1_000).map(|n| Affected { equipment: "a".to_owned(), from: n * 10, to: n * 10 + 5 }).collect();
     assert_eq!(stretches(&joined(many)), vec![(0, 9_995)]);
+}
+
+/// A table `operations` with what keys follow from.
+fn operations() -> storage::TableSpec {
+    let kind = |name: &str| match name {
+        "started" | "completed" | "recorded" => time_type(),
+        _ => DataType::Utf8,
+    };
+    let names = COLUMNS.iter().copied().filter(|name| *name != "deleted").chain(["recorded_by", "change_reason"]);
+    let fields: Vec<Field> = names.map(|name| Field::new(name, kind(name), true)).collect();
+    storage::TableSpec {
+        name: OPERATIONS.to_owned(),
+        schema: Arc::new(Schema::new(fields)),
+        // The author of a version is a name.
+        names: vec![COLUMNS.len() - 1],
+        key: vec![0],
+        time: None,
+        upsert: storage::Upsert::Record,
+        bloom: Vec::new(),
+        derived: None,
+    }
+}
+
+/// Stores an execution of a unit.
+fn execute(store: &storage::Store, unit: &str) {
+    let spec = operations();
+    let schema = spec.memory_schema();
+    let columns = schema.fields().iter().map(|field| -> ArrayRef {
+        match field.name().as_str() {
+            "run" | "unit" => Arc::new(StringArray::from(vec![unit])),
+            "equipment" => Arc::new(StringArray::from(vec!["plant/press"])),
+            "started" => Arc::new(TimestampMicrosecondArray::from(vec![100]).with_timezone("UTC")),
+            _ => new_null_array(field.data_type(), 1),
+        }
+    });
+    let batch = RecordBatch::try_new(schema.clone(), columns.collect()).unwrap();
+    let rows = storage::Rows { table: 0, batch, present: None, deleted: Vec::new() };
+    store.append_and_wait(storage::Write { rows: vec![rows], by: "test".into(), patient: false }).unwrap();
+}
+
+#[test]
+fn a_context_is_never_newer_than_the_snapshot() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = std::sync::atomic::AtomicI64::new(1);
+    let options = storage::Options {
+        linger: std::time::Duration::ZERO,
+        wal_file_bytes: 1 << 16,
+        flush_interval: std::time::Duration::from_secs(3_600),
+        flush_rows: usize::MAX,
+        hot_bytes: usize::MAX,
+        clock: Arc::new(move || clock.fetch_add(1, std::sync::atomic::Ordering::Relaxed)),
+        disk: Arc::new(storage::LocalDisk),
+    };
+    let store = storage::Store::open(folder.path(), vec![operations()], options).unwrap();
+    execute(&store, "A");
+    let older = store.snapshot();
+    execute(&store, "B");
+    let newer = store.snapshot();
+    let cache = ContextCache::default();
+    let known = |snapshot: &storage::Snapshot| {
+        let context = cache.at(&snapshot.tables[0]).unwrap();
+        ["A", "B"].map(|unit| context.by_unit.contains_key(unit))
+    };
+    assert_eq!(known(&newer), [true, true]);
+    assert_eq!(known(&older), [true, false]);
+    assert_eq!(known(&newer), [true, true]);
 }

@@ -1,11 +1,12 @@
 //! Arguments of table functions.
 
-use arrow::compute::kernels::cast_utils::string_to_timestamp_nanos;
 use datafusion::common::{Result, ScalarValue, plan_err};
 use datafusion::logical_expr::Expr;
+use jiff::tz::TimeZone;
 
 use super::bucket::Width;
 use super::table::Function;
+use crate::instant::instant;
 use crate::reach::{literal, micros};
 
 /// How `oee` cuts the window.
@@ -34,8 +35,8 @@ pub(crate) enum Arguments {
 }
 
 impl Arguments {
-    /// Reads the arguments of a call.
-    pub(crate) fn read(function: Function, arguments: &[Expr]) -> Result<Self> {
+    /// Reads the arguments of a call; times without an offset are wall time in `zone`.
+    pub(crate) fn read(function: Function, arguments: &[Expr], zone: &TimeZone) -> Result<Self> {
         if arguments.iter().any(|argument| matches!(argument, Expr::Placeholder(_))) {
             return Ok(Self::Unbound);
         }
@@ -46,7 +47,7 @@ impl Arguments {
         };
         let window = match times {
             [] => None,
-            [from, to] => Some((time(function, from)?, time(function, to)?)),
+            [from, to] => Some((time(function, from, zone)?, time(function, to, zone)?)),
             _ => return plan_err!("{}", function.usage()),
         };
         Ok(Self::Bound { cut, window })
@@ -74,15 +75,15 @@ fn cut(argument: &Expr) -> Result<Cut> {
     }
 }
 
-fn time(function: Function, argument: &Expr) -> Result<i64> {
+fn time(function: Function, argument: &Expr, zone: &TimeZone) -> Result<i64> {
     let value = literal(argument);
     if let Some((us, _)) = value.and_then(micros) {
         return Ok(us);
     }
     match value.and_then(|value| value.try_as_str().flatten()) {
-        Some(text) => match string_to_timestamp_nanos(text) {
-            Ok(nanos) => Ok(nanos.div_euclid(1_000)),
-            Err(_) => plan_err!(
+        Some(text) => match instant(text, zone) {
+            Some(at) => Ok(at.as_microsecond()),
+            None => plan_err!(
                 "{text:?} is not a time; write for example '2025-01-14T06:00:00Z' or now() - interval '8 hours'"
             ),
         },

@@ -1,5 +1,7 @@
 //! `oee(bucket)`: the OEE report of each equipment and bucket. Every figure comes from the crate `oee`.
 
+use std::sync::Arc;
+
 use ::oee::calendar::Calendar;
 use ::oee::kpi::Kpi;
 use ::oee::line::serial;
@@ -8,6 +10,7 @@ use ::oee::plant::{Plant, Rollup};
 use ::oee::seconds;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
+use futures::{Stream, stream};
 
 use super::arguments::Cut;
 use super::bucket::{Anchor, Buckets};
@@ -99,30 +102,74 @@ pub(super) fn schema() -> SchemaRef {
     super::columns::schema(COLUMNS)
 }
 
+/// Rows of one batch of the answer.
+const BATCH_ROWS: usize = 1_024;
+
+/// The answer in batches, made as they are asked for: a fine bucket over a long window is long.
 pub(super) async fn answer(
-    gather: &Gather,
-    equipment: &[String],
+    gather: Arc<Gather>,
+    equipment: Arc<[String]>,
     cut: Cut,
-    from: i64,
-    to: i64,
-) -> Result<RecordBatch, QueryError> {
-    let plant = &gather.plant;
+    window: (i64, i64),
+) -> Result<impl Stream<Item = Result<RecordBatch, QueryError>> + Send, QueryError> {
     let mut needed: Vec<String> = Vec::new();
-    for path in equipment {
+    for path in equipment.iter() {
         needed.push(path.clone());
-        needed.extend(plant.descendants(path).map(|below| below.path.clone()));
+        needed.extend(gather.plant.descendants(path).map(|below| below.path.clone()));
     }
     needed.sort_unstable();
     needed.dedup();
-    let machines = gather.machines(&needed, from, to).await?;
-    let mut rows = Vec::new();
-    for path in equipment {
-        for bucket in buckets(plant, path, cut, from, to)? {
-            let Some(report) = report(plant, &machines, path, (bucket.start, bucket.end), gather.now) else { break };
-            rows.push(Row { equipment: path.clone(), kpi: report.kpi(), report, bucket });
+    let machines = gather.machines(&needed, window.0, window.1).await?;
+    let walk = Walk { gather, machines, equipment, cut, window, place: 0, ahead: None };
+    Ok(stream::try_unfold(walk, |mut walk| async move {
+        let rows = walk.rows()?;
+        if rows.is_empty() {
+            return Ok(None);
         }
+        let rows = batch(COLUMNS, &rows)?;
+        // Time limits and cancel requests get their turn.
+        tokio::task::yield_now().await;
+        Ok(Some((rows, walk)))
+    }))
+}
+
+/// Goes through the buckets of one equipment after another.
+struct Walk {
+    gather: Arc<Gather>,
+    machines: Machines,
+    equipment: Arc<[String]>,
+    cut: Cut,
+    window: (i64, i64),
+    /// The equipment that comes next.
+    place: usize,
+    /// The present equipment, and what is left of its buckets.
+    ahead: Option<(String, BucketsAhead)>,
+}
+
+impl Walk {
+    fn rows(&mut self) -> Result<Vec<Row>, QueryError> {
+        let mut rows = Vec::new();
+        while rows.len() < BATCH_ROWS {
+            let Some((path, buckets)) = &mut self.ahead else {
+                let Some(path) = self.equipment.get(self.place) else { break };
+                self.place += 1;
+                let buckets = buckets(&self.gather.plant, path, self.cut, self.window.0, self.window.1);
+                self.ahead = Some((path.clone(), buckets));
+                continue;
+            };
+            let bucket = buckets.next().transpose()?;
+            let report = bucket.as_ref().and_then(|bucket| {
+                report(&self.gather.plant, &self.machines, path, (bucket.start, bucket.end), self.gather.now)
+            });
+            match (bucket, report) {
+                (Some(bucket), Some(report)) => {
+                    rows.push(Row { equipment: path.clone(), kpi: report.kpi(), report, bucket });
+                }
+                _ => self.ahead = None,
+            }
+        }
+        Ok(rows)
     }
-    batch(COLUMNS, &rows)
 }
 
 /// The report of a machine, or of what lies below a node as its `rollup` says; none where there is no machine.
@@ -152,26 +199,30 @@ fn report(plant: &Plant, machines: &Machines, path: &str, (from, to): (i64, i64)
     Some(sum)
 }
 
+type BucketsAhead = Box<dyn Iterator<Item = Result<Bucket, QueryError>> + Send>;
+
 /// The window in buckets, ascending and without gaps, each clipped to it.
-fn buckets(plant: &Plant, path: &str, cut: Cut, from: i64, to: i64) -> Result<Vec<Bucket>, QueryError> {
+fn buckets(plant: &Plant, path: &str, cut: Cut, from: i64, to: i64) -> BucketsAhead {
     let continuous = || Calendar::continuous(plant.plant_zone().clone());
     let calendar = plant.calendar(path).cloned().unwrap_or_else(continuous);
     match cut {
-        Cut::Shift => Ok(shifts(&calendar, from, to)),
+        Cut::Shift => Box::new(shifts(&calendar, from, to).into_iter().map(Ok)),
         Cut::Day => {
             let days = calendar.days(from, to).into_iter();
-            Ok(days.map(|day| plain(day.start.max(from), day.end.min(to), Some(day.date.to_string()))).collect())
+            Box::new(days.map(move |day| Ok(plain(day.start.max(from), day.end.min(to), Some(day.date.to_string())))))
         }
         Cut::Width(width) => {
             let widths = Buckets::new(width, Anchor::Zone(plant.zone(path).clone()));
-            let mut found = Vec::new();
             let mut start = from;
-            while start < to {
-                let end = widths.bounds(start).map_err(|error| QueryError::Execution(error.to_string()))?.1.min(to);
-                found.push(plain(start, end, None));
-                start = end;
-            }
-            Ok(found)
+            Box::new(std::iter::from_fn(move || {
+                let bucket = match widths.bounds(start) {
+                    _ if start >= to => return None,
+                    Err(error) => return Some(Err(QueryError::Execution(error.to_string()))),
+                    Ok((_, end)) => plain(start, end.min(to), None),
+                };
+                start = bucket.end;
+                Some(Ok(bucket))
+            }))
         }
     }
 }

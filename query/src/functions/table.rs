@@ -16,6 +16,8 @@ use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
+use futures::stream::BoxStream;
+use futures::{TryStreamExt, stream};
 use storage::Snapshot;
 
 use super::arguments::{Arguments, Cut};
@@ -86,7 +88,7 @@ impl TableFunctionImpl for TableFunction {
     fn call_with_args(&self, args: TableFunctionArgs<'_, '_>) -> Result<Arc<dyn TableProvider>> {
         Ok(Arc::new(FunctionTable {
             function: self.function,
-            arguments: Arguments::read(self.function, args.exprs())?,
+            arguments: Arguments::read(self.function, args.exprs(), &self.current.zone())?,
             schema: self.function.schema(),
             snapshot: self.current.snapshot(),
             contexts: Arc::clone(&self.current.contexts),
@@ -215,13 +217,17 @@ struct Call {
 }
 
 impl Call {
-    async fn answer(self) -> Result<RecordBatch, QueryError> {
+    async fn answer(self) -> Result<BoxStream<'static, Result<RecordBatch, QueryError>>, QueryError> {
+        let window = (self.from, self.to);
         if self.from >= self.to {
-            return Ok(RecordBatch::new_empty(self.schema));
+            return Ok(Box::pin(stream::empty()));
         }
         match self.function {
-            Function::Oee => oee::answer(&self.gather, &self.equipment, self.cut, self.from, self.to).await,
-            Function::StateTimeline => state_timeline::answer(&self.gather, &self.equipment, self.from, self.to).await,
+            Function::Oee => Ok(Box::pin(oee::answer(self.gather, self.equipment, self.cut, window).await?)),
+            Function::StateTimeline => {
+                let rows = state_timeline::answer(&self.gather, &self.equipment, self.from, self.to).await?;
+                Ok(Box::pin(stream::once(async move { Ok(rows) })))
+            }
         }
     }
 }
@@ -232,8 +238,7 @@ impl PartitionStream for Call {
     }
 
     fn execute(&self, _context: Arc<TaskContext>) -> SendableRecordBatchStream {
-        let call = self.clone();
-        let answer = async move { call.answer().await.map_err(DataFusionError::from) };
-        Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.schema), futures::stream::once(Box::pin(answer))))
+        let answer = stream::once(self.clone().answer()).try_flatten().map_err(DataFusionError::from);
+        Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.schema), Box::pin(answer)))
     }
 }

@@ -21,7 +21,18 @@ fn the_latest_time_wins_and_a_correction_replaces() {
 #[test]
 fn most_looks_are_short() {
     let mut newest = Newest::default();
-    let reaches: Vec<i64> = (0..100).map(|_| newest.reach_s()).collect();
-    assert_eq!(reaches[..3], [FIRST_S, FAR_S, USUAL_S]);
-    assert_eq!(reaches.iter().filter(|reach| **reach == FAR_S).count(), 2);
+    let reaches: Vec<_> = (0..100).map(|_| newest.reach_s(true)).collect();
+    assert_eq!(reaches[..3], [(FIRST_S, 0), (FAR_S, 0), (USUAL_S, 0)]);
+    assert_eq!(reaches.iter().filter(|reach| **reach == (FAR_S, 0)).count(), 2);
+}
+
+#[test]
+fn a_machine_that_was_not_seen_is_looked_for_further_back() {
+    let mut newest = Newest::default();
+    let reaches: Vec<_> = (0..6).map(|_| newest.reach_s(false)).collect();
+    // One after another, without a gap and without looking twice.
+    assert_eq!(reaches[1..5], [(FAR_S, 0), (BACK_S[0], FAR_S), (BACK_S[1], BACK_S[0]), (BACK_S[2], BACK_S[1])]);
+    assert_eq!(reaches[5], (USUAL_S, 0));
+    newest.note("a/press", "force", at(1, 1.0));
+    assert!(newest.knows("a/press") && !newest.knows("a/weld"));
 }

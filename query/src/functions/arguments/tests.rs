@@ -5,7 +5,7 @@ use datafusion::prelude::lit;
 use super::*;
 
 fn oee(arguments: &[Expr]) -> Result<Arguments> {
-    Arguments::read(Function::Oee, arguments)
+    Arguments::read(Function::Oee, arguments, &TimeZone::UTC)
 }
 
 #[test]

@@ -54,7 +54,7 @@ fn running(from: i64, to: i64) -> Machine {
 #[test]
 fn shifts_and_the_time_between_them_fill_the_window() {
     let (from, to) = (us("2025-01-14T00:00:00Z"), us("2025-01-15T06:00:00Z"));
-    let found = buckets(&plant(), "site/a", Cut::Shift, from, to).unwrap();
+    let found: Vec<Bucket> = buckets(&plant(), "site/a", Cut::Shift, from, to).map(Result::unwrap).collect();
     let shifts: Vec<(Option<&str>, i64)> =
         found.iter().map(|b| (b.shift.as_deref(), (b.end - b.start) / HOUR)).collect();
     assert_eq!(shifts, [(None, 5), (Some("early"), 8), (None, 16), (Some("early"), 1)]);
@@ -67,7 +67,8 @@ fn shifts_and_the_time_between_them_fill_the_window() {
 #[test]
 fn buckets_follow_the_local_clock_and_are_clipped() {
     let (from, to) = (us("2025-01-14T05:20:00Z"), us("2025-01-14T06:40:00Z"));
-    let found = buckets(&plant(), "site/a", Cut::Width(Width::parse("1 hour").unwrap()), from, to).unwrap();
+    let hour = Cut::Width(Width::parse("1 hour").unwrap());
+    let found: Vec<Bucket> = buckets(&plant(), "site/a", hour, from, to).map(Result::unwrap).collect();
     let starts: Vec<i64> = found.iter().map(|bucket| bucket.start).collect();
     assert_eq!(starts, [from, us("2025-01-14T06:00:00Z")]);
     assert_eq!(found.last().map(|bucket| bucket.end), Some(to));

@@ -1,0 +1,90 @@
+//! Times as people write them: with an offset, or without one, in the session's time zone.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, TimeUnit};
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{Result, ScalarValue};
+use datafusion::logical_expr::expr_rewriter::NamePreserver;
+use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion::optimizer::AnalyzerRule;
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+
+use crate::catalog::Current;
+use crate::reach::literal;
+
+/// The instant that a text names: a date, with or without a time of day (seconds may be left out) and an offset. Without an
+/// offset it is wall time in `zone`; of two instants with the same wall time it is the earlier one.
+///
+/// `None` where the text is no such time.
+#[must_use]
+pub fn instant(text: &str, zone: &TimeZone) -> Option<Timestamp> {
+    let text = text.trim();
+    if let Ok(instant) = text.parse() {
+        return Some(instant);
+    }
+    // What has an offset and is no instant is no wall time either.
+    let clock = text.get(10..).unwrap_or_default();
+    if clock.contains(['+', '-', 'Z', 'z', '[']) {
+        return None;
+    }
+    Some(text.parse::<DateTime>().ok()?.to_zoned(zone.clone()).ok()?.timestamp())
+}
+
+/// Reads text constants that stand for times. DataFusion reads them in UTC, and wants seconds.
+#[derive(Debug)]
+pub(crate) struct TimeConstants {
+    current: Arc<Current>,
+}
+
+impl TimeConstants {
+    pub(crate) fn new(current: Arc<Current>) -> Self {
+        Self { current }
+    }
+}
+
+impl AnalyzerRule for TimeConstants {
+    fn analyze(&self, plan: LogicalPlan, _config: &ConfigOptions) -> Result<LogicalPlan> {
+        let zone = self.current.zone();
+        let read = plan.transform_up_with_subqueries(|node| {
+            let names = NamePreserver::new(&node);
+            node.map_expressions(|expr| {
+                let name = names.save(&expr);
+                let read = expr.transform_up(|part| {
+                    Ok(match constant(&part, &zone) {
+                        Some(value) => Transformed::yes(Expr::Literal(value, None)),
+                        None => Transformed::no(part),
+                    })
+                })?;
+                Ok(if read.transformed { read.update_data(|expr| name.restore(expr)) } else { read })
+            })
+        })?;
+        Ok(read.data)
+    }
+
+    fn name(&self) -> &str {
+        "time_constants"
+    }
+}
+
+/// The value of a text that is cast to a time.
+fn constant(expr: &Expr, zone: &TimeZone) -> Option<ScalarValue> {
+    let Expr::Cast(cast) = expr else { return None };
+    let text = literal(&cast.expr)?.try_as_str()??;
+    let DataType::Timestamp(unit, target) = cast.field.data_type() else { return None };
+    // A time without a zone is wall time: it is kept as if it were UTC.
+    let at = instant(text, &target.as_ref().map_or(TimeZone::UTC, |_| zone.clone()))?;
+    let target = target.clone();
+    Some(match unit {
+        TimeUnit::Second => ScalarValue::TimestampSecond(Some(at.as_second()), target),
+        TimeUnit::Millisecond => ScalarValue::TimestampMillisecond(Some(at.as_millisecond()), target),
+        TimeUnit::Microsecond => ScalarValue::TimestampMicrosecond(Some(at.as_microsecond()), target),
+        TimeUnit::Nanosecond => ScalarValue::TimestampNanosecond(Some(i64::try_from(at.as_nanosecond()).ok()?), target),
+    })
+}
+
+#[cfg(test)]
+mod tests;
