@@ -57,7 +57,7 @@ pub struct Server {
     engine: Arc<Engine>,
     store: Arc<Store>,
     addresses: Addresses,
-    addresses_file: AddressesFile,
+    addresses_file: Option<AddressesFile>,
 }
 
 impl Server {

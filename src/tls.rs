@@ -3,6 +3,8 @@
 //! One `rustls::ServerConfig` serves MQTT, HTTP and PostgreSQL. Anything wrong with its files stops the start: a
 //! server that was told to encrypt never speaks plain text.
 
+mod trust;
+
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,6 +17,7 @@ use rustls::{ClientConfig, InconsistentKeys, RootCertStore, ServerConfig};
 use thiserror::Error;
 
 use crate::config::TlsFiles;
+use trust::Trust;
 
 /// Why TLS cannot be used.
 #[derive(Debug, Error)]
@@ -108,14 +111,16 @@ pub fn client(authority: Option<&Path>) -> Result<Arc<ClientConfig>, TlsError> {
         None => rustls_native_certs::load_native_certs().certs,
     };
     let mut roots = RootCertStore::empty();
-    let (added, _unusable) = roots.add_parsable_certificates(trusted);
+    let (added, _unusable) = roots.add_parsable_certificates(trusted.iter().cloned());
     if added == 0 {
         return Err(TlsError::NoRoots);
     }
     let unusable = |source| TlsError::Unusable { certificate: authority.unwrap_or(Path::new("")).to_owned(), source };
     let builder =
         ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions().map_err(unusable)?;
-    Ok(Arc::new(builder.with_root_certificates(roots).with_no_client_auth()))
+    let trust = Trust::new(roots, trusted, provider());
+    let trust = trust.map_err(|error| unusable(rustls::Error::General(error.to_string())))?;
+    Ok(Arc::new(builder.dangerous().with_custom_certificate_verifier(Arc::new(trust)).with_no_client_auth()))
 }
 
 fn read(what: &'static str, path: &Path) -> Result<Vec<u8>, TlsError> {

@@ -26,7 +26,7 @@ impl Administer for Administration {
     fn readiness(&self) -> Readiness {
         let health = self.store.health();
         // A full disk refuses writes but answers queries; what is refused now is told to whoever sends it.
-        match health.poisoned.or(health.full) {
+        match health.poisoned.or(health.trouble) {
             Some(reason) => Readiness::NotReady(reason),
             None => Readiness::Ready,
         }
@@ -43,7 +43,7 @@ impl Administer for Administration {
             ("takt_store_corrections", health.corrections as f64),
             ("takt_store_joined_rows", health.joined_rows as f64),
             ("takt_store_position", health.position as f64),
-            ("takt_store_full", flag(health.full.is_some())),
+            ("takt_store_full", flag(health.trouble.is_some())),
             ("takt_store_poisoned", flag(health.poisoned.is_some())),
         ]
     }

@@ -20,6 +20,7 @@ use oee::plant::{MasterRow, Plant, Value};
 use oee::tables::{SHIFTS, TABLES, Table};
 use query::Engine;
 use serde_json::{Map, json};
+use storage::StoreError;
 use tokio_util::sync::CancellationToken;
 
 use super::ask::ask;
@@ -32,11 +33,30 @@ const CHUNK_ROWS: usize = 500;
 const SHIFT_REACH_US: i64 = 35 * 24 * 3600 * 1_000_000;
 /// … and again after this time.
 const SHIFT_INTERVAL: Duration = Duration::from_secs(6 * 3600);
+/// How often a plant that met a full disk is applied again.
+const FULL_INTERVAL: Duration = Duration::from_secs(5);
 
 type Row = Map<String, serde_json::Value>;
 
+/// Applies the plant at the start. A full disk keeps takt from writing, not from answering: then it is `false`, and
+/// [`keep`] makes up for it.
+pub(super) async fn apply_unless_full(intake: &Arc<Intake>, engine: &Engine, plant: &Plant) -> anyhow::Result<bool> {
+    match apply(intake, engine, plant).await {
+        Ok(()) => Ok(true),
+        Err(error) if is_full(&error) => {
+            tracing::warn!(error = format!("{error:#}"), "the plant's rows wait for room on the disk");
+            Ok(false)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn is_full(error: &anyhow::Error) -> bool {
+    error.chain().filter_map(|cause| cause.downcast_ref::<StoreError>()).any(StoreError::retryable)
+}
+
 /// Applies the plant to the tables.
-pub(super) async fn apply(intake: &Arc<Intake>, engine: &Engine, plant: &Plant) -> anyhow::Result<()> {
+async fn apply(intake: &Arc<Intake>, engine: &Engine, plant: &Plant) -> anyhow::Result<()> {
     intake.load_plant().await?;
     for (name, rows) in plant.master_rows() {
         let table = TABLES.iter().find(|table| table.name == name).ok_or_else(|| anyhow!("no table {name}"))?;
@@ -47,24 +67,26 @@ pub(super) async fn apply(intake: &Arc<Intake>, engine: &Engine, plant: &Plant) 
     resolve_shifts(intake, engine, plant).await
 }
 
-/// Keeps the table `shifts` ahead of the clock until `stop`.
-pub(super) async fn keep_shifts(
+/// Keeps the table `shifts` ahead of the clock until `stop`; first makes up for a plant that is not `applied` yet.
+pub(super) async fn keep(
     intake: Arc<Intake>,
     engine: Arc<Engine>,
     plant: Arc<Plant>,
+    mut applied: bool,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
-    let mut ticks = tokio::time::interval(SHIFT_INTERVAL);
-    // The first tick is at once, and the start has resolved them just now.
-    ticks.tick().await;
     loop {
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
-            _ = ticks.tick() => {
-                if let Err(error) = resolve_shifts(&intake, &engine, &plant).await {
-                    tracing::warn!(error = format!("{error:#}"), "the table shifts was not brought forward; trying again later");
-                }
-            }
+            () = tokio::time::sleep(if applied { SHIFT_INTERVAL } else { FULL_INTERVAL }) => {}
+        }
+        if !applied {
+            applied = apply_unless_full(&intake, &engine, &plant).await?;
+        } else if let Err(error) = resolve_shifts(&intake, &engine, &plant).await {
+            tracing::warn!(
+                error = format!("{error:#}"),
+                "the table shifts was not brought forward; trying again later"
+            );
         }
     }
 }
@@ -105,7 +127,7 @@ async fn write(intake: &Arc<Intake>, table: &Table, rows: &[Row]) -> anyhow::Res
     for chunk in rows.chunks(CHUNK_ROWS) {
         let receipt = intake.records(&login, table.name, &serde_json::to_vec(chunk)?).await;
         let receipt = receipt.with_context(|| format!("the plant's {} could not be stored", table.name))?;
-        for refusal in receipt.refused {
+        for refusal in receipt.first_refused {
             tracing::warn!(
                 table = table.name,
                 reason = refusal.reason,

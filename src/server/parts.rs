@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use oee::plant::Plant;
 use query::Engine;
 use rustls::ServerConfig;
-use storage::{Options, Store};
+use storage::{LocalDisk, Options, Store};
 use tokio::net::TcpListener;
 use tokio::runtime::{Handle, Runtime};
 use tokio_util::sync::CancellationToken;
@@ -43,7 +43,7 @@ pub(super) struct Parts {
     pub(super) engine: Arc<Engine>,
     pub(super) store: Arc<Store>,
     pub(super) addresses: Addresses,
-    pub(super) addresses_file: AddressesFile,
+    pub(super) addresses_file: Option<AddressesFile>,
 }
 
 /// The three sockets, bound and not yet served.
@@ -72,10 +72,9 @@ impl Parts {
         let engine =
             Arc::new(Engine::new(Arc::clone(&store) as Arc<dyn query::SnapshotSource>, Arc::clone(&plant), limits)?);
         let recorder = metrics::recorder().context("metrics cannot be recorded")?;
-        let entered = network.enter();
         let intake = Intake::start(Arc::clone(&store), Arc::clone(&plant), admission_limits(&config.admission))?;
-        drop(entered);
-        network.block_on(master::apply(&intake, &engine, &plant)).context("the plant cannot be applied")?;
+        let applied = network.block_on(master::apply_unless_full(&intake, &engine, &plant));
+        let applied = applied.context("the plant cannot be applied")?;
 
         let auth: Arc<dyn Authenticate> = Arc::new(directory);
         let addresses = sockets.addresses(tls.is_some())?;
@@ -89,7 +88,7 @@ impl Parts {
             metrics: recorder,
             version: env!("CARGO_PKG_VERSION"),
         });
-        let sources = Sources { intake, engine: Arc::clone(&engine), plant, auth, tls: tls.clone() };
+        let sources = Sources { intake, engine: Arc::clone(&engine), plant, applied, auth, tls: tls.clone() };
         let Sockets { mqtt, http, postgres } = sockets;
         let sources = sources.start(network.handle(), mqtt, &config.brokers)?;
         let mut faces = Crew::new();
@@ -99,8 +98,15 @@ impl Parts {
             api::postgres::serve(postgres, tls, face, stop).await;
             anyhow::Ok(())
         });
-        let addresses_file = AddressesFile::write(&config.data, &addresses)
-            .with_context(|| format!("cannot write to the data folder {}", config.data.display()))?;
+        let addresses_file = match AddressesFile::write(&config.data, &addresses) {
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => {
+                tracing::warn!(%error, "the disk is full: where takt listens is not noted in the data folder");
+                None
+            }
+            written => {
+                Some(written.with_context(|| format!("cannot write to the data folder {}", config.data.display()))?)
+            }
+        };
         info!(data = %config.data.display(), version = env!("CARGO_PKG_VERSION"), "running");
         Ok(Self { sources, faces, engine, store, addresses, addresses_file })
     }
@@ -137,13 +143,15 @@ struct Sources {
     intake: Arc<Intake>,
     engine: Arc<Engine>,
     plant: Arc<Plant>,
+    /// Whether the plant's rows are stored.
+    applied: bool,
     auth: Arc<dyn Authenticate>,
     tls: Option<Arc<ServerConfig>>,
 }
 
 impl Sources {
     fn start(self, network: &Handle, mqtt: TcpListener, brokers: &[Broker]) -> anyhow::Result<Crew> {
-        let Self { intake, engine, plant, auth, tls } = self;
+        let Self { intake, engine, plant, applied, auth, tls } = self;
         let mut crew = Crew::new();
         let stop = crew.stopping();
         let tls = tls.map(tokio_rustls::TlsAcceptor::from);
@@ -159,7 +167,7 @@ impl Sources {
                 anyhow::Ok(())
             });
         }
-        crew.add(network, "shifts", master::keep_shifts(intake, engine, plant, stop));
+        crew.add(network, "shifts", master::keep(intake, engine, plant, applied, stop));
         Ok(crew)
     }
 }
@@ -208,6 +216,7 @@ fn options(settings: &StorageSettings) -> Options {
         flush_rows: usize::try_from(settings.flush_rows).unwrap_or(usize::MAX),
         hot_bytes: HOT_BYTES,
         clock: Arc::new(|| Timestamp::now().as_microsecond()),
+        disk: Arc::new(LocalDisk),
     }
 }
 

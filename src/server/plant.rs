@@ -46,7 +46,7 @@ impl PlantFile {
                 tracing::warn!(
                     "no plant.toml here: messages wait in quarantine, `takt quarantine` proposes the lines that map them"
                 );
-                Self::parse(path, String::new())
+                Ok(Self::none())
             }
             Err(source) => Err(PlantError::Io { path: path.to_owned(), source }),
         }
@@ -56,10 +56,16 @@ impl PlantFile {
     pub(crate) fn kept(data: &Path) -> Result<Self, PlantError> {
         let path = data.join(FILE);
         match fs::read_to_string(&path) {
+            Ok(text) if text.is_empty() => Ok(Self::none()),
             Ok(text) => Self::parse(&path, text),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Self::parse(&path, String::new()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::none()),
             Err(source) => Err(PlantError::Io { path, source }),
         }
+    }
+
+    /// An empty plant.
+    fn none() -> Self {
+        Self { plant: Plant::empty(), text: String::new() }
     }
 
     /// Reads `text`; `path` is named in its mistakes.
@@ -76,6 +82,9 @@ impl PlantFile {
     /// Keeps a copy in the data folder, so that a backup, or `takt sql --data`, knows what the rows mean.
     pub(crate) fn keep(&self, data: &Path) -> Result<(), PlantError> {
         let path = data.join(FILE);
+        if fs::read_to_string(&path).is_ok_and(|kept| kept == self.text) {
+            return Ok(());
+        }
         let new = path.with_extension("new");
         let write = || -> io::Result<()> {
             let mut file = File::create(&new)?;

@@ -55,3 +55,41 @@ fn absent_files_are_named() {
     let message = server(&absent).unwrap_err().to_string();
     assert!(message.contains("no/such.crt"), "{message}");
 }
+
+/// A pair as `openssl req -x509` makes it: the certificate says that it is an authority.
+const AUTHORITY: &str = include_str!("authority.crt");
+const AUTHORITY_KEY: &str = include_str!("authority.key");
+
+/// A handshake between a server with `certificate` and a client that trusts `trusted` and looks for `name`.
+fn handshake(certificate: &str, key: &str, trusted: &str, name: &'static str) -> Result<(), String> {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = folder.path().join("trusted.crt");
+    fs::write(&authority, trusted).unwrap();
+    let server = server(&files(folder.path(), certificate, key)).unwrap();
+    let mut server = rustls::ServerConnection::new(server).unwrap();
+    let client = client(Some(&authority)).unwrap();
+    let mut client = rustls::ClientConnection::new(client, name.try_into().unwrap()).unwrap();
+    let mut bytes = Vec::new();
+    while client.is_handshaking() || server.is_handshaking() {
+        bytes.clear();
+        client.write_tls(&mut bytes).unwrap();
+        server.read_tls(&mut bytes.as_slice()).unwrap();
+        server.process_new_packets().map_err(|error| error.to_string())?;
+        bytes.clear();
+        server.write_tls(&mut bytes).unwrap();
+        client.read_tls(&mut bytes.as_slice()).unwrap();
+        client.process_new_packets().map_err(|error| error.to_string())?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_client_trusts_the_certificate_it_was_given_and_no_other() {
+    for (certificate, key) in [(CERTIFICATE, KEY), (AUTHORITY, AUTHORITY_KEY)] {
+        assert_eq!(handshake(certificate, key, certificate, "localhost"), Ok(()));
+        let elsewhere = handshake(certificate, key, certificate, "takt.example").unwrap_err();
+        assert!(elsewhere.contains("not valid for name"), "{elsewhere}");
+    }
+    assert!(handshake(AUTHORITY, AUTHORITY_KEY, CERTIFICATE, "localhost").is_err());
+    assert!(handshake(CERTIFICATE, KEY, AUTHORITY, "localhost").is_err());
+}
