@@ -1,4 +1,7 @@
 //! The engine without a network: decode, key, log and buffer; flush; scan. `cargo bench --bench engine`.
+//!
+//! Twice: synthetic messages, all alike and with one execution a machine, and those of the demo plant's simulator, with
+//! its executions, measurements and corrections among them.
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark prints, and may panic")]
 
 use std::fs;
@@ -10,60 +13,145 @@ use arrow::datatypes::Int64Type;
 use ingest::{Intake, Limits, Source, now_us, table_specs};
 use oee::plant::Plant;
 use query::Engine;
-use storage::{Options, Store};
+use serde_json::{Map, Value};
+use storage::{LocalDisk, Options, Store};
+use takt::demo::{Message, PLANT, Simulation};
+use tokio::runtime::Runtime;
 
 const MACHINES: u64 = 16;
 const MESSAGES: u64 = 2_000_000;
-/// Samples of one message.
+/// Samples of one synthetic message.
 const VALUES: u64 = 5;
+/// Simulated hours of the demo plant, at the rate of a real line: about 1.2 million messages.
+const DEMO_HOURS: i64 = 8;
+/// 2026-03-02 05:00 UTC, when the early shift begins.
+const DEMO_START_US: i64 = 1_772_427_600_000_000;
 /// Messages of one commit.
-const BATCH: u64 = 256;
+const BATCH: usize = 256;
 
 fn main() {
     let quick = std::env::args().any(|argument| argument == "quick");
-    let messages = if quick { MESSAGES / 20 } else { MESSAGES };
-    let folder = tempfile::tempdir().unwrap();
-    let clock = Arc::new(now_us);
-    let options = Options {
-        linger: Duration::from_millis(1),
-        wal_file_bytes: 64 << 20,
-        flush_interval: Duration::from_secs(3_600),
-        flush_rows: usize::MAX,
-        hot_bytes: usize::MAX,
-        clock,
-    };
-    let store = Arc::new(Store::open(folder.path(), table_specs(), options).unwrap());
-    let plant = Arc::new(Plant::parse(&plant()).unwrap());
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    let entered = runtime.enter();
-    let intake = Intake::start(Arc::clone(&store), Arc::clone(&plant), Limits::default()).unwrap();
-    drop(entered);
-    runtime.block_on(executions(&intake));
-    println!("{messages} messages of {VALUES} values, {BATCH} a commit");
+    synthetic(if quick { MESSAGES / 20 } else { MESSAGES });
+    demo_plant(if quick { 1 } else { DEMO_HOURS });
+}
+
+fn synthetic(messages: u64) {
+    let bench = Bench::open(&plant());
+    bench.runtime.block_on(executions(&bench.intake));
+    println!("synthetic: {messages} messages of {VALUES} values, {BATCH} a commit");
     let samples = messages * VALUES;
-    measure("decode, key, log, buffer", samples, || runtime.block_on(fill(&intake, messages)));
-    let engine = Arc::new(
-        Engine::new(store.clone() as Arc<dyn query::SnapshotSource>, plant, query::Limits::default()).unwrap(),
-    );
-    let count = |sql: &str| runtime.block_on(ask(&engine, sql));
-    measure("scan, all in the hot buffer", samples, || assert_eq!(count("SELECT count(value) FROM samples"), samples));
-    measure("flush", samples, || store.flush().unwrap());
-    measure("scan, all in segments", samples, || assert_eq!(count("SELECT count(value) FROM samples"), samples));
-    measure("scan of one signal", messages / MACHINES, || {
-        let found = count("SELECT count(value) FROM samples WHERE equipment = 'site/m3' AND signal = 'n'");
-        assert_eq!(found, messages / MACHINES);
-    });
-    measure("scan of one unit", samples / MACHINES, || {
-        assert_eq!(count("SELECT count(value) FROM samples WHERE unit = 'unit-3'"), samples / MACHINES);
-    });
-    let bytes: u64 = fs::read_dir(folder.path().join("tables/samples"))
-        .unwrap()
-        .map(|entry| entry.unwrap().metadata().unwrap().len())
-        .sum();
-    println!("{:.2} bytes a sample in segments", bytes as f64 / samples as f64);
-    drop(engine);
-    drop(intake);
-    store.close().unwrap();
+    measure("decode, key, log, buffer", samples, || bench.fill((0..messages).map(message)));
+    bench.scan_and_flush(samples);
+    bench.scan("scan of one signal", "equipment = 'site/m3' AND signal = 'n'", messages / MACHINES);
+    bench.scan("scan of one unit", "unit = 'unit-3'", samples / MACHINES);
+    bench.close(samples);
+}
+
+fn demo_plant(hours: i64) {
+    let mut simulation = Simulation::new(1, DEMO_START_US);
+    simulation.set_bare_scalars(false);
+    let messages = simulation.advance_to(DEMO_START_US + hours * 3_600_000_000);
+    let samples: u64 = messages.iter().map(samples_in).sum();
+    let unit = unit_in(&messages[messages.len() / 2..]);
+    let bench = Bench::open(PLANT);
+    println!("demo plant: {} messages with {samples} samples and the records of {hours} h", messages.len());
+    let sent = messages.iter().map(|message| (message.topic.as_str(), message.payload.as_slice()));
+    measure("decode, key, log, buffer", samples, || bench.fill(sent));
+    assert_eq!(bench.count("SELECT count(*) FROM quarantine"), 0);
+    let conditions = [
+        ("scan of one signal", "equipment = 'cologne/line-1/press' AND signal = 'force'"),
+        ("scan of one unit", unit.as_str()),
+    ];
+    // What is found in memory is what must be found in segments.
+    let in_memory = conditions.map(|(_, condition)| bench.count(&samples_where(condition)));
+    assert!(in_memory.iter().all(|found| *found > 0), "{in_memory:?}");
+    bench.scan_and_flush(samples);
+    for ((what, condition), expected) in conditions.into_iter().zip(in_memory) {
+        bench.scan(what, condition, expected);
+    }
+    bench.close(samples);
+}
+
+/// A store with all that stands around it, in a folder of its own.
+struct Bench {
+    runtime: Runtime,
+    intake: Arc<Intake>,
+    engine: Engine,
+    store: Arc<Store>,
+    folder: tempfile::TempDir,
+}
+
+impl Bench {
+    fn open(plant: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let options = Options {
+            linger: Duration::from_millis(1),
+            wal_file_bytes: 64 << 20,
+            flush_interval: Duration::from_secs(3_600),
+            flush_rows: usize::MAX,
+            hot_bytes: usize::MAX,
+            clock: Arc::new(now_us),
+            disk: Arc::new(LocalDisk),
+        };
+        let store = Arc::new(Store::open(folder.path(), table_specs(), options).unwrap());
+        let plant = Arc::new(Plant::parse(plant).unwrap());
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+        let intake = Intake::start(Arc::clone(&store), Arc::clone(&plant), Limits::default()).unwrap();
+        let source = Arc::clone(&store) as Arc<dyn query::SnapshotSource>;
+        let engine = Engine::new(source, plant, query::Limits::default()).unwrap();
+        Self { runtime, intake, engine, store, folder }
+    }
+
+    /// Sends messages, and waits until the last of them is durable.
+    fn fill<T: AsRef<str>, P: AsRef<[u8]>>(&self, messages: impl Iterator<Item = (T, P)>) {
+        let mut feed = self.intake.feed(Source::new("bench", &"bench".into()));
+        let mut under_way = std::collections::VecDeque::new();
+        let mut messages = messages.peekable();
+        self.runtime.block_on(async {
+            while messages.peek().is_some() {
+                let mut batch = feed.batch();
+                for (topic, payload) in messages.by_ref().take(BATCH) {
+                    self.intake.message(&mut feed, topic.as_ref(), payload.as_ref(), now_us(), &mut batch);
+                }
+                under_way.push_back(self.intake.submit(batch).await.unwrap());
+                if under_way.len() >= 16 {
+                    under_way.pop_front().unwrap().stored().await.unwrap();
+                }
+            }
+            for mut submitted in under_way {
+                submitted.stored().await.unwrap();
+            }
+        });
+    }
+
+    /// The one number that a statement gives.
+    fn count(&self, sql: &str) -> u64 {
+        let session = self.engine.session("bench");
+        let batches = self.runtime.block_on(session.query(sql)).unwrap();
+        let counted: i64 = batches.iter().map(|batch| batch.column(0).as_primitive::<Int64Type>().value(0)).sum();
+        u64::try_from(counted).unwrap()
+    }
+
+    fn scan(&self, what: &str, condition: &str, expected: u64) {
+        measure(what, expected, || assert_eq!(self.count(&samples_where(condition)), expected));
+    }
+
+    fn scan_and_flush(&self, samples: u64) {
+        self.scan("scan, all in the hot buffer", "true", samples);
+        measure("flush", samples, || self.store.flush().unwrap());
+        self.scan("scan, all in segments", "true", samples);
+    }
+
+    fn close(self, samples: u64) {
+        let files = fs::read_dir(self.folder.path().join("tables/samples")).unwrap();
+        let bytes: u64 = files.map(|entry| entry.unwrap().metadata().unwrap().len()).sum();
+        println!("{:.2} bytes a sample in segments", bytes as f64 / samples as f64);
+        self.store.close().unwrap();
+    }
+}
+
+fn samples_where(condition: &str) -> String {
+    format!("SELECT count(value) FROM samples WHERE {condition}")
 }
 
 fn plant() -> String {
@@ -89,38 +177,34 @@ async fn executions(intake: &Arc<Intake>) {
     }
 }
 
-async fn fill(intake: &Arc<Intake>, messages: u64) {
-    let mut feed = intake.feed(Source::new("bench", &"bench".into()));
-    let mut under_way = std::collections::VecDeque::new();
-    let mut number = 0;
-    while number < messages {
-        let mut batch = feed.batch();
-        for _ in 0..BATCH.min(messages - number) {
-            let time_us = first_us() + i64::try_from(number / MACHINES).unwrap() * 1_000;
-            let payload = format!(
-                "{{\"ts\":{time_us},\"n\":{number},\"temperature\":71.{:02},\"pressure\":3.{:03},\"speed\":118.5,\"pad\":{:018}}}",
-                number % 100,
-                number % 1000,
-                number % 97
-            );
-            let topic = format!("bench/m{}/data", number % MACHINES);
-            intake.message(&mut feed, &topic, payload.as_bytes(), now_us(), &mut batch);
-            number += 1;
-        }
-        under_way.push_back(intake.submit(batch).await.unwrap());
-        if under_way.len() >= 16 {
-            under_way.pop_front().unwrap().stored().await.unwrap();
-        }
-    }
-    for mut submitted in under_way {
-        submitted.stored().await.unwrap();
-    }
+/// Topic and payload of a synthetic message.
+fn message(number: u64) -> (String, String) {
+    let time_us = first_us() + i64::try_from(number / MACHINES).unwrap() * 1_000;
+    let payload = format!(
+        "{{\"ts\":{time_us},\"n\":{number},\"temperature\":71.{:02},\"pressure\":3.{:03},\"speed\":118.5,\"pad\":{:018}}}",
+        number % 100,
+        number % 1000,
+        number % 97
+    );
+    (format!("bench/m{}/data", number % MACHINES), payload)
 }
 
-async fn ask(engine: &Arc<Engine>, sql: &str) -> u64 {
-    let batches = engine.session("bench").query(sql).await.unwrap();
-    let counted: i64 = batches.iter().map(|batch| batch.column(0).as_primitive::<Int64Type>().value(0)).sum();
-    u64::try_from(counted).unwrap()
+/// Samples in a message of the demo plant: all fields of a reading but its time.
+fn samples_in(message: &Message) -> u64 {
+    if message.topic.starts_with("takt/records/") {
+        return 0;
+    }
+    serde_json::from_slice::<Map<String, Value>>(&message.payload).unwrap().len() as u64 - 1
+}
+
+/// The condition for the first unit that is worked on in `messages`.
+fn unit_in(messages: &[Message]) -> String {
+    let mut operations = messages.iter().filter(|message| message.topic == "takt/records/operations");
+    let unit = operations.find_map(|message| {
+        let record: Value = serde_json::from_slice(&message.payload).unwrap();
+        Some(record["unit"].as_str()?.to_owned())
+    });
+    format!("unit = '{}'", unit.unwrap())
 }
 
 /// User and system time of this process; the kernel counts in hundredths of a second.

@@ -262,6 +262,27 @@ impl Plant {
         }
     }
 
+    /// A plant without anything in it, in UTC.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self {
+            name: None,
+            zone: TimeZone::UTC,
+            zone_name: "UTC".to_owned(),
+            equipment: Vec::new(),
+            by_path: HashMap::new(),
+            topics: Vec::new(),
+            lines: Vec::new(),
+            signals: HashMap::new(),
+            undeclared: SignalDef::default(),
+            state_maps: HashMap::new(),
+            products: Vec::new(),
+            characteristics: Vec::new(),
+            reasons: HashMap::new(),
+            calendars: Vec::new(),
+        }
+    }
+
     /// Name of the plant.
     #[must_use]
     pub fn name(&self) -> Option<&str> {

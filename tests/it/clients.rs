@@ -74,6 +74,49 @@ fn psql_asks_and_looks_around() {
     }
 }
 
+/// What PostgreSQL 15 answers to the same statements, line by line.
+#[test]
+fn times_are_read_and_shown_in_the_session_zone() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = start(folder.path());
+    let count = |condition: &str| format!("SELECT count(*) FROM samples WHERE {condition}");
+    let from_five = [
+        count("time >= '2025-03-03 11:05'"),
+        count("time >= '2025-03-03 11:05:00'"),
+        count("time >= timestamptz '2025-03-03 11:05'"),
+        count("time >= '2025-03-03 10:05Z'"),
+        count("time BETWEEN '2025-03-03 11:05' AND '2025-03-03 12:00+01'"),
+        count("time AT TIME ZONE 'Europe/Berlin' >= timestamp '2025-03-03 11:05'"),
+        count("time >= timestamp '2025-03-03 11:05' AT TIME ZONE 'Europe/Berlin'"),
+    ];
+    for statement in &from_five {
+        let told = ask(&server, &["-At", "-c", "SET TIME ZONE 'Europe/Berlin'", "-c", statement]);
+        assert_eq!(told, "SET\n5\n", "{statement}");
+    }
+    assert_eq!(ask(&server, &["-Atc", &count("time >= '2025-03-03 10:05'")]), "5\n");
+    for (expression, expected) in [
+        ("timestamptz '2025-07-01 12:00Z' AT TIME ZONE 'Europe/Berlin'", "2025-07-01 14:00:00"),
+        ("timestamp '2025-07-01 12:00' AT TIME ZONE 'Europe/Berlin'", "2025-07-01 10:00:00+00"),
+        (
+            "timestamptz '2025-07-01 12:00Z' AT TIME ZONE 'America/New_York' AT TIME ZONE 'UTC'",
+            "2025-07-01 08:00:00+00",
+        ),
+        ("timezone('Asia/Kolkata', timestamptz '2025-07-01 12:00Z')", "2025-07-01 17:30:00"),
+        ("NULL::timestamptz AT TIME ZONE 'UTC' IS NULL", "t"),
+        ("timestamp '2025-07-01 12:00'", "2025-07-01 12:00:00"),
+    ] {
+        assert_eq!(ask(&server, &["-Atc", &format!("SELECT {expression}")]), format!("{expected}\n"), "{expression}");
+    }
+    let local = ask(&server, &["-Atc", "SELECT max(time AT TIME ZONE 'Europe/Berlin') FROM samples"]);
+    assert_eq!(local, "2025-03-03 11:09:00\n");
+    // A table function reads its window in the session's zone as well.
+    let window = "SELECT min(time), max(\"end\") FROM state_timeline('2025-03-03 11:00', '2025-03-03 11:05')";
+    let told = ask(&server, &["-At", "-c", "SET TIME ZONE 'Europe/Berlin'", "-c", window]);
+    assert_eq!(told, "SET\n2025-03-03 11:00:00+01|2025-03-03 11:05:00+01\n");
+    let done = psql(&server, "takt", "").args(["-c", "SELECT now() AT TIME ZONE 'Mars/Base'"]).output().unwrap();
+    assert!(errors(&done).contains("Mars/Base"), "{}", errors(&done));
+}
+
 #[test]
 fn psql_only_reads_and_is_told_where_a_mistake_is() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,7 +1,6 @@
 //! A takt server as a process of its own, in a folder of its own, on ports it picked itself.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -14,14 +13,23 @@ pub fn root() -> PathBuf {
 
 /// The takt binary under test.
 pub fn takt() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_takt"));
+    let mut command = Command::new(takt_path());
+    clean(&mut command);
+    command
+}
+
+pub fn takt_path() -> &'static str {
+    env!("CARGO_BIN_EXE_takt")
+}
+
+/// Keeps what surrounds the tests away from a takt that they run.
+pub fn clean(command: &mut Command) {
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("TAKT_")) {
         command.env_remove(name);
     }
     // Not the checkout: its takt.toml is the example, not the test's.
     command.current_dir(std::env::temp_dir());
     command.stdin(Stdio::null());
-    command
 }
 
 /// The Python of the test environment.
@@ -65,18 +73,22 @@ impl Server {
 
     /// As [`Server::start`], with more arguments.
     pub fn start_with(folder: &Path, arguments: &[&str]) -> Self {
+        Self::launch(takt(), folder, &folder.join("data"), arguments)
+    }
+
+    /// As [`Server::start_with`]; `command` is takt or what runs it, `seen` is where this process sees the data folder.
+    pub fn launch(mut command: Command, folder: &Path, seen: &Path, arguments: &[&str]) -> Self {
         let plant = folder.join("plant.toml");
         if !plant.exists() {
             fs::create_dir_all(folder).unwrap();
             fs::write(&plant, PLANT).unwrap();
         }
         let data = folder.join("data");
-        let listening = data.join("listening.json");
+        let listening = seen.join("listening.json");
         if listening.exists() {
             fs::remove_file(&listening).unwrap();
         }
         let log = fs::OpenOptions::new().create(true).append(true).open(folder.join("server.log")).unwrap();
-        let mut command = takt();
         command.arg("serve").arg("--data").arg(&data).arg("--plant").arg(&plant).args(["--mqtt", "127.0.0.1:0"]);
         command.args(["--http", "127.0.0.1:0", "--pg", "127.0.0.1:0"]).args(arguments).current_dir(folder);
         let mut child = command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
@@ -163,9 +175,4 @@ pub fn output(command: &mut Command) -> String {
     let text = String::from_utf8_lossy(&done.stdout).into_owned();
     assert!(done.status.success(), "{command:?} failed:\n{text}\n{}", String::from_utf8_lossy(&done.stderr));
     text
-}
-
-/// Lines of a process that is still running.
-pub fn lines(child: &mut Child) -> impl Iterator<Item = String> + use<> {
-    BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok)
 }

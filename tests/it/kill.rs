@@ -2,14 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::net::TcpListener;
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use crate::harness::{Server, output, python, root, wait_for};
+use crate::mosquitto::Mosquitto;
 use crate::mqtt::Publisher;
 
 /// Message n carries its own time: n milliseconds after this one.
@@ -82,59 +81,20 @@ fn acknowledged_messages_survive_sigkill_exactly_once() {
     check_files(&server, &stored);
 }
 
-/// Debian's mosquitto on a port it is given, keeping sessions across clients.
-struct Mosquitto {
-    child: Child,
-    port: u16,
-}
-
-impl Mosquitto {
-    fn start(folder: &std::path::Path) -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let configuration = format!(
-            "listener {port} 127.0.0.1\nallow_anonymous true\nmax_queued_messages 0\nmax_inflight_messages 1000\n"
-        );
-        let path = folder.join("mosquitto.conf");
-        fs::write(&path, configuration).unwrap();
-        let log = fs::File::create(folder.join("mosquitto.log")).unwrap();
-        let program =
-            if std::path::Path::new("/usr/sbin/mosquitto").exists() { "/usr/sbin/mosquitto" } else { "mosquitto" };
-        let child = Command::new(program)
-            .arg("-c")
-            .arg(&path)
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .spawn()
-            .unwrap();
-        wait_for("mosquitto to listen", Duration::from_secs(20), || {
-            std::net::TcpStream::connect(("127.0.0.1", port)).ok()
-        });
-        Self { child, port }
-    }
-}
-
-impl Drop for Mosquitto {
-    fn drop(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-}
-
 #[test]
 fn messages_of_an_external_broker_survive_sigkill_exactly_once() {
     let folder = tempfile::tempdir().unwrap();
     let broker = Mosquitto::start(folder.path());
     let configuration = format!(
-        "[storage]\nflush_interval_s = 1\n\n[[brokers]]\nname = \"floor\"\nurl = \"mqtt://127.0.0.1:{}\"\ntopics = [\"flat/#\"]\n",
-        broker.port
+        "[storage]\nflush_interval_s = 1\n\n[[brokers]]\nname = \"floor\"\nurl = \"mqtt://{}\"\ntopics = [\"flat/#\"]\n",
+        broker.address
     );
     fs::write(folder.path().join("takt.toml"), configuration).unwrap();
     let arguments = ["--config", "takt.toml"];
     let mut random = StdRng::seed_from_u64(11);
     // The session exists before the first message: the broker queues from then on.
     let mut server = Server::start_with(folder.path(), &arguments);
-    let mut publisher = Publisher::connect(([127, 0, 0, 1], broker.port).into(), "machine").unwrap();
+    let mut publisher = Publisher::connect(broker.address, "machine").unwrap();
     wait_for("the subscription", Duration::from_secs(30), || {
         publisher.publish("flat/press", b"{\"warm\":1}", u64::MAX).unwrap();
         assert!(publisher.drain(0));
@@ -142,19 +102,23 @@ fn messages_of_an_external_broker_survive_sigkill_exactly_once() {
     });
     publisher.acknowledged.clear();
     let mut sent = 0;
-    for _ in 0..6 {
-        let burst = random.random_range(200..2_000);
-        for _ in 0..burst {
-            publisher.publish("flat/press", &payload(sent), sent).unwrap();
-            sent += 1;
-            assert!(publisher.drain(50));
-        }
-        server.kill();
-        for _ in 0..200 {
-            publisher.publish("flat/press", &payload(sent), sent).unwrap();
-            sent += 1;
-            assert!(publisher.drain(50));
-        }
+    for round in 0..12 {
+        // Killed while messages come, and in some rounds while it works off what came meanwhile.
+        let life = Duration::from_millis(random.random_range(5..700));
+        let start = Instant::now();
+        std::thread::scope(|scope| {
+            let killed = scope.spawn(|| {
+                while start.elapsed() < life {
+                    std::thread::park_timeout(life.saturating_sub(start.elapsed()));
+                }
+                server.kill();
+            });
+            while !killed.is_finished() {
+                publisher.publish("flat/press", &payload(sent), sent).unwrap();
+                sent += 1;
+                assert!(publisher.drain(50), "round {round}: the broker is gone");
+            }
+        });
         server = Server::start_with(folder.path(), &arguments);
     }
     assert!(publisher.drain(0));

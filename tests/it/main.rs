@@ -1,8 +1,10 @@
 //! All integration tests of takt in one binary: real server processes, real clients, real kills.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a failing test may panic")]
+#![expect(unreachable_pub, reason = "`pub` says what other modules of this binary use")]
 
 mod access;
 mod backup;
+mod broker;
 mod browser;
 mod cli;
 mod clients;
@@ -10,6 +12,7 @@ mod context;
 mod demo;
 mod docs;
 mod equipment;
+mod full_disk;
 mod golden;
 mod harness;
 mod history;
@@ -17,8 +20,11 @@ mod ingest;
 mod kill;
 mod layout;
 mod line_protocol;
+mod mosquitto;
 mod mqtt;
 mod page;
 mod quarantine;
 mod query;
 mod readers;
+mod readme;
+mod simulated;

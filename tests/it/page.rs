@@ -17,7 +17,10 @@ const MACHINES: [&str; 3] = ["cologne/line-1/press", "cologne/line-1/weld", "col
 fn start(folder: &Path) -> Server {
     let plant = PLANT.replace("start = \"06:00\"\nend = \"14:00\"", "start = \"00:00\"\nend = \"00:00\"");
     let plant = plant.replace("breaks = [[\"09:00\", \"09:15\"], [\"11:30\", \"12:00\"]]\n", "");
-    assert!(plant.contains("00:00") && !plant.contains("breaks"));
+    // The shift began this morning wherever it is about noon: Etc/GMT-5 lies five hours east.
+    let east = 12 - i32::from(jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).hour());
+    let plant = plant.replace("zone = \"Europe/Berlin\"", &format!("zone = \"Etc/GMT{:+}\"", -east));
+    assert!(plant.contains("00:00") && plant.contains("Etc/GMT") && !plant.contains("breaks"));
     fs::write(folder.join("plant.toml"), plant).unwrap();
     Server::start(folder)
 }

@@ -339,6 +339,9 @@ fn a_query_ends_at_its_limits() {
         server.post("/api/v1/sql", "SELECT cardinality(array_agg(value)) FROM generate_series(1, 10000000)");
     assert_eq!(status, 503, "{body}");
     assert!(body.contains("memory_bytes"), "{body}");
+    let (status, body) = server.post("/api/v1/sql", "SELECT length(repeat('x', 2000000000))");
+    assert_eq!(status, 400, "{body}");
+    assert!(body.contains("more than the 4 MiB"), "{body}");
     assert_eq!(server.number("SELECT 1"), 1.0);
 }
 
