@@ -66,7 +66,7 @@ impl Server {
     /// # Errors
     /// What is wrong, in words that say what to change. Nothing is left running then.
     pub fn start(config: Config) -> anyhow::Result<Self> {
-        let plant = PlantFile::find(config.plant.as_deref())?;
+        let plant = PlantFile::find(config.plant.as_deref(), &config.data)?;
         let directory = Directory::open(&config.data)?;
         Self::start_with(config, plant, directory)
     }

@@ -3,7 +3,8 @@
 //! `cargo bench --bench mqtt` runs everything on a release build: a flood at full speed through takt's own listener,
 //! the same with the messages of the demo plant's simulator, a paced run that measures publish to PUBACK and publish to
 //! SQL, and a flood through mosquitto (where it is installed) into takt and into a bare subscriber. Publishers run on
-//! the same cores. `cargo bench --bench mqtt -- quick` is a short one.
+//! the same cores. `cargo bench --bench mqtt -- quick` is a short one; `flood`, `demo`, `paced`, `probed` or `mosquitto` runs
+//! that one alone.
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark prints, and may panic")]
 
 mod client;
@@ -34,16 +35,31 @@ equipment = "site/{machine}"
 "#;
 
 fn main() {
-    let quick = std::env::args().any(|argument| argument == "quick");
-    let (flood, seconds) = if quick { (200_000, 3) } else { (6_000_000, 20) };
+    let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    let quick = words.iter().any(|word| word == "quick");
+    // Without the name of a run, all of them.
+    let named = words.iter().any(|word| word != "quick");
+    let wanted = |run: &str| !named || words.iter().any(|word| word == run);
+    let (messages, seconds) = if quick { (200_000, 3) } else { (6_000_000, 20) };
     println!("machine: {}", machine());
-    own_listener(flood, 1);
-    own_listener(flood / 2, 5);
-    demo_plant::own_listener(if quick { 1_200 } else { 12_000 });
-    paced(20_000, seconds);
-    match mosquitto::mosquitto() {
-        Some(program) => mosquitto::through_mosquitto(&program, if quick { 50_000 } else { 600_000 }),
-        None => println!("mosquitto is not installed: its runs are left out"),
+    if wanted("flood") {
+        own_listener(messages, 1);
+        own_listener(messages / 2, 5);
+    }
+    if wanted("demo") {
+        demo_plant::own_listener(if quick { 1_200 } else { 12_000 });
+    }
+    if wanted("paced") {
+        paced(20_000, seconds, false);
+    }
+    if wanted("probed") {
+        paced(20_000, seconds, true);
+    }
+    if wanted("mosquitto") {
+        match mosquitto::mosquitto() {
+            Some(program) => mosquitto::through_mosquitto(&program, if quick { 50_000 } else { 600_000 }),
+            None => println!("mosquitto is not installed: its runs are left out"),
+        }
     }
 }
 
@@ -89,7 +105,8 @@ fn report(server: &Server, messages: u64, samples: u64, seconds: f64) {
     );
 }
 
-fn paced(rate: u64, seconds: u64) {
+/// `probed`: all the while SQL is asked for what was just published, which takes its share of the cores.
+fn paced(rate: u64, seconds: u64, probed: bool) {
     let server = Server::start(&plant(), None);
     let per_connection = rate / CONNECTIONS as u64;
     let total = per_connection * seconds;
@@ -104,7 +121,9 @@ fn paced(rate: u64, seconds: u64) {
                 scope.spawn(move || pace(address, machine, total, per_connection, latencies, late))
             })
             .collect();
-        scope.spawn(|| probe(&server, &running, &visible));
+        if probed {
+            scope.spawn(|| probe(&server, &running, &visible));
+        }
         for publisher in publishers {
             publisher.join().unwrap();
         }
@@ -123,13 +142,15 @@ fn paced(rate: u64, seconds: u64) {
         ms(&acks, 0.99),
         ms(&acks, 1.0)
     );
-    println!(
-        "  publish to SQL: p50 {:.1} ms, p99 {:.1} ms, max {:.1} ms ({} probes)",
-        ms(&sql, 0.5),
-        ms(&sql, 0.99),
-        ms(&sql, 1.0),
-        sql.len()
-    );
+    if probed {
+        println!(
+            "  publish to SQL: p50 {:.1} ms, p99 {:.1} ms, max {:.1} ms ({} probes)",
+            ms(&sql, 0.5),
+            ms(&sql, 0.99),
+            ms(&sql, 1.0),
+            sql.len()
+        );
+    }
     println!(
         "  {:.2} CPU s per M messages, peak memory {:.0} MB",
         server.cpu_s() / ((total * CONNECTIONS as u64) as f64 / 1e6),

@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 
 use oee::execution::derived_run;
 use oee::plant::Plant;
+use oee::state::Category;
 use oee::tables::{ColumnType, RECORD_COLUMNS, TABLES, Table, Upsert};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
@@ -24,6 +25,8 @@ use crate::schema::{columns, table_index};
 const MAX_ROWS: usize = 500_000;
 /// The field that retracts a row.
 const DELETED: &str = "deleted";
+/// Columns that only the server writes.
+const STAMPED: [&str; 2] = ["recorded", "recorded_by"];
 
 /// A row of a request that was refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -155,6 +158,7 @@ impl RecordTable {
         self.complete(&mut row);
         self.require(&row)?;
         self.check_equipment(&row, plant)?;
+        self.check_sense(&row)?;
         Ok(row)
     }
 
@@ -224,14 +228,15 @@ impl RecordTable {
 
     fn field(&self, row: &mut RecordRow, name: &str, value: &Value) -> Result<(), Refusal> {
         let Some(column) = self.columns.iter().find(|column| column.name == name) else {
-            let names: Vec<&str> = self.columns.iter().map(|column| column.name).collect();
+            let names = self.columns.iter().map(|column| column.name).filter(|name| !STAMPED.contains(name));
+            let names: Vec<&str> = names.collect();
             return Err(refusal(format!(
                 "`{}` has no field `{name}`; its fields are {}",
                 self.table.name,
                 names.join(", ")
             )));
         };
-        if matches!(name, "recorded" | "recorded_by") {
+        if STAMPED.contains(&name) {
             return Err(refusal(format!("`{name}` is stamped by the server; leave it out")));
         }
         let cell = cell(column.kind, value).map_err(|reason| refusal(format!("`{name}`: {reason}")))?;
@@ -278,6 +283,51 @@ impl RecordTable {
             [] => Ok(()),
             ["run"] => Err(refusal("an operation needs `run`, or `equipment` and `started` from which it follows")),
             missing => Err(refusal(format!("`{}` needs the field `{}`", self.table.name, missing.join("` and `")))),
+        }
+    }
+
+    /// What the fields of one record say together must be possible.
+    fn check_sense(&self, row: &RecordRow) -> Result<(), Refusal> {
+        for (start, end) in [("started", "completed"), ("start", "end")] {
+            if let (Cell::Time(from), Cell::Time(to)) = (self.cell(row, start), self.cell(row, end))
+                && to < from
+            {
+                return Err(refusal(format!("`{end}` lies before `{start}`")));
+            }
+        }
+        if self.table.name == "counts" {
+            let count = |name: &str| match self.cell(row, name) {
+                Cell::Double(pieces) => Some(*pieces),
+                _ => None,
+            };
+            if let Some(name) =
+                ["total", "good", "scrap", "rework"].iter().find(|name| count(name).is_some_and(|n| n < 0.0))
+            {
+                return Err(refusal(format!("`{name}` is less than 0")));
+            }
+            if let (Some(total), Some(good), Some(scrap)) = (count("total"), count("good"), count("scrap"))
+                && total != good + scrap
+            {
+                return Err(refusal(format!(
+                    "`total` is {total}, but `good` {good} and `scrap` {scrap} make {}; send two of the three",
+                    good + scrap
+                )));
+            }
+        }
+        if self.table.name == "states" {
+            self.check_word(row, "kind", &["change", "interval"])?;
+            let categories = Category::ALL.map(Category::name);
+            self.check_word(row, "category", &categories)?;
+        }
+        Ok(())
+    }
+
+    fn check_word(&self, row: &RecordRow, name: &str, words: &[&str]) -> Result<(), Refusal> {
+        match self.text(row, name) {
+            Some(word) if !words.contains(&word) => {
+                Err(refusal(format!("`{name}` is `{word}`; it can be {}", words.join(", "))))
+            }
+            _ => Ok(()),
         }
     }
 

@@ -239,7 +239,7 @@ fn hot_versions(view: &TableView) -> Result<Vec<RecordBatch>, StoreError> {
         seen.borrow_mut().push(batch.clone());
         Ok(BooleanArray::from(vec![false; batch.num_rows()]))
     };
-    view.hot_rows(Some(&look))?;
+    view.hot_rows((i64::MIN, i64::MAX), Some(&look))?;
     Ok(seen.into_inner())
 }
 

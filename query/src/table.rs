@@ -295,7 +295,8 @@ impl SnapshotTable {
         let keep = |batch: &RecordBatch| key_filter.keep(batch);
         let filter: Option<&dyn Fn(&RecordBatch) -> Result<BooleanArray, StoreError>> =
             if key_filter.is_empty() { None } else { Some(&keep) };
-        let mut rows = self.view.hot_rows(filter).map_err(QueryError::from)?;
+        let span = self.spec.time.map_or((i64::MIN, i64::MAX), |time| request.reach.times(self.name_of(time)));
+        let mut rows = self.view.hot_rows(span, filter).map_err(QueryError::from)?;
         if self.hides_deleted()
             && let Some(deleted) = rows.column_by_name(DELETED).and_then(|deleted| deleted.as_boolean_opt())
         {

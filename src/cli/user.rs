@@ -17,7 +17,7 @@ use crate::users::{UsersError, UsersFile};
 /// Manage users, roles and tokens
 ///
 /// The same users log in over MQTT, HTTP and PostgreSQL. Until one exists, takt listens on this machine only and asks
-/// nobody for a password. A running server takes up changes at once.
+/// nobody for a password. A running server takes up changes at the next login; connections that exist stay.
 #[derive(Debug, Args)]
 pub(super) struct UserArgs {
     #[command(subcommand)]
@@ -33,7 +33,7 @@ enum UserCommand {
     Add {
         /// Login name
         name: String,
-        /// read: SQL and subscribe; write: also publish; admin: also replay, backup, corrections
+        /// read: SQL and subscribe; write: also publish and write over HTTP; admin: also replay and backup
         #[arg(long, value_name = "read|write|admin")]
         role: Role,
         /// Take the password from the first line of this file

@@ -14,7 +14,7 @@ const FILE: &str = "plant.toml";
 #[derive(Debug, Error)]
 pub enum PlantError {
     /// The file cannot be read or kept.
-    #[error("the plant file {path}: {source}")]
+    #[error("the plant file {path}: {source}; name another with --plant FILE")]
     Io {
         /// Which file.
         path: PathBuf,
@@ -36,17 +36,26 @@ pub(crate) struct PlantFile {
 }
 
 impl PlantFile {
-    /// Reads `given`, or `plant.toml` in the current folder where there is one. Without either the plant is empty: every
-    /// message goes to quarantine, with a proposal, until a plant file is written.
-    pub(crate) fn find(given: Option<&Path>) -> Result<Self, PlantError> {
+    /// Reads `given`, or `plant.toml` in the current folder where there is one, or the copy that the last server kept in the
+    /// data folder: a restored backup means what it meant. Without any the plant is empty: every message goes to quarantine,
+    /// with a proposal, until a plant file is written.
+    pub(crate) fn find(given: Option<&Path>, data: &Path) -> Result<Self, PlantError> {
         let path = given.unwrap_or(Path::new(FILE));
         match fs::read_to_string(path) {
             Ok(text) => Self::parse(path, text),
             Err(error) if given.is_none() && error.kind() == io::ErrorKind::NotFound => {
-                tracing::warn!(
-                    "no plant.toml here: messages wait in quarantine, `takt quarantine` proposes the lines that map them"
-                );
-                Ok(Self::none())
+                let kept = Self::kept(data)?;
+                if kept.text.is_empty() {
+                    tracing::warn!(
+                        "no plant.toml here: messages wait in quarantine, `takt quarantine` proposes the lines that map them"
+                    );
+                } else {
+                    tracing::warn!(
+                        plant = %data.join(FILE).display(),
+                        "no plant.toml here: the plant is the one that was last used with this data folder"
+                    );
+                }
+                Ok(kept)
             }
             Err(source) => Err(PlantError::Io { path: path.to_owned(), source }),
         }
@@ -93,5 +102,25 @@ impl PlantFile {
             fs::rename(&new, &path)
         };
         write().map_err(|source| PlantError::Io { path, source })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_a_file_the_plant_is_the_last_one_of_the_data_folder_or_empty() {
+        let data = tempfile::tempdir().unwrap();
+        let found = PlantFile::find(None, data.path()).unwrap();
+        assert_eq!(found.plant.tree().count(), 0);
+        found.keep(data.path()).unwrap();
+        assert_eq!(PlantFile::find(None, data.path()).unwrap().plant.tree().count(), 0);
+        let text = "[plant]\nzone = \"UTC\"\n[[equipment]]\npath = \"site\"\n".to_owned();
+        PlantFile::parse(Path::new("plant.toml"), text).unwrap().keep(data.path()).unwrap();
+        let found = PlantFile::find(None, data.path()).unwrap();
+        assert_eq!(found.plant.tree().map(|equipment| equipment.path.as_str()).collect::<Vec<_>>(), ["site"]);
+        let missing = PlantFile::find(Some(Path::new("no/such.toml")), data.path()).err().unwrap().to_string();
+        assert!(missing.contains("no/such.toml") && missing.contains("--plant"), "{missing}");
     }
 }

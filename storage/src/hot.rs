@@ -17,6 +17,9 @@ const LEVELS: u8 = 3;
 /// The level of a chunk that a flush has taken.
 const SEALED: u8 = u8::MAX;
 
+/// Any time at all.
+pub(crate) const ALWAYS: (i64, i64) = (i64::MIN, i64::MAX);
+
 /// Rows of one or several writes, in the order of their WAL positions.
 #[derive(Debug)]
 pub(crate) struct Chunk {
@@ -118,15 +121,17 @@ impl Hot {
         self.chunks.retain(|chunk| chunk.last > position);
     }
 
-    /// All rows that pass `filter`, oldest first.
+    /// All rows that pass `filter`, oldest first; chunks without a time in `span` are left out.
     pub(crate) fn gather(
         &self,
         spec: &TableSpec,
+        span: (i64, i64),
         filter: Option<&dyn Fn(&RecordBatch) -> Result<BooleanArray, StoreError>>,
     ) -> Result<RecordBatch, StoreError> {
         let schema = spec.hot_schema();
         let mut kept = Vec::with_capacity(self.chunks.len());
-        for chunk in &self.chunks {
+        let meets = |chunk: &&Arc<Chunk>| chunk.span.is_none_or(|(low, high)| low <= span.1 && span.0 <= high);
+        for chunk in self.chunks.iter().filter(meets) {
             match filter {
                 None => kept.push(chunk.batch.clone()),
                 Some(filter) => kept.push(filter_record_batch(&chunk.batch, &filter(&chunk.batch)?)?),
@@ -135,14 +140,15 @@ impl Hot {
         Ok(concat_batches(&schema, &kept)?)
     }
 
-    /// The newest row of each key, and what those replaced. `filter` may look at key columns only: it must keep or drop
-    /// all versions of a row alike.
+    /// The newest row of each key whose time, if the key holds one, lies in `span`, and what those replaced. `filter` may look at
+    /// key columns only: it must keep or drop all versions of a row alike, and drop rows outside `span`.
     pub(crate) fn settle(
         &self,
         spec: &TableSpec,
+        span: (i64, i64),
         filter: Option<&dyn Fn(&RecordBatch) -> Result<BooleanArray, StoreError>>,
     ) -> Result<Settled, StoreError> {
-        settle(spec, &self.gather(spec, filter)?)
+        settle(spec, &self.gather(spec, span, filter)?)
     }
 }
 

@@ -8,6 +8,11 @@ use rustix::fs::{FlockOperation, flock};
 
 use crate::StoreError;
 
+/// A folder by its one name, without `..`: table logs and readers take no other.
+pub(crate) fn canonical(folder: &Path) -> Result<PathBuf, StoreError> {
+    std::fs::canonicalize(folder).map_err(|error| StoreError::io(folder, error))
+}
+
 /// An advisory lock on a data folder; released when dropped, or by the system when the process dies.
 #[derive(Debug)]
 pub struct FolderLock {
@@ -22,6 +27,7 @@ impl FolderLock {
     /// [`StoreError::Locked`] names the process that holds it.
     pub fn take(folder: &Path) -> Result<Self, StoreError> {
         std::fs::create_dir_all(folder).map_err(|error| StoreError::io(folder, error))?;
+        let folder = &canonical(folder)?;
         let path = folder.join("lock");
         let mut file = OpenOptions::new()
             .create(true)

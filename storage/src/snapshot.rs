@@ -10,7 +10,7 @@ use arrow::datatypes::DataType;
 use arrow::record_batch::RecordBatch;
 
 use crate::StoreError;
-use crate::hot::{Hot, SameRow, Settled, plain};
+use crate::hot::{ALWAYS, Hot, SameRow, Settled, plain};
 use crate::keys::{KeyEncoder, KeyOrder, KeySet, indices};
 use crate::segment::Segment;
 use crate::spec::{
@@ -60,15 +60,17 @@ pub struct TableView {
 
 impl TableView {
     /// The newest hot row of each key, sorted by key, columns as [`TableSpec::hot_schema`]. Retracted rows are among them,
-    /// with `deleted` true. `filter` may look at key columns only: it keeps or drops all versions of a row alike.
+    /// with `deleted` true. `filter` may look at key columns only: it keeps or drops all versions of a row alike, and where the
+    /// key holds a time drops all rows outside `span` (first and last microsecond).
     ///
     /// # Errors
     /// What `filter` returns.
     pub fn hot_rows(
         &self,
+        span: (i64, i64),
         filter: Option<&dyn Fn(&RecordBatch) -> Result<BooleanArray, StoreError>>,
     ) -> Result<RecordBatch, StoreError> {
-        Ok(self.hot.settle(&self.spec, filter)?.newest)
+        Ok(self.hot.settle(&self.spec, span, filter)?.newest)
     }
 
     /// Every current row, columns as the table's schema; retracted ones are left out. For tables that fit in memory.
@@ -85,7 +87,7 @@ impl TableView {
             };
             parts.push(aligned(&self.spec, &not_retracted(&current)?)?);
         }
-        parts.push(aligned(&self.spec, &not_retracted(&self.hot_rows(None)?)?)?);
+        parts.push(aligned(&self.spec, &not_retracted(&self.hot_rows(ALWAYS, None)?)?)?);
         Ok(concat_batches(&self.spec.schema, &parts)?)
     }
 
@@ -146,7 +148,7 @@ impl TableView {
     /// # Errors
     /// [`StoreError`] where a segment cannot be read.
     pub fn pending_history(&self) -> Result<RecordBatch, StoreError> {
-        let settled = self.hot.settle(&self.spec, None)?;
+        let settled = self.hot.settle(&self.spec, ALWAYS, None)?;
         let flushed = superseded_in_segments(&self.spec, &self.segments, &settled)?;
         let history = self.spec.history();
         let parts = [

@@ -190,6 +190,7 @@ impl Store {
     /// [`StoreError::Locked`] where another process has it, [`StoreError::Damaged`] where files are.
     pub fn open(folder: &Path, specs: Vec<TableSpec>, options: Options) -> Result<Self, StoreError> {
         let lock = FolderLock::take(folder)?;
+        let folder = &crate::lock::canonical(folder)?;
         let specs = Arc::new(specs);
         let opened = off_thread({
             let (folder, specs, options) = (folder.to_owned(), specs.clone(), options.clone());

@@ -335,6 +335,19 @@ fn files_are_imported() {
 }
 
 #[test]
+fn a_data_folder_is_the_same_by_whatever_path() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("aside")).unwrap();
+    let round_about = folder.path().join("aside/..");
+    let mut server = Server::start(&round_about);
+    let row = "samples,equipment=cologne/line-1/press,signal=force value=44.9 1735689600000";
+    assert_eq!(server.post("/api/v2/write?precision=ms", row).0, 204);
+    server.stop();
+    let server = Server::start(&round_about);
+    assert_eq!(server.number("SELECT value FROM samples"), 44.9);
+}
+
+#[test]
 fn completions_are_shell_code() {
     for shell in ["bash", "zsh", "fish"] {
         let script = output(takt().args(["completions", shell]));

@@ -74,6 +74,20 @@ fn refusals_say_what_to_do() {
         ("operations", r#"{"equipment":"a"}"#, "needs `run`, or `equipment` and `started`"),
         ("states", r#"{"equipment":"a/x","start":1795248000}"#, "declares no equipment `a/x`"),
         ("routes", r#"{"route":"r","step":1.5}"#, "`step`: 1.5 is no integer"),
+        (
+            "operations",
+            r#"{"run":"r","started":1795248060,"completed":1795248000}"#,
+            "`completed` lies before `started`",
+        ),
+        ("states", r#"{"equipment":"a/b","start":1795248060,"end":1795248000}"#, "`end` lies before `start`"),
+        (
+            "states",
+            r#"{"equipment":"a/b","start":1795248000,"kind":"often"}"#,
+            "`kind` is `often`; it can be change, interval",
+        ),
+        ("states", r#"{"equipment":"a/b","start":1795248000,"category":"bogus"}"#, "it can be run, unplanned"),
+        ("counts", r#"{"equipment":"a/b","time":1795248000,"good":-5}"#, "`good` is less than 0"),
+        ("counts", r#"{"equipment":"a/b","time":1795248000,"total":5,"good":9,"scrap":1}"#, "send two of the three"),
     ];
     for (table, json, part) in cases {
         let reason = read(table, json).unwrap_err();

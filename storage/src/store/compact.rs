@@ -27,7 +27,7 @@ const FAN_IN: usize = 8;
 /// Rows of the smallest class at most; each further class is [`FAN_IN`] times as large.
 const SMALLEST_CLASS_ROWS: u64 = 4_096;
 /// Rows of a joined segment at most: a join happens in memory.
-const JOINED_ROWS: u64 = 2_000_000;
+const JOINED_ROWS: u64 = 1_000_000;
 /// Files stay this long after they left the table: other readers may have listed them just before.
 const GRACE: Duration = Duration::from_secs(600);
 

@@ -16,7 +16,7 @@ use super::Shared;
 use super::compact::{Job, Joined, Retired};
 use crate::StoreError;
 use crate::backup::Inventory;
-use crate::hot::Hot;
+use crate::hot::{ALWAYS, Hot};
 use crate::keys::{KeyOrder, KeySet, indices};
 use crate::log::TableLog;
 use crate::segment::{Segment, Stamp, keep};
@@ -218,7 +218,7 @@ impl Flusher {
 
     fn flush_table(&mut self, index: usize, work: &Work, position: u64, recorded: i64) -> Result<(), StoreError> {
         let spec = &work.spec;
-        let settled = work.hot.settle(spec, None)?;
+        let settled = work.hot.settle(spec, ALWAYS, None)?;
         let flushed = superseded_in_segments(spec, &work.segments, &settled)?;
         let parts = [
             history_rows(spec, &settled.superseded, &settled.replacement)?,
@@ -229,7 +229,10 @@ impl Flusher {
         if let Some((segment, dead)) = self.write_history(index, work, &parts, first, position, recorded)? {
             self.publish_history(index, segment, dead);
         }
-        let news = keep(&settled.newest, &flushed.news)?;
+        let all_new = flushed.news.true_count() == flushed.news.len();
+        let news = if all_new { settled.newest.clone() } else { keep(&settled.newest, &flushed.news)? };
+        // As many rows again: gone before more are made of them.
+        drop((settled, flushed, parts));
         let segment = self.write_rows(index, work, news, first, (position, recorded))?;
         self.publish_rows(index, position, segment)
     }

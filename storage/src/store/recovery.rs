@@ -140,7 +140,7 @@ pub(crate) fn read_only(folder: &Path, specs: Vec<TableSpec>) -> Result<Arc<Snap
             folder.display()
         )));
     }
-    let folder = folder.to_owned();
+    let folder = crate::lock::canonical(folder)?;
     off_thread(move || {
         let runtime = crate::log::runtime()?;
         // The WAL first, the tables after: a server may be writing, and what it cuts from the log between the two reads is
