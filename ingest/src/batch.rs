@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use arrow::record_batch::RecordBatch;
 use oee::tables::{QUARANTINE, TABLES};
-use storage::{Rows, TableSpec, Write};
+use storage::{Rows, Store, Write};
 
 use crate::column::{Cell, Column};
 use crate::quarantine::Refusals;
@@ -148,21 +148,17 @@ impl Batch {
     }
 
     /// The write that stores it. A patient one waits for room on a full disk.
-    pub(crate) fn into_write(self, specs: &[TableSpec], patient: bool) -> Result<Write, arrow::error::ArrowError> {
+    pub(crate) fn into_write(self, store: &Store, patient: bool) -> Result<Write, arrow::error::ArrowError> {
         let mut rows = Vec::with_capacity(1 + self.records.len());
-        let samples = table_index(oee::tables::SAMPLES.name).and_then(|index| Some((index, specs.get(index)?)));
-        if let Some((table, spec)) = samples.filter(|_| self.samples.len() > 0) {
-            rows.push(Rows {
-                table,
-                batch: self.samples.finish(spec.memory_schema())?,
-                present: None,
-                deleted: Vec::new(),
-            });
+        let samples = table_index(oee::tables::SAMPLES.name).filter(|_| self.samples.len() > 0);
+        if let Some((table, schema)) = samples.and_then(|table| Some((table, store.memory_schema(table)?))) {
+            let batch = self.samples.finish(Arc::clone(schema))?;
+            rows.push(Rows { table, batch, present: None, deleted: Vec::new() });
         }
         for records in self.records {
-            let Some(spec) = specs.get(records.table) else { continue };
+            let Some(schema) = store.memory_schema(records.table) else { continue };
             let arrays: Result<Vec<_>, _> = records.columns.into_iter().map(Column::finish).collect();
-            let batch = RecordBatch::try_new(spec.memory_schema(), arrays?)?;
+            let batch = RecordBatch::try_new(Arc::clone(schema), arrays?)?;
             let retracts = records.deleted.contains(&true);
             rows.push(Rows {
                 table: records.table,

@@ -286,7 +286,7 @@ impl Intake {
         }
         let permit = self.permit(batch.bytes()).await?;
         tally.admitted = Instant::now();
-        let write = batch.into_write(self.store.specs(), patient)?;
+        let write = batch.into_write(&self.store, patient)?;
         let ledger = Arc::clone(&self.ledger);
         self.store.append(write, move |result| ledger.settle(result, permit, &tally, done));
         Ok(submitted)

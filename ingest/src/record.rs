@@ -306,7 +306,7 @@ impl RecordTable {
                 return Err(refusal(format!("`{name}` is less than 0")));
             }
             if let (Some(total), Some(good), Some(scrap)) = (count("total"), count("good"), count("scrap"))
-                && total != good + scrap
+                && (total - good - scrap).abs() > 1e-9 * total.abs().max(1.0)
             {
                 return Err(refusal(format!(
                     "`total` is {total}, but `good` {good} and `scrap` {scrap} make {}; send two of the three",

@@ -197,6 +197,7 @@ impl Session {
         let mut parsed = self.parse(sql)?;
         statement::check_reads(&parsed)?;
         statement::call_at_time_zone(&mut parsed);
+        statement::plain_function_times(&mut parsed);
         if let Some(parameters) = parameters {
             statement::bind_function_arguments(&mut parsed, parameters)?;
         }

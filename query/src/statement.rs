@@ -7,8 +7,8 @@ use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::logical_expr::{LogicalPlan, Statement as PlanStatement};
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{
-    Expr, FunctionArg, FunctionArgExpr, Statement as SqlStatement, TableFactor, Value, Visit, VisitMut, Visitor,
-    VisitorMut,
+    DataType, Expr, FunctionArg, FunctionArgExpr, Statement as SqlStatement, TableFactor, TimezoneInfo, Value, Visit,
+    VisitMut, Visitor, VisitorMut,
 };
 
 use crate::error::QueryError;
@@ -150,6 +150,53 @@ pub(crate) fn call_at_time_zone(statement: &mut Statement) {
     }
 }
 
+/// Has times in the arguments of table functions read by the function, in the session's zone: `timestamptz '…'` and `'…'::timestamptz`
+/// there are left as their text.
+pub(crate) fn plain_function_times(statement: &mut Statement) {
+    if let Some(statement) = sql_of_mut(statement) {
+        let _: ControlFlow<std::convert::Infallible> = VisitMut::visit(statement, &mut PlainTimes);
+    }
+}
+
+struct PlainTimes;
+
+impl VisitorMut for PlainTimes {
+    type Break = std::convert::Infallible;
+
+    fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Self::Break> {
+        for argument in function_arguments(factor) {
+            if let FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) = argument
+                && let Some(text) = timestamptz_text(expr)
+            {
+                *expr = Expr::Value(Value::SingleQuotedString(text).into());
+            }
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// The text of a constant that is written as a time with a zone.
+fn timestamptz_text(expr: &Expr) -> Option<String> {
+    let zoned = |kind: &DataType| matches!(kind, DataType::Timestamp(_, TimezoneInfo::WithTimeZone | TimezoneInfo::Tz));
+    match expr {
+        Expr::TypedString(typed) if zoned(&typed.data_type) => typed.value.clone().into_string(),
+        Expr::Cast { expr, data_type, .. } if zoned(data_type) => match expr.as_ref() {
+            Expr::Value(value) => value.clone().into_string(),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// The arguments of a table function.
+fn function_arguments(factor: &mut TableFactor) -> &mut [FunctionArg] {
+    match factor {
+        TableFactor::Table { args: Some(arguments), .. } => &mut arguments.args,
+        TableFactor::Function { args, .. } => args,
+        _ => &mut [],
+    }
+}
+
 /// Replaces `$n` in the arguments of table functions by their values.
 pub(crate) fn bind_function_arguments(statement: &mut Statement, parameters: &[ScalarValue]) -> Result<(), QueryError> {
     let Some(statement) = sql_of_mut(statement) else { return Ok(()) };
@@ -168,12 +215,7 @@ impl VisitorMut for Binder<'_> {
     type Break = QueryError;
 
     fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<QueryError> {
-        let arguments = match factor {
-            TableFactor::Table { args: Some(arguments), .. } => &mut arguments.args,
-            TableFactor::Function { args, .. } => args,
-            _ => return ControlFlow::Continue(()),
-        };
-        for argument in arguments {
+        for argument in function_arguments(factor) {
             if let FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) = argument {
                 let mut inside = ArgumentBinder { parameters: self.parameters };
                 if let ControlFlow::Break(error) = VisitMut::visit(expr, &mut inside) {

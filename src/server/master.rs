@@ -81,7 +81,10 @@ pub(super) async fn keep(
             () = tokio::time::sleep(if applied { SHIFT_INTERVAL } else { FULL_INTERVAL }) => {}
         }
         if !applied {
-            applied = apply_unless_full(&intake, &engine, &plant).await?;
+            match apply(&intake, &engine, &plant).await {
+                Ok(()) => applied = true,
+                Err(error) => tracing::warn!(error = format!("{error:#}"), "the plant's rows are not stored yet"),
+            }
         } else if let Err(error) = resolve_shifts(&intake, &engine, &plant).await {
             tracing::warn!(
                 error = format!("{error:#}"),

@@ -99,7 +99,7 @@ impl Parts {
             anyhow::Ok(())
         });
         let addresses_file = match AddressesFile::write(&config.data, &addresses) {
-            Err(error) if error.kind() == io::ErrorKind::StorageFull => {
+            Err(error) if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => {
                 tracing::warn!(%error, "the disk is full: where takt listens is not noted in the data folder");
                 None
             }

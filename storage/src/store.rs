@@ -8,6 +8,7 @@ use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use crossbeam::channel::Sender;
 
@@ -136,6 +137,8 @@ struct Entry {
 /// A table inside the store.
 struct Table {
     spec: Arc<TableSpec>,
+    /// As [`TableSpec::hot_schema`]; made once, for it is asked for with every write.
+    hot_schema: SchemaRef,
     segments: Vec<Arc<Segment>>,
     history: Vec<Arc<Segment>>,
     dead: Vec<Arc<Dead>>,
@@ -155,6 +158,8 @@ struct State {
 struct Shared {
     state: RwLock<State>,
     specs: Arc<Vec<TableSpec>>,
+    /// [`TableSpec::memory_schema`] of each.
+    memory_schemas: Vec<SchemaRef>,
     options: Options,
     poisoned: OnceLock<String>,
     /// Why the log cannot grow.
@@ -199,6 +204,7 @@ impl Store {
         let Opened { state, logs, wal, runtime } = opened;
         let shared = Arc::new(Shared {
             state: RwLock::new(state),
+            memory_schemas: specs.iter().map(TableSpec::memory_schema).collect(),
             specs,
             options,
             poisoned: OnceLock::new(),
@@ -231,6 +237,7 @@ impl Store {
             joining: false,
             compactions: Vec::new(),
             retry: flush::Retry::default(),
+            join_retry: flush::Retry::default(),
             runtime,
         };
         let flusher = spawn("takt-flush", move || flusher.run(&commands))?;
@@ -288,15 +295,18 @@ impl Store {
         if !masks || !retractions {
             return Err(StoreError::Invalid(format!("{}: masks and rows differ in number", spec.name)));
         }
-        let expected = spec.memory_schema();
-        let fits = rows.batch.num_columns() == expected.fields().len()
-            && rows
-                .batch
-                .schema()
-                .fields()
-                .iter()
-                .zip(expected.fields())
-                .all(|(a, b)| a.name() == b.name() && a.data_type() == b.data_type());
+        let Some(expected) = self.memory_schema(rows.table) else {
+            return Err(StoreError::Invalid(format!("no table {}", rows.table)));
+        };
+        let fits = Arc::ptr_eq(rows.batch.schema_ref(), expected)
+            || rows.batch.num_columns() == expected.fields().len()
+                && rows
+                    .batch
+                    .schema()
+                    .fields()
+                    .iter()
+                    .zip(expected.fields())
+                    .all(|(a, b)| a.name() == b.name() && a.data_type() == b.data_type());
         if fits { Ok(()) } else { Err(StoreError::Invalid(format!("{}: columns differ from the table's", spec.name))) }
     }
 
@@ -343,6 +353,11 @@ impl Store {
     /// Place of a table by name.
     pub fn table(&self, name: &str) -> Option<usize> {
         self.shared.specs.iter().position(|spec| spec.name == name)
+    }
+
+    /// The columns that rows of a table have: as [`TableSpec::memory_schema`], always the same one.
+    pub fn memory_schema(&self, table: usize) -> Option<&SchemaRef> {
+        self.shared.memory_schemas.get(table)
     }
 
     /// The tables.
@@ -482,6 +497,7 @@ impl Table {
     fn new(spec: &TableSpec) -> Self {
         Self {
             spec: Arc::new(spec.clone()),
+            hot_schema: spec.hot_schema(),
             segments: Vec::new(),
             history: Vec::new(),
             dead: Vec::new(),

@@ -185,6 +185,10 @@ impl Wal {
     }
 
     fn rotate(&mut self, needed: u64) -> Result<(), StoreError> {
+        // A file without frames would get the same name: it is made anew, large enough.
+        if self.current.as_ref().is_some_and(|current| current.first == self.next) {
+            self.current = None;
+        }
         let path = self.folder.join(format!("{:020}.wal", self.next));
         let capacity = self.file_bytes.max(needed + self.head.len() as u64);
         if let Some(spare) = self.spare.pop() {

@@ -110,9 +110,15 @@ fn times_are_read_and_shown_in_the_session_zone() {
     let local = ask(&server, &["-Atc", "SELECT max(time AT TIME ZONE 'Europe/Berlin') FROM samples"]);
     assert_eq!(local, "2025-03-03 11:09:00\n");
     // A table function reads its window in the session's zone as well.
-    let window = "SELECT min(time), max(\"end\") FROM state_timeline('2025-03-03 11:00', '2025-03-03 11:05')";
-    let told = ask(&server, &["-At", "-c", "SET TIME ZONE 'Europe/Berlin'", "-c", window]);
-    assert_eq!(told, "SET\n2025-03-03 11:00:00+01|2025-03-03 11:05:00+01\n");
+    for (from, to) in [
+        ("'2025-03-03 11:00'", "'2025-03-03 11:05'"),
+        ("timestamptz '2025-03-03 11:00'", "'2025-03-03 11:05'::timestamptz"),
+        ("'2025-03-03 10:00Z'", "'2025-03-03 11:05:00+01'"),
+    ] {
+        let window = format!("SELECT min(time), max(\"end\") FROM state_timeline({from}, {to})");
+        let told = ask(&server, &["-At", "-c", "SET TIME ZONE 'Europe/Berlin'", "-c", &window]);
+        assert_eq!(told, "SET\n2025-03-03 11:00:00+01|2025-03-03 11:05:00+01\n", "{from}");
+    }
     let done = psql(&server, "takt", "").args(["-c", "SELECT now() AT TIME ZONE 'Mars/Base'"]).output().unwrap();
     assert!(errors(&done).contains("Mars/Base"), "{}", errors(&done));
 }

@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 
+use jiff::tz::TimeZone;
 use pgwire::api::Type;
 
 use super::failure::{Failure, sqlstate};
@@ -51,8 +52,8 @@ enum Value {
     Array(Vec<Value>),
 }
 
-/// The SQL literal of a bound value.
-pub(crate) fn literal(bound: Bound<'_>, parameter: &Parameter) -> Result<String, Failure> {
+/// The SQL literal of a bound value. Times without an offset are read in the session's `zone`.
+pub(crate) fn literal(bound: Bound<'_>, parameter: &Parameter, zone: &TimeZone) -> Result<String, Failure> {
     let Some(bytes) = bound.bytes else {
         return Ok(null(parameter));
     };
@@ -60,7 +61,7 @@ pub(crate) fn literal(bound: Bound<'_>, parameter: &Parameter) -> Result<String,
         binary::decode(bytes, &parameter.kind)?
     } else {
         let text = std::str::from_utf8(bytes).map_err(|_| not_utf8())?;
-        decode_text(text, &parameter.kind)?
+        decode_text(text, &parameter.kind, zone)?
     };
     // A type that follows from the context is left to it: a text beside a column becomes what the column is.
     let value = match value {
@@ -98,11 +99,11 @@ fn sql_type(kind: &Type) -> Option<&'static str> {
 const TIMESTAMPTZ: &str = "TIMESTAMP(6) WITH TIME ZONE";
 const TIMESTAMP: &str = "TIMESTAMP(6)";
 
-fn decode_text(text: &str, kind: &Type) -> Result<Value, Failure> {
+fn decode_text(text: &str, kind: &Type, zone: &TimeZone) -> Result<Value, Failure> {
     if let Some(element) = element_of(kind) {
         return array_text(text)?
             .into_iter()
-            .map(|item| item.map_or(Ok(Value::Null), |item| decode_text(&item, &element)))
+            .map(|item| item.map_or(Ok(Value::Null), |item| decode_text(&item, &element, zone)))
             .collect::<Result<_, _>>()
             .map(Value::Array);
     }
@@ -116,7 +117,7 @@ fn decode_text(text: &str, kind: &Type) -> Result<Value, Failure> {
         Type::INT8 => integer::<i64>(trimmed).ok_or_else(invalid),
         Type::FLOAT4 | Type::FLOAT8 => float(trimmed).map(Value::Float).ok_or_else(invalid),
         Type::NUMERIC => decimal(trimmed).ok_or_else(invalid),
-        Type::TIMESTAMPTZ => Ok(Value::Typed { text: trimmed.to_owned(), sql_type: TIMESTAMPTZ }),
+        Type::TIMESTAMPTZ => Ok(Value::Typed { text: in_zone(trimmed, zone), sql_type: TIMESTAMPTZ }),
         Type::TIMESTAMP => Ok(Value::Typed { text: trimmed.to_owned(), sql_type: TIMESTAMP }),
         Type::DATE => Ok(Value::Typed { text: trimmed.to_owned(), sql_type: "DATE" }),
         Type::TIME => Ok(Value::Typed { text: trimmed.to_owned(), sql_type: "TIME" }),
@@ -155,6 +156,13 @@ fn bytes_text(text: &str) -> Option<Vec<u8>> {
         return None;
     }
     (0..digits.len()).step_by(2).map(|at| u8::from_str_radix(digits.get(at..at + 2)?, 16).ok()).collect()
+}
+
+/// The instant that a text names in the session's zone. What the planner reads in UTC by itself is left to it, and so is what
+/// is no such time.
+fn in_zone(text: &str, zone: &TimeZone) -> String {
+    let instant = if *zone == TimeZone::UTC { None } else { query::instant(text, zone) };
+    instant.map_or_else(|| text.to_owned(), |instant| instant.to_string())
 }
 
 /// The element type of an array type.

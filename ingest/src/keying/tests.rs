@@ -56,9 +56,10 @@ fn keys_follow_executions_and_explicit_ones_stay() {
 #[test]
 fn a_change_is_seen_by_the_next_look() {
     let keyer = Keyer::empty();
-    let specs = table_specs();
+    let fixture = crate::fixture::Fixture::new(crate::admit::Limits::default());
+    let store = fixture.intake.store();
     let operations = table_index(OPERATIONS.name).unwrap();
-    let schema = specs[operations].hot_schema();
+    let schema = store.specs()[operations].hot_schema();
     let table = crate::record::table("operations").unwrap();
     let row = |json: &str| {
         let plant =
@@ -67,7 +68,7 @@ fn a_change_is_seen_by_the_next_look() {
         let row = table.row(&object, &plant).unwrap();
         let mut batch = crate::batch::Batch::new("t".into(), "test");
         batch.push_record(operations, &row);
-        let rows = batch.into_write(&specs, false).unwrap().rows.remove(0);
+        let rows = batch.into_write(store, false).unwrap().rows.remove(0);
         let deleted: ArrayRef = Arc::new(BooleanArray::from(vec![row.deleted]));
         let columns = rows.batch.columns().iter().cloned().chain([deleted]).collect();
         RecordBatch::try_new(Arc::clone(&schema), columns).unwrap()

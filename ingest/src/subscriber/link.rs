@@ -69,11 +69,12 @@ impl Received {
         }
     }
 
-    /// Whether the broker sends what it had kept, because of a subscription, and not because somebody published it now.
+    /// Whether the broker sends what it had kept because of a subscription, for the first time on this session. An MQTT 5 broker
+    /// does so for new subscriptions only.
     pub(super) fn retained(&self) -> bool {
         match self {
-            Self::V4(publish) => publish.retain,
-            Self::V5(publish) => publish.retain,
+            Self::V4(publish) => publish.retain && !publish.dup,
+            Self::V5(_) => false,
         }
     }
 
@@ -127,8 +128,10 @@ impl Link {
                 client.try_subscribe_many(filters).map_err(AckError::from)
             }
             Self::V5(client, _) => {
-                let filters =
-                    topics.iter().map(|topic| packets::Filter::new(topic.clone(), v5::mqttbytes::QoS::AtLeastOnce));
+                let filters = topics.iter().map(|topic| packets::Filter {
+                    retain_forward_rule: packets::RetainForwardRule::OnNewSubscribe,
+                    ..packets::Filter::new(topic.clone(), v5::mqttbytes::QoS::AtLeastOnce)
+                });
                 client.try_subscribe_many(filters).map_err(AckError::from)
             }
         };

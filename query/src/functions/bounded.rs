@@ -117,95 +117,101 @@ impl ScalarUDFImpl for Bounded {
 }
 
 impl Growth {
-    /// Bytes of the answer, roughly.
+    /// Bytes of the answer, roughly. A constant is looked at once: making a column of it could be what is to be prevented.
     fn bytes(self, args: &ScalarFunctionArgs) -> Result<u64> {
-        // One row stands for all where no argument is a column.
-        let scalar = args.args.iter().all(|value| matches!(value, ColumnarValue::Scalar(_)));
+        let values = args.args.as_slice();
+        let scalar = values.iter().all(|value| matches!(value, ColumnarValue::Scalar(_)));
         let rows = if scalar { 1 } else { args.number_rows };
-        let column = |place: usize| args.args.get(place).map(|value| value.to_array(rows)).transpose();
-        let numbers =
-            |place: usize| -> Result<Option<Vec<Option<i64>>>> { Ok(column(place)?.and_then(|c| integers(&c))) };
-        match self {
-            Self::Repeat => {
-                let (Some(texts), Some(counts)) = (column(0)?, numbers(1)?) else { return Ok(0) };
-                let lengths = lengths(&texts)?;
-                Ok(total(lengths.iter().zip(&counts).map(|(length, count)| length.saturating_mul(at_least_0(*count)))))
+        let numbers = |place: usize| values.get(place).map(|value| held(value, integers)).transpose();
+        let texts = |place: usize| values.get(place).map(|value| held(value, lengths)).transpose();
+        let row: Box<dyn Fn(usize) -> u64> = match (self, numbers(0)?, numbers(1)?, numbers(2)?) {
+            (Self::Repeat, _, Some(counts), _) => {
+                let texts = texts(0)?.unwrap_or_default();
+                Box::new(move |row| at_least_0(at(&texts, row)).saturating_mul(at_least_0(at(&counts, row))))
             }
-            Self::Pad => {
-                let counts = numbers(1)?.unwrap_or_default();
-                Ok(total(counts.iter().map(|count| at_least_0(*count).saturating_mul(CHARACTER_BYTES))))
+            (Self::Pad, _, Some(counts), _) => {
+                Box::new(move |row| at_least_0(at(&counts, row)).saturating_mul(CHARACTER_BYTES))
             }
-            Self::Count => {
-                let counts = numbers(1)?.unwrap_or_default();
-                Ok(total(counts.iter().map(|count| at_least_0(*count).saturating_mul(ELEMENT_BYTES))))
+            (Self::Elements | Self::Count, _, Some(counts), _) => {
+                let element = values.get(if self == Self::Elements { 0 } else { 2 });
+                let bytes = element.map(element_bytes).transpose()?.unwrap_or(ELEMENT_BYTES);
+                Box::new(move |row| at_least_0(at(&counts, row)).saturating_mul(bytes.max(ELEMENT_BYTES)))
             }
-            Self::Elements => {
-                let (Some(elements), Some(counts)) = (column(0)?, numbers(1)?) else { return Ok(0) };
-                let held = elements.get_array_memory_size() as u64 / rows.max(1) as u64;
-                Ok(total(counts.iter().map(|count| at_least_0(*count).saturating_mul(held.max(ELEMENT_BYTES)))))
+            (Self::Replace, ..) => {
+                let (texts, new) = (texts(0)?.unwrap_or_default(), texts(2)?.unwrap_or_default());
+                Box::new(move |row| {
+                    let (text, new) = (at_least_0(at(&texts, row)), at_least_0(at(&new, row)));
+                    text.saturating_add(1).saturating_mul(new.max(1))
+                })
             }
-            Self::Replace => {
-                let (Some(texts), Some(new)) = (column(0)?, column(2)?) else { return Ok(0) };
-                let (texts, new) = (lengths(&texts)?, lengths(&new)?);
-                Ok(total(
-                    texts.iter().zip(&new).map(|(text, new)| text.saturating_add(1).saturating_mul((*new).max(1))),
-                ))
-            }
-            Self::Range => {
-                let Some(first) = numbers(0)? else { return Ok(0) };
-                let (stops, steps) = (numbers(1)?, numbers(2)?);
-                let row = |row: usize| {
-                    let at = |column: &Option<Vec<Option<i64>>>| column.as_ref().and_then(|c| c.get(row).copied());
-                    let first = first.get(row).copied().flatten().unwrap_or_default();
-                    let (start, stop) = match at(&stops) {
-                        Some(stop) => (first, stop.unwrap_or(first)),
-                        None => (0, first),
-                    };
-                    let step = at(&steps).flatten().unwrap_or(1).unsigned_abs().max(1);
-                    (start.abs_diff(stop) / step).saturating_mul(ELEMENT_BYTES)
+            (Self::Range, Some(first), stops, steps) => Box::new(move |row| {
+                let from = at(&first, row).unwrap_or_default();
+                let (start, stop) = match &stops {
+                    Some(stops) => (from, at(stops, row).unwrap_or(from)),
+                    None => (0, from),
                 };
-                Ok(total((0..rows).map(row)))
-            }
-        }
+                let step = steps.as_ref().and_then(|steps| at(steps, row)).unwrap_or(1).unsigned_abs().max(1);
+                (start.abs_diff(stop) / step).saturating_mul(ELEMENT_BYTES)
+            }),
+            _ => return Ok(0),
+        };
+        Ok((0..rows).map(row).fold(0, u64::saturating_add))
     }
 }
 
-fn total(rows: impl Iterator<Item = u64>) -> u64 {
-    rows.fold(0, u64::saturating_add)
+/// What `read` makes of an argument: one value of a constant, one a row of a column.
+fn held(value: &ColumnarValue, read: fn(&ArrayRef) -> Result<Vec<Option<i64>>>) -> Result<Vec<Option<i64>>> {
+    match value {
+        ColumnarValue::Scalar(value) => read(&value.to_array()?),
+        ColumnarValue::Array(column) => read(column),
+    }
+}
+
+/// The value of a row; the only one stands for all.
+fn at(values: &[Option<i64>], row: usize) -> Option<i64> {
+    if let [only] = values { *only } else { values.get(row).copied().flatten() }
+}
+
+/// Bytes of one element, on the average.
+fn element_bytes(value: &ColumnarValue) -> Result<u64> {
+    let elements = match value {
+        ColumnarValue::Scalar(value) => value.to_array()?,
+        ColumnarValue::Array(column) => Arc::clone(column),
+    };
+    Ok(elements.get_array_memory_size() as u64 / elements.len().max(1) as u64)
 }
 
 fn at_least_0(count: Option<i64>) -> u64 {
     count.and_then(|count| u64::try_from(count).ok()).unwrap_or_default()
 }
 
-/// A column as integers: numbers as they are, times and intervals in microseconds. `None` where it is neither.
-fn integers(column: &ArrayRef) -> Option<Vec<Option<i64>>> {
+/// A column as integers: numbers as they are, times and intervals in microseconds; nothing where it is neither.
+fn integers(column: &ArrayRef) -> Result<Vec<Option<i64>>> {
     const DAY_US: i64 = 86_400_000_000;
     let kind = match column.data_type() {
         kind if kind.is_integer() => DataType::Int64,
         DataType::Timestamp(_, zone) => DataType::Timestamp(TimeUnit::Microsecond, zone.clone()),
         DataType::Date32 | DataType::Date64 => DataType::Timestamp(TimeUnit::Microsecond, None),
         DataType::Interval(_) => {
-            let spans = cast(column, &DataType::Interval(IntervalUnit::MonthDayNano)).ok()?;
+            let spans = cast(column, &DataType::Interval(IntervalUnit::MonthDayNano))?;
             let spans = spans.as_primitive::<IntervalMonthDayNanoType>();
             let micros = |span: IntervalMonthDayNano| {
                 let days = i64::from(span.months).saturating_mul(28).saturating_add(i64::from(span.days));
                 days.saturating_mul(DAY_US).saturating_add(span.nanoseconds / 1_000)
             };
-            return Some(spans.iter().map(|span| span.map(micros)).collect());
+            return Ok(spans.iter().map(|span| span.map(micros)).collect());
         }
-        _ => return None,
+        _ => return Ok(Vec::new()),
     };
-    let column = cast(column, &kind).and_then(|column| cast(&column, &DataType::Int64)).ok()?;
-    Some(column.as_primitive::<Int64Type>().iter().collect())
+    let column = cast(&cast(column, &kind)?, &DataType::Int64)?;
+    Ok(column.as_primitive::<Int64Type>().iter().collect())
 }
 
 /// Bytes of each text.
-fn lengths(column: &ArrayRef) -> Result<Vec<u64>> {
+fn lengths(column: &ArrayRef) -> Result<Vec<Option<i64>>> {
     let texts = cast(column, &DataType::LargeUtf8)?;
     let texts = texts.as_string::<i64>();
-    let length = |row: usize| if texts.is_null(row) { 0 } else { texts.value_length(row).unsigned_abs() };
-    Ok((0..texts.len()).map(length).collect())
+    Ok((0..texts.len()).map(|row| (!texts.is_null(row)).then(|| texts.value_length(row))).collect())
 }
 
 #[cfg(test)]

@@ -88,7 +88,7 @@ pub(super) fn apply(
     by: &str,
 ) -> Result<RecordBatch, StoreError> {
     let spec = table.spec.clone();
-    let stamped = stamp(&spec, rows, recorded, by)?;
+    let stamped = stamp(&spec, &table.hot_schema, rows, recorded, by)?;
     let resolved = match spec.upsert {
         Upsert::Whole => stamped,
         Upsert::Record => resolve(table, rows, &stamped)?,
@@ -103,9 +103,14 @@ pub(super) fn apply(
 }
 
 /// The rows in the hot schema, with who recorded them and when.
-fn stamp(spec: &TableSpec, rows: &Rows, recorded: i64, by: &str) -> Result<RecordBatch, StoreError> {
+fn stamp(
+    spec: &TableSpec,
+    schema: &SchemaRef,
+    rows: &Rows,
+    recorded: i64,
+    by: &str,
+) -> Result<RecordBatch, StoreError> {
     let count = rows.batch.num_rows();
-    let schema = spec.hot_schema();
     let columns = schema.fields().iter().map(|field| -> Result<ArrayRef, StoreError> {
         Ok(match field.name().as_str() {
             RECORDED => Arc::new(stamps_of(spec, recorded, count).with_timezone("UTC")),

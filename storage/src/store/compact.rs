@@ -64,7 +64,7 @@ pub(super) fn join_all(shared: &Shared, jobs: &Receiver<Job>, flushes: &Sender<C
 impl Flusher {
     /// Has one run of segments of one table joined, where there is one; removes files whose grace has passed.
     pub(super) fn compact_due(&mut self) {
-        if !self.joining && self.shared.alive().is_ok() {
+        if !self.joining && self.join_retry.is_due() && self.shared.alive().is_ok() {
             let due = {
                 let state = self.shared.state.read().unwrap_or_else(PoisonError::into_inner);
                 state.tables.iter().enumerate().find_map(|(table, rows)| Some(job(table, rows, run(&rows.segments)?)))
@@ -81,7 +81,9 @@ impl Flusher {
     /// Takes in what the joiner has written.
     pub(super) fn joined(&mut self, joined: Joined) {
         self.joining = false;
-        if let Err(error) = self.commit_joined(joined) {
+        let committed = self.commit_joined(joined);
+        self.join_retry.note(committed.is_err());
+        if let Err(error) = committed {
             if let StoreError::Poisoned(reason) = &error {
                 self.shared.poison(reason);
             }
@@ -187,18 +189,24 @@ fn class(segment: &Segment) -> u32 {
     class
 }
 
-/// The newest segments that are worth joining: at least [`FAN_IN`] of one class or smaller ones, small enough together.
+/// The newest segments that are worth joining: at least [`FAN_IN`] of one class or smaller ones, or several that with the next
+/// would be more than a join may hold.
 fn run(segments: &[Arc<Segment>]) -> Option<Vec<Arc<Segment>>> {
     let largest = segments.iter().map(|segment| class(segment)).max()?;
     (0..=largest).find_map(|limit| {
         let mut rows = 0;
-        let tail = segments.iter().rev().take_while(|segment| {
-            rows += segment.rows;
-            class(segment) <= limit && rows <= JOINED_ROWS
-        });
-        let mut run: Vec<Arc<Segment>> = tail.cloned().collect();
+        let small = segments.iter().rev().take_while(|segment| class(segment) <= limit);
+        let mut run: Vec<Arc<Segment>> = small
+            .clone()
+            .take_while(|segment| {
+                rows += segment.rows;
+                rows <= JOINED_ROWS
+            })
+            .cloned()
+            .collect();
         run.reverse();
-        (run.len() >= FAN_IN).then_some(run)
+        let as_many_as_fit = run.len() > 1 && small.count() > run.len();
+        (run.len() >= FAN_IN || as_many_as_fit).then_some(run)
     })
 }
 

@@ -64,6 +64,7 @@ pub(super) struct Flusher {
     pub(super) compactions: Vec<Sender<Result<(), StoreError>>>,
     /// When to try again what has failed.
     pub(super) retry: Retry,
+    pub(super) join_retry: Retry,
     /// Table logs run on it; it must outlive them.
     #[expect(dead_code, reason = "held so that the runtime lives as long as the logs")]
     pub(super) runtime: Arc<Runtime>,
@@ -77,11 +78,11 @@ pub(super) struct Retry {
 }
 
 impl Retry {
-    fn is_due(&self) -> bool {
+    pub(super) fn is_due(&self) -> bool {
         self.not_before.is_none_or(|time| time <= Instant::now())
     }
 
-    fn note(&mut self, failed: bool) {
+    pub(super) fn note(&mut self, failed: bool) {
         self.pause = if failed { (self.pause * 2).clamp(TICK, LONGEST_PAUSE) } else { Duration::ZERO };
         self.not_before = failed.then(|| Instant::now() + self.pause);
     }

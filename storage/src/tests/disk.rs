@@ -93,6 +93,35 @@ fn room_on_the_disk_is_noticed_though_nobody_writes() {
     assert_eq!(sample_values(&store), vec![("a".to_owned(), 1, 2.0)]);
 }
 
+/// Room for the next file of the log is found, then a write comes that is too large for it: the file must not be lost under
+/// the frames that follow.
+#[test]
+fn a_write_larger_than_the_file_that_was_prepared_loses_nothing() {
+    for full_again in [true, false] {
+        let (folder, disk) = (tempfile::tempdir().unwrap(), Arc::new(Switched::default()));
+        let store = open_on(&disk, folder.path());
+        disk.full.store(true, Ordering::Release);
+        assert!(send(&store, (1, "a", 1.0), false).recv().unwrap().is_err());
+        disk.full.store(false, Ordering::Release);
+        until("the room to be noticed", || store.health().trouble.is_none());
+        disk.full.store(full_again, Ordering::Release);
+        let large: Vec<(i64, String, f64)> = (0..4_000).map(|row| (row, format!("machine-{row}"), 1.0)).collect();
+        let rows: Vec<_> = large.iter().map(|row| (row.0, row.1.as_str(), row.2)).collect();
+        let stored = store.append_and_wait(write(vec![sample_rows(&rows)]));
+        assert_eq!(stored.is_err(), full_again, "{stored:?}");
+        disk.full.store(false, Ordering::Release);
+        send(&store, (1, "b", 2.0), false).recv().unwrap().unwrap();
+        if !full_again {
+            store.flush().unwrap();
+        }
+        send(&store, (2, "b", 3.0), false).recv().unwrap().unwrap();
+        let crashed = durability::image(folder.path());
+        let survivors = sample_values(&open(crashed.path()));
+        assert_eq!(survivors.iter().filter(|row| row.0 == "b").count(), 2, "full again: {full_again}");
+        assert_eq!(survivors.len(), if full_again { 2 } else { 4_002 });
+    }
+}
+
 #[test]
 fn a_store_that_closes_on_a_full_disk_refuses_what_waits() {
     let (folder, disk) = (tempfile::tempdir().unwrap(), Arc::new(Switched::default()));

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::*;
 
 /// Copies a data folder as it is at this instant, as a crash would leave it.
-fn image(from: &Path) -> tempfile::TempDir {
+pub(super) fn image(from: &Path) -> tempfile::TempDir {
     let to = tempfile::tempdir().unwrap();
     copy(from, to.path());
     to

@@ -151,10 +151,11 @@ impl Connection {
             .into());
         }
         let formats = rows::formats(&message.parameter_format_codes, given)?;
+        let zone = self.settings.read().zone().clone();
         let mut literals = Vec::with_capacity(given);
         for ((value, format), parameter) in message.parameters.iter().zip(formats).zip(&prepared.parameters) {
             let bound = Bound { bytes: value.as_deref(), binary: format == FieldFormat::Binary };
-            literals.push(Some(literal(bound, parameter)?));
+            literals.push(Some(literal(bound, parameter, &zone)?));
         }
         let source = bound_source(prepared.statement.as_ref(), &literals)?;
         let portal = Portal {

@@ -1,15 +1,16 @@
 use super::*;
+use jiff::tz::TimeZone;
 
 fn declared(kind: Type) -> Parameter {
     Parameter { kind, declared: true }
 }
 
 fn text(kind: Type, value: &str) -> Result<String, Failure> {
-    literal(Bound { bytes: Some(value.as_bytes()), binary: false }, &declared(kind))
+    literal(Bound { bytes: Some(value.as_bytes()), binary: false }, &declared(kind), &TimeZone::UTC)
 }
 
 fn binary(kind: Type, value: &[u8]) -> Result<String, Failure> {
-    literal(Bound { bytes: Some(value), binary: true }, &declared(kind))
+    literal(Bound { bytes: Some(value), binary: true }, &declared(kind), &TimeZone::UTC)
 }
 
 fn sql(literal: Result<String, Failure>) -> String {
@@ -60,7 +61,7 @@ fn what_is_no_value_of_the_type_is_refused() {
 
 #[test]
 fn nulls_have_the_declared_type() {
-    let null_of = |parameter: Parameter| literal(Bound { bytes: None, binary: false }, &parameter);
+    let null_of = |parameter: Parameter| literal(Bound { bytes: None, binary: false }, &parameter, &TimeZone::UTC);
     assert_eq!(sql(null_of(declared(Type::INT8))), "CAST(NULL AS BIGINT)");
     assert_eq!(sql(null_of(Parameter { kind: Type::INT8, declared: false })), "NULL");
     assert_eq!(sql(null_of(declared(Type::TEXT))), "NULL");
@@ -70,7 +71,7 @@ fn nulls_have_the_declared_type() {
 fn an_inferred_time_is_left_to_what_it_is_compared_with() {
     let inferred = Parameter { kind: Type::TIMESTAMPTZ, declared: false };
     let bound = Bound { bytes: Some(b"2025-01-01"), binary: false };
-    assert_eq!(sql(literal(bound, &inferred)), "'2025-01-01'");
+    assert_eq!(sql(literal(bound, &inferred, &TimeZone::UTC)), "'2025-01-01'");
 }
 
 #[test]
@@ -149,4 +150,12 @@ fn a_binary_interval_has_three_parts() {
 fn a_binary_uuid_is_written_out() {
     let bytes: Vec<u8> = (0..16).collect();
     assert_eq!(sql(binary(Type::UUID, &bytes)), "'00010203-0405-0607-0809-0a0b0c0d0e0f'");
+}
+
+#[test]
+fn a_time_without_an_offset_is_read_in_the_session_zone() {
+    let zone = TimeZone::get("Europe/Berlin").expect("a zone");
+    assert_eq!(in_zone("2025-07-01 12:00", &zone), "2025-07-01T10:00:00Z");
+    assert_eq!(in_zone("2025-07-01T12:00:00Z", &zone), "2025-07-01T12:00:00Z");
+    assert_eq!(in_zone("yesterday", &zone), "yesterday");
 }

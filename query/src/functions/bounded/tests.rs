@@ -36,6 +36,8 @@ async fn what_does_not_fit_is_refused_before_it_is_made() {
         "SELECT range(TIMESTAMP '2000-01-01', TIMESTAMP '2026-01-01', INTERVAL '1 millisecond')",
         "SELECT array_repeat('x', 100000000000)",
         "SELECT array_resize([1], 100000000000)",
+        "SELECT array_resize([repeat('x', 600000)], 1000, repeat('x', 600000))",
+        "SELECT replace(x, 'a', repeat('b', 600000)) FROM (VALUES ('aa'), ('b')) AS t(x)",
         "SELECT array_repeat(repeat('x', 600000), 1000)",
         "SELECT replace(repeat('a', 600000), 'a', repeat('b', 1000))",
         "SELECT regexp_replace(repeat('a', 600000), '', repeat('b', 1000), 'g')",
