@@ -181,7 +181,7 @@ async fn executions(intake: &Arc<Intake>) {
 fn message(number: u64) -> (String, String) {
     let time_us = first_us() + i64::try_from(number / MACHINES).unwrap() * 1_000;
     let payload = format!(
-        "{{\"ts\":{time_us},\"n\":{number},\"temperature\":71.{:02},\"pressure\":3.{:03},\"speed\":118.5,\"pad\":{:018}}}",
+        "{{\"ts\":{time_us},\"n\":{number},\"temperature\":71.{:02},\"pressure\":3.{:03},\"speed\":118.5,\"pad\":0.{:016}}}",
         number % 100,
         number % 1000,
         number % 97

@@ -149,7 +149,7 @@ impl Default for Listen {
 
 impl Default for StorageSettings {
     fn default() -> Self {
-        Self { flush_interval_s: 30, flush_rows: 500_000, wal_linger_us: 2_000, wal_file_bytes: 64 << 20 }
+        Self { flush_interval_s: 30, flush_rows: 250_000, wal_linger_us: 2_000, wal_file_bytes: 64 << 20 }
     }
 }
 

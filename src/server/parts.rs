@@ -32,7 +32,7 @@ use crate::tls;
 use crate::users::Directory;
 
 /// Unflushed rows in memory at which writers wait for the flusher, bytes.
-const HOT_BYTES: usize = 96 << 20;
+const HOT_BYTES: usize = 48 << 20;
 /// Folder, within the data folder, for what queries cannot hold in memory.
 const SPILL: &str = "spill";
 
