@@ -179,34 +179,39 @@ fn path(first: &Segment, last: &Segment) -> PathBuf {
 }
 
 /// Size class: 0 for the smallest.
-fn class(segment: &Segment) -> u32 {
+fn class(rows: u64) -> u32 {
     let mut bound = SMALLEST_CLASS_ROWS;
     let mut class = 0;
-    while segment.rows > bound {
+    while rows > bound {
         bound *= FAN_IN as u64;
         class += 1;
     }
     class
 }
 
-/// The newest segments that are worth joining: at least [`FAN_IN`] of one class or smaller ones, or several that with the next
-/// would be more than a join may hold.
+/// The newest segments that are worth joining.
 fn run(segments: &[Arc<Segment>]) -> Option<Vec<Arc<Segment>>> {
-    let largest = segments.iter().map(|segment| class(segment)).max()?;
+    let rows: Vec<u64> = segments.iter().map(|segment| segment.rows).collect();
+    let count = newest_to_join(&rows)?;
+    Some(segments.iter().skip(segments.len() - count).cloned().collect())
+}
+
+/// How many of the newest of segments of so many rows, oldest first, are worth joining: at least [`FAN_IN`] of one class or
+/// smaller ones; or several of one class that with the next of it would be more than a join may hold. A large one is not
+/// rewritten for a small one.
+fn newest_to_join(rows: &[u64]) -> Option<usize> {
+    let largest = rows.iter().map(|&rows| class(rows)).max()?;
     (0..=largest).find_map(|limit| {
-        let mut rows = 0;
-        let small = segments.iter().rev().take_while(|segment| class(segment) <= limit);
-        let mut run: Vec<Arc<Segment>> = small
-            .clone()
-            .take_while(|segment| {
-                rows += segment.rows;
-                rows <= JOINED_ROWS
-            })
-            .cloned()
-            .collect();
-        run.reverse();
-        let as_many_as_fit = run.len() > 1 && small.count() > run.len();
-        (run.len() >= FAN_IN || as_many_as_fit).then_some(run)
+        let small = rows.iter().rev().take_while(|&&rows| class(rows) <= limit);
+        let mut held = 0;
+        let fit = small.clone().take_while(|&&rows| {
+            held += rows;
+            held <= JOINED_ROWS
+        });
+        let count = fit.count();
+        let alike = rows.iter().rev().take(count + 1).all(|&rows| class(rows) == limit);
+        let as_many_as_fit = count > 1 && alike && small.count() > count;
+        (count >= FAN_IN || as_many_as_fit).then_some(count)
     })
 }
 
@@ -225,4 +230,35 @@ fn within(segments: &[Arc<Segment>], rows: u64) -> Vec<Vec<Arc<Segment>>> {
         }
     }
     runs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn joining_rewrites_a_row_eight_times_at_most_and_leaves_few_segments() {
+        for rows in [10_000, 40_000, 125_000, 250_000, 500_000] {
+            let (mut segments, mut rewritten, flushes) = (Vec::new(), 0, 1_000);
+            for _ in 0..flushes {
+                segments.push(rows);
+                while let Some(count) = newest_to_join(&segments) {
+                    let joined: u64 = segments.split_off(segments.len() - count).iter().sum();
+                    rewritten += joined;
+                    segments.push(joined);
+                }
+            }
+            let all = rows * flushes;
+            assert!(rewritten <= 8 * all, "{rows} rows a flush: each rewritten {} times", rewritten / all);
+            let few = 4 * all / JOINED_ROWS + 32;
+            assert!(segments.len() as u64 <= few, "{rows} rows a flush: {} segments", segments.len());
+        }
+    }
+
+    #[test]
+    fn a_large_segment_is_not_rewritten_for_small_ones() {
+        assert_eq!(newest_to_join(&[900_000, 300_000, 900_000, 10_000]), None);
+        assert_eq!(newest_to_join(&[1_000_000, 10_000, 10_000]), None);
+        assert_eq!(newest_to_join(&[500_000, 500_000, 500_000]), Some(2));
+    }
 }

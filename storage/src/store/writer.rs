@@ -1,7 +1,7 @@
 //! The writer thread: groups writes, makes each group durable with one fsync, then visible, then calls back.
 //!
-//! Where the disk is full, or flushes fail for long, patient writes keep their place before all later ones and are tried again; the others are
-//! refused at once. So rows of one key never change places.
+//! Where the disk is full, or flushes fail for long, patient writes keep their place before all later ones and are tried
+//! again; the others are refused at once. So rows of one key never change places.
 
 use std::collections::VecDeque;
 use std::sync::PoisonError;
