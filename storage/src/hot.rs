@@ -68,10 +68,17 @@ impl Hot {
         self.chunks.first().map(|chunk| chunk.first)
     }
 
-    pub(crate) fn push(&mut self, spec: &TableSpec, batch: RecordBatch, position: u64) -> Result<(), StoreError> {
+    /// Appends the rows of the writes from position `first` to `last`.
+    pub(crate) fn push(
+        &mut self,
+        spec: &TableSpec,
+        batch: RecordBatch,
+        first: u64,
+        last: u64,
+    ) -> Result<(), StoreError> {
         let span = spec.time.and_then(|index| time_span(&batch, spec.schema.field(index).name()));
         let bytes = batch.get_array_memory_size();
-        self.chunks.push(Arc::new(Chunk { batch, first: position, last: position, span, bytes, level: 0 }));
+        self.chunks.push(Arc::new(Chunk { batch, first, last, span, bytes, level: 0 }));
         self.join()
     }
 
@@ -116,9 +123,11 @@ impl Hot {
         }
     }
 
-    /// Drops what a flush up to `position` has covered.
-    pub(crate) fn drop_through(&mut self, position: u64) {
-        self.chunks.retain(|chunk| chunk.last > position);
+    /// Takes out what a flush up to `position` has covered.
+    pub(crate) fn take_through(&mut self, position: u64) -> Vec<Arc<Chunk>> {
+        let (covered, kept) = std::mem::take(&mut self.chunks).into_iter().partition(|chunk| chunk.last <= position);
+        self.chunks = kept;
+        covered
     }
 
     /// All rows that pass `filter`, oldest first; chunks without a time in `span` are left out.

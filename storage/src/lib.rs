@@ -12,6 +12,7 @@
 
 mod backup;
 mod codec;
+mod dead;
 mod disk;
 mod error;
 mod hot;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use arrow::array::{Array, AsArray, BooleanArray};
 use arrow::compute::{concat_batches, filter_record_batch};
 use arrow::datatypes::{DataType, Int32Type, Schema};
-use arrow::record_batch::RecordBatch;
+use arrow::record_batch::{RecordBatch, RecordBatchReader};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
@@ -236,12 +236,27 @@ impl Segment {
         Ok(Some(RowSelection::from_consecutive_ranges(kept.into_iter(), start)))
     }
 
+    /// Its size before compression, bytes.
+    pub(crate) fn raw_bytes(&self) -> u64 {
+        let groups = self.metadata.metadata().row_groups().iter();
+        groups.map(|group| u64::try_from(group.total_byte_size()).unwrap_or_default()).sum()
+    }
+
     /// Every row, as the file has it.
     pub(crate) fn read(&self) -> Result<RecordBatch, StoreError> {
+        self.read_columns(ProjectionMask::all())
+    }
+
+    /// Some columns of every row.
+    pub(crate) fn read_named(&self, names: Vec<&str>) -> Result<RecordBatch, StoreError> {
+        self.read_columns(ProjectionMask::columns(self.metadata.parquet_schema(), names))
+    }
+
+    fn read_columns(&self, columns: ProjectionMask) -> Result<RecordBatch, StoreError> {
         let file = File::open(&self.path).map_err(|error| StoreError::io(&self.path, error))?;
         let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone());
-        let schema = builder.schema().clone();
-        let reader = builder.build().map_err(|error| damaged(&self.path, &error))?;
+        let reader = builder.with_projection(columns).build().map_err(|error| damaged(&self.path, &error))?;
+        let schema = reader.schema();
         let batches: Result<Vec<RecordBatch>, _> = reader.collect();
         Ok(concat_batches(&schema, &batches?)?)
     }

@@ -10,6 +10,7 @@ use arrow::datatypes::DataType;
 use arrow::record_batch::RecordBatch;
 
 use crate::StoreError;
+use crate::dead::Dead;
 use crate::hot::{ALWAYS, Hot, SameRow, Settled, plain};
 use crate::keys::{KeyEncoder, KeyOrder, KeySet, indices};
 use crate::segment::Segment;
@@ -32,13 +33,6 @@ impl Snapshot {
     pub fn table(&self, name: &str) -> Option<&Arc<TableView>> {
         self.tables.iter().find(|table| table.spec.name == name)
     }
-}
-
-/// Keys whose older rows are superseded by what was flushed at `sequence`.
-#[derive(Debug)]
-pub(crate) struct Dead {
-    pub(crate) sequence: u64,
-    pub(crate) keys: Arc<KeySet>,
 }
 
 /// One table in a snapshot.

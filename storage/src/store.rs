@@ -14,11 +14,12 @@ use crossbeam::channel::Sender;
 
 use crate::StoreError;
 use crate::codec;
+use crate::dead::Dead;
 use crate::disk::Disk;
 use crate::hot::Hot;
 use crate::lock::FolderLock;
 use crate::segment::Segment;
-use crate::snapshot::{Dead, Snapshot, TableView};
+use crate::snapshot::{Snapshot, TableView};
 use crate::spec::TableSpec;
 use crate::wal::Wal;
 
@@ -185,6 +186,8 @@ pub struct Store {
     _lock: FolderLock,
 }
 
+/// How much nicer than others a thread is that gives way: a tenth of their share where cores are short.
+const BEHIND: i32 = 10;
 /// Writes waiting between callers and the writer thread.
 const QUEUE: usize = 65_536;
 
@@ -225,7 +228,7 @@ impl Store {
             move || writer::run(&shared, &entries, &flushes)
         })?;
         let (jobs, runs) = crossbeam::channel::bounded(1);
-        let joiner = spawn("takt-join", {
+        let joiner = spawn_behind("takt-join", {
             let (shared, flushes) = (shared.clone(), flushes.clone());
             move || compact::join_all(&shared, &runs, &flushes)
         })?;
@@ -545,4 +548,19 @@ fn spawn<T: Send + 'static>(
 ) -> Result<JoinHandle<T>, StoreError> {
     let spawned = std::thread::Builder::new().name(name.to_owned()).spawn(work);
     spawned.map_err(|error| StoreError::Invalid(format!("no thread {name}: {error}")))
+}
+
+/// A thread that gives way to others: its work is long, and nobody waits for it.
+fn spawn_behind<T: Send + 'static>(
+    name: &'static str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<JoinHandle<T>, StoreError> {
+    spawn(name, move || {
+        // On Linux a thread has a priority of its own; elsewhere this would slow the whole process down.
+        #[cfg(target_os = "linux")]
+        if let Err(error) = rustix::process::nice(BEHIND) {
+            tracing::debug!(%error, "{name} keeps its priority");
+        }
+        work()
+    })
 }

@@ -15,6 +15,7 @@ use crate::{Options, Rows, Store, StoreError, TableSpec, Upsert, Write};
 
 mod disk;
 mod durability;
+mod history;
 mod model;
 
 fn names(values: &[Option<&str>]) -> ArrayRef {

@@ -207,8 +207,12 @@ impl Wal {
             let error = StoreError::io(&path, error);
             return removed.map_err(|error| StoreError::io(&path, error)).and(Err(error));
         }
-        file.sync_all().map_err(|error| sync_error(&path, &error))?;
-        sync_folder(&path)?;
+        let synced = file.sync_all().map_err(|error| sync_error(&path, &error)).and_then(|()| sync_folder(&path));
+        if let Err(error) = synced {
+            // What a failed fsync left of it is unknown: nothing builds on it, and a later start must not find it.
+            std::fs::remove_file(&path).map_err(|error| StoreError::io(&path, error))?;
+            return Err(error);
+        }
         let opened = Current { file, path, first: self.next, offset: self.head.len() as u64, capacity };
         if let Some(former) = self.current.replace(opened) {
             self.closed.push((former.first, former.path));

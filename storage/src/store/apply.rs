@@ -6,14 +6,15 @@ use std::sync::Arc;
 use arrow::array::{
     ArrayRef, BooleanArray, DictionaryArray, Int32Array, StringArray, TimestampMicrosecondArray, new_null_array,
 };
-use arrow::compute::{cast, concat_batches};
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::compute::{cast, concat, concat_batches};
+use arrow::datatypes::{DataType, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 
 use super::{Rows, Table};
 use crate::StoreError;
 use crate::hot::SameRow;
 use crate::keys::KeyEncoder;
+use crate::segment::Segment;
 use crate::snapshot::current_rows;
 use crate::spec::{CHANGE_REASON, DELETED, RECORDED, RECORDED_BY, TableSpec, Upsert};
 
@@ -78,57 +79,107 @@ pub(super) fn refit(spec: &TableSpec, rows: Rows, columns: &[String]) -> Result<
     Ok(Rows { table: rows.table, batch, present, deleted: rows.deleted })
 }
 
-/// Stamps `rows`, fills absent fields in from the rows they change, and appends them to the hot buffer. Returns what was
-/// appended.
-pub(super) fn apply(
-    table: &mut Table,
-    rows: &Rows,
-    position: u64,
-    recorded: i64,
-    by: &str,
-) -> Result<RecordBatch, StoreError> {
-    let spec = table.spec.clone();
-    let stamped = stamp(&spec, &table.hot_schema, rows, recorded, by)?;
-    let resolved = match spec.upsert {
-        Upsert::Whole => stamped,
-        Upsert::Record => resolve(table, rows, &stamped)?,
-    };
-    if spec.upsert == Upsert::Record {
-        table.index.extend(&KeyEncoder::new(&spec), &resolved)?;
+/// Rows of a durable write, and the stamps they get.
+#[derive(Clone, Copy)]
+pub(super) struct Durable<'a> {
+    pub(super) rows: &'a Rows,
+    pub(super) position: u64,
+    pub(super) recorded: i64,
+    pub(super) by: &'a str,
+}
+
+/// Rows that segments hold of some keys, looked up before the store is locked; `None` where they hold none.
+pub(super) type Cold = HashMap<Box<[u8]>, Option<RecordBatch>>;
+
+/// Which of the keys that `writes` to a table of records change in part lie in no hot row: rows of their key columns.
+pub(super) fn cold_keys(table: &Table, writes: &[&Rows]) -> Result<Vec<RecordBatch>, StoreError> {
+    let encoder = KeyEncoder::new(&table.spec);
+    let mut cold = Vec::new();
+    for rows in writes {
+        let partial = partial(&table.spec, rows);
+        if partial.contains(&true) {
+            for (place, key) in encoder.encode(&rows.batch)?.iter().enumerate() {
+                if partial.get(place) == Some(&true) && !table.index.rows.contains_key(key.as_ref()) {
+                    cold.push(rows.batch.slice(place, 1));
+                }
+            }
+        }
     }
-    table.hot.push(&spec, resolved.clone(), position)?;
-    table.oldest_hot.get_or_insert_with(std::time::Instant::now);
-    table.changed();
+    Ok(cold)
+}
+
+/// Looks the keys of `wanted` up in `segments`; what is found comes in the hot schema.
+pub(super) fn look_up(spec: &TableSpec, segments: &[Arc<Segment>], wanted: &[RecordBatch]) -> Result<Cold, StoreError> {
+    let Some(first) = wanted.first() else { return Ok(Cold::new()) };
+    let wanted = concat_batches(first.schema_ref(), wanted)?;
+    let encoder = KeyEncoder::new(spec);
+    let mut cold: Cold = encoder.encode(&wanted)?.iter().map(|key| (key.as_ref().into(), None)).collect();
+    if let Some(found) = current_rows(spec, segments, &wanted)? {
+        let found = in_schema(&found, &spec.hot_schema())?;
+        for (place, key) in encoder.encode(&found)?.iter().enumerate() {
+            cold.insert(key.as_ref().into(), Some(found.slice(place, 1)));
+        }
+    }
+    Ok(cold)
+}
+
+/// Stamps the rows of a write to a table of records, fills absent fields in from the rows they change, and appends them to
+/// the hot buffer. Returns what was appended. `cold` is what segments are known to hold; they are read for the rest.
+pub(super) fn apply_records(table: &mut Table, write: Durable<'_>, cold: &Cold) -> Result<RecordBatch, StoreError> {
+    let spec = table.spec.clone();
+    let stamped = stamp(&spec, &table.hot_schema, &[write])?;
+    let resolved = resolve(table, write.rows, &stamped, cold)?;
+    table.index.extend(&KeyEncoder::new(&spec), &resolved)?;
+    append(table, resolved.clone(), write.position, write.position)?;
     Ok(resolved)
 }
 
+/// Stamps the rows of consecutive writes to a table of whole rows, and appends them to the hot buffer as one chunk: many
+/// small ones cost more than their rows.
+pub(super) fn apply_whole(table: &mut Table, writes: &[Durable<'_>]) -> Result<(), StoreError> {
+    let (Some(first), Some(last)) = (writes.first(), writes.last()) else { return Ok(()) };
+    let stamped = stamp(&table.spec, &table.hot_schema, writes)?;
+    append(table, stamped, first.position, last.position)
+}
+
+fn append(table: &mut Table, rows: RecordBatch, first: u64, last: u64) -> Result<(), StoreError> {
+    table.hot.push(&table.spec, rows, first, last)?;
+    table.oldest_hot.get_or_insert_with(std::time::Instant::now);
+    table.changed();
+    Ok(())
+}
+
 /// The rows in the hot schema, with who recorded them and when.
-fn stamp(
-    spec: &TableSpec,
-    schema: &SchemaRef,
-    rows: &Rows,
-    recorded: i64,
-    by: &str,
-) -> Result<RecordBatch, StoreError> {
-    let count = rows.batch.num_rows();
+fn stamp(spec: &TableSpec, schema: &SchemaRef, writes: &[Durable<'_>]) -> Result<RecordBatch, StoreError> {
     let columns = schema.fields().iter().map(|field| -> Result<ArrayRef, StoreError> {
         Ok(match field.name().as_str() {
-            RECORDED => Arc::new(stamps_of(spec, recorded, count).with_timezone("UTC")),
-            RECORDED_BY => author(by, count)?,
-            DELETED if rows.deleted.is_empty() => Arc::new(BooleanArray::from(vec![false; count])),
-            DELETED => Arc::new(BooleanArray::from(rows.deleted.clone())),
-            name => crate::hot::plain(&rows.batch, name, field.data_type())?,
+            RECORDED => Arc::new(stamps_of(spec, writes).with_timezone("UTC")),
+            RECORDED_BY => authors(writes)?,
+            DELETED => Arc::new(retractions(writes)),
+            name => joined(writes, name, field.data_type())?,
         })
     });
     Ok(RecordBatch::try_new(schema.clone(), columns.collect::<Result<_, _>>()?)?)
 }
 
-/// Rows of records are recorded a microsecond apart, so that each version of a record has a time of its own.
-fn stamps_of(spec: &TableSpec, recorded: i64, count: usize) -> TimestampMicrosecondArray {
-    match spec.upsert {
-        Upsert::Whole => TimestampMicrosecondArray::from_value(recorded, count),
-        Upsert::Record => TimestampMicrosecondArray::from_iter_values((recorded..).take(count)),
+/// A column of all writes' rows.
+fn joined(writes: &[Durable<'_>], name: &str, kind: &DataType) -> Result<ArrayRef, StoreError> {
+    let columns: Vec<ArrayRef> =
+        writes.iter().map(|write| crate::hot::plain(&write.rows.batch, name, kind)).collect::<Result<_, _>>()?;
+    match columns.as_slice() {
+        [column] => Ok(column.clone()),
+        columns => Ok(concat(&columns.iter().map(AsRef::as_ref).collect::<Vec<_>>())?),
     }
+}
+
+/// Rows of records are recorded a microsecond apart, so that each version of a record has a time of its own.
+fn stamps_of(spec: &TableSpec, writes: &[Durable<'_>]) -> TimestampMicrosecondArray {
+    let step = i64::from(spec.upsert == Upsert::Record);
+    let stamps = writes.iter().flat_map(|write| {
+        let first = write.recorded;
+        (0..).map(move |row| first + step * row).take(write.rows.batch.num_rows())
+    });
+    TimestampMicrosecondArray::from_iter_values(stamps)
 }
 
 /// The recorded time of the last of some rows, the first of which were recorded at `recorded`.
@@ -139,41 +190,78 @@ pub(super) fn last_recorded(spec: &TableSpec, recorded: i64, count: usize) -> i6
     }
 }
 
-fn author(by: &str, count: usize) -> Result<ArrayRef, StoreError> {
-    let keys = Int32Array::from_value(0, count);
-    Ok(Arc::new(DictionaryArray::try_new(keys, Arc::new(StringArray::from(vec![by])))?))
+fn authors(writes: &[Durable<'_>]) -> Result<ArrayRef, StoreError> {
+    let mut names: Vec<&str> = Vec::new();
+    let mut keys = Vec::new();
+    for write in writes {
+        let name = names.iter().position(|&name| name == write.by).unwrap_or_else(|| {
+            names.push(write.by);
+            names.len() - 1
+        });
+        let key = i32::try_from(name).unwrap_or(i32::MAX);
+        keys.extend(std::iter::repeat_n(key, write.rows.batch.num_rows()));
+    }
+    Ok(Arc::new(DictionaryArray::try_new(Int32Array::from(keys), Arc::new(StringArray::from(names)))?))
+}
+
+fn retractions(writes: &[Durable<'_>]) -> BooleanArray {
+    let mut deleted = Vec::new();
+    for write in writes {
+        deleted.extend_from_slice(&write.rows.deleted);
+        // Without flags, nothing of a write is retracted.
+        let unsaid = if write.rows.deleted.is_empty() { write.rows.batch.num_rows() } else { 0 };
+        deleted.extend(std::iter::repeat_n(false, unsaid));
+    }
+    BooleanArray::from(deleted)
+}
+
+/// Bits of all columns of a table.
+fn all_columns(spec: &TableSpec) -> u64 {
+    (1_u64 << spec.schema.fields().len()) - 1
+}
+
+/// Bits of the columns that a row brings.
+fn mask(spec: &TableSpec, rows: &Rows, place: usize) -> u64 {
+    let all = all_columns(spec);
+    rows.present.as_ref().and_then(|present| present.get(place)).copied().unwrap_or(all) & all
+}
+
+fn retracts(rows: &Rows, place: usize) -> bool {
+    rows.deleted.get(place).copied().unwrap_or(false)
+}
+
+/// For each row: whether it leaves something out that an older row may hold.
+fn partial(spec: &TableSpec, rows: &Rows) -> Vec<bool> {
+    let all = all_columns(spec);
+    let leaves_out = |place| mask(spec, rows, place) | stamps(spec) != all || retracts(rows, place);
+    (0..rows.batch.num_rows()).map(leaves_out).collect()
 }
 
 /// Fills in what partial rows leave out. Rows are taken one after another: each may change the one before it.
-fn resolve(table: &Table, rows: &Rows, stamped: &RecordBatch) -> Result<RecordBatch, StoreError> {
+fn resolve(table: &Table, rows: &Rows, stamped: &RecordBatch, cold: &Cold) -> Result<RecordBatch, StoreError> {
     let spec = &table.spec;
-    let all = (1_u64 << spec.schema.fields().len()) - 1;
-    let mask_of =
-        |place: usize| rows.present.as_ref().and_then(|present| present.get(place)).copied().unwrap_or(all) & all;
-    let retracts = |place: usize| rows.deleted.get(place).copied().unwrap_or(false);
-    let partial = |place: usize| mask_of(place) | stamps(spec) != all || retracts(place);
-    let count = stamped.num_rows();
-    if !(0..count).any(partial) {
+    let partial = partial(spec, rows);
+    if !partial.contains(&true) {
         return Ok(stamped.clone());
     }
+    let partial = |place: usize| partial.get(place) == Some(&true);
+    let count = stamped.num_rows();
     let encoder = KeyEncoder::new(spec);
     let keys = encoder.encode(stamped)?;
     let mut newest: HashMap<Box<[u8]>, RecordBatch> = HashMap::new();
-    let mut cold: Vec<RecordBatch> = Vec::new();
+    let mut unknown: Vec<RecordBatch> = Vec::new();
     for place in (0..count).filter(|&place| partial(place)) {
         let key = keys.row(place);
-        match table.index.rows.get(key.as_ref()) {
-            Some(row) => drop(newest.insert(key.as_ref().into(), row.clone())),
-            None => cold.push(stamped.slice(place, 1)),
+        match (table.index.rows.get(key.as_ref()), cold.get(key.as_ref())) {
+            (Some(row), _) | (None, Some(Some(row))) => drop(newest.insert(key.as_ref().into(), row.clone())),
+            (None, Some(None)) => {}
+            // It was hot when the segments were looked through, and is in one of them since.
+            (None, None) => unknown.push(rows.batch.slice(place, 1)),
         }
     }
-    if !cold.is_empty() {
-        let wanted = concat_batches(stamped.schema_ref(), &cold)?;
-        if let Some(found) = current_rows(spec, &table.segments, &wanted)? {
-            let found = in_schema(&found, stamped.schema_ref())?;
-            for (place, key) in encoder.encode(&found)?.iter().enumerate() {
-                newest.entry(key.as_ref().into()).or_insert_with(|| found.slice(place, 1));
-            }
+    for (key, row) in look_up(spec, &table.segments, &unknown)? {
+        if let Some(row) = row {
+            newest.entry(key).or_insert(row);
         }
     }
     let mut resolved = Vec::with_capacity(count);
@@ -182,7 +270,7 @@ fn resolve(table: &Table, rows: &Rows, stamped: &RecordBatch) -> Result<RecordBa
         let key: Box<[u8]> = keys.row(place).as_ref().into();
         let row = match newest.get(&key) {
             Some(older) if partial(place) && !is_deleted(older) => {
-                merge(spec, &row, older, if retracts(place) { 0 } else { mask_of(place) })?
+                merge(spec, &row, older, if retracts(rows, place) { 0 } else { mask(spec, rows, place) })?
             }
             _ => row,
         };

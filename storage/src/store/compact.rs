@@ -1,9 +1,9 @@
-//! Joins small neighbouring segments, so that a table of many flushes is read from few files.
+//! Joins small neighbouring segments, of tables and of their histories, so that many flushes are read from few files.
 //!
 //! Size-tiered: a run of at least [`FAN_IN`] neighbours of one size class becomes one segment, so a row is rewritten once
 //! a class. Superseded rows go, for the history has them; retractions stay, for they hide what lies in older segments; and
 //! derived columns are derived afresh. The new segment takes the sequence of its newest part: what was superseded before
-//! is gone from it, what is superseded later is newer than it.
+//! is gone from it, what is superseded later is newer than it. A history only grows: its segments are joined as they are.
 
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
@@ -11,23 +11,27 @@ use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use arrow::compute::{concat_batches, take_record_batch};
+use arrow::record_batch::RecordBatch;
 use crossbeam::channel::{Receiver, Sender};
 
 use super::apply::in_schema;
 use super::flush::{Command, Flusher};
 use super::{Shared, Table};
 use crate::StoreError;
+use crate::dead::Dead;
 use crate::keys::{KeyOrder, KeySet, indices};
 use crate::segment::{Segment, Stamp, keep};
-use crate::snapshot::Dead;
+use crate::snapshot::aligned;
 use crate::spec::TableSpec;
 
 /// Segments of one class that are joined.
 const FAN_IN: usize = 8;
 /// Rows of the smallest class at most; each further class is [`FAN_IN`] times as large.
 const SMALLEST_CLASS_ROWS: u64 = 4_096;
-/// Rows of a joined segment at most: a join happens in memory.
+/// Rows of a joined segment at most: a join happens in memory. Long rows count for several.
 const JOINED_ROWS: u64 = 1_000_000;
+/// Bytes of a row that counts as one, before compression.
+const ROW_BYTES: u64 = 256;
 /// Files stay this long after they left the table: other readers may have listed them just before.
 const GRACE: Duration = Duration::from_secs(600);
 
@@ -37,12 +41,20 @@ pub(super) struct Retired {
     since: Instant,
 }
 
-/// A run of neighbours to be joined, and what was known of the table when it was picked.
+/// A run of neighbours to be joined.
 pub(super) struct Job {
     table: usize,
     spec: Arc<TableSpec>,
-    dead: Vec<Arc<Dead>>,
     parts: Vec<Arc<Segment>>,
+    of: Of,
+}
+
+/// What the parts of a job are segments of.
+enum Of {
+    /// A table, and what was superseded in it when they were picked.
+    Table(Vec<Arc<Dead>>),
+    /// Its history.
+    History,
 }
 
 /// A joined segment that is not in its table yet.
@@ -67,7 +79,11 @@ impl Flusher {
         if !self.joining && self.join_retry.is_due() && self.shared.alive().is_ok() {
             let due = {
                 let state = self.shared.state.read().unwrap_or_else(PoisonError::into_inner);
-                state.tables.iter().enumerate().find_map(|(table, rows)| Some(job(table, rows, run(&rows.segments)?)))
+                let segments = state.tables.iter().enumerate();
+                let of_table = |(table, rows): (usize, &Table)| Some(rows_job(table, rows, run(&rows.segments)?));
+                let histories = state.tables.iter().enumerate();
+                let of_history = |(table, rows): (usize, &Table)| self.history_job(table, run(&rows.history)?);
+                segments.map(of_table).chain(histories.map(of_history)).flatten().next()
             };
             if let Some(job) = due {
                 self.joining = self.jobs.send(job).is_ok();
@@ -97,8 +113,10 @@ impl Flusher {
             let jobs: Vec<Job> = {
                 let state = self.shared.state.read().unwrap_or_else(PoisonError::into_inner);
                 let Some(rows) = state.tables.get(table) else { continue };
-                let runs = within(&rows.segments, JOINED_ROWS).into_iter().filter(|run| run.len() > 1);
-                runs.map(|run| job(table, rows, run)).collect()
+                let runs = |segments| within(segments, JOINED_ROWS).into_iter().filter(|run| run.len() > 1);
+                let of_table = runs(&rows.segments).map(|run| rows_job(table, rows, run));
+                let of_history = runs(&rows.history).filter_map(|run| self.history_job(table, run));
+                of_table.chain(of_history).collect()
             };
             for job in jobs {
                 let segment = write_joined(&self.shared, &job);
@@ -109,23 +127,43 @@ impl Flusher {
     }
 
     fn commit_joined(&mut self, joined: Joined) -> Result<(), StoreError> {
-        let Joined { job: Job { table, spec, parts, .. }, segment } = joined;
+        let Joined { job: Job { table, spec, parts, of }, segment } = joined;
         let segment = segment?;
         self.shared.alive()?;
         let Some(logs) = self.logs.get_mut(table) else { return Ok(()) };
-        logs.rows.replace(&segment, &spec, &parts)?;
+        let log = match of {
+            Of::Table(_) => &mut logs.rows,
+            Of::History => &mut logs.history,
+        };
+        log.replace(&segment, &spec, &parts)?;
         self.shared.joined_rows.fetch_add(segment.rows, Ordering::Relaxed);
+        let (mut segments, mut history, mut dead) = {
+            let state = self.shared.state.read().unwrap_or_else(PoisonError::into_inner);
+            let Some(table) = state.tables.get(table) else { return Ok(()) };
+            (table.segments.clone(), table.history.clone(), table.dead.clone())
+        };
+        match of {
+            Of::Table(_) => {
+                put(&mut segments, segment, &parts);
+                dead = Dead::settle(&spec, &segments, &dead);
+            }
+            Of::History => put(&mut history, segment, &parts),
+        }
+        // Only this thread changes these: nothing came in between.
         let mut state = self.shared.state.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(table) = state.tables.get_mut(table) {
-            table.segments.retain(|segment| !parts.iter().any(|part| part.path == segment.path));
-            let place = table.segments.partition_point(|other| other.sequence < segment.sequence);
-            table.segments.insert(place, Arc::new(segment));
+            (table.segments, table.history, table.dead) = (segments, history, dead);
             table.changed();
         }
         drop(state);
         let since = Instant::now();
         self.retired.extend(parts.into_iter().map(|segment| Retired { segment, since }));
         Ok(())
+    }
+
+    fn history_job(&self, table: usize, parts: Vec<Arc<Segment>>) -> Option<Job> {
+        let spec = Arc::clone(&self.logs.get(table)?.history_spec);
+        Some(Job { table, spec, parts, of: Of::History })
     }
 
     /// A file goes once its grace has passed and no snapshot holds it any more.
@@ -144,16 +182,38 @@ impl Flusher {
     }
 }
 
-fn job(table: usize, rows: &Table, parts: Vec<Arc<Segment>>) -> Job {
-    Job { table, spec: rows.spec.clone(), dead: rows.dead.clone(), parts }
+/// What a history says that is ahead of the segments does not count: until what superseded a row is in a segment too, the
+/// log alone has it, and a partial record there needs the row once more after a crash.
+fn rows_job(table: usize, rows: &Table, parts: Vec<Arc<Segment>>) -> Job {
+    let newest = rows.segments.last().map_or(0, |segment| segment.sequence);
+    let dead = rows.dead.iter().filter(|dead| dead.sequence <= newest).cloned().collect();
+    Job { table, spec: rows.spec.clone(), parts, of: Of::Table(dead) }
 }
 
-/// What is superseded while this runs has a later sequence than the joined segment, so it stays superseded there.
+/// Puts a joined segment in the place of its parts.
+fn put(segments: &mut Vec<Arc<Segment>>, joined: Segment, parts: &[Arc<Segment>]) {
+    segments.retain(|segment| !parts.iter().any(|part| part.path == segment.path));
+    let place = segments.partition_point(|other| other.sequence < joined.sequence);
+    segments.insert(place, Arc::new(joined));
+}
+
 fn write_joined(shared: &Shared, job: &Job) -> Result<Segment, StoreError> {
-    let Job { table, spec, dead, parts } = job;
+    let Job { table, spec, parts, of } = job;
     let (Some(first), Some(last)) = (parts.first(), parts.last()) else {
         return Err(StoreError::Invalid("nothing to join".into()));
     };
+    let (rows, keyed_through) = match of {
+        Of::Table(dead) => shared.derive(*table, current(spec, dead, parts)?),
+        Of::History => (history(spec, parts)?, i64::MIN),
+    };
+    let recorded_through = parts.iter().map(|part| part.recorded_through).max().unwrap_or(i64::MIN);
+    let stamp = Stamp { sequence: last.sequence, keyed_through, recorded_through };
+    Segment::write(&path(first, last), spec, &rows, stamp)
+}
+
+/// The rows of a table's segments that are current. What is superseded while this runs has a later sequence than the joined
+/// segment, so it stays superseded there.
+fn current(spec: &TableSpec, dead: &[Arc<Dead>], parts: &[Arc<Segment>]) -> Result<RecordBatch, StoreError> {
     let mut rows = Vec::with_capacity(parts.len());
     for part in parts {
         let newer = dead.iter().filter(|dead| dead.sequence > part.sequence).map(|dead| dead.keys.clone());
@@ -166,11 +226,14 @@ fn write_joined(shared: &Shared, job: &Job) -> Result<Segment, StoreError> {
     let order = KeyOrder::of(&rows, &spec.key)?;
     // One row a key, the newest, even where two segments should hold the same one.
     let current = order.runs().filter_map(|run| run.last().copied()).collect();
-    let rows = take_record_batch(&rows, &indices(current))?;
-    let (rows, keyed_through) = shared.derive(*table, rows);
-    let recorded_through = parts.iter().map(|part| part.recorded_through).max().unwrap_or(i64::MIN);
-    let stamp = Stamp { sequence: last.sequence, keyed_through, recorded_through };
-    Segment::write(&path(first, last), spec, &rows, stamp)
+    Ok(take_record_batch(&rows, &indices(current))?)
+}
+
+fn history(spec: &TableSpec, parts: &[Arc<Segment>]) -> Result<RecordBatch, StoreError> {
+    let rows: Vec<RecordBatch> = parts.iter().map(|part| aligned(spec, &part.read()?)).collect::<Result<_, _>>()?;
+    let rows = concat_batches(&spec.schema, &rows)?;
+    let order = KeyOrder::of(&rows, &spec.key)?;
+    Ok(take_record_batch(&rows, &indices(order.rows))?)
 }
 
 /// Named by the sequences it spans, beside its parts.
@@ -191,9 +254,14 @@ fn class(rows: u64) -> u32 {
 
 /// The newest segments that are worth joining.
 fn run(segments: &[Arc<Segment>]) -> Option<Vec<Arc<Segment>>> {
-    let rows: Vec<u64> = segments.iter().map(|segment| segment.rows).collect();
+    let rows: Vec<u64> = segments.iter().map(|segment| weight(segment)).collect();
     let count = newest_to_join(&rows)?;
     Some(segments.iter().skip(segments.len() - count).cloned().collect())
+}
+
+/// Rows of a segment, or what would hold as many bytes.
+fn weight(segment: &Segment) -> u64 {
+    segment.rows.max(segment.raw_bytes() / ROW_BYTES)
 }
 
 /// How many of the newest of segments of so many rows, oldest first, are worth joining: at least [`FAN_IN`] of one class or
@@ -220,11 +288,11 @@ fn within(segments: &[Arc<Segment>], rows: u64) -> Vec<Vec<Arc<Segment>>> {
     let mut runs: Vec<Vec<Arc<Segment>>> = Vec::new();
     let mut held = 0;
     for segment in segments {
-        held += segment.rows;
+        held += weight(segment);
         match runs.last_mut() {
             Some(run) if held <= rows => run.push(segment.clone()),
             _ => {
-                held = segment.rows;
+                held = weight(segment);
                 runs.push(vec![segment.clone()]);
             }
         }

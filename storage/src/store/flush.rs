@@ -16,11 +16,12 @@ use super::Shared;
 use super::compact::{Job, Joined, Retired};
 use crate::StoreError;
 use crate::backup::Inventory;
+use crate::dead::Dead;
 use crate::hot::{ALWAYS, Hot};
 use crate::keys::{KeyOrder, KeySet, indices};
 use crate::log::TableLog;
 use crate::segment::{Segment, Stamp, keep};
-use crate::snapshot::{Dead, aligned, history_rows, superseded_in_segments};
+use crate::snapshot::{history_rows, superseded_in_segments};
 use crate::spec::{SUPERSEDED, TableSpec};
 
 /// How often the flusher looks for tables whose rows have waited long enough.
@@ -47,7 +48,7 @@ pub(super) enum Command {
 pub(super) struct Logs {
     pub(super) rows: TableLog,
     pub(super) history: TableLog,
-    pub(super) history_spec: TableSpec,
+    pub(super) history_spec: Arc<TableSpec>,
     pub(super) covered: u64,
     pub(super) history_covered: u64,
 }
@@ -309,12 +310,15 @@ impl Flusher {
         let mut state = self.shared.state.write().unwrap_or_else(PoisonError::into_inner);
         let Some(table) = state.tables.get_mut(index) else { return Ok(()) };
         table.segments.extend(segment);
-        table.hot.drop_through(position);
+        let covered = table.hot.take_through(position);
         table.oldest_hot = (table.hot.rows() > 0).then(Instant::now);
         let spec = table.spec.clone();
         let super::Table { index, hot, .. } = table;
         index.rebuild(&spec, hot)?;
         table.changed();
+        // Giving much memory back takes its time: not while writes wait for the lock.
+        drop(state);
+        drop(covered);
         Ok(())
     }
 
@@ -355,14 +359,6 @@ pub(crate) fn superseded_after(rows: &RecordBatch, through: i64) -> BooleanArray
         times.iter().map(|time| Some(time.is_none_or(|time| time > through))).collect()
     };
     times.map_or_else(|| BooleanArray::from(vec![true; rows.num_rows()]), after)
-}
-
-/// The keys that a history segment says are superseded.
-pub(super) fn dead_of(spec: &TableSpec, history_spec: &TableSpec, segment: &Segment) -> Result<Dead, StoreError> {
-    let rows = aligned(history_spec, &segment.read()?)?;
-    let mut keys = KeySet::new(spec);
-    keys.extend(&rows)?;
-    Ok(Dead { sequence: segment.sequence, keys: Arc::new(keys) })
 }
 
 /// Named by the WAL range it covers: the same flush after a crash writes the same name.

@@ -3,13 +3,15 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::apply::Durable;
 use super::{Options, State, Table, apply, flush, off_thread};
 use crate::StoreError;
 use crate::codec::Decoder;
+use crate::dead::Dead;
 use crate::log::TableLog;
 use crate::segment::Segment;
 use crate::snapshot::Snapshot;
-use crate::spec::TableSpec;
+use crate::spec::{TableSpec, Upsert};
 use crate::wal::{Dictionary, Frame, Wal};
 
 /// How often a log that changes while it is read is read again.
@@ -53,7 +55,7 @@ fn open_table(
 ) -> Result<(Table, flush::Logs), StoreError> {
     let tables = folder.join("tables");
     let rows = TableLog::open_or_create(runtime, &tables.join(&spec.name), spec)?;
-    let history_spec = spec.history();
+    let history_spec = Arc::new(spec.history());
     let history = TableLog::open_or_create(runtime, &tables.join(&history_spec.name), &history_spec)?;
     let mut table = Table::new(spec);
     load_segments(&mut table, &rows, &history, &history_spec)?;
@@ -73,9 +75,11 @@ fn load_segments(
 ) -> Result<(), StoreError> {
     table.segments = sorted(rows.files()?)?;
     table.history = sorted(history.files()?)?;
-    for segment in &table.history {
-        table.dead.push(Arc::new(flush::dead_of(&table.spec, history_spec, segment)?));
+    let mut dead = Vec::new();
+    for history in &table.history {
+        dead.extend(Dead::read(&table.spec, history_spec, history, &table.segments)?);
     }
+    table.dead = Dead::settle(&table.spec, &table.segments, &dead);
     Ok(())
 }
 
@@ -126,7 +130,11 @@ fn replay(
         let rows = apply::refit(spec, rows, columns)?;
         state.recorded = state.recorded.max(apply::last_recorded(spec, frame.recorded, rows.batch.num_rows()));
         if let Some(table) = state.tables.get_mut(table) {
-            apply::apply(table, &rows, frame.position, frame.recorded, &frame.by)?;
+            let write = Durable { rows: &rows, position: frame.position, recorded: frame.recorded, by: &frame.by };
+            match table.spec.upsert {
+                Upsert::Whole => apply::apply_whole(table, &[write])?,
+                Upsert::Record => drop(apply::apply_records(table, write, &apply::Cold::new())?),
+            }
         }
     }
     state.recorded = state.recorded.max(frame.recorded);

@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender};
 
-use super::{Entry, Receipt, Rows, Shared, apply, flush, trouble};
+use super::apply::{self, Cold, Durable, apply_records, apply_whole, cold_keys, look_up};
+use super::{Entry, Receipt, Rows, Shared, flush, trouble};
 use crate::StoreError;
 use crate::spec::Upsert;
 
@@ -180,9 +181,36 @@ fn commit(shared: &Shared, group: &[Entry]) -> Result<Vec<Receipt>, StoreError> 
         .iter()
         .zip(&stamps)
         .map(|(entry, &recorded)| (recorded, entry.write.by.as_ref(), entry.blocks.as_slice()));
+    let cold = cold_rows(shared, group)?;
     let first = shared.wal.lock().unwrap_or_else(PoisonError::into_inner).append(frames)?;
     shared.note_log(None);
-    make_visible(shared, group, &stamps, first)
+    make_visible(shared, group, &stamps, first, &cold)
+}
+
+/// Rows of segments that the records of a group change in part, table by table: read while nobody waits for the lock.
+fn cold_rows(shared: &Shared, group: &[Entry]) -> Result<Vec<Cold>, StoreError> {
+    let mut writes: Vec<Vec<&Rows>> = vec![Vec::new(); shared.specs.len()];
+    for rows in group.iter().flat_map(|entry| &entry.write.rows) {
+        if let Some(writes) = writes.get_mut(rows.table) {
+            writes.push(rows);
+        }
+    }
+    let mut cold = Vec::with_capacity(writes.len());
+    for ((table, writes), spec) in writes.iter().enumerate().zip(shared.specs.iter()) {
+        if writes.is_empty() || spec.upsert == Upsert::Whole {
+            cold.push(Cold::new());
+            continue;
+        }
+        let (keys, segments) = {
+            let state = shared.state.read().unwrap_or_else(PoisonError::into_inner);
+            match state.tables.get(table) {
+                Some(table) => (cold_keys(table, writes)?, table.segments.clone()),
+                None => (Vec::new(), Vec::new()),
+            }
+        };
+        cold.push(look_up(spec, &segments, &keys)?);
+    }
+    Ok(cold)
 }
 
 /// When the last row of a write is recorded, where its first is recorded at `first`.
@@ -191,22 +219,38 @@ fn last_recorded(shared: &Shared, entry: &Entry, first: i64) -> i64 {
     entry.write.rows.iter().filter_map(last).max().unwrap_or(first)
 }
 
-fn make_visible(shared: &Shared, group: &[Entry], stamps: &[i64], first: u64) -> Result<Vec<Receipt>, StoreError> {
+fn make_visible(
+    shared: &Shared,
+    group: &[Entry],
+    stamps: &[i64],
+    first: u64,
+    cold: &[Cold],
+) -> Result<Vec<Receipt>, StoreError> {
     let mut state = shared.state.write().unwrap_or_else(PoisonError::into_inner);
     let mut receipts = Vec::with_capacity(group.len());
+    let mut whole: Vec<Vec<Durable<'_>>> = vec![Vec::new(); state.tables.len()];
     for ((entry, &recorded), position) in group.iter().zip(stamps).zip(first..) {
         let mut records = Vec::new();
         for rows in &entry.write.rows {
-            let Some(table) = state.tables.get_mut(rows.table) else { continue };
-            let applied = apply::apply(table, rows, position, recorded, &entry.write.by)?;
-            if table.spec.upsert == Upsert::Record {
-                records.push((rows.table, applied));
+            let write = Durable { rows, position, recorded, by: &entry.write.by };
+            let table = state.tables.get_mut(rows.table);
+            let (Some(table), Some(whole), Some(cold)) = (table, whole.get_mut(rows.table), cold.get(rows.table))
+            else {
+                continue;
+            };
+            match table.spec.upsert {
+                Upsert::Whole => whole.push(write),
+                Upsert::Record => records.push((rows.table, apply_records(table, write, cold)?)),
             }
         }
-        state.position = position;
         let recorded = last_recorded(shared, entry, recorded);
-        state.recorded = recorded;
         receipts.push(Receipt { position, recorded, records });
+    }
+    for (table, writes) in state.tables.iter_mut().zip(&whole) {
+        apply_whole(table, writes)?;
+    }
+    if let Some(last) = receipts.last() {
+        (state.position, state.recorded) = (last.position, last.recorded);
     }
     Ok(receipts)
 }

@@ -1,0 +1,163 @@
+//! Histories of many flushes: joined, they say the same.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use super::*;
+use crate::dead::Dead;
+use crate::segment::{Segment, Stamp};
+use crate::snapshot::aligned;
+
+/// Rows of a segment that is not joined with those of a few rows as long as there are few of both.
+const LARGE: i64 = 5_000;
+
+/// Segments of a table's history, once there are at most `most` of them.
+fn history_segments(store: &Store, table: usize, most: usize) -> usize {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        let count = store.snapshot().tables.get(table).unwrap().history.len();
+        if count <= most || Instant::now() > deadline {
+            return count;
+        }
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_history_of_many_flushes_is_joined_by_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = open(folder.path());
+    let (mut model, mut history) = (BTreeMap::new(), 0);
+    let mut write_flushed = |store: &Store, rows: &[(i64, f64)]| {
+        let rows: Vec<_> = rows.iter().map(|&(time, value)| (time, "m", value)).collect();
+        store.append_and_wait(write(vec![sample_rows(&rows)])).unwrap();
+        store.flush().unwrap();
+        for (time, _, value) in rows {
+            let older = model.insert(("m".to_owned(), time), value);
+            history += usize::from(older.is_some_and(|older| older != value));
+        }
+    };
+    for large in 0..3 {
+        let rows: Vec<_> = (0..LARGE).map(|row| (large * LARGE + row, 0.0)).collect();
+        write_flushed(&store, &rows);
+        // Corrections of this large segment and of the older ones, one of them twice and then back.
+        for (flush, value) in (0..).zip([1.0, 2.0, 0.0, 3.0, 4.0]) {
+            let corrected: Vec<_> = (0..=large).map(|large| (large * LARGE + 7, value)).collect();
+            write_flushed(&store, &corrected);
+            write_flushed(&store, &[(large * LARGE + 100 + flush, 9.0)]);
+        }
+    }
+    // 30 flushes corrected something.
+    let count = history_segments(&store, 0, 12);
+    assert!(count <= 12, "{count} segments");
+    for opened in 0..2 {
+        let expected: Vec<_> = model.iter().map(|((name, time), value)| (name.clone(), *time, *value)).collect();
+        assert_eq!(sample_values(&store), expected, "opened {opened} times");
+        assert_eq!(history_count(&store, 0), history, "opened {opened} times");
+        store.close().unwrap();
+        drop(store);
+        store = open(folder.path());
+    }
+    store.compact().unwrap();
+    let view = store.snapshot();
+    let table = view.tables.first().unwrap();
+    assert_eq!((table.segments.len(), table.history.len(), table.dead.len()), (1, 1, 0));
+    assert_eq!(sample_values(&store).len(), model.len());
+}
+
+/// A segment of samples: rows of machine `m` at these times.
+fn segment(folder: &Path, times: &[i64], sequence: u64, recorded_through: i64) -> Arc<Segment> {
+    let rows: Vec<_> = times.iter().map(|&time| (time, "m", 0.0)).collect();
+    let stamp = Stamp { sequence, keyed_through: i64::MIN, recorded_through };
+    let path = folder.join(format!("{sequence}-{}.parquet", rows.len()));
+    Arc::new(Segment::write(&path, &samples(), &sample_rows(&rows).batch, stamp).unwrap())
+}
+
+/// A segment of their history: (time, recorded time of the row that replaced it).
+fn history_segment(folder: &Path, rows: &[(i64, i64)]) -> Segment {
+    let spec = samples().history();
+    let times =
+        |values: Vec<i64>| -> ArrayRef { Arc::new(TimestampMicrosecondArray::from(values).with_timezone("UTC")) };
+    let column = |field: &Arc<Field>| match field.name().as_str() {
+        "time" => times(rows.iter().map(|row| row.0).collect()),
+        "superseded" => times(rows.iter().map(|row| row.1).collect()),
+        "equipment" => Arc::new(StringArray::from(vec!["m"; rows.len()])) as ArrayRef,
+        _ => arrow::array::new_null_array(field.data_type(), rows.len()),
+    };
+    let columns = spec.schema.fields().iter().map(column).collect();
+    let batch = RecordBatch::try_new(spec.schema.clone(), columns).unwrap();
+    let stamp = Stamp { sequence: 40, keyed_through: i64::MIN, recorded_through: 400 };
+    Segment::write(&folder.join("history.parquet"), &spec, &batch, stamp).unwrap()
+}
+
+/// Times whose rows in `segment` are current.
+fn current_times(segment: &Segment, dead: &[Arc<Dead>]) -> Vec<i64> {
+    let rows = aligned(&samples(), &segment.read().unwrap()).unwrap();
+    let times = rows.column(0).as_primitive::<TimestampMicrosecondType>();
+    let mut current = Vec::new();
+    for (row, &time) in times.values().iter().enumerate() {
+        let hides = |dead: &&Arc<Dead>| {
+            dead.sequence > segment.sequence && dead.keys.contains(&rows.slice(row, 1)).unwrap().value(0)
+        };
+        if dead.iter().find(hides).is_none() {
+            current.push(time);
+        }
+    }
+    current
+}
+
+#[test]
+fn a_joined_history_hides_a_row_only_where_it_was_superseded() {
+    let folder = tempfile::tempdir().unwrap();
+    let all = [1, 2, 3, 4];
+    let segments: Vec<_> =
+        [(10, 100), (20, 200), (30, 300)].map(|(at, through)| segment(folder.path(), &all, at, through)).into();
+    // Replaced before the first segment, between it and the second, and so on; the last time is of a row still hot.
+    let history = history_segment(folder.path(), &[(1, 50), (2, 150), (3, 250), (4, 350)]);
+    let dead = Dead::read(&samples(), &samples().history(), &history, &segments).unwrap();
+    let current: Vec<_> = segments.iter().map(|segment| current_times(segment, &dead)).collect();
+    assert_eq!(current, [vec![1], vec![1, 2], vec![1, 2, 3]]);
+    // Once the first two are joined, what only the first was older than hides nothing.
+    let joined = segment(folder.path(), &[1, 2], 20, 200);
+    let segments = [joined, segments[2].clone()];
+    let settled = Dead::settle(&samples(), &segments, &dead);
+    assert_eq!(settled.len(), 2, "{settled:?}");
+    let current: Vec<_> = segments.iter().map(|segment| current_times(segment, &settled)).collect();
+    assert_eq!(current, [vec![1, 2], vec![1, 2, 3]]);
+}
+
+#[test]
+fn a_row_whose_replacement_is_only_in_the_log_is_not_joined_away() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let order = |number: usize| format!("o{number}");
+    for number in 0..9 {
+        let row = order_row(&order(number), Some(Some("a")), Some(Some(1.0)), false);
+        store.append_and_wait(write(vec![row])).unwrap();
+        if number < 8 {
+            store.flush().unwrap();
+        }
+    }
+    store.append_and_wait(write(vec![order_row(&order(0), None, Some(Some(2.0)), false)])).unwrap();
+    // The history's commit lands, the table's does not.
+    let crashed = durability::image(folder.path());
+    store.flush().unwrap();
+    let history = Path::new("tables/orders_history");
+    fs::remove_dir_all(crashed.path().join(history)).unwrap();
+    durability::copy(&folder.path().join(history), &crashed.path().join(history));
+
+    let reopened = open(crashed.path());
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while reopened.snapshot().tables.get(1).unwrap().segments.len() >= 8 {
+        assert!(Instant::now() < deadline, "nothing was joined");
+        std::thread::yield_now();
+    }
+    let crashed = durability::image(crashed.path());
+    let rows = current(&open(crashed.path()), 1);
+    let (key, product) = (rows.column(0).as_string::<i32>(), rows.column(1).as_string::<i32>());
+    let changed = (0..rows.num_rows()).find(|&row| key.value(row) == "o0").unwrap();
+    assert_eq!(product.value(changed), "a");
+    assert_eq!(rows.column(2).as_primitive::<Float64Type>().value(changed), 2.0);
+}
