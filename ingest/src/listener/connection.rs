@@ -14,7 +14,7 @@ use super::handshake::{Will, greet};
 use super::hub::Message;
 use super::packet::disconnect;
 use super::reader::Reader;
-use super::writer::Writer;
+use super::writer::{InFlight, Writer};
 use crate::intake::{Source, now_us};
 use crate::login::Login;
 
@@ -41,6 +41,9 @@ impl Ending {
     /// The client is gone.
     pub(super) const GONE: Self = Self { will: true, reason: None };
 
+    /// The client's login was taken back: what it may no longer publish, its will may not say either.
+    pub(super) const NO_LONGER_ALLOWED: Self = Self { will: false, reason: Some(DisconnectReasonCode::NotAuthorized) };
+
     /// The server ends it.
     pub(super) fn because(reason: DisconnectReasonCode) -> Self {
         Self { will: true, reason: Some(reason) }
@@ -61,6 +64,7 @@ where
     tracing::debug!(%peer, client = &*client, login = &*login.name, "an MQTT client connected");
 
     let (commits, committing) = mpsc::channel(COMMITS);
+    let in_flight = Arc::new(InFlight::default());
     let (answers, answering) = mpsc::channel(ANSWERS);
     let (outbox, deliveries) = mpsc::channel(DELIVERIES);
     let broken = CancellationToken::new();
@@ -71,6 +75,7 @@ where
             max_packet,
             connection,
             commits: committing,
+            in_flight: Arc::clone(&in_flight),
             answers: answering,
             deliveries,
             hub: Arc::clone(&shared.hub),
@@ -79,8 +84,19 @@ where
         .run(),
     );
     let feed = shared.intake.feed(Source::new("mqtt", &login.name));
-    let mut reading =
-        Reader::new(reader, buffer, session, feed, Arc::clone(&shared), commits, answers, outbox, broken, displaced);
+    let mut reading = Reader::new(
+        reader,
+        buffer,
+        session,
+        feed,
+        Arc::clone(&shared),
+        commits,
+        in_flight,
+        answers,
+        outbox,
+        broken,
+        displaced,
+    );
     let ending = reading.run().await;
     reading.unsubscribe_all();
     shared.hub.leave(&client, connection);
@@ -91,7 +107,7 @@ where
     if let Some(stream) = stream {
         say_goodbye(stream, ending, version).await;
     }
-    if let Some(will) = will.filter(|_| ending.will) {
+    if let Some(will) = will.filter(|_| ending.will && login.stands()) {
         publish_will(will, connection, &login, &shared).await;
     }
 }

@@ -1,6 +1,7 @@
 //! One round: the whole packets in the buffer, messages into a batch, the rest answered.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use rmqtt_codec::error::{DecodeError, EncodeError};
@@ -22,12 +23,16 @@ use crate::login::Role;
 
 /// Messages in one batch.
 const MAX_MESSAGES: usize = 256;
+/// Messages that make a batch even while another one is on its way.
+const ENOUGH_MESSAGES: usize = 64;
+/// The longest wait for the batch before: its acknowledgements may be stuck at a client that takes nothing.
+const LONGEST_WAIT: Duration = Duration::from_millis(10);
 /// Bytes of packets in one batch.
 const MAX_BYTES: usize = 256 * 1024;
 /// Subscriptions of one connection.
 const MAX_SUBSCRIPTIONS: usize = 1_000;
 
-/// What a round brought.
+/// What was taken since the last batch.
 #[derive(Debug, Default)]
 pub(super) struct Round {
     /// Messages for the store.
@@ -47,10 +52,22 @@ pub(super) struct Round {
     bytes: usize,
 }
 
+impl Round {
+    /// Whether its messages need not wait for more.
+    pub(super) fn is_worth_a_batch(&self) -> bool {
+        self.full || self.count >= ENOUGH_MESSAGES || self.patience().is_some_and(|until| until <= Instant::now())
+    }
+
+    /// Until when its messages wait for the batch before; `None` where it holds none.
+    pub(super) fn patience(&self) -> Option<Instant> {
+        self.batch.as_ref().map(|batch| batch.started() + LONGEST_WAIT)
+    }
+}
+
 impl<R: AsyncRead + Unpin> Reader<R> {
-    /// Takes whole packets off the buffer.
-    pub(super) fn gather(&mut self) -> Round {
-        let mut round = Round { arrival_us: now_us(), ..Round::default() };
+    /// Takes whole packets off the buffer into the round.
+    pub(super) fn gather(&mut self, round: &mut Round) {
+        round.arrival_us = now_us();
         while round.ending.is_none() {
             if round.count >= MAX_MESSAGES || round.bytes >= MAX_BYTES {
                 round.full = true;
@@ -76,11 +93,10 @@ impl<R: AsyncRead + Unpin> Reader<R> {
             round.bytes += length;
             let packet = self.session.wire.decode(&mut self.buffer);
             self.ahead.consumed(length);
-            if let Err(ending) = packet.map_err(malformed).and_then(|packet| self.take(packet, &mut round)) {
+            if let Err(ending) = packet.map_err(malformed).and_then(|packet| self.take(packet, round)) {
                 round.ending = Some(ending);
             }
         }
-        round
     }
 
     fn take(&mut self, packet: Inbound, round: &mut Round) -> Result<(), Ending> {

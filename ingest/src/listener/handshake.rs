@@ -219,8 +219,8 @@ async fn admit(greeting: Greeting, peer: SocketAddr, shared: &Arc<Shared>) -> Re
 }
 
 fn check(shared: &Shared, user: Option<&str>, password: Option<&[u8]>, peer: SocketAddr) -> Result<Login, Denied> {
-    if !shared.auth.required() {
-        return if peer.ip().to_canonical().is_loopback() { Ok(Login::local()) } else { Err(Denied::Role) };
+    if let Some(local) = shared.auth.local() {
+        return if peer.ip().to_canonical().is_loopback() { Ok(local) } else { Err(Denied::Role) };
     }
     let Some(password) = password else { return Err(Denied::Login) };
     let known = user.and_then(|user| shared.auth.password(user, password));

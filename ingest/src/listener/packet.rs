@@ -296,7 +296,8 @@ pub(super) fn unsubscribed(version: Version, id: NonZeroU16, existed: &[bool]) -
 pub(super) fn disconnect(version: Version, reason: DisconnectReasonCode) -> Option<Bytes> {
     match version {
         Version::V3 => None,
-        Version::V5 => Some(Bytes::copy_from_slice(&[0xE0, 1, u8::from(reason)])),
+        // The length of no properties may be left out, but there are clients that wait for it and never see the reason.
+        Version::V5 => Some(Bytes::copy_from_slice(&[0xE0, 2, u8::from(reason), 0])),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 use rmqtt_codec::v5::DisconnectReasonCode;
@@ -15,7 +16,7 @@ use super::gather::Round;
 use super::handshake::Session;
 use super::hub::Outbox;
 use super::packet::{Frame, PINGREQ, frame, pong};
-use super::writer::Committing;
+use super::writer::{Committing, InFlight};
 use crate::intake::Feed;
 
 /// Messages at QoS 1 and 2 that a client may have unacknowledged: 32 batches of 256.
@@ -39,6 +40,7 @@ pub(super) struct Reader<R> {
     pub(super) feed: Feed,
     pub(super) shared: Arc<Shared>,
     commits: mpsc::Sender<Committing>,
+    in_flight: Arc<InFlight>,
     answers: mpsc::Sender<Bytes>,
     pub(super) outbox: Outbox,
     broken: CancellationToken,
@@ -101,6 +103,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         feed: Feed,
         shared: Arc<Shared>,
         commits: mpsc::Sender<Committing>,
+        in_flight: Arc<InFlight>,
         answers: mpsc::Sender<Bytes>,
         outbox: Outbox,
         broken: CancellationToken,
@@ -113,6 +116,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
             feed,
             shared,
             commits,
+            in_flight,
             answers,
             outbox,
             broken,
@@ -126,28 +130,41 @@ impl<R: AsyncRead + Unpin> Reader<R> {
     }
 
     /// Reads until the connection is to end.
+    ///
+    /// While a batch is on its way to the disk, few messages wait for it and for company: a batch costs the same whether
+    /// it holds two messages or fifty.
     pub(super) async fn run(&mut self) -> Ending {
+        let mut round = Round::default();
         loop {
-            let round = self.gather();
-            let Round { batch, acks, messages, answers, ending, full, .. } = round;
-            for answer in answers {
+            // Also where there is always more in the buffer: what was not taken yet is not taken any more.
+            if !self.session.login.stands() {
+                return self.finish(round, Ending::NO_LONGER_ALLOWED).await;
+            }
+            self.gather(&mut round);
+            for answer in std::mem::take(&mut round.answers) {
                 if self.answers.send(answer).await.is_err() {
-                    return Ending::GONE;
+                    return self.finish(round, Ending::GONE).await;
                 }
             }
-            if let Some(batch) = batch {
-                let committed = self.hand_over(batch, acks, messages).await;
-                if let Err(ending) = committed {
+            if let Some(ending) = round.ending {
+                return self.finish(round, ending).await;
+            }
+            let full = round.full;
+            if round.is_worth_a_batch() || self.in_flight.is_none() {
+                let handed_over = self.hand_over(std::mem::take(&mut round)).await;
+                if let Err(ending) = handed_over {
                     return ending;
                 }
             }
-            if let Some(ending) = ending {
-                return ending;
-            }
-            if !full && let Err(ending) = self.fill().await {
-                return ending;
+            if !full && let Err(ending) = self.fill(round.patience()).await {
+                return self.finish(round, ending).await;
             }
         }
+    }
+
+    /// Hands over what was taken before the connection ends.
+    async fn finish(&mut self, round: Round, ending: Ending) -> Ending {
+        self.hand_over(round).await.err().unwrap_or(ending)
     }
 
     /// Ends all subscriptions.
@@ -157,21 +174,21 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         }
     }
 
-    /// Gives a batch to the store. While that waits, for the window of this connection or the byte budget of all, only a
-    /// little is read ahead, so that PINGREQs are answered.
-    async fn hand_over(
-        &mut self,
-        batch: crate::Batch,
-        acks: Vec<super::packet::Ack>,
-        messages: Vec<Arc<super::hub::Message>>,
-    ) -> Result<(), Ending> {
-        let (commits, intake) = (self.commits.clone(), Arc::clone(&self.shared.intake));
+    /// Gives a round's batch to the store. While that waits, for the window of this connection or the byte budget of all,
+    /// only a little is read ahead, so that PINGREQs are answered.
+    async fn hand_over(&mut self, round: Round) -> Result<(), Ending> {
+        let Round { batch: Some(batch), acks, messages, .. } = round else { return Ok(()) };
+        let (commits, intake, in_flight) =
+            (self.commits.clone(), Arc::clone(&self.shared.intake), Arc::clone(&self.in_flight));
         let handing_over = async move {
-            let place = commits.reserve().await.map_err(|_| Ending::GONE)?;
+            // Where the writer is gone, what has no acknowledgement is stored all the same.
+            let place = commits.reserve().await;
             let submitted = intake.submit(batch).await.map_err(|error| {
                 tracing::warn!(%error, "a batch was not stored: the connection is closed and nothing of it acknowledged");
                 Ending::because(DisconnectReasonCode::UnspecifiedError)
             })?;
+            let place = place.map_err(|_| Ending::GONE)?;
+            in_flight.enter();
             place.send(Committing { submitted, acks, messages });
             Ok::<(), Ending>(())
         };
@@ -185,6 +202,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
                 () = self.broken.cancelled() => return Err(Ending::GONE),
                 () = self.displaced.cancelled() => return Err(Ending::because(DisconnectReasonCode::SessionTakenOver)),
                 () = self.shared.shutdown.cancelled() => return Err(Ending::because(DisconnectReasonCode::ServerShuttingDown)),
+                () = self.session.login.ended() => return Err(Ending::NO_LONGER_ALLOWED),
                 read = self.stream.read_buf(&mut self.buffer), if room => {
                     // An end or an error shows again once this batch is on its way.
                     open = matches!(read, Ok(bytes) if bytes > 0);
@@ -195,10 +213,12 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         }
     }
 
-    /// Reads more, for the packet at the front or whatever comes.
-    async fn fill(&mut self) -> Result<(), Ending> {
-        self.make_room().await?;
-        let Self { stream, buffer, session, shared, broken, displaced, .. } = self;
+    /// Reads more, for the packet at the front or whatever comes; where messages wait for the batch before them, no longer
+    /// than that takes.
+    async fn fill(&mut self, patience: Option<Instant>) -> Result<(), Ending> {
+        let waiting = patience.is_some();
+        self.make_room(waiting).await?;
+        let Self { stream, buffer, session, shared, broken, displaced, in_flight, .. } = self;
         let silence = session.keep_alive;
         let read = async {
             match silence {
@@ -216,14 +236,16 @@ impl<R: AsyncRead + Unpin> Reader<R> {
                     Err(Ending::GONE)
                 }
             },
+            () = enough(in_flight, patience), if waiting => Ok(()),
             () = broken.cancelled() => Err(Ending::GONE),
             () = displaced.cancelled() => Err(Ending::because(DisconnectReasonCode::SessionTakenOver)),
             () = shared.shutdown.cancelled() => Err(Ending::because(DisconnectReasonCode::ServerShuttingDown)),
+            () = session.login.ended() => Err(Ending::NO_LONGER_ALLOWED),
         }
     }
 
     /// Room for the rest of the packet at the front; a long one waits until all connections' long packets leave it some.
-    async fn make_room(&mut self) -> Result<(), Ending> {
+    async fn make_room(&mut self, waiting: bool) -> Result<(), Ending> {
         let length = match frame(&self.buffer) {
             Frame::Packet { length, .. } => length,
             Frame::Short | Frame::Malformed => 0,
@@ -238,14 +260,23 @@ impl<R: AsyncRead + Unpin> Reader<R> {
             let long = Arc::clone(&self.shared.long);
             let permit = tokio::select! {
                 permit = long.acquire_many_owned(bytes) => permit,
+                () = self.in_flight.none(), if waiting => return Ok(()),
                 () = self.displaced.cancelled() => return Err(Ending::because(DisconnectReasonCode::SessionTakenOver)),
                 () = self.shared.shutdown.cancelled() => return Err(Ending::because(DisconnectReasonCode::ServerShuttingDown)),
+                () = self.session.login.ended() => return Err(Ending::NO_LONGER_ALLOWED),
             };
             self.long = Some(permit.map_err(|_| Ending::because(DisconnectReasonCode::ServerShuttingDown))?);
             self.buffer.reserve(length.saturating_sub(self.buffer.len()));
         }
         Ok(())
     }
+}
+
+/// Resolves once messages have waited enough for the batch before them.
+async fn enough(in_flight: &InFlight, until: Option<Instant>) {
+    let Some(until) = until else { return };
+    // In time or not: they are handed over now.
+    drop(tokio::time::timeout_at(until.into(), in_flight.none()).await);
 }
 
 #[cfg(test)]

@@ -11,15 +11,27 @@ use crate::login::{Login, Role, ScramSecret};
 struct Users {
     required: bool,
     role: Role,
+    /// Takes logins back.
+    taken_back: Option<CancellationToken>,
+}
+
+impl Users {
+    fn login(&self, name: &str) -> Login {
+        let login = Login::new(name, self.role);
+        match &self.taken_back {
+            None => login,
+            Some(taken_back) => login.until(taken_back.clone()),
+        }
+    }
 }
 
 impl Authenticate for Users {
-    fn required(&self) -> bool {
-        self.required
+    fn local(&self) -> Option<Login> {
+        (!self.required).then(|| self.login("local"))
     }
 
     fn password(&self, user: &str, password: &[u8]) -> Option<Login> {
-        (user == "anna" && password == b"secret").then(|| Login { name: "anna".into(), role: self.role })
+        (user == "anna" && password == b"secret").then(|| self.login("anna"))
     }
 
     fn token(&self, _token: &str) -> Option<Login> {
@@ -50,7 +62,7 @@ async fn serving(fixture: Fixture, users: Users) -> Server {
     Server { fixture, address, shutdown, serving }
 }
 
-const ANYBODY: Users = Users { required: false, role: Role::Admin };
+const ANYBODY: Users = Users { required: false, role: Role::Admin, taken_back: None };
 
 impl Server {
     async fn connect(&self, packet: &[u8]) -> TcpStream {
@@ -95,6 +107,14 @@ fn publish(first: u8, topic: &str, id: Option<u8>, payload: &[u8]) -> Vec<u8> {
 }
 
 const CONNACK: &[u8] = &[0x20, 2, 0, 0];
+
+async fn expect_connack_v5(stream: &mut TcpStream) {
+    let mut header = [0; 2];
+    stream.read_exact(&mut header).await.unwrap();
+    let mut connack = vec![0; usize::from(header[1])];
+    stream.read_exact(&mut connack).await.unwrap();
+    assert_eq!((header[0], connack[1]), (0x20, 0), "{connack:?}");
+}
 
 #[tokio::test]
 async fn acknowledged_messages_are_queryable() {
@@ -164,7 +184,7 @@ async fn a_newer_connection_of_a_client_ends_the_older() {
 
 #[tokio::test]
 async fn who_may_not_is_told_so() {
-    let server = server(Users { required: true, role: Role::Read }).await;
+    let server = server(Users { required: true, role: Role::Read, taken_back: None }).await;
     let mut nobody = server.connect(&connect_v3("n")).await;
     expect(&mut nobody, &[0x20, 2, 0, 4]).await;
     expect_end(&mut nobody).await;
@@ -172,11 +192,7 @@ async fn who_may_not_is_told_so() {
     let mut connect = vec![0x10, 28, 0, 4, b'M', b'Q', b'T', b'T', 5, 0b1100_0010, 0, 0, 0, 0, 1, b'a', 0, 4];
     connect.extend(b"anna\0\x06secret");
     let mut reader = server.connect(&connect).await;
-    let mut header = [0; 2];
-    reader.read_exact(&mut header).await.unwrap();
-    let mut connack = vec![0; usize::from(header[1])];
-    reader.read_exact(&mut connack).await.unwrap();
-    assert_eq!((header[0], connack[1]), (0x20, 0), "{connack:?}");
+    expect_connack_v5(&mut reader).await;
     reader.write_all(&publish(0x32, "plant/press/a", Some(1), b"\x001")).await.unwrap();
     expect(&mut reader, &[0x40, 3, 0, 1, 0x87]).await;
     assert_eq!(server.fixture.rows("samples").num_rows(), 0);
@@ -193,6 +209,14 @@ async fn garbage_ends_the_connection_and_nothing_else() {
     expect(&mut client, CONNACK).await;
 }
 
+/// CONNECT of client `w` with a will: `0` on `plant/press/w`.
+fn connect_with_will() -> Vec<u8> {
+    let mut connect = vec![0x10, 31, 0, 4, b'M', b'Q', b'T', b'T', 4, 0b0000_0110, 0, 0, 0, 1, b'w', 0, 13];
+    connect.extend(b"plant/press/w\0\x01");
+    connect.push(b'0');
+    connect
+}
+
 #[tokio::test]
 async fn a_client_that_is_gone_leaves_its_will() {
     let server = server(ANYBODY).await;
@@ -200,14 +224,26 @@ async fn a_client_that_is_gone_leaves_its_will() {
     expect(&mut subscriber, CONNACK).await;
     subscriber.write_all(&[0x82, 6, 0, 1, 0, 1, b'#', 0]).await.unwrap();
     expect(&mut subscriber, &[0x90, 3, 0, 1, 0]).await;
-    let mut connect = vec![0x10, 31, 0, 4, b'M', b'Q', b'T', b'T', 4, 0b0000_0110, 0, 0, 0, 1, b'w', 0, 13];
-    connect.extend(b"plant/press/w\0\x01");
-    connect.push(b'0');
-    let mut client = server.connect(&connect).await;
+    let mut client = server.connect(&connect_with_will()).await;
     expect(&mut client, CONNACK).await;
     drop(client);
     expect(&mut subscriber, &publish(0x30, "plant/press/w", None, b"0")).await;
     assert_eq!(server.fixture.show("samples", &["signal"]), ["w"]);
+}
+
+#[tokio::test]
+async fn a_login_that_is_taken_back_ends_its_connections_and_says_no_will() {
+    let taken_back = CancellationToken::new();
+    let server = server(Users { taken_back: Some(taken_back.clone()), ..ANYBODY }).await;
+    let mut client = server.connect(&connect_with_will()).await;
+    expect(&mut client, CONNACK).await;
+    client.write_all(&publish(0x32, "plant/press/a", Some(1), b"1")).await.unwrap();
+    expect(&mut client, &[0x40, 2, 0, 1]).await;
+    taken_back.cancel();
+    expect_end(&mut client).await;
+    server.shutdown.cancel();
+    server.serving.await.unwrap();
+    assert_eq!(server.fixture.show("samples", &["signal"]), ["a"]);
 }
 
 #[tokio::test]

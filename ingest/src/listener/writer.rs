@@ -1,12 +1,13 @@
 //! The sending half of a connection: acknowledgements in order, answers at once, deliveries when there is room.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use storage::StoreError;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::hub::{Delivery, Hub, Message};
@@ -26,6 +27,37 @@ pub(super) struct Committing {
     pub(super) messages: Vec<Arc<Message>>,
 }
 
+/// How many batches of a connection are not acknowledged yet.
+#[derive(Debug, Default)]
+pub(super) struct InFlight {
+    count: AtomicUsize,
+    left: Notify,
+}
+
+impl InFlight {
+    pub(super) fn enter(&self) {
+        self.count.fetch_add(1, Ordering::AcqRel);
+    }
+
+    fn leave(&self, batches: usize) {
+        if batches > 0 {
+            self.count.fetch_sub(batches, Ordering::AcqRel);
+            self.left.notify_one();
+        }
+    }
+
+    pub(super) fn is_none(&self) -> bool {
+        self.count.load(Ordering::Acquire) == 0
+    }
+
+    /// Resolves once all are acknowledged. Only one task may wait. Cancel-safe.
+    pub(super) async fn none(&self) {
+        while !self.is_none() {
+            self.left.notified().await;
+        }
+    }
+}
+
 /// What a writer works on.
 pub(super) struct Writer<W> {
     pub(super) stream: W,
@@ -34,6 +66,7 @@ pub(super) struct Writer<W> {
     pub(super) max_packet: usize,
     pub(super) connection: u64,
     pub(super) commits: mpsc::Receiver<Committing>,
+    pub(super) in_flight: Arc<InFlight>,
     pub(super) answers: mpsc::Receiver<Bytes>,
     pub(super) deliveries: mpsc::Receiver<Delivery>,
     pub(super) hub: Arc<Hub>,
@@ -49,6 +82,7 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
         let mut current = None;
         let (mut committing, mut answering) = (true, true);
         while committing || answering {
+            let mut acknowledged = 0;
             tokio::select! {
                 biased;
                 answer = self.answers.recv(), if answering => match answer {
@@ -57,7 +91,10 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
                 },
                 committed = next(&mut self.commits, &mut current), if committing => match committed {
                     None => committing = false,
-                    Some(Ok(committed)) => self.acknowledge(&committed, &mut out),
+                    Some(Ok(committed)) => {
+                        self.acknowledge(&committed, &mut out);
+                        acknowledged = 1;
+                    }
                     Some(Err(error)) => {
                         tracing::warn!(%error, "a batch was not stored: the connection is closed and nothing of it acknowledged");
                         self.broken.cancel();
@@ -75,6 +112,7 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
                 self.broken.cancel();
                 return None;
             }
+            self.in_flight.leave(acknowledged);
         }
         Some(self.stream)
     }

@@ -101,3 +101,32 @@ async fn a_slow_disk_holds_senders_back_and_loses_nothing() {
     assert_eq!(server.fixture.rows("samples").num_rows(), MESSAGES);
     assert_eq!(server.fixture.intake.free_bytes(), BUDGET_BYTES);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_store_has_is_acknowledged_before_a_login_that_was_taken_back_is_told() {
+    let gate = Arc::new(Gate::default());
+    let taken_back = CancellationToken::new();
+    let limits = Limits { budget_bytes: BUDGET_BYTES, ..Limits::default() };
+    let users = Users { taken_back: Some(taken_back.clone()), ..ANYBODY };
+    let server = serving(Fixture::on(gate.clone(), limits), users).await;
+    let opened = OpenedAtTheEnd(gate);
+    // MQTT 5, clean start, client `c`, no properties.
+    let connect = [0x10, 14, 0, 4, b'M', b'Q', b'T', b'T', 5, 2, 0, 0, 0, 0, 1, b'c'];
+    let mut client = server.connect(&connect).await;
+    expect_connack_v5(&mut client).await;
+    client.write_all(&publish(0x32, "plant/press/a", Some(1), b"\x001")).await.unwrap();
+    let handed_over = async {
+        while server.fixture.intake.free_bytes() == BUDGET_BYTES {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(Duration::from_secs(20), handed_over).await.unwrap();
+    taken_back.cancel();
+    let mut first = [0];
+    assert!(timeout(STANDSTILL, client.read_exact(&mut first)).await.is_err(), "told before the fsync: {first:?}");
+    opened.0.open();
+    expect(&mut client, &[0x40, 2, 0, 1]).await;
+    expect(&mut client, &[0xE0, 2, 0x87, 0]).await;
+    expect_end(&mut client).await;
+    assert_eq!(server.fixture.show("samples", &["signal"]), ["a"]);
+}
