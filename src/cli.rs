@@ -40,7 +40,7 @@ Start here
 Ask and feed
   sql          Run one SQL query: table, CSV or JSON
   import       Bring CSV, Parquet or line protocol files in
-  quarantine   Messages that were refused: why, how to map them, replay
+  quarantine   Messages that were refused: why, how to map them, replay, discard
 
 Keep
   user         Users, roles and tokens

@@ -14,6 +14,7 @@ mod master;
 mod metrics;
 mod parts;
 mod plant;
+mod quarantine;
 mod signals;
 
 use std::sync::Arc;

@@ -2,7 +2,8 @@
 //!
 //! Passwords are kept as the salted PBKDF2-SHA-256 key that SCRAM (RFC 5802, RFC 7677) builds on, so that one secret
 //! serves MQTT, HTTP and PostgreSQL; tokens are random and kept as SHA-256. The file is replaced as a whole, is
-//! readable by its owner only, and a running server takes up a change with the next login.
+//! readable by its owner only, and a running server takes up a change with the next login, and within a second or two
+//! for those who are logged in.
 
 mod directory;
 mod file;

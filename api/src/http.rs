@@ -167,6 +167,7 @@ fn router(faces: Arc<Faces>, shutdown: CancellationToken) -> Router {
         .route("/api/v1/import/samples", post(import::samples))
         .route("/api/v1/quarantine", get(quarantine::list))
         .route("/api/v1/quarantine/replay", post(quarantine::replay))
+        .route("/api/v1/quarantine/discard", post(quarantine::discard))
         .route("/api/v1/backup", post(backup::take))
         .route("/api/v1/{table}", post(records::write))
         .route("/api/v2/write", post(line_protocol::write))

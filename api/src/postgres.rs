@@ -7,13 +7,14 @@
 //!    for a client that does not read.
 //! 3. A result is streamed: the server holds a few thousand of its rows, however long it is.
 //! 4. Without users only clients on this machine come in; with users every client proves its password by
-//!    SCRAM-SHA-256, and nobody learns which names exist.
+//!    SCRAM-SHA-256, and nobody learns which names exist. A session ends with its login, whatever it is doing.
 //! 5. Where TLS is configured it is offered; where it is not, a client that asks is told so in plain words.
 
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ingest::Login;
 use pgwire::api::RandomPidSecretKeyGenerator;
 use pgwire::messages::PgWireBackendMessage;
 use pgwire::tokio::TlsAcceptor;
@@ -162,6 +163,7 @@ async fn refuse(wire: &mut Wire, failure: Failure) {
 
 /// A session that is ready for its first statement.
 struct Opened {
+    login: Login,
     runner: Runner,
     settings: SharedSettings,
     registered: cancel::Registered,
@@ -171,7 +173,7 @@ struct Opened {
 
 impl Opened {
     async fn run(self, wire: Wire, shutdown: CancellationToken) {
-        Connection::new(wire, self.runner, self.settings, self.registered, shutdown).run().await;
+        Connection::new(wire, self.runner, self.settings, self.registered, shutdown).run(&self.login).await;
     }
 }
 
@@ -193,7 +195,7 @@ async fn open(wire: &mut Wire, server: &Server) -> Result<Option<Opened>, Troubl
         settings: settings.clone(),
     };
     // Setting up a session reads the catalogs: work for the queries' runtime.
-    let (engine, user) = (Arc::clone(&server.faces.engine), started.user);
+    let (engine, user) = (Arc::clone(&server.faces.engine), Arc::clone(&started.login.name));
     let session = server
         .faces
         .queries
@@ -206,5 +208,5 @@ async fn open(wire: &mut Wire, server: &Server) -> Result<Option<Opened>, Troubl
         .map_err(|error| Failure::from(error).fatal())?;
     startup::ready(wire).await?;
     let runner = Runner::new(Arc::new(session), settings.clone(), server.faces.queries.clone());
-    Ok(Some(Opened { runner, settings, registered: started.registered, _seat: seat }))
+    Ok(Some(Opened { login: started.login, runner, settings, registered: started.registered, _seat: seat }))
 }

@@ -18,7 +18,7 @@ pub struct Limits {
     pub max_depth: usize,
     /// Most values in one message.
     pub max_values: usize,
-    /// Size quota of `quarantine`, bytes of payloads kept since the start of the process.
+    /// Size quota of `quarantine`: bytes that the messages take which wait there.
     pub quarantine_bytes: u64,
     /// Bytes of batches on their way to the disk, all sources together.
     pub budget_bytes: usize,

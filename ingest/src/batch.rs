@@ -8,7 +8,7 @@ use oee::tables::{QUARANTINE, TABLES};
 use storage::{Rows, Store, Write};
 
 use crate::column::{Cell, Column};
-use crate::quarantine::Refusals;
+use crate::quarantine::{Refusals, Room};
 use crate::sample::{Sample, Samples};
 use crate::schema::{columns, table_index};
 
@@ -28,6 +28,7 @@ pub struct Batch {
     bytes: usize,
     messages: u64,
     refused: Vec<(&'static str, u64)>,
+    room: Option<Room>,
 }
 
 /// Rows of one table other than `samples`.
@@ -62,6 +63,7 @@ impl Batch {
             bytes: 0,
             messages: 0,
             refused: Vec::new(),
+            room: None,
         }
     }
 
@@ -99,6 +101,11 @@ impl Batch {
         &self.refused
     }
 
+    /// What it does to the quota of the quarantine.
+    pub(crate) fn take_room(&mut self) -> Option<Room> {
+        self.room.take()
+    }
+
     pub(crate) fn count_message(&mut self) {
         self.messages += 1;
     }
@@ -126,7 +133,12 @@ impl Batch {
         records.deleted.push(row.deleted);
     }
 
-    pub(crate) fn push_quarantine(&mut self, cells: &[Cell]) {
+    /// A row of `quarantine`, and what it does to the quota.
+    pub(crate) fn push_quarantine(&mut self, cells: &[Cell], room: Room) {
+        match &mut self.room {
+            Some(all) => all.join(room),
+            None => self.room = Some(room),
+        }
         self.bytes += cells.iter().map(cell_bytes).sum::<usize>() + RECORD_BYTES;
         let table = table_index(QUARANTINE.name);
         let Some(records) = table.and_then(|table| self.records_of(table)) else { return };

@@ -13,6 +13,9 @@ use reading::{Readings, Value};
 /// The longest bare text that is taken as a value.
 const LONGEST_TEXT: usize = 64 * 1024;
 
+/// Characters of a number that a refusal shows at most.
+const LONGEST_SHOWN: usize = 40;
+
 /// Reads a payload that is a bare value or JSON, whichever it looks like. `signal` is what the topic names.
 ///
 /// An empty payload says nothing: it is how MQTT deletes a retained message.
@@ -61,6 +64,17 @@ pub(crate) fn no_signal() -> Refusal {
     let reason = "the payload is a bare value and the topic's mapping names no signal; \
                   give its [[topics]] entry in plant.toml a `signal`, or send a JSON object";
     Refusal::new("malformed", reason)
+}
+
+/// Why a number that cannot be stored is refused.
+pub(crate) fn not_finite(name: &str, number: &str) -> Refusal {
+    let digits = number.trim_start_matches(['-', '+']).starts_with(|first: char| first.is_ascii_digit());
+    let what = if digits { "beyond what a double can hold" } else { "no finite number" };
+    let shown = match number.char_indices().nth(LONGEST_SHOWN) {
+        Some((end, _)) => format!("{}…", number.get(..end).unwrap_or_default()),
+        None => number.to_owned(),
+    };
+    Refusal::new("not_finite", format!("`{name}` is {shown}, which is {what}; send null where there is no value"))
 }
 
 /// Why bytes that are not text are refused.

@@ -7,7 +7,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use oee::plant::Plant;
 use storage::{Receipt, Store, StoreError, Transform};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::admit::{ArrivalClock, Limits, Window};
 use crate::batch::Batch;
@@ -15,15 +15,18 @@ use crate::decode::reading::Readings;
 use crate::keying::Keyer;
 use crate::latency::Latency;
 use crate::login::Login;
-use crate::quarantine::{Quota, Refused, row};
+use crate::quarantine::{Quota, Refused, Room, row};
 use crate::route::Routes;
 
+mod discard;
 mod import;
+mod kept;
 mod lines;
 mod message;
 mod records;
 mod replay;
 
+pub use discard::Discard;
 pub use import::ImportReceipt;
 pub use lines::LineReceipt;
 pub use records::RecordReceipt;
@@ -133,7 +136,9 @@ pub struct Intake {
     limits: Limits,
     window: Window,
     clock: ArrivalClock,
-    quota: Quota,
+    quota: Arc<Quota>,
+    /// Held by who settles rows of `quarantine`: two at once would settle the same row twice.
+    settling: Arc<Mutex<()>>,
     budget: Arc<Semaphore>,
     slots: Arc<Semaphore>,
     ledger: Arc<Ledger>,
@@ -193,7 +198,8 @@ impl Intake {
             plant,
             window: Window::new(&limits),
             clock: ArrivalClock::default(),
-            quota: Quota::new(limits.quarantine_bytes, 0),
+            quota: Arc::new(Quota::new(limits.quarantine_bytes)),
+            settling: Arc::default(),
             budget: Arc::new(Semaphore::new(budget)),
             slots: Arc::new(Semaphore::new(COMMITS_IN_FLIGHT)),
             ledger: Arc::new(Ledger { keyer, latency: Latency::new(), counters: CounterCells::default() }),
@@ -236,6 +242,12 @@ impl Intake {
         }
     }
 
+    /// Counts messages that an earlier process left waiting in `quarantine` against the quota: how many, and the bytes
+    /// of their payloads together, each of them counted up to [`crate::KEPT_BYTES`].
+    pub fn count_quarantine(&self, messages: u64, bytes: u64) {
+        self.quota.count(messages, bytes);
+    }
+
     /// Bytes of the budget that are free.
     pub fn free_bytes(&self) -> usize {
         self.budget.available_permits()
@@ -267,7 +279,7 @@ impl Intake {
         self.hand_over(batch, false).await?.stored().await
     }
 
-    async fn hand_over(&self, batch: Batch, patient: bool) -> Result<Submitted, StoreError> {
+    async fn hand_over(&self, mut batch: Batch, patient: bool) -> Result<Submitted, StoreError> {
         let (done, receiver) = oneshot::channel();
         let submitted = Submitted { done: receiver };
         let mut tally = Tally {
@@ -286,9 +298,10 @@ impl Intake {
         }
         let permit = self.permit(batch.bytes()).await?;
         tally.admitted = Instant::now();
+        let room = batch.take_room();
         let write = batch.into_write(&self.store, patient)?;
         let ledger = Arc::clone(&self.ledger);
-        self.store.append(write, move |result| ledger.settle(result, permit, &tally, done));
+        self.store.append(write, move |result| ledger.settle(result, permit, room, &tally, done));
         Ok(submitted)
     }
 
@@ -321,7 +334,8 @@ impl Intake {
         match self.quota.admit(refused) {
             None => Outcome::Dropped,
             Some(kept) => {
-                batch.push_quarantine(&row(refused, kept));
+                let room = Room::taken(&self.quota, refused.payload.len());
+                batch.push_quarantine(&row(refused, kept), room);
                 Outcome::Quarantined
             }
         }
@@ -334,10 +348,14 @@ impl Ledger {
         &self,
         result: Result<Receipt, StoreError>,
         permit: Permit,
+        room: Option<Room>,
         tally: &Tally,
         done: oneshot::Sender<Result<(), StoreError>>,
     ) {
         let outcome = result.map(|receipt| {
+            if let Some(room) = room {
+                room.settle();
+            }
             self.keyer.note(&receipt.records, receipt.recorded);
             self.count(tally);
             self.latency.record(tally.messages.max(1), tally.received, tally.admitted, Instant::now());

@@ -34,11 +34,12 @@ pub use admit::Limits;
 pub use batch::Batch;
 pub use decode::line::{Precision, UnknownPrecision};
 pub use intake::{
-    Counters, Feed, ImportReceipt, Intake, LineReceipt, Outcome, RecordReceipt, Replay, ReplayReceipt, Source,
+    Counters, Discard, Feed, ImportReceipt, Intake, LineReceipt, Outcome, RecordReceipt, Replay, ReplayReceipt, Source,
     Submitted, now_us,
 };
 pub use keying::Keyer;
 pub use latency::{Latency, Stage};
 pub use login::{Authenticate, Login, Role, ScramSecret, UnknownRole};
+pub use quarantine::KEPT_BYTES;
 pub use record::RowRefusal;
 pub use schema::{table_index, table_specs};

@@ -5,7 +5,8 @@
 //! per connection and a byte budget for the server. Not reading the socket is the back-pressure. After a failed commit
 //! nothing is acknowledged any more and the connection is closed, so that the publisher sends again.
 //!
-//! Subscribers get what is stored, at QoS 0, with retained messages. Sessions end with their connection.
+//! Subscribers get what is stored, at QoS 0, with retained messages. Sessions end with their connection, and a connection
+//! ends with its login: what is on its way to the disk then is still acknowledged.
 
 mod connection;
 mod filter;

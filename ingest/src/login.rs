@@ -4,6 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use tokio_util::sync::CancellationToken;
+
 /// What a login may do. Each role includes those before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Role {
@@ -11,7 +13,7 @@ pub enum Role {
     Read,
     /// Also publish and write records.
     Write,
-    /// Also replay the quarantine, take backups and manage users.
+    /// Also replay and discard the quarantine, and take backups.
     Admin,
 }
 
@@ -51,18 +53,43 @@ impl FromStr for Role {
 }
 
 /// A client that has shown who it is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+///
+/// A login stands until whoever gave it takes it back: because its user is gone, or has another password or role.
+/// What outlives a single request (a connection, a session, a stream, a long answer) ends with it.
+#[derive(Debug, Clone)]
 pub struct Login {
     /// The user's name; it appears as `recorded_by`.
     pub name: Arc<str>,
     /// What it may do.
     pub role: Role,
+    taken_back: CancellationToken,
 }
 
 impl Login {
-    /// A client on this machine while no user exists.
+    /// A login that stands as long as the process.
+    pub fn new(name: impl Into<Arc<str>>, role: Role) -> Self {
+        Self { name: name.into(), role, taken_back: CancellationToken::new() }
+    }
+
+    /// Whoever is on this machine.
     pub fn local() -> Self {
-        Self { name: "local".into(), role: Role::Admin }
+        Self::new("local", Role::Admin)
+    }
+
+    /// The same login, which stands until `taken_back` is cancelled.
+    #[must_use]
+    pub fn until(self, taken_back: CancellationToken) -> Self {
+        Self { taken_back, ..self }
+    }
+
+    /// Whether it still stands.
+    pub fn stands(&self) -> bool {
+        !self.taken_back.is_cancelled()
+    }
+
+    /// Resolves once it stands no longer. Cancel-safe.
+    pub async fn ended(&self) {
+        self.taken_back.cancelled().await;
     }
 }
 
@@ -87,9 +114,9 @@ impl fmt::Debug for ScramSecret {
 
 /// Knows the users. The same one stands behind MQTT, HTTP and PostgreSQL.
 pub trait Authenticate: Send + Sync {
-    /// Whether a client must say who it is: false until a user exists. Then clients on loopback are
-    /// [`Login::local`], and others are refused.
-    fn required(&self) -> bool;
+    /// The login of clients on this machine that show nothing, until a user exists. `None` from then on: every
+    /// client has to say who it is.
+    fn local(&self) -> Option<Login>;
 
     /// The login of a name and password. May take some 10 ms: call it off the reactor.
     fn password(&self, user: &str, password: &[u8]) -> Option<Login>;

@@ -1,22 +1,22 @@
 //! Messages that could not be admitted, kept under a size quota.
 //!
 //! A refused message becomes one row: the first 64 KiB of its payload, the length and SHA-256 of all of it, and the
-//! reason. Once the rows kept since the start of the process reach the quota, payloads are no longer kept: each topic
-//! then leaves at most one short row per minute (the first refusal of that minute, with the first 256 bytes), for at
-//! most 1,000 topics; every refusal still moves the counter `takt_refused_total`, so nothing goes unnoticed, and a
-//! misconfigured sender cannot fill the disk.
+//! reason. It waits there until it is replayed or discarded. Once the rows that wait reach the quota, payloads are no
+//! longer kept: each topic then leaves at most one short row per minute (the first refusal of that minute, with the
+//! first 256 bytes), for at most 1,000 topics; every refusal still moves the counter `takt_refused_total`, so nothing
+//! goes unnoticed, and a misconfigured sender cannot fill the disk.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use base64::Engine as _;
 use sha2::{Digest, Sha256};
 
 use crate::column::Cell;
 
-/// Payload bytes that are kept of one message.
-pub(crate) const KEPT_BYTES: usize = 64 * 1024;
+/// Payload bytes of one message that are kept in `quarantine`.
+pub const KEPT_BYTES: usize = 64 * 1024;
 /// Payload bytes that are kept over quota.
 const KEPT_OVER_QUOTA_BYTES: usize = 256;
 /// Over quota, a topic leaves one row in this time.
@@ -24,7 +24,7 @@ const OVER_QUOTA_INTERVAL_US: i64 = 60_000_000;
 /// Over quota, this many topics leave rows.
 const OVER_QUOTA_TOPICS: usize = 1_000;
 /// What a row takes beyond its payload, roughly.
-const ROW_BYTES: usize = 512;
+const ROW_BYTES: u64 = 512;
 /// Refusals of one message that its row spells out.
 const NAMED: usize = 20;
 
@@ -112,7 +112,10 @@ pub(crate) struct Refused<'a> {
     pub(crate) error: &'a str,
 }
 
-/// Watches the quota.
+/// Watches the quota: what the messages that wait take, roughly.
+///
+/// What a message takes follows from its length alone, also where less of it was kept: so a process that starts on a
+/// quarantine need not read payloads to know what is taken, and what a message gives back is what it took.
 #[derive(Debug)]
 pub(crate) struct Quota {
     limit: u64,
@@ -120,23 +123,56 @@ pub(crate) struct Quota {
     over: Mutex<HashMap<Box<str>, i64>>,
 }
 
+/// What a message of `length` bytes takes of the quota.
+fn cost(length: usize) -> u64 {
+    taken(1, u64::try_from(length.min(KEPT_BYTES)).unwrap_or(u64::MAX))
+}
+
+/// What messages take whose payloads count `bytes` together, none of them more than [`KEPT_BYTES`].
+fn taken(messages: u64, bytes: u64) -> u64 {
+    messages.saturating_mul(ROW_BYTES).saturating_add(bytes)
+}
+
 impl Quota {
-    /// `used` bytes are already there.
-    pub(crate) fn new(limit: u64, used: u64) -> Self {
-        Self { limit, used: AtomicU64::new(used), over: Mutex::default() }
+    /// Nothing is taken yet.
+    pub(crate) fn new(limit: u64) -> Self {
+        Self { limit, used: AtomicU64::new(0), over: Mutex::default() }
     }
 
-    /// How much of a refused message may be kept; `None` where not even a row.
+    /// These messages wait already; their payloads count `bytes` together, none of them more than [`KEPT_BYTES`].
+    pub(crate) fn count(&self, messages: u64, bytes: u64) {
+        self.take(taken(messages, bytes), u64::MAX);
+    }
+
+    /// How much of a refused message may be kept; `None` where not even a row. Where it is some, room is
+    /// taken for it.
     pub(crate) fn admit(&self, refused: &Refused<'_>) -> Option<usize> {
-        let bytes = refused.payload.len().min(KEPT_BYTES);
-        let cost = u64::try_from(bytes + ROW_BYTES).unwrap_or(u64::MAX);
-        let taken = self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
-            used.checked_add(cost).filter(|&total| total <= self.limit)
-        });
-        match taken {
-            Ok(_) => Some(bytes),
-            Err(_) => self.admit_over(refused.topic, refused.arrival_us).then_some(bytes.min(KEPT_OVER_QUOTA_BYTES)),
+        let (length, cost) = (refused.payload.len(), cost(refused.payload.len()));
+        if self.take(cost, self.limit) {
+            return Some(length.min(KEPT_BYTES));
         }
+        self.admit_over(refused.topic, refused.arrival_us).then(|| {
+            self.take(cost, u64::MAX);
+            length.min(KEPT_OVER_QUOTA_BYTES)
+        })
+    }
+
+    fn free(&self, cost: u64) {
+        if cost == 0 {
+            return;
+        }
+        let freed = |used: u64| Some(used.saturating_sub(cost));
+        let used = self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, freed).unwrap_or_default();
+        if used.saturating_sub(cost) < self.limit {
+            // The next time that it is full begins afresh.
+            self.over.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        }
+    }
+
+    /// Takes room unless more than `limit` would be taken then; says whether it was.
+    fn take(&self, cost: u64, limit: u64) -> bool {
+        let more = |used: u64| used.checked_add(cost).filter(|&total| total <= limit);
+        self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
     }
 
     fn admit_over(&self, topic: &str, now: i64) -> bool {
@@ -154,6 +190,44 @@ impl Quota {
                 true
             }
         }
+    }
+}
+
+/// What a batch does to the quota. Dropped before its batch is durable, it gives back what was taken.
+#[derive(Debug)]
+pub(crate) struct Room {
+    quota: Arc<Quota>,
+    taken: u64,
+    freed: u64,
+}
+
+impl Room {
+    /// For a refused message of this length, which the quota has admitted.
+    pub(crate) fn taken(quota: &Arc<Quota>, length: usize) -> Self {
+        Self { quota: Arc::clone(quota), taken: cost(length), freed: 0 }
+    }
+
+    /// Of a message of this length, which will wait no longer.
+    pub(crate) fn freed(quota: &Arc<Quota>, length: usize) -> Self {
+        Self { quota: Arc::clone(quota), taken: 0, freed: cost(length) }
+    }
+
+    /// Adds what another row of the same batch does.
+    pub(crate) fn join(&mut self, mut other: Self) {
+        self.taken += std::mem::take(&mut other.taken);
+        self.freed += other.freed;
+    }
+
+    /// The batch is durable.
+    pub(crate) fn settle(mut self) {
+        self.taken = 0;
+        self.quota.free(self.freed);
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        self.quota.free(self.taken);
     }
 }
 

@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 use crate::admit::Window;
 use crate::batch::RecordRow;
 use crate::column::Cell;
-use crate::decode::{scalar, time};
+use crate::decode::{json, not_finite, not_utf8, scalar, time};
 use crate::quarantine::{Refusal, hex};
 use crate::route::unknown_equipment;
 use crate::schema::{columns, table_index};
@@ -96,18 +96,74 @@ pub(crate) fn table(name: &str) -> Result<&'static RecordTable, Refusal> {
     })
 }
 
-/// The objects of a payload: one, or an array of them.
+/// The objects of a payload.
+#[derive(Debug)]
+pub(crate) struct Objects {
+    /// One, or those of an array.
+    pub(crate) rows: Vec<Value>,
+    /// Places of rows that hold a number which cannot be stored, and what is wrong with it.
+    pub(crate) not_finite: BTreeMap<usize, Refusal>,
+}
+
+impl Objects {
+    /// The objects of a payload: one, or an array of them.
+    ///
+    /// # Errors
+    /// Where the payload is neither, or holds more than [`MAX_ROWS`].
+    pub(crate) fn read(payload: &[u8]) -> Result<Self, Refusal> {
+        let text = std::str::from_utf8(payload).map_err(|error| not_utf8(payload, error))?;
+        let error = match rows(text) {
+            Ok(rows) => return Ok(Self { rows, not_finite: BTreeMap::new() }),
+            Err(error) => error,
+        };
+        if let Some(mut rows) = json::mark_not_finite(text).and_then(|marked| rows(&marked).ok()) {
+            let found = rows.iter_mut().enumerate().filter_map(|(place, row)| Some((place, unmarked_row(row)?)));
+            let not_finite = found.collect();
+            return Ok(Self { rows, not_finite });
+        }
+        Err(match error.is_data() {
+            true => Refusal::new("record", error.to_string()),
+            false => Refusal::new("malformed", format!("the payload is not JSON that takt can read: {error}")),
+        })
+    }
+}
+
+/// The objects of a payload of which every number can be stored.
 ///
 /// # Errors
-/// Where the payload is neither, or holds more than [`MAX_ROWS`].
+/// As [`Objects::read`], and where a number cannot be stored.
 pub(crate) fn objects(payload: &[u8]) -> Result<Vec<Value>, Refusal> {
-    let text = std::str::from_utf8(payload).map_err(|error| crate::decode::not_utf8(payload, error))?;
+    let Objects { rows, not_finite } = Objects::read(payload)?;
+    not_finite.into_values().next().map_or(Ok(rows), Err)
+}
+
+fn rows(text: &str) -> Result<Vec<Value>, serde_json::Error> {
     let mut json = serde_json::Deserializer::from_str(text);
-    let rows = json.deserialize_any(Rows).and_then(|rows| json.end().map(|()| rows));
-    rows.map_err(|error| match error.is_data() {
-        true => Refusal::new("record", error.to_string()),
-        false => Refusal::new("malformed", format!("the payload is not JSON that takt can read: {error}")),
-    })
+    let rows = json.deserialize_any(Rows)?;
+    json.end()?;
+    Ok(rows)
+}
+
+/// Takes the marks off the numbers of a row that cannot be stored: they stay as text. What is wrong with the first of them.
+fn unmarked_row(row: &mut Value) -> Option<Refusal> {
+    let Value::Object(fields) = row else { return None };
+    let found = fields.iter_mut().filter_map(|(name, value)| Some(not_finite(name, &unmarked(value)?)));
+    found.collect::<Vec<_>>().into_iter().next()
+}
+
+/// The first marked number in a value.
+fn unmarked(value: &mut Value) -> Option<String> {
+    let first = |found: Vec<String>| found.into_iter().next();
+    match value {
+        Value::String(text) => {
+            let number = json::marked(text)?.to_owned();
+            text.clone_from(&number);
+            Some(number)
+        }
+        Value::Array(items) => first(items.iter_mut().filter_map(unmarked).collect()),
+        Value::Object(fields) => first(fields.values_mut().filter_map(unmarked).collect()),
+        _ => None,
+    }
 }
 
 /// Reads an object, or an array of what should be objects.

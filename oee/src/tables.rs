@@ -408,7 +408,7 @@ pub const QUARANTINE: Table = Table {
         column("length", Integer, "length of the whole payload, bytes"),
         column("sha256", Text, "SHA-256 of the whole payload"),
         column("error", Text, "why it was refused, for a person"),
-        column("replayed", Flag, "true once it was replayed successfully"),
+        column("replayed", Flag, "false: it waits; true: replayed; NULL: discarded, and its payload with it"),
     ],
     key: &["id"],
     time: None,

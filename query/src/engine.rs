@@ -20,6 +20,7 @@ use crate::error::QueryError;
 use crate::functions;
 use crate::instant::TimeConstants;
 use crate::session::Session;
+use crate::wall_time::WallTimes;
 use crate::yielding::YieldingJoins;
 
 /// Name of the catalog, and of the database that PostgreSQL clients connect to.
@@ -54,6 +55,13 @@ impl Default for Limits {
     }
 }
 
+impl Limits {
+    /// What one function may make of the rows of a batch, bytes.
+    pub(crate) fn function_bytes(&self) -> u64 {
+        self.memory_bytes as u64 / 4
+    }
+}
+
 /// Answers SQL over the snapshots of one source.
 pub struct Engine {
     source: Arc<dyn SnapshotSource>,
@@ -75,13 +83,12 @@ impl Engine {
     /// # Errors
     /// [`QueryError`] where the spill folder cannot be used.
     pub fn new(source: Arc<dyn SnapshotSource>, plant: Arc<Plant>, limits: Limits) -> Result<Self, QueryError> {
-        let mut template = SessionStateBuilder::new()
+        let template = SessionStateBuilder::new()
             .with_config(config(&limits))
             .with_runtime_env(runtime(&limits)?)
             .with_default_features()
-            .with_physical_optimizer_rule(Arc::new(YieldingJoins))
-            .build();
-        functions::bound(&mut template, limits.memory_bytes as u64 / 4);
+            .with_physical_optimizer_rule(Arc::new(YieldingJoins));
+        let template = functions::build(template, limits.function_bytes());
         Ok(Self { source, plant, limits, contexts: Arc::new(ContextCache::default()), template })
     }
 
@@ -98,8 +105,9 @@ impl Engine {
         let mut state = SessionStateBuilder::new_from_existing(self.template.clone())
             .with_catalog_list(Arc::new(catalogs))
             .with_analyzer_rule(Arc::new(TimeConstants::new(Arc::clone(&current))))
+            .with_analyzer_rule(Arc::new(WallTimes::new(Arc::clone(&current))))
             .build();
-        functions::register(&mut state, &current, &self.plant);
+        functions::register(&mut state, &current, &self.plant, user);
         let context = SessionContext::new_with_state(state);
         Session::new(context, current, Arc::clone(&self.source), self.limits.clone(), user)
     }

@@ -1,4 +1,4 @@
-//! SQL functions: `time_bucket`, `timezone`, `oee`, `state_timeline`.
+//! SQL functions: `time_bucket`, `timezone`, `current_user`, `oee`, `state_timeline`.
 //!
 //! A table function is planned with constant arguments; the window of time and the equipment come from `WHERE`. What it
 //! computes it takes from `oee`, from rows of the statement's own snapshot.
@@ -7,6 +7,7 @@ mod arguments;
 mod bounded;
 mod bucket;
 mod columns;
+mod current_user;
 mod gather;
 mod interval;
 mod oee;
@@ -25,13 +26,15 @@ use datafusion::execution::FunctionRegistry;
 use datafusion::execution::session_state::SessionState;
 
 use crate::catalog::Current;
-pub(crate) use bounded::bound;
+pub(crate) use bounded::{bound, build, check_shape};
+#[cfg(test)]
+pub(crate) use bucket::zone;
 use table::{Function, TableFunction};
-pub(crate) use timezone::AtTimeZoneCalls;
+pub(crate) use timezone::{AtTimeZoneCalls, timezone};
 
-/// Adds takt's functions to a session.
-pub(crate) fn register(state: &mut SessionState, current: &Arc<Current>, plant: &Arc<Plant>) {
-    for function in [time_bucket::time_bucket(), timezone::timezone()] {
+/// Adds takt's functions to a session of `user`.
+pub(crate) fn register(state: &mut SessionState, current: &Arc<Current>, plant: &Arc<Plant>, user: &str) {
+    for function in [time_bucket::time_bucket(), timezone()].into_iter().chain(current_user::current_user(user)) {
         if let Err(error) = state.register_udf(Arc::new(function)) {
             tracing::error!(%error, "a function could not be registered");
         }

@@ -50,16 +50,13 @@ impl AnalyzerRule for TimeConstants {
     fn analyze(&self, plan: LogicalPlan, _config: &ConfigOptions) -> Result<LogicalPlan> {
         let zone = self.current.zone();
         let read = plan.transform_up_with_subqueries(|node| {
-            let names = NamePreserver::new(&node);
-            node.map_expressions(|expr| {
-                let name = names.save(&expr);
-                let read = expr.transform_up(|part| {
+            map_named(node, |expr| {
+                expr.transform_up(|part| {
                     Ok(match constant(&part, &zone) {
                         Some(value) => Transformed::yes(Expr::Literal(value, None)),
                         None => Transformed::no(part),
                     })
-                })?;
-                Ok(if read.transformed { read.update_data(|expr| name.restore(expr)) } else { read })
+                })
             })
         })?;
         Ok(read.data)
@@ -68,6 +65,24 @@ impl AnalyzerRule for TimeConstants {
     fn name(&self) -> &str {
         "time_constants"
     }
+}
+
+/// Changes the expressions of a node; columns keep their names.
+pub(crate) fn map_named(
+    node: LogicalPlan,
+    change: impl Fn(Expr) -> Result<Transformed<Expr>>,
+) -> Result<Transformed<LogicalPlan>> {
+    let names = NamePreserver::new(&node);
+    let named = |expr: Expr| -> Result<Transformed<Expr>> {
+        let name = names.save(&expr);
+        let changed = change(expr)?;
+        Ok(if changed.transformed { changed.update_data(|expr| name.restore(expr)) } else { changed })
+    };
+    node.map_expressions(|expr| match expr {
+        // The columns are those inside; the set itself must stay one.
+        Expr::GroupingSet(_) => expr.map_children(&named),
+        expr => named(expr),
+    })
 }
 
 /// The value of a text that is cast to a time.

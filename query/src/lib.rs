@@ -25,6 +25,7 @@ mod session;
 mod statement;
 mod table;
 mod types;
+mod wall_time;
 mod yielding;
 
 pub use catalog::SnapshotSource;

@@ -23,6 +23,7 @@ use tokio::time::Instant;
 use crate::catalog::{Current, SnapshotSource};
 use crate::engine::Limits;
 use crate::error::QueryError;
+use crate::functions;
 use crate::statement;
 
 /// Longer statements are refused: a statement is walked recursively, so its length bounds the stack it needs.
@@ -205,6 +206,8 @@ impl Session {
         self.current.replace(self.source.snapshot());
         let mut state = self.context.state();
         state.mark_start_execution();
+        // A face may have added functions to the session.
+        functions::bound(&mut state, self.limits.function_bytes());
         let plan = state.statement_to_plan(parsed).await?;
         statement::check_plan(&plan)?;
         Ok((plan, state))

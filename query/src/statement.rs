@@ -2,9 +2,9 @@
 
 use std::ops::ControlFlow;
 
-use datafusion::common::ScalarValue;
-use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::logical_expr::{LogicalPlan, Statement as PlanStatement};
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::common::{DataFusionError, ScalarValue};
+use datafusion::logical_expr::{Cast, Expr as PlanExpr, LogicalPlan, Statement as PlanStatement, TryCast};
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{
     DataType, Expr, FunctionArg, FunctionArgExpr, Statement as SqlStatement, TableFactor, TimezoneInfo, Value, Visit,
@@ -12,7 +12,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use crate::error::QueryError;
-use crate::functions::AtTimeZoneCalls;
+use crate::functions::{AtTimeZoneCalls, check_shape};
 use crate::reach::micros;
 
 /// Settings that a session may change.
@@ -59,14 +59,26 @@ fn verb(statement: &str) -> String {
     }
 }
 
-/// The same for the plan, whatever words led to it: `SELECT … INTO`, and settings other than harmless ones.
+/// The same for the plan, whatever words led to it: `SELECT … INTO`, and settings other than harmless ones. Casts to types
+/// whose rows are large are refused too.
 pub(crate) fn check_plan(plan: &LogicalPlan) -> Result<(), QueryError> {
     let mut refused = None;
     plan.apply_with_subqueries(|node| {
         refused = refusal(node);
-        Ok(if refused.is_some() { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+        if refused.is_some() {
+            return Ok(TreeNodeRecursion::Stop);
+        }
+        node.apply_expressions(|expr| expr.apply(check_cast))?;
+        Ok(TreeNodeRecursion::Continue)
     })?;
     refused.map_or(Ok(()), Err)
+}
+
+fn check_cast(expr: &PlanExpr) -> Result<TreeNodeRecursion, DataFusionError> {
+    if let PlanExpr::Cast(Cast { field, .. }) | PlanExpr::TryCast(TryCast { field, .. }) = expr {
+        check_shape(field.data_type())?;
+    }
+    Ok(TreeNodeRecursion::Continue)
 }
 
 fn refusal(node: &LogicalPlan) -> Option<QueryError> {

@@ -1,5 +1,6 @@
 //! Talking HTTP to a running server.
 
+use std::io;
 use std::path::PathBuf;
 
 use anyhow::{Context, anyhow, bail};
@@ -84,8 +85,19 @@ impl Client {
         }
         let request =
             request.body(Full::new(call.body)).context("the token holds characters that HTTP cannot carry")?;
-        let sender = self.sender().await?;
-        sender.send_request(request).await.with_context(|| format!("the server at {} broke off", self.url))
+        let sent = self.sender().await?.send_request(request).await;
+        sent.map_err(|error| self.broken_off(error))
+    }
+
+    /// A server that speaks TLS answers a request in plain HTTP with an alert, which is no HTTP.
+    fn broken_off(&self, error: hyper::Error) -> anyhow::Error {
+        if self.tls.is_none() && error.is_parse() {
+            return anyhow!(
+                "the server at {} does not answer in plain HTTP; where it has TLS, write https:// instead of http://",
+                self.url
+            );
+        }
+        anyhow::Error::from(error).context(format!("the server at {} broke off", self.url))
     }
 
     /// Sends one request and returns its JSON answer; a refusal is an error.
@@ -128,10 +140,21 @@ impl Client {
         let Some(connector) = &self.tls else { return speak(stream).await };
         let name =
             ServerName::try_from(self.host.clone()).with_context(|| format!("`{}` is not a host name", self.host))?;
-        let stream = connector.connect(name, stream).await.with_context(|| {
-            format!("no trusted TLS connection to {}; for a certificate of your own give --ca FILE", self.url)
-        })?;
+        let stream = connector.connect(name, stream).await.map_err(|error| self.no_tls(error))?;
         speak(stream).await
+    }
+
+    fn no_tls(&self, error: io::Error) -> anyhow::Error {
+        let cause = error.get_ref().and_then(|cause| cause.downcast_ref::<rustls::Error>());
+        if matches!(cause, Some(rustls::Error::InvalidMessage(_))) || error.kind() == io::ErrorKind::UnexpectedEof {
+            return anyhow!(
+                "the server at {} does not speak TLS; where it has no [tls] in its settings, write http:// instead of \
+                 https://",
+                self.url
+            );
+        }
+        anyhow::Error::from(error)
+            .context(format!("no trusted TLS connection to {}; for a certificate of your own give --ca FILE", self.url))
     }
 }
 
@@ -230,3 +253,6 @@ pub(super) fn block_on<T>(task: impl Future<Output = anyhow::Result<T>>) -> anyh
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(task)
 }
+
+#[cfg(test)]
+mod tests;

@@ -30,14 +30,16 @@ const SHOWN: u64 = 20;
 
 /// Bring files into a running server
 ///
-/// CSV: the header names columns of the table. Parquet: the same, by column names. Line protocol (.lp): as Telegraf
-/// writes it. Times are RFC 3339 with a zone, or numbers since 1970 in s, ms, µs or ns. Importing the same file twice
-/// stores it once. Rows that cannot be stored are named by line and the exit code is 1; all others are stored.
+/// CSV: the header names columns of the table; commas, semicolons or tabs separate. Parquet: the same, by column names.
+/// Line protocol (.lp): as Telegraf writes it. Times are RFC 3339 with a zone, or numbers since 1970 in s, ms, µs or ns.
 ///
-///   takt import history.csv
-///   takt import --table measurements leak_tests.parquet
+/// Importing the same file twice stores it once. Rows that cannot be stored are named by line and the exit code is 1;
+/// all others are stored.
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
+#[command(after_help = "\
+Examples:
+  takt import history.csv
+  takt import --table measurements leak_tests.parquet")]
 pub(super) struct ImportArgs {
     /// The files; their endings say what they are: .csv, .parquet, .lp
     #[arg(value_name = "FILE", required = true)]

@@ -21,13 +21,15 @@ use super::terminal;
 
 /// Run one SQL query
 ///
-/// Asks a running server, or reads a data folder that no server needs to have open:
-///
-///   takt sql "SELECT time, equipment, oee FROM oee('shift') WHERE time > now() - interval '1 day'"
-///   takt sql --format csv "SELECT * FROM samples WHERE signal = 'force' AND time > now() - interval '1 hour'"
-///   takt sql --data takt-data "SELECT count(*) FROM samples"
+/// Asks a running server, or reads a data folder that no server needs to have open.
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
+#[command(after_help = "\
+Examples:
+  takt sql \"SELECT time, equipment, oee FROM oee('shift')
+            WHERE time > now() - interval '1 day'\"
+  takt sql --format csv \"SELECT * FROM samples WHERE signal = 'force'
+                         AND time > now() - interval '1 hour'\"
+  takt sql --data takt-data \"SELECT count(*) FROM samples\"")]
 pub(super) struct SqlArgs {
     /// The query; - reads it from standard input
     #[arg(value_name = "SQL")]

@@ -29,3 +29,13 @@ fn every_command_says_what_it_does() {
         assert!(command.get_about().is_some(), "`takt {}` has no description", command.get_name());
     }
 }
+
+#[test]
+fn examples_fit_a_narrow_terminal() {
+    for command in Cli::command().get_subcommands() {
+        let Some(examples) = command.get_after_help() else { continue };
+        for line in examples.to_string().lines() {
+            assert!(line.chars().count() <= 80, "takt {}: {line}", command.get_name());
+        }
+    }
+}

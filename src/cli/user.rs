@@ -14,26 +14,30 @@ use jiff::Timestamp;
 use super::terminal;
 use crate::users::{UsersError, UsersFile};
 
+/// Characters of a password at least.
+const LEAST_PASSWORD_LENGTH: usize = 8;
+
 /// Manage users, roles and tokens
 ///
 /// The same users log in over MQTT, HTTP and PostgreSQL. Until one exists, takt listens on this machine only and asks
-/// nobody for a password. A running server takes up changes at the next login; connections that exist stay.
+/// nobody for a password. A running server takes up changes within seconds: the connections of a user that was removed
+/// or changed end, and with the first user those that were opened without a login.
 #[derive(Debug, Args)]
 pub(super) struct UserArgs {
     #[command(subcommand)]
     command: UserCommand,
-    /// Folder of the data
+    /// Folder of the server's data
     #[arg(long, value_name = "DIR", env = "TAKT_DATA", default_value = "takt-data", global = true)]
     data: PathBuf,
 }
 
 #[derive(Debug, Subcommand)]
 enum UserCommand {
-    /// Add a user; asks for the password, or takes it from a file or a pipe
+    /// Add a user; asks for the password (8 characters or more), or takes it from a file or a pipe
     Add {
         /// Login name
         name: String,
-        /// read: SQL and subscribe; write: also publish and write over HTTP; admin: also replay and backup
+        /// read: SQL and subscribe; write: also publish and write over HTTP; admin: also replay, discard and backup
         #[arg(long, value_name = "read|write|admin")]
         role: Role,
         /// Take the password from the first line of this file
@@ -63,7 +67,10 @@ pub(super) fn run(args: UserArgs) -> anyhow::Result<ExitCode> {
         UserCommand::Token { name } => {
             let token = file.change(|users| users.add_token(&name, Timestamp::now().to_string()))?;
             terminal::say(token)?;
-            terminal::complain("Keep it now: it is not shown again.");
+            terminal::complain(format_args!(
+                "Keep it now: it is not shown again. It stands for {name} of {}.",
+                file.path().display()
+            ));
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -74,8 +81,25 @@ fn add(file: &UsersFile, name: &str, role: Role, password_file: Option<&Path>) -
         return Err(UsersError::Exists(name.to_owned()).into());
     }
     let password = password(password_file)?;
+    check_length(&password)?;
+    let new_folder = file.path().parent().is_some_and(|folder| !folder.exists());
     file.change(|users| users.add(name, role, &password))?;
     terminal::say(format_args!("added {name} ({role}) to {}", file.path().display()))?;
+    if new_folder {
+        terminal::complain(
+            "The folder is new. A server that runs already has another one and does not see this user: name it with \
+             --data (`takt demo` has takt-demo).",
+        );
+    }
+    Ok(())
+}
+
+/// Anybody who reaches the server can guess.
+fn check_length(password: &str) -> anyhow::Result<()> {
+    let length = password.chars().count();
+    if length < LEAST_PASSWORD_LENGTH {
+        bail!("a password needs at least {LEAST_PASSWORD_LENGTH} characters, this one has {length}; nothing was added");
+    }
     Ok(())
 }
 
@@ -84,7 +108,7 @@ fn remove(file: &UsersFile, name: &str) -> anyhow::Result<()> {
         users.remove(name)?;
         Ok(users.users.len())
     })?;
-    terminal::say(format_args!("removed {name}"))?;
+    terminal::say(format_args!("removed {name} from {}", file.path().display()))?;
     if left == 0 {
         terminal::complain(
             "That was the last user: a running server refuses every login from now on, and the next start listens on \
@@ -97,7 +121,10 @@ fn remove(file: &UsersFile, name: &str) -> anyhow::Result<()> {
 fn list(file: &UsersFile) -> anyhow::Result<()> {
     let users = file.read()?.users;
     if users.is_empty() {
-        terminal::complain("No users yet; add one with `takt user add NAME --role admin`.");
+        terminal::complain(format_args!(
+            "No users yet in {}; add one with `takt user add NAME --role admin`.",
+            file.path().display()
+        ));
     }
     let width = users.iter().map(|user| user.name.chars().count()).max().unwrap_or(0);
     for user in users {

@@ -28,6 +28,16 @@ impl<'d> Section<'d> {
         &self.span
     }
 
+    /// Where the value under `key` stands, or the section where there is none.
+    pub(super) fn span_of(&self, key: &str) -> Range<usize> {
+        self.found(key).map_or_else(|| self.span.clone(), Spanned::span)
+    }
+
+    /// Whether the section has a value under `key`.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.found(key).is_some()
+    }
+
     /// Whether the file has this section.
     pub(super) fn present(&self) -> bool {
         self.table.is_some()
@@ -39,6 +49,10 @@ impl<'d> Section<'d> {
 
     fn value(&mut self, key: &'static str) -> Option<&'d Spanned<DeValue<'d>>> {
         self.known.push(key);
+        self.found(key)
+    }
+
+    fn found(&self, key: &str) -> Option<&'d Spanned<DeValue<'d>>> {
         self.table?.iter().find(|(name, _)| name.get_ref() == key).map(|(_, value)| value)
     }
 

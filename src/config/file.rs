@@ -1,8 +1,11 @@
 //! `takt.toml`: from text to settings, with every mistake found at once.
 
 use std::fs;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use ingest::subscriber::address;
+use rumqttc::valid_filter;
 use toml::de::DeTable;
 
 use super::document::Section;
@@ -51,11 +54,20 @@ fn read(mut root: Section<'_>, folder: &Path, mistakes: &mut Mistakes<'_>) -> Co
     config.storage = storage(root.section("storage", mistakes), mistakes);
     config.admission = admission(root.section("admission", mistakes), mistakes);
     config.query = query(root.section("query", mistakes), mistakes);
-    config.brokers = root
-        .sections("brokers", mistakes)
-        .into_iter()
-        .filter_map(|section| broker(section, folder, mistakes))
-        .collect();
+    for section in root.sections("brokers", mistakes) {
+        let (name_span, id_span) = (section.span_of("name"), section.span_of("client_id"));
+        let Some(broker) = broker(section, folder, mistakes) else { continue };
+        if config.brokers.iter().any(|other| other.name == broker.name) {
+            mistakes.add(&name_span, format!("two brokers are named `{}`; give each a name of its own", broker.name));
+        } else if config.brokers.iter().any(|other| other.client_id == broker.client_id && other.url == broker.url) {
+            let id = &broker.client_id;
+            mistakes.add(
+                &id_span,
+                format!("two subscriptions have the client id `{id}`; the broker keeps only one of them"),
+            );
+        }
+        config.brokers.push(broker);
+    }
     root.finish(mistakes);
     config
 }
@@ -122,21 +134,26 @@ fn broker(mut section: Section<'_>, folder: &Path, mistakes: &mut Mistakes<'_>) 
     let user = section.text("user", mistakes);
     let password_file = section.path("password_file", mistakes);
     let ca = section.path("ca", mistakes);
-    let span = section.span().clone();
     let protocol = match section.text("protocol", mistakes).as_deref() {
         None | Some("3.1.1") => MqttProtocol::V4,
         Some("5") => MqttProtocol::V5,
         Some(other) => {
-            mistakes.add(&span, format!("`brokers.protocol` is \"{other}\"; it can be \"3.1.1\" or \"5\""));
+            let message = format!("`brokers.protocol` is \"{other}\"; it can be \"3.1.1\" or \"5\"");
+            mistakes.add(&section.span_of("protocol"), message);
             MqttProtocol::V4
         }
     };
-    section.finish(mistakes);
-    for (key, absent) in [("name", name.is_none()), ("url", url.is_none()), ("topics", topics.is_none())] {
-        if absent {
-            mistakes.add(&span, format!("a broker needs `{key}`"));
-        }
+    if let Some(Err(error)) = url.as_deref().map(address) {
+        mistakes.add(&section.span_of("url"), error.to_string());
     }
+    if let Some(topics) = &topics {
+        check_topics(topics, &section.span_of("topics"), mistakes);
+    }
+    // What is there and wrong has been told already.
+    for key in ["name", "url", "topics"].into_iter().filter(|key| !section.has(key)) {
+        mistakes.add(section.span(), format!("a broker needs `{key}`"));
+    }
+    section.finish(mistakes);
     let name = name?;
     Some(Broker {
         client_id: client_id.unwrap_or_else(|| format!("takt-{name}")),
@@ -148,4 +165,16 @@ fn broker(mut section: Section<'_>, folder: &Path, mistakes: &mut Mistakes<'_>) 
         ca: ca.map(|file: PathBuf| folder.join(file)),
         protocol,
     })
+}
+
+fn check_topics(topics: &[String], span: &Range<usize>, mistakes: &mut Mistakes<'_>) {
+    if topics.is_empty() {
+        mistakes.add(span, "`brokers.topics` is empty; [\"#\"] subscribes to everything");
+    }
+    for topic in topics.iter().filter(|topic| !valid_filter(topic)) {
+        let message = format!(
+            "`{topic}` is no topic filter; `+` and `#` stand for whole levels, `#` only for the last: plant/+/state"
+        );
+        mistakes.add(span, message);
+    }
 }

@@ -64,6 +64,41 @@ fn every_mistake_is_reported() {
 }
 
 #[test]
+fn every_mistake_of_every_broker_is_reported() {
+    let found = mistakes(
+        "[[brokers]]\nname = \"a\"\nurl = \"http://host\"\ntopics = [\"plant/#/state\", \"x+\", \"#\"]\nprotocol = \"4\"\n\
+         [[brokers]]\nname = \"b\"\nurl = \"mqtt://host:port\"\ntopics = []\n\
+         [[brokers]]\nname = \"b\"\nurl = 5\nuser_name = \"x\"\n",
+    );
+    let expected = [
+        ("3:7: ", "`http://host` is no broker's address; write mqtt://host:1883"),
+        ("4:10: ", "`plant/#/state` is no topic filter"),
+        ("4:10: ", "`x+` is no topic filter"),
+        ("5:12: ", "`brokers.protocol` is \"4\""),
+        ("8:7: ", "`mqtt://host:port` is no broker's address"),
+        ("9:10: ", "`brokers.topics` is empty"),
+        ("10:1: ", "a broker needs `topics`"),
+        ("12:7: ", "`brokers.url` must be text in quotes"),
+        ("13:1: ", "unknown key `brokers.user_name`"),
+    ];
+    assert_eq!(found.len(), expected.len(), "{found:#?}");
+    for (mistake, (place, words)) in found.iter().zip(expected) {
+        assert!(mistake.starts_with(place) && mistake.contains(words), "{mistake} is not {place}{words}");
+    }
+    let broker = |name: &str, more: &str| {
+        format!("[[brokers]]\nname = \"{name}\"\nurl = \"mqtt://host\"\ntopics = [\"#\"]\n{more}\n")
+    };
+    let twice = mistakes(&(broker("a", "client_id = \"c\"") + &broker("b", "client_id = \"c\"") + &broker("a", "")));
+    assert_eq!(
+        twice,
+        [
+            "10:13: two subscriptions have the client id `c`; the broker keeps only one of them",
+            "12:8: two brokers are named `a`; give each a name of its own",
+        ]
+    );
+}
+
+#[test]
 fn half_a_tls_pair_is_an_error() {
     assert_eq!(
         mistakes("[tls]\ncertificate = \"a\"\n"),

@@ -126,7 +126,7 @@ async fn no_longer_wanted(
 }
 
 async fn write(intake: &Arc<Intake>, table: &Table, rows: &[Row]) -> anyhow::Result<()> {
-    let login = Login { name: AUTHOR.into(), role: Role::Admin };
+    let login = Login::new(AUTHOR, Role::Admin);
     for chunk in rows.chunks(CHUNK_ROWS) {
         let receipt = intake.records(&login, table.name, &serde_json::to_vec(chunk)?).await;
         let receipt = receipt.with_context(|| format!("the plant's {} could not be stored", table.name))?;

@@ -26,7 +26,7 @@ use super::administration::Administration;
 use super::crew::Crew;
 use super::listen::{Face, ListenError, bind, resolve};
 use super::plant::PlantFile;
-use super::{master, metrics};
+use super::{master, metrics, quarantine};
 use crate::config::{AdmissionSettings, Broker, Config, MqttProtocol, QuerySettings, StorageSettings};
 use crate::tls;
 use crate::users::Directory;
@@ -73,10 +73,12 @@ impl Parts {
             Arc::new(Engine::new(Arc::clone(&store) as Arc<dyn query::SnapshotSource>, Arc::clone(&plant), limits)?);
         let recorder = metrics::recorder().context("metrics cannot be recorded")?;
         let intake = Intake::start(Arc::clone(&store), Arc::clone(&plant), admission_limits(&config.admission))?;
+        network.block_on(quarantine::count(&intake, &engine)).context("the quarantine cannot be counted")?;
         let applied = network.block_on(master::apply_unless_full(&intake, &engine, &plant));
         let applied = applied.context("the plant cannot be applied")?;
 
-        let auth: Arc<dyn Authenticate> = Arc::new(directory);
+        let directory = Arc::new(directory);
+        let auth = Arc::clone(&directory) as Arc<dyn Authenticate>;
         let addresses = sockets.addresses(tls.is_some())?;
         let face = Arc::new(Faces {
             engine: Arc::clone(&engine),
@@ -96,6 +98,11 @@ impl Parts {
         faces.add(network.handle(), "HTTP", api::http::serve(http, tls.clone(), Arc::clone(&face), stop.clone()));
         faces.add(network.handle(), "PostgreSQL", async move {
             api::postgres::serve(postgres, tls, face, stop).await;
+            anyhow::Ok(())
+        });
+        let stop = faces.stopping();
+        faces.add(network.handle(), "users", async move {
+            directory.watch(stop).await;
             anyhow::Ok(())
         });
         let addresses_file = match AddressesFile::write(&config.data, &addresses) {

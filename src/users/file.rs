@@ -62,8 +62,8 @@ impl Users {
         self.users.iter().find(|user| user.name == name)
     }
 
-    pub(super) fn with_token(&self, token: &str) -> Option<&User> {
-        let digest = token_digest(token);
+    /// The user whom the token with this digest stands for.
+    pub(super) fn with_token(&self, digest: &str) -> Option<&User> {
         self.users.iter().find(|user| user.tokens.iter().any(|token| token.sha256 == digest))
     }
 

@@ -65,6 +65,55 @@ fn changes_are_taken_up_and_logins_stay_needed() {
 }
 
 #[test]
+fn a_login_stands_as_long_as_what_it_rests_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = UsersFile::of(folder.path());
+    let token = |name: &str| file.change(|users| users.add_token(name, "2025-01-01T00:00:00Z".into())).unwrap();
+    add(&file, "anna", Role::Write, "secret").unwrap();
+    add(&file, "bert", Role::Read, "secret").unwrap();
+    let annas = token("anna");
+    let directory = Directory::open(folder.path()).unwrap();
+    let look = || assert!(directory.required());
+    let by_password = directory.password("anna", b"secret").unwrap();
+    let by_token = directory.token(&annas).unwrap();
+    let by_scram = directory.scram("anna").unwrap().login;
+    let berts = directory.password("bert", b"secret").unwrap();
+
+    // One token more, and other users, change nothing.
+    token("anna");
+    add(&file, "carl", Role::Read, "secret").unwrap();
+    look();
+    assert!(by_password.stands() && by_token.stands() && by_scram.stands());
+    // Another role.
+    file.change(|users| users.remove("anna")).unwrap();
+    add(&file, "anna", Role::Read, "secret").unwrap();
+    look();
+    assert!(!by_password.stands() && !by_token.stands() && !by_scram.stands());
+    // The same again, with a password that was set anew.
+    let by_password = directory.password("anna", b"secret").unwrap();
+    file.change(|users| users.remove("anna")).unwrap();
+    add(&file, "anna", Role::Read, "secret").unwrap();
+    look();
+    assert!(!by_password.stands());
+    assert!(directory.password("anna", b"secret").unwrap().stands());
+    assert!(berts.stands());
+}
+
+#[test]
+fn without_users_whoever_is_here_may_and_no_longer_than_that() {
+    let folder = tempfile::tempdir().unwrap();
+    let (directory, password) = Directory::open(folder.path()).unwrap().with_guest("part", Role::Write).unwrap();
+    let local = directory.local().unwrap();
+    let part = directory.password("part", password.as_bytes()).unwrap();
+    assert_eq!((&*local.name, local.role), ("local", Role::Admin));
+    assert!(!directory.required() && local.stands());
+    add(&UsersFile::of(folder.path()), "anna", Role::Read, "secret").unwrap();
+    assert!(directory.required() && !local.stands());
+    assert!(directory.local().is_none());
+    assert!(part.stands());
+}
+
+#[test]
 fn damage_keeps_the_last_good_users() {
     let folder = tempfile::tempdir().unwrap();
     let file = UsersFile::of(folder.path());

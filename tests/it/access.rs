@@ -1,10 +1,10 @@
 //! Who may: users and roles over MQTT, HTTP and PostgreSQL, and TLS for all three.
 
 use std::fs;
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ fn user(folder: &Path, arguments: &[&str], password: &str) -> Output {
 }
 
 fn add(folder: &Path, name: &str, role: &str) {
-    let done = user(folder, &["add", name, "--role", role], &format!("pw-{name}\n"));
+    let done = user(folder, &["add", name, "--role", role], &format!("password-{name}\n"));
     assert!(done.status.success(), "{done:?}");
 }
 
@@ -117,14 +117,16 @@ fn roles_hold_on_every_face() {
         ("admin", true, true, true),
         ("nobody", false, false, false),
     ] {
-        let password = format!("pw-{name}");
+        let password = format!("password-{name}");
         let login = basic(name, &password);
         let refused = if name == "nobody" { 401 } else { 403 };
         let status = |allowed: bool, status: u16| if allowed { status } else { refused };
         assert_eq!(post(&server, "/api/v1/sql", &login, "SELECT 1"), status(query, 200), "{name}");
         assert_eq!(post(&server, "/api/v2/write", &login, LINE), status(write, 204), "{name}");
         assert_eq!(post(&server, "/api/v1/units", &login, r#"{"unit": "U-1"}"#), status(write, 200), "{name}");
-        assert_eq!(post(&server, "/api/v1/quarantine/replay", &login, ""), status(admin, 200), "{name}");
+        for settle in ["/api/v1/quarantine/replay", "/api/v1/quarantine/discard?topic=nothing"] {
+            assert_eq!(post(&server, settle, &login, ""), status(admin, 200), "{name}: {settle}");
+        }
         let kept = folder.path().join(format!("backup-{name}"));
         let backup = format!("/api/v1/backup?to={}", kept.display());
         assert_eq!(post(&server, &backup, &login, ""), status(admin, 200), "{name}");
@@ -142,20 +144,21 @@ fn roles_hold_on_every_face() {
                 Equipment::connect(version, server.mqtt, manner()).unwrap().subscribe("plant/#").unwrap();
             }
             let count = format!(r#"{{"sql": "SELECT count(*) FROM samples WHERE signal = '{name}{version:?}'"}}"#);
-            let request = ureq::post(server.url("/api/v1/sql")).header("authorization", basic("admin", "pw-admin"));
+            let request =
+                ureq::post(server.url("/api/v1/sql")).header("authorization", basic("admin", "password-admin"));
             let mut answer = request.header("content-type", "application/json").send(count.as_bytes()).unwrap();
             let answer: serde_json::Value = answer.body_mut().read_json().unwrap();
             assert_eq!(answer["rows"][0][0], u64::from(write), "{name} {version:?}");
         }
     }
     // Wrong passwords and none at all.
-    for login in ["", &basic("admin", "pw-read"), &basic("admin", ""), "Bearer takt_nonsense", "Nonsense"] {
+    for login in ["", &basic("admin", "password-read"), &basic("admin", ""), "Bearer takt_nonsense", "Nonsense"] {
         assert_eq!(post(&server, "/api/v1/sql", login, "SELECT 1"), 401, "{login}");
     }
-    assert!(!is_in(&psql(&server, "admin", "pw-read", "")));
+    assert!(!is_in(&psql(&server, "admin", "password-read", "")));
     assert!(!is_in(&psql(&server, "admin", "", "")));
     for version in VERSIONS {
-        for login in [None, Some(("admin", "pw-read")), Some(("admin", ""))] {
+        for login in [None, Some(("admin", "password-read")), Some(("admin", ""))] {
             let refused = Equipment::connect(version, server.mqtt, Manner { login, tls: None });
             assert!(refused.is_err(), "{version:?} {login:?}");
         }
@@ -198,7 +201,7 @@ fn users_come_and_go_on_a_running_server() {
     // Neither password nor token can be read from the file, and nobody else may open it.
     let file = folder.path().join("data/users.toml");
     let kept = fs::read_to_string(&file).unwrap();
-    assert!(!kept.contains(&token) && !kept.contains("pw-gateway"), "{kept}");
+    assert!(!kept.contains(&token) && !kept.contains("password-gateway"), "{kept}");
     use std::os::unix::fs::PermissionsExt as _;
     assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
 
@@ -206,9 +209,9 @@ fn users_come_and_go_on_a_running_server() {
     wait_for("the user to be gone", Duration::from_secs(10), || {
         (post(&server, "/api/v2/write", &format!("Bearer {token}"), LINE) == 401).then_some(())
     });
-    assert_eq!(post(&server, "/api/v2/write", &basic("gateway", "pw-gateway"), LINE), 401);
+    assert_eq!(post(&server, "/api/v2/write", &basic("gateway", "password-gateway"), LINE), 401);
     assert!(Equipment::connect(Version::V5, server.mqtt, manner()).is_err());
-    assert_eq!(post(&server, "/api/v1/sql", &basic("anna", "pw-anna"), "SELECT 1"), 200);
+    assert_eq!(post(&server, "/api/v1/sql", &basic("anna", "password-anna"), "SELECT 1"), 200);
 
     for (arguments, part) in [
         (&["add", "anna", "--role", "read"][..], "exists"),
@@ -222,9 +225,181 @@ fn users_come_and_go_on_a_running_server() {
     // Without its last user a running server does not open up.
     assert!(user(folder.path(), &["remove", "anna"], "").status.success());
     wait_for("the last user to be gone", Duration::from_secs(10), || {
-        (post(&server, "/api/v1/sql", &basic("anna", "pw-anna"), "SELECT 1") == 401).then_some(())
+        (post(&server, "/api/v1/sql", &basic("anna", "password-anna"), "SELECT 1") == 401).then_some(())
     });
     assert_eq!(post(&server, "/api/v1/sql", "", "SELECT 1"), 401);
+}
+
+/// A psql that is asked one statement after the other.
+struct Psql {
+    child: Child,
+    answers: BufReader<ChildStdout>,
+}
+
+impl Psql {
+    fn open(server: &Server, user: &str, password: &str) -> Self {
+        let address = format!("host=127.0.0.1 port={} user={user} dbname=takt", server.pg.port());
+        let mut command = Command::new("psql");
+        command.args(["-X", "-w", "-At", &address]).env("PGPASSWORD", password);
+        command.env_remove("PGSSLMODE").env_remove("PGSERVICE");
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let answers = BufReader::new(child.stdout.take().unwrap());
+        Self { child, answers }
+    }
+
+    /// The one line that a statement gives; nothing where psql has ended.
+    fn ask(&mut self, statement: &str) -> String {
+        writeln!(self.child.stdin.as_mut().unwrap(), "{statement};").unwrap();
+        let mut line = String::new();
+        self.answers.read_line(&mut line).unwrap();
+        line.trim_end().to_owned()
+    }
+
+    /// What it complained about.
+    fn last_words(self) -> String {
+        text(&self.child.wait_with_output().unwrap().stderr)
+    }
+}
+
+/// Writes a request whose connection ends with its answer.
+fn request(server: &Server, head: &str, authorization: &str, body: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(server.http).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let authorization =
+        if authorization.is_empty() { String::new() } else { format!("Authorization: {authorization}\r\n") };
+    let request = format!("{head} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n{authorization}");
+    stream.write_all(format!("{request}Content-Length: {}\r\n\r\n{body}", body.len()).as_bytes()).unwrap();
+    stream
+}
+
+/// Reads until `part` has come.
+fn read_until(stream: &mut TcpStream, part: &str) {
+    let mut came = Vec::new();
+    while !text(&came).contains(part) {
+        let mut piece = [0; 4096];
+        let length = stream.read(&mut piece).unwrap();
+        assert!(length > 0, "it ended without {part}: {}", text(&came));
+        came.extend_from_slice(&piece[..length]);
+    }
+}
+
+/// The proper end of a chunked answer.
+const COMPLETE: &[u8] = b"0\r\n\r\n";
+
+/// What one client has open on every face.
+struct Open {
+    machines: [Equipment; 2],
+    psql: Psql,
+    page: TcpStream,
+}
+
+impl Open {
+    fn of(server: &Server, login: Option<&str>) -> Self {
+        let password = login.map_or_else(String::new, |name| format!("password-{name}"));
+        let login = login.map(|name| (name, password.as_str()));
+        let machine = |version| Equipment::connect(version, server.mqtt, Manner { login, tls: None }).unwrap();
+        let authorization = login.map_or_else(String::new, |(name, password)| basic(name, password));
+        let (user, password) = login.unwrap_or(("takt", ""));
+        Self {
+            machines: VERSIONS.map(machine),
+            psql: Psql::open(server, user, password),
+            page: request(server, "GET /api/v1/live", &authorization, ""),
+        }
+    }
+
+    fn works(&mut self) {
+        for machine in &mut self.machines {
+            machine.publish("plant/press/a", 1, false, b"1").unwrap();
+        }
+        assert_eq!(self.psql.ask("SELECT 'in'"), "in");
+        read_until(&mut self.page, "event: plant");
+    }
+
+    /// All of it ends, without a word from the client, but for psql: that hears of it with its next statement.
+    fn ends(mut self) {
+        let [old, new] = self.machines.each_mut().map(|machine| machine.hear().unwrap_err());
+        assert!(new.contains("ServerDisconnect") && new.contains("NotAuthorized"), "{new}");
+        assert!(!old.contains("Timeout"), "{old}");
+        assert!(until_hung_up(self.page).ends_with(COMPLETE));
+        assert_eq!(self.psql.ask("SELECT 'in'"), "");
+        let told = self.psql.last_words();
+        assert!(told.contains("FATAL") && told.contains("its login is no longer valid"), "{told}");
+    }
+}
+
+#[test]
+fn what_a_user_has_open_ends_when_it_is_removed_or_changed() {
+    let folder = tempfile::tempdir().unwrap();
+    let users = [("anna", "admin"), ("gateway", "write"), ("robot", "write")];
+    for (name, role) in users {
+        add(folder.path(), name, role);
+    }
+    let server = Server::start(folder.path());
+    let [mut anna, mut gateway, mut robot] = users.map(|(name, _)| Open::of(&server, Some(name)));
+    for open in [&mut anna, &mut gateway, &mut robot] {
+        open.works();
+    }
+    assert!(user(folder.path(), &["remove", "gateway"], "").status.success());
+    gateway.ends();
+    // The same name and password, and less that it may.
+    assert!(user(folder.path(), &["remove", "robot"], "").status.success());
+    add(folder.path(), "robot", "read");
+    robot.ends();
+    // A token more, and what happens to others, leaves alone what is open.
+    let token = text(&user(folder.path(), &["token", "anna"], "").stdout);
+    assert_eq!(post(&server, "/api/v1/sql", &format!("Bearer {}", token.trim()), "SELECT 1"), 200);
+    anna.works();
+}
+
+#[test]
+fn what_is_open_without_a_login_ends_with_the_first_user() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path());
+    let mut open = Open::of(&server, None);
+    open.works();
+    add(folder.path(), "anna", "admin");
+    open.ends();
+}
+
+#[test]
+fn what_runs_and_what_is_not_complete_stops_with_its_login() {
+    const ENDLESS: &str = "SELECT count(*) FROM generate_series(1, 100000) AS a(x), generate_series(1, 100000) AS b(y) \
+                           WHERE (x * y) % 7 = 3";
+    let folder = tempfile::tempdir().unwrap();
+    add(folder.path(), "anna", "admin");
+    add(folder.path(), "gateway", "write");
+    let server = Server::start(folder.path());
+    let login = basic("gateway", "password-gateway");
+
+    let mut psql = Psql::open(&server, "gateway", "password-gateway");
+    assert_eq!(psql.ask("SELECT 'in'"), "in");
+    let running = std::thread::spawn(move || (psql.ask(ENDLESS), psql.last_words()));
+    // More rows than sockets and the server hold.
+    let mut rows = request(&server, "POST /api/v1/sql?format=csv", &login, "SELECT * FROM generate_series(1, 9000000)");
+    read_until(&mut rows, "\n1\n");
+    // The server asks for a body once it knows who sends it.
+    let mut body = TcpStream::connect(server.http).unwrap();
+    body.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let unit = r#"{"unit": "U-1"}"#;
+    let head = format!(
+        "POST /api/v1/units HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nAuthorization: {login}\r\n\
+         Expect: 100-continue\r\nContent-Length: {}\r\n\r\n",
+        unit.len()
+    );
+    body.write_all(head.as_bytes()).unwrap();
+    read_until(&mut body, "100 Continue");
+
+    assert!(user(folder.path(), &["remove", "gateway"], "").status.success());
+    let (answer, told) = running.join().unwrap();
+    assert_eq!(answer, "");
+    assert!(told.contains("FATAL") && told.contains("its login is no longer valid"), "{told}");
+    assert!(!until_hung_up(rows).ends_with(COMPLETE), "a part of the rows looks like all of them");
+    body.write_all(unit.as_bytes()).unwrap();
+    read_until(&mut body, "HTTP/1.1 401");
+    let anna = basic("anna", "password-anna");
+    let mut stored = request(&server, "POST /api/v1/sql?format=csv", &anna, "SELECT count(*) AS n FROM units");
+    read_until(&mut stored, "n\n0\n");
 }
 
 // Two self-signed pairs for `localhost` and 127.0.0.1, for tests only.
@@ -259,6 +434,11 @@ fn in_the_clear(address: SocketAddr, bytes: &[u8]) -> Vec<u8> {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     stream.write_all(bytes).unwrap();
+    until_hung_up(stream)
+}
+
+/// What comes until the server hangs up.
+fn until_hung_up(mut stream: TcpStream) -> Vec<u8> {
     let mut answer = Vec::new();
     // A reset is a way to hang up as well; a timeout is not.
     if let Err(error) = stream.read_to_end(&mut answer) {

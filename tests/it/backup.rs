@@ -99,7 +99,7 @@ fn users_come_along() {
     let copy = folder.path().join("copy");
     let server = Server::start(folder.path());
     let password = folder.path().join("password");
-    fs::write(&password, "secret\n").unwrap();
+    fs::write(&password, "correct horse\n").unwrap();
     let data = folder.path().join("data");
     output(
         takt()

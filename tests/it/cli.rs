@@ -72,6 +72,56 @@ fn a_data_folder_has_one_server() {
 }
 
 #[test]
+fn mistakes_of_brokers_stop_the_start_and_are_all_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let brokers = "[[brokers]]\nname = \"a\"\nurl = \"host\"\ntopics = [\"x/#/y\"]\n\
+                   [[brokers]]\nname = \"b\"\nurl = \"http://host\"\ntopics = [\"#\"]\n";
+    let config = write(folder.path(), "takt.toml", brokers);
+    let told = complaint(takt().args(["serve", "--config"]).arg(&config).args(FREE));
+    for part in ["takt.toml:3:7: `host`", "takt.toml:4:10: `x/#/y`", "takt.toml:7:7: `http://host`"] {
+        assert!(told.contains(part), "{part} is not in {told}");
+    }
+    assert!(!folder.path().join("takt-data").exists());
+}
+
+/// `takt user …`, with a password where one is asked for.
+fn user(arguments: &[&str], data: &Path, password: &str) -> Output {
+    let mut command = takt();
+    command.arg("user").args(arguments).arg("--data").arg(data);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(password.as_bytes()).unwrap();
+    child.wait_with_output().unwrap()
+}
+
+#[test]
+fn users_are_told_with_the_folder_that_was_changed() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let file = data.join("users.toml");
+    let said = |done: Output| {
+        assert!(done.status.success(), "{done:?}");
+        (text(&done.stdout), text(&done.stderr))
+    };
+    let short = user(&["add", "anna", "--role", "admin"], &data, "seven c\n");
+    assert_eq!(short.status.code(), Some(1), "{short:?}");
+    let told = text(&short.stderr);
+    assert!(told.contains("a password needs at least 8 characters, this one has 7; nothing was added"), "{told}");
+    assert!(!file.exists());
+
+    let (out, told) = said(user(&["add", "anna", "--role", "admin"], &data, "grün wie Gras\n"));
+    assert_eq!(out, format!("added anna (admin) to {}\n", file.display()));
+    assert!(told.contains("The folder is new.") && told.contains("--data"), "{told}");
+    let (out, told) = said(user(&["add", "berta", "--role", "read"], &data, "äöüäöüäö\n"));
+    assert_eq!((out, told), (format!("added berta (read) to {}\n", file.display()), String::new()));
+    let (token, told) = said(user(&["token", "anna"], &data, ""));
+    assert!(token.starts_with("takt_") && told.contains(&file.display().to_string()), "{token} {told}");
+    let (out, _) = said(user(&["remove", "berta"], &data, ""));
+    assert_eq!(out, format!("removed berta from {}\n", file.display()));
+    let (_, told) = said(user(&["list"], &folder.path().join("other"), ""));
+    assert!(told.contains(&folder.path().join("other/users.toml").display().to_string()), "{told}");
+}
+
+#[test]
 fn unknown_settings_name_the_nearest_known_one() {
     let folder = tempfile::tempdir().unwrap();
     let config = write(folder.path(), "takt.toml", "[storage]\nflush_intervall_s = 5\n\n[quary]\ntimeout_s = 1\n");
@@ -328,6 +378,10 @@ fn files_are_imported() {
         assert!(said.contains(part), "{part} is not in {said}");
     }
     assert_eq!(server.number("SELECT sum(value) FROM samples WHERE signal = 'mixed'"), 5.0);
+    let german = "time;equipment;signal;value\n2025-03-03T11:06:40Z;cologne/line-1/press;german;1,5\n";
+    let german = import(&server, &[], &write(folder.path(), "german.csv", german));
+    assert!(german.status.success(), "{german:?}");
+    assert_eq!(server.number("SELECT value FROM samples WHERE signal = 'german'"), 1.5);
     let absent = import(&server, &[], &folder.path().join("absent.csv"));
     assert!(!absent.status.success() && text(&absent.stderr).contains("absent.csv"), "{absent:?}");
     let unknown = import(&server, &[], &folder.path().join("plant.toml"));
@@ -337,7 +391,7 @@ fn files_are_imported() {
 #[test]
 fn a_data_folder_is_the_same_by_whatever_path() {
     let folder = tempfile::tempdir().unwrap();
-    std::fs::create_dir(folder.path().join("aside")).unwrap();
+    fs::create_dir(folder.path().join("aside")).unwrap();
     let round_about = folder.path().join("aside/..");
     let mut server = Server::start(&round_about);
     let row = "samples,equipment=cologne/line-1/press,signal=force value=44.9 1735689600000";

@@ -123,6 +123,53 @@ fn times_are_read_and_shown_in_the_session_zone() {
     assert!(errors(&done).contains("Mars/Base"), "{}", errors(&done));
 }
 
+/// What PostgreSQL 15 answers to the same statements; only `to_char` has formats of its own.
+#[test]
+fn days_and_hours_are_counted_in_the_session_zone() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = start(folder.path());
+    let in_zone = |zone: &str, expression: &str| {
+        let told =
+            ask(&server, &["-At", "-c", &format!("SET TIME ZONE '{zone}'"), "-c", &format!("SELECT {expression}")]);
+        told.strip_prefix("SET\n").unwrap_or(&told).trim_end().to_owned()
+    };
+    let late = "timestamptz '2025-07-01 22:30Z'";
+    for (expression, expected) in [
+        (format!("date_part('hour', {late})"), "0"),
+        (format!("extract(day FROM {late})"), "2"),
+        (format!("extract(epoch FROM {late})::bigint"), "1751409000"),
+        (format!("date_trunc('day', {late})"), "2025-07-02 00:00:00+02"),
+        ("date_trunc('month', timestamptz '2025-10-31 23:30Z')".to_owned(), "2025-11-01 00:00:00+01"),
+        // The hour that the clocks repeat is two hours.
+        ("date_trunc('hour', timestamptz '2025-10-26 00:30Z')".to_owned(), "2025-10-26 02:00:00+02"),
+        ("date_trunc('hour', timestamptz '2025-10-26 01:30Z')".to_owned(), "2025-10-26 02:00:00+01"),
+        ("date_trunc('minute', timestamptz '2025-10-26 01:30:40Z')".to_owned(), "2025-10-26 02:30:00+01"),
+        (format!("({late})::date"), "2025-07-02"),
+        (format!("({late})::timestamp"), "2025-07-02 00:30:00"),
+        (format!("to_char({late}, '%d. %H:%M %z')"), "02. 00:30 +0200"),
+        ("date '2025-07-01' = timestamptz '2025-06-30 22:00Z'".to_owned(), "t"),
+        ("(date '2025-07-01')::timestamptz".to_owned(), "2025-07-01 00:00:00+02"),
+        ("current_date = now()::date".to_owned(), "t"),
+        (
+            "date_trunc('hour', time) AS hour, count(*) FROM samples WHERE time::date = '2025-03-03' GROUP BY 1"
+                .to_owned(),
+            "2025-03-03 11:00:00+01|10",
+        ),
+        ("count(*) FROM samples WHERE time < date '2025-03-04' AND time >= date '2025-03-03'".to_owned(), "10"),
+        (
+            "date_trunc('day', time) AS day, count(*) FROM samples GROUP BY ROLLUP (date_trunc('day', time)) ORDER BY 1"
+                .to_owned(),
+            "2025-03-03 00:00:00+01|10\n|10",
+        ),
+    ] {
+        assert_eq!(in_zone("Europe/Berlin", &expression), expected, "{expression}");
+    }
+    assert_eq!(in_zone("+05:45", "date_part('minute', timestamptz '2025-07-01 00:00Z')"), "45");
+    assert_eq!(in_zone("+05:45", "date_trunc('hour', timestamptz '2025-07-01 00:00Z')"), "2025-07-01 05:00:00+05:45");
+    assert_eq!(in_zone("-03:30", "to_char(timestamptz '2025-07-01 00:00Z', '%H:%M %:z')"), "20:30 -03:30");
+    assert_eq!(in_zone("UTC", &format!("date_part('hour', {late})")), "22");
+}
+
 #[test]
 fn psql_only_reads_and_is_told_where_a_mistake_is() {
     let folder = tempfile::tempdir().unwrap();

@@ -97,28 +97,35 @@ fn good_values_beside_bad_ones_are_stored() {
     let server = Server::start(folder.path());
     let mut machine = Equipment::of(Version::V4, server.mqtt);
     let mixed = [
-        ("flat/press", r#"{"good1": 1, "bad": NaN, "also": {"good2": 2, "worse": "Infinity"}, "ts": 1741000000}"#),
+        (
+            "flat/press",
+            r#"{"good1": 1, "bad": NaN, "also": {"good2": 2, "worse": "Infinity", "far": 1e999}, "ts": 1741000000}"#,
+        ),
         ("flat/press", r#"[{"good3": 3, "ts": 1741000000}, {"bad": 1, "ts": 5}, {"good4": 4, "ts": 1741000001}]"#),
         (
             "takt/records/units",
             r#"[{"unit": "U-1"}, {"unit": "U-2", "quantity": "many"}, {"item": "no key"}, {"unit": "U-3"}]"#,
         ),
+        ("takt/records/units", r#"[{"unit": "U-4", "quantity": 1e999}, {"unit": "U-5"}]"#),
     ];
     for (topic, payload) in mixed {
         machine.publish(topic, 1, false, payload.as_bytes()).unwrap();
     }
     let signals = server.sql("SELECT signal, value FROM samples ORDER BY signal");
     assert_eq!(json!(signals), json!([["also.good2", 2.0], ["good1", 1.0], ["good3", 3.0], ["good4", 4.0]]));
-    assert_eq!(json!(server.sql("SELECT unit FROM units ORDER BY unit")), json!([["U-1"], ["U-3"]]));
+    assert_eq!(json!(server.sql("SELECT unit FROM units ORDER BY unit")), json!([["U-1"], ["U-3"], ["U-5"]]));
     let kept = server.sql("SELECT error, payload FROM quarantine ORDER BY time");
-    assert_eq!(kept.len(), 3, "{kept:?}");
+    assert_eq!(kept.len(), 4, "{kept:?}");
+    assert_eq!(kept[0][1], mixed[0].1);
     let said =
         |row: usize, part: &str| assert!(kept[row][0].as_str().unwrap().contains(part), "{part}: {:?}", kept[row]);
     said(0, "`bad` is NaN");
     said(0, "`also.worse` is Infinity");
+    said(0, "`also.far` is 1e999, which is beyond what a double can hold");
     said(1, "lies before 2000");
     said(2, "row 1: `quantity`");
     said(2, "row 2: ");
+    said(3, "row 0: `quantity` is 1e999, which is beyond what a double can hold");
     // Of a list of records only the refused ones wait for a replay.
     let waiting: Value = serde_json::from_str(kept[2][1].as_str().unwrap()).unwrap();
     assert_eq!(waiting, json!([{"unit": "U-2", "quantity": "many"}, {"item": "no key"}]));
@@ -157,7 +164,7 @@ fn mapped_messages_are_replayed() {
     let server = Server::start(folder.path());
     let done = quarantine(&server, &["replay"]).output().unwrap();
     assert_eq!(String::from_utf8_lossy(&done.stdout), "3 replayed, 1 refused again\n");
-    assert!(String::from_utf8_lossy(&done.stderr).contains("not JSON"));
+    assert!(String::from_utf8_lossy(&done.stderr).contains("  1 × the payload is not JSON"));
     assert_eq!(done.status.code(), Some(1));
     let rows = server.sql("SELECT equipment, signal, value, time FROM samples ORDER BY time");
     let row = |value: f64, second: u32| {
@@ -172,4 +179,89 @@ fn mapped_messages_are_replayed() {
     assert_eq!(server.number("SELECT count(*) FROM quarantine WHERE replayed"), 3.0);
     let listed = output(&mut quarantine(&server, &["list"]));
     assert!(listed.contains("flat/press") && !listed.contains("hall/north"), "{listed}");
+}
+
+#[test]
+fn each_reason_of_a_topic_is_listed_with_its_count() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path());
+    let mut machine = Equipment::of(Version::V4, server.mqtt);
+    for payload in ["{", "71.4", "{", "72.1", "{"] {
+        machine.publish("flat/press", 1, false, payload.as_bytes()).unwrap();
+    }
+    for number in 0..25 {
+        let payload = json!({"a": 1, "ts": format!("no time {number}")}).to_string();
+        machine.publish("flat/weld", 1, false, payload.as_bytes()).unwrap();
+    }
+    let listed = output(&mut quarantine(&server, &[]));
+    let newest = |payload: &str| {
+        let sql = format!("SELECT max(time) FROM quarantine WHERE topic = 'flat/press' AND payload = '{payload}'");
+        server.sql(&sql)[0][0].as_str().unwrap().to_owned()
+    };
+    for part in [
+        format!("flat/press   5 messages, 2 reasons, newest {}\n", newest("{")),
+        format!("\n  3 messages, newest {}\n    the payload is not JSON", newest("{")),
+        format!("\n  2 messages, newest {}\n    the payload is a bare value", newest("72.1")),
+        "flat/weld   25 messages, 25 reasons, newest ".to_owned(),
+        "\n  and 5 more reasons; ".to_owned(),
+    ] {
+        assert!(listed.contains(&part), "{part} is not in\n{listed}");
+    }
+    let done = quarantine(&server, &["replay"]).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&done.stdout), "0 replayed, 30 refused again\n");
+    let told = String::from_utf8_lossy(&done.stderr).into_owned();
+    assert!(told.contains("  3 × the payload is not JSON") && told.contains("  2 × the payload is a bare"), "{told}");
+    assert_eq!(done.status.code(), Some(1));
+}
+
+#[test]
+fn discarded_messages_wait_no_longer_and_history_knows_who_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = Server::start(folder.path());
+    let mut machine = Equipment::of(Version::V4, server.mqtt);
+    for payload in ["1", "2", "3"] {
+        machine.publish("nobody/knows this?", 1, false, payload.as_bytes()).unwrap();
+    }
+    machine.publish("flat/press", 1, false, b"{").unwrap();
+    assert_eq!(output(&mut quarantine(&server, &["discard", "nobody/knows this?"])), "3 discarded\n");
+    assert_eq!(output(&mut quarantine(&server, &["discard", "nobody/knows this?"])), "0 discarded\n");
+    // As it was said, and again when all of it is in files.
+    for _ in 0..2 {
+        let listed = output(&mut quarantine(&server, &["list"]));
+        assert!(listed.contains("flat/press   1 message") && !listed.contains("nobody"), "{listed}");
+        let rows = "SELECT DISTINCT topic, length, payload, replayed FROM quarantine ORDER BY topic";
+        let rows = json!(server.sql(rows));
+        assert_eq!(rows, json!([["flat/press", 1, "{", false], ["nobody/knows this?", 1, null, null]]));
+        let history = "SELECT payload, replayed, superseded_by FROM quarantine_history ORDER BY payload";
+        let history = json!(server.sql(history));
+        assert_eq!(history, json!([["1", false, "local"], ["2", false, "local"], ["3", false, "local"]]));
+        server.stop();
+        server = Server::start(folder.path());
+    }
+    assert_eq!(server.post("/api/v1/quarantine/discard", "").0, 400, "everything is discarded by no omission");
+}
+
+#[test]
+fn the_quota_counts_what_waits_whoever_kept_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("takt.toml");
+    fs::write(&config, "[admission]\nquarantine_bytes = 1048576\n").unwrap();
+    let arguments = ["--config", config.to_str().unwrap()];
+    let mut server = Server::start_with(folder.path(), &arguments);
+    let long = vec![b'x'; 64 * 1024];
+    let kept = |server: &Server, topic: &str| {
+        Equipment::of(Version::V4, server.mqtt).publish(topic, 1, false, &long).unwrap();
+        server.number(&format!("SELECT max(octet_length(payload)) FROM quarantine WHERE topic = '{topic}'"))
+    };
+    for number in 0..15 {
+        assert_eq!(kept(&server, "nobody/first"), 65_536.0, "message {number}");
+    }
+    assert_eq!(kept(&server, "nobody/second"), 256.0);
+    server.stop();
+    let server = Server::start_with(folder.path(), &arguments);
+    assert_eq!(kept(&server, "nobody/third"), 256.0);
+    for topic in ["nobody/first", "nobody/second", "nobody/third"] {
+        output(&mut quarantine(&server, &["discard", topic]));
+    }
+    assert_eq!(kept(&server, "nobody/fourth"), 65_536.0);
 }

@@ -10,7 +10,7 @@ use arrow::datatypes::{DataType, TimeUnit};
 use arrow::ipc::reader::StreamReader;
 use serde_json::{Value, json};
 
-use crate::harness::{Server, wait_for};
+use crate::harness::{Server, output, takt, wait_for};
 use crate::mqtt::Publisher;
 
 const PRESS: &str = "cologne/line-1/press";
@@ -311,6 +311,40 @@ fn parameters() {
     assert!(body.contains("parameter $1"), "{body}");
 }
 
+#[test]
+fn a_session_knows_its_user() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = start(folder.path());
+    assert_eq!(json!(server.sql("SELECT current_user, session_user, user")), json!([["local", "local", "local"]]));
+    let (data, password) = (folder.path().join("data"), folder.path().join("password"));
+    fs::write(&password, "correct horse\n").unwrap();
+    let flags = ["user", "add", "anna", "--role", "read", "--password-file"];
+    output(takt().args(flags).arg(&password).arg("--data").arg(&data));
+    let token = output(takt().args(["user", "token", "anna", "--data"]).arg(&data));
+    let asked = || {
+        let request = ureq::post(server.url("/api/v1/sql?format=csv")).config().http_status_as_error(false).build();
+        let request = request.header("authorization", format!("Bearer {}", token.trim()));
+        let mut response = request.send("SELECT current_user").unwrap();
+        let body = response.body_mut().read_to_string().unwrap();
+        (response.status() == 200).then_some(body)
+    };
+    assert_eq!(wait_for("the user to be known", Duration::from_secs(10), asked), "current_user\nanna\n");
+}
+
+#[test]
+fn a_window_that_ends_before_it_begins_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = start(folder.path());
+    for call in
+        ["oee('1 hour', '2025-03-04', '2025-03-03')", "state_timeline('2025-03-04 06:00', '2025-03-04T05:00+00:00')"]
+    {
+        let error = refusal(&server, &format!("SELECT * FROM {call}"));
+        assert!(error["message"].as_str().unwrap().contains("ends before it begins: from 2025-03-04T0"), "{error}");
+    }
+    let nothing = "SELECT count(*) FROM oee('1 hour') WHERE time >= '2025-03-04' AND time < '2025-03-03'";
+    assert_eq!(server.number(nothing), 0.0);
+}
+
 fn limited(folder: &std::path::Path, limits: &str) -> Server {
     fs::write(folder.join("takt.toml"), format!("[query]\n{limits}\n")).unwrap();
     Server::start_with(folder, &["--config", "takt.toml"])
@@ -339,9 +373,24 @@ fn a_query_ends_at_its_limits() {
         server.post("/api/v1/sql", "SELECT cardinality(array_agg(value)) FROM generate_series(1, 10000000)");
     assert_eq!(status, 503, "{body}");
     assert!(body.contains("memory_bytes"), "{body}");
-    let (status, body) = server.post("/api/v1/sql", "SELECT length(repeat('x', 2000000000))");
-    assert_eq!(status, 400, "{body}");
-    assert!(body.contains("more than the 4 MiB"), "{body}");
+    let doublings = (1..=40).map(|step| format!(", t{step} AS (SELECT text || text AS text FROM t{})", step - 1));
+    let doublings = doublings.collect::<String>();
+    let sample = json!([{"equipment": PRESS, "signal": "state", "time": "2025-03-03T10:00:00Z", "text": "run"}]);
+    post(&server, "samples", &sample);
+    for (sql, limit) in [
+        ("SELECT length(repeat('x', 2000000000))".to_owned(), "more than the 4 KiB"),
+        ("SELECT length(repeat(text, 2000000000)) FROM samples".to_owned(), "more than the 4 MiB"),
+        (
+            format!("WITH t0 AS (SELECT text FROM samples){doublings} SELECT length(text) FROM t40"),
+            "more than the 4 MiB",
+        ),
+        ("SELECT CAST(NULL AS INT[1000000000])".to_owned(), "more than the 10000"),
+        ("SELECT count(*) FROM samples WHERE (SELECT NULL::INT[1000000000]) IS NULL".to_owned(), "more than the 10000"),
+    ] {
+        let (status, body) = server.post("/api/v1/sql", sql);
+        assert_eq!(status, 400, "{body}");
+        assert!(body.contains(limit), "{body}");
+    }
     assert_eq!(server.number("SELECT 1"), 1.0);
 }
 

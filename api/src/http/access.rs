@@ -47,20 +47,24 @@ impl FromRequestParts<Arc<Front>> for Admin {
 }
 
 async fn require(parts: &Parts, front: &Arc<Front>, needed: Role) -> Result<Login, Refusal> {
-    let login = if front.faces.auth.required() {
-        match credentials(&parts.headers)? {
+    let login = match front.faces.auth.local() {
+        None => match credentials(&parts.headers)? {
             Credentials::Token(token) => front.faces.auth.token(&token),
             Credentials::Password { user, password } => check_password(front, user, password).await?,
         }
-        .ok_or_else(|| Refusal::unauthenticated("unknown login, or a wrong password or token"))?
-    } else {
-        let peer = parts.extensions.get::<ConnectInfo<Peer>>().map(|info| info.0.0.ip());
-        local(peer, &parts.uri, &parts.headers)?
+        .ok_or_else(|| Refusal::unauthenticated("unknown login, or a wrong password or token"))?,
+        Some(login) => {
+            let peer = parts.extensions.get::<ConnectInfo<Peer>>().map(|info| info.0.0.ip());
+            check_local(peer, &parts.uri, &parts.headers)?;
+            login
+        }
     };
     if login.role < needed {
+        let name = &login.name;
         return Err(Refusal::forbidden(format!(
-            "{} has the role {}, this needs {}; an admin can give it with `takt user add`",
-            login.name, login.role, needed
+            "{name} has the role {}, this needs {needed}; on the server's machine, `takt user remove {name}` and \
+             `takt user add {name} --role {needed}` give it",
+            login.role
         )));
     }
     Ok(login)
@@ -111,7 +115,7 @@ async fn check_password(front: &Arc<Front>, user: String, password: Vec<u8>) -> 
 
 /// While no user exists, only this machine is served, and no web page of another site may ask through the
 /// user's browser: neither by posting to the loopback address nor by pointing its own name at it.
-fn local(peer: Option<IpAddr>, uri: &Uri, headers: &HeaderMap) -> Result<Login, Refusal> {
+fn check_local(peer: Option<IpAddr>, uri: &Uri, headers: &HeaderMap) -> Result<(), Refusal> {
     if !peer.is_some_and(|ip| ip.to_canonical().is_loopback()) {
         return Err(Refusal::forbidden(
             "no user exists yet, so only this machine is served; run `takt user add NAME --role admin` there",
@@ -138,7 +142,19 @@ fn local(peer: Option<IpAddr>, uri: &Uri, headers: &HeaderMap) -> Result<Login, 
             )));
         }
     }
-    Ok(Login::local())
+    Ok(())
+}
+
+/// Refuses what a client asked for while its login stood and that is not done yet.
+pub(super) fn check_stands(login: &Login) -> Result<(), Refusal> {
+    if login.stands() { Ok(()) } else { Err(ended()) }
+}
+
+/// 401: the login was good when the request began.
+pub(super) fn ended() -> Refusal {
+    Refusal::unauthenticated(
+        "the login ended before the request did: its user was removed or changed, or users exist now",
+    )
 }
 
 fn is_loopback_name(authority: &str) -> bool {

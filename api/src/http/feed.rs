@@ -1,4 +1,4 @@
-//! `GET /api/v1/live`: the plant once a second, as server-sent events.
+//! `GET /api/v1/live`: the plant once a second, as server-sent events, for as long as the login stands.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -18,12 +18,15 @@ use crate::live::Frame;
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
 
 /// An event `plant` carries the whole plant, an event `trouble` says why there is none now.
-pub(super) async fn follow(State(front): State<Arc<Front>>, _reader: Reader) -> impl IntoResponse {
-    let events = front
-        .live
-        .listen()
-        .map(|frame| Ok::<_, Infallible>(event(&frame)))
-        .take_until(front.shutdown.clone().cancelled_owned());
+pub(super) async fn follow(State(front): State<Arc<Front>>, Reader(login): Reader) -> impl IntoResponse {
+    let shutdown = front.shutdown.clone();
+    let over = async move {
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            () = login.ended() => {}
+        }
+    };
+    let events = front.live.listen().map(|frame| Ok::<_, Infallible>(event(&frame))).take_until(over);
     // Proxies that collect answers before they pass them on would hold the feed back.
     let unbuffered = (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
     ([unbuffered], Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))

@@ -21,7 +21,7 @@ use ingest::Login;
 use serde::Serialize;
 
 use super::Front;
-use super::access::Writer;
+use super::access::{self, Writer};
 use super::refusal::{Partial, Refusal, RefusedRow};
 
 /// Largest batch, as it is sent.
@@ -79,7 +79,12 @@ async fn read(front: &Front, login: &Login, body: Body, tally: &mut Tally) -> Re
     let mut decoder = StreamDecoder::new();
     let mut since_batch = 0;
     loop {
-        let frame = tokio::time::timeout(SILENCE, frames.next()).await.map_err(|_| silent())?;
+        let frame = tokio::select! {
+            // A body without end must not outlive its login.
+            biased;
+            () = login.ended() => return Err(access::ended()),
+            frame = tokio::time::timeout(SILENCE, frames.next()) => frame.map_err(|_| silent())?,
+        };
         let Some(frame) = frame else { break };
         let frame = frame.map_err(|error| Refusal::bad_request(format!("the body broke off: {error}")))?;
         since_batch += frame.len();

@@ -14,7 +14,7 @@ use ingest::{LineReceipt, Precision};
 use serde::{Deserialize, Serialize};
 
 use super::Front;
-use super::access::Writer;
+use super::access::{Writer, check_stands};
 use super::asked::Asked;
 use super::refusal::Refusal;
 
@@ -58,6 +58,8 @@ async fn store(
         }
     };
     let held = front.bodies.read(headers, body, LIMIT_BYTES).await?;
+    // A body may take its time.
+    check_stands(&login)?;
     let (intake, lines) = (Arc::clone(&front.faces.intake), held.bytes.clone());
     let receipt = front
         .take_in(lines.len(), async move { intake.line_protocol(&login, &lines, precision).await })

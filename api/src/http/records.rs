@@ -10,7 +10,7 @@ use oee::tables::{TABLES, Upsert};
 use serde::Serialize;
 
 use super::Front;
-use super::access::Writer;
+use super::access::{Writer, check_stands};
 use super::refusal::{Partial, Refusal, RefusedRow};
 
 /// Largest body, also once inflated.
@@ -36,6 +36,8 @@ pub(super) async fn write(
         )));
     }
     let held = front.bodies.read(&headers, body, LIMIT_BYTES).await?;
+    // A body may take its time.
+    check_stands(&login)?;
     let (intake, json) = (Arc::clone(&front.faces.intake), held.bytes.clone());
     let receipt = front
         .take_in(json.len(), async move { intake.records(&login, &table, &json).await })

@@ -2,7 +2,7 @@
 //!
 //! The statement runs on the queries' own threads and streams: the answer is never held whole. Its beginning is, so
 //! that most errors still find their status; an error after that breaks the transfer off, which no client can take
-//! for a complete answer. A client that goes away stops its statement.
+//! for a complete answer. A client that goes away stops its statement, and so does the end of its login.
 
 use std::io;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 
 use super::Front;
-use super::access::Reader;
+use super::access::{self, Reader};
 use super::answer::{Encoder, Format};
 use super::asked::Asked;
 use super::refusal::Refusal;
@@ -71,16 +71,30 @@ pub(super) async fn run(
         asking(&headers, &held.bytes)?
     };
     let parameters = asking.params.iter().enumerate().map(parameter).collect::<Result<Vec<_>, _>>()?;
-    let mut pieces = start(&front, login, Statement { sql: asking.sql, parameters, format });
-    let first = pieces.recv().await.ok_or_else(|| Refusal::unavailable("the server is shutting down"))??;
-    let rest = stream::unfold(pieces, |mut pieces| async move { Some((pieces.recv().await?, pieces)) });
-    let answer = stream::iter([Ok(first)]).chain(rest.map(|piece| {
-        piece.map_err(|error| {
-            tracing::warn!(%error, "an answer broke off");
-            io::Error::other(error)
-        })
-    }));
+    let mut pieces = start(&front, login.clone(), Statement { sql: asking.sql, parameters, format });
+    let first = tokio::select! {
+        biased;
+        () = login.ended() => return Err(access::ended()),
+        first = pieces.recv() => first.ok_or_else(|| Refusal::unavailable("the server is shutting down"))??,
+    };
+    let rest = stream::unfold((pieces, login), |(mut pieces, login)| async move {
+        Some((next(&mut pieces, &login).await?, (pieces, login)))
+    });
+    let answer = stream::iter([Ok(first)]).chain(rest);
     Ok(([(CONTENT_TYPE, format.media_type())], Body::from_stream(answer)).into_response())
+}
+
+/// The next piece; an error breaks the answer off.
+async fn next(pieces: &mut mpsc::Receiver<Piece>, login: &Login) -> Option<io::Result<Bytes>> {
+    let piece = tokio::select! {
+        biased;
+        () = login.ended() => return Some(Err(io::Error::other("the login ended"))),
+        piece = pieces.recv() => piece?,
+    };
+    Some(piece.map_err(|error| {
+        tracing::warn!(%error, "an answer broke off");
+        io::Error::other(error)
+    }))
 }
 
 fn asking(headers: &HeaderMap, body: &[u8]) -> Result<Asking, Refusal> {

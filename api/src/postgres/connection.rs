@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
+use ingest::Login;
 use pgwire::error::ErrorInfo;
 use pgwire::messages::data::NoData;
 use pgwire::messages::response::{CommandComplete, EmptyQueryResponse, ErrorResponse, NoticeResponse, ReadyForQuery};
@@ -23,6 +25,9 @@ mod commands;
 mod extended;
 
 use extended::bound_source;
+
+/// A client that takes nothing for so long is not told why its connection ends.
+const FAREWELL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A client that has been let in, and its session.
 pub(crate) struct Connection {
@@ -60,9 +65,20 @@ impl Connection {
         }
     }
 
-    /// Serves the client until it leaves, the server ends, or the connection breaks.
-    pub(crate) async fn run(mut self) {
-        let ended = self.serve().await;
+    /// Serves the client until it leaves, the server or its login ends, or the connection breaks.
+    pub(crate) async fn run(mut self, login: &Login) {
+        let ended = tokio::select! {
+            // Looked at first: no statement begins once the login has ended, and what runs stops with it.
+            biased;
+            () = login.ended() => Err(Failure::login_ended().into()),
+            ended = self.serve() => ended,
+        };
+        if tokio::time::timeout(FAREWELL_TIMEOUT, self.say_goodbye(ended)).await.is_err() {
+            tracing::debug!("PostgreSQL client took nothing any more; its connection was cut off");
+        }
+    }
+
+    async fn say_goodbye(&mut self, ended: Result<(), Trouble>) {
         if let Err(Trouble::Failed(failure)) = ended {
             let message = PgWireBackendMessage::ErrorResponse(failure.fatal().into_response());
             if let Err(error) = self.wire.send(message).await {

@@ -125,6 +125,12 @@ impl Failure {
         Failure::new(sqlstate::ADMIN_SHUTDOWN, "terminating connection: the server is shutting down").fatal()
     }
 
+    pub(crate) fn login_ended() -> Failure {
+        let message = "terminating connection: its login is no longer valid, because the user was removed, its password \
+                       or role was changed, or users exist now";
+        Failure::new(sqlstate::ADMIN_SHUTDOWN, message).fatal()
+    }
+
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Failure {
         self.hint = Some(hint.into());
         self

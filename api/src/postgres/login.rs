@@ -23,8 +23,8 @@ pub(crate) async fn authenticate(
     strangers: &Strangers,
     user: &str,
 ) -> Result<Login, Trouble> {
-    if !auth.required() {
-        return trust(wire, user).map_err(Trouble::from);
+    if let Some(local) = auth.local() {
+        return trust(wire, user, local).map_err(Trouble::from);
     }
     let secret = match auth.scram(user) {
         Some(secret) => {
@@ -37,9 +37,9 @@ pub(crate) async fn authenticate(
 }
 
 /// Without users there is nobody to be: this machine's clients are the operator.
-fn trust(wire: &Wire, user: &str) -> Result<Login, Failure> {
+fn trust(wire: &Wire, user: &str, local: Login) -> Result<Login, Failure> {
     if wire.peer().ip().to_canonical().is_loopback() {
-        return Ok(Login::local());
+        return Ok(local);
     }
     Err(Failure::new(
         sqlstate::INVALID_AUTHORIZATION,

@@ -1,5 +1,6 @@
 //! The beginning of a connection: the startup message, the login, the session's first settings.
 
+use ingest::Login;
 use pgwire::messages::response::{ReadyForQuery, TransactionStatus};
 use pgwire::messages::startup::{Authentication, BackendKeyData, NegotiateProtocolVersion, ParameterStatus, Startup};
 use pgwire::messages::{PgWireBackendMessage, PgWireFrontendMessage, ProtocolVersion};
@@ -16,8 +17,8 @@ mod tests;
 
 /// A client that has been let in.
 pub(crate) struct Started {
-    /// The name its writes and queries count under.
-    pub(crate) user: String,
+    /// Who it is; its queries count under that name.
+    pub(crate) login: Login,
     pub(crate) settings: Settings,
     pub(crate) registered: Registered,
     pub(crate) pid: i32,
@@ -63,7 +64,7 @@ pub(crate) async fn start(wire: &mut Wire, server: &Server, startup: &Startup) -
     }
     wire.feed(PgWireBackendMessage::BackendKeyData(BackendKeyData::new(pid, secret))).await?;
     tracing::debug!(user, login = %login.name, role = %login.role, peer = %wire.peer(), pid, "PostgreSQL client connected");
-    Ok(Started { user: login.name.to_string(), settings, registered, pid })
+    Ok(Started { login, settings, registered, pid })
 }
 
 /// The last word of the startup: the session is there.

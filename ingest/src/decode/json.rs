@@ -6,7 +6,8 @@
 //!   two, is a unit of measure and stays an ordinary value.
 //! - Where the topic names the signal, the key `value` is that signal itself.
 //! - An array at the top holds messages, each with its own time, or values.
-//! - NaN and infinities are refused by name, as text or bare as Python writes them; the other values stay.
+//! - NaN, infinities and numbers beyond a double are refused by name, as text or bare as Python writes them; the other
+//!   values stay.
 
 use std::fmt;
 
@@ -28,9 +29,12 @@ static TIME_NAMES: [&str; 7] =
 /// Where it is no JSON, too deep, or holds too many values.
 pub(crate) fn decode(text: &str, signal: Option<&str>, readings: &mut Readings) -> Result<(), Refusal> {
     let Err(error) = parse(text, readings) else { return Ok(()) };
-    if let Some(quoted) = quote_not_finite(text) {
+    if let Some(marked) = mark_not_finite(text) {
         readings.begin(signal);
-        if parse(&quoted, readings).is_ok() {
+        readings.marked = true;
+        let read = parse(&marked, readings);
+        readings.marked = false;
+        if read.is_ok() {
             return Ok(());
         }
     }
@@ -210,7 +214,10 @@ impl<'de> Visitor<'de> for Node<'_> {
 
     fn visit_str<E: Error>(self, value: &str) -> Result<(), E> {
         self.room::<E>()?;
-        self.out.push_text(value);
+        match marked(value).filter(|_| self.out.marked) {
+            Some(number) => self.out.refuse_not_finite(number),
+            None => self.out.push_text(value),
+        }
         Ok(())
     }
 
@@ -348,7 +355,10 @@ impl<'de> Visitor<'de> for Time {
     }
 
     fn visit_str<E: Error>(self, value: &str) -> Result<Self::Value, E> {
-        Ok(Some(time::text(value)))
+        match marked(value) {
+            Some(number) => Ok(Some(Err(format!("{number} is no time")))),
+            None => Ok(Some(time::text(value))),
+        }
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
@@ -403,50 +413,74 @@ impl<'de> Visitor<'de> for KeyText<'_> {
     }
 
     fn visit_str<E: Error>(self, value: &str) -> Result<Self::Value, E> {
+        if let Some(number) = marked(value).filter(|_| self.out.marked) {
+            self.out.refuse("not_finite", format!("{KEY_IS_TEXT}; {number} there was left out"));
+            return Ok(None);
+        }
         Ok((!value.is_empty()).then(|| self.out.keep(value)))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        self.out.refuse("malformed", KEY_IS_TEXT.into());
+        self.out.refuse("malformed", format!("{KEY_IS_TEXT}; an object or array there was left out"));
         Ok(None)
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
         while items.next_element::<IgnoredAny>()?.is_some() {}
-        self.out.refuse("malformed", KEY_IS_TEXT.into());
+        self.out.refuse("malformed", format!("{KEY_IS_TEXT}; an object or array there was left out"));
         Ok(None)
     }
 }
 
-const KEY_IS_TEXT: &str = "`work_order`, `operation` and `unit` are text; an object or array there was left out";
+const KEY_IS_TEXT: &str = "`work_order`, `operation` and `unit` are text";
 
-/// The document with bare `NaN`, `Infinity` and `-Infinity` as strings; `None` where there is none of them.
-fn quote_not_finite(text: &str) -> Option<String> {
-    let mut quoted = String::new();
+/// What stands before a number that was made a text because the parser cannot take it.
+const MARK: char = '\0';
+
+/// The number of a marked text.
+pub(crate) fn marked(text: &str) -> Option<&str> {
+    text.strip_prefix(MARK)
+}
+
+/// The document with bare `NaN`, `Infinity`, `-Infinity` and numbers beyond a double as marked texts; `None` where there is
+/// none of them.
+pub(crate) fn mark_not_finite(text: &str) -> Option<String> {
+    let mut marked = String::new();
     let (mut copied, mut place, mut inside) = (0, 0, false);
     let bytes = text.as_bytes();
     while let Some(&byte) = bytes.get(place) {
         match byte {
             b'\\' if inside => place += 1,
             b'"' => inside = !inside,
-            b'N' | b'I' | b'-' if !inside => {
-                let rest = text.get(place..).unwrap_or_default();
-                if let Some(word) = ["NaN", "Infinity", "-Infinity"].iter().find(|word| rest.starts_with(**word)) {
-                    quoted.push_str(text.get(copied..place).unwrap_or_default());
-                    quoted.push('"');
-                    quoted.push_str(word);
-                    quoted.push('"');
-                    place += word.len();
-                    copied = place;
-                    continue;
+            b'N' | b'I' | b'-' | b'0'..=b'9' if !inside => {
+                let (length, finite) = number(text.get(place..).unwrap_or_default());
+                if !finite {
+                    marked.push_str(text.get(copied..place).unwrap_or_default());
+                    copied = place + length;
+                    marked.push_str("\"\\u0000");
+                    marked.push_str(text.get(place..copied).unwrap_or_default());
+                    marked.push('"');
                 }
+                place += length;
+                continue;
             }
             _ => {}
         }
         place += 1;
     }
-    (copied > 0).then(|| quoted + text.get(copied..).unwrap_or_default())
+    (copied > 0).then(|| marked + text.get(copied..).unwrap_or_default())
+}
+
+/// Bytes of the number or word that `text` begins with, at least one, and whether the parser can take it.
+fn number(text: &str) -> (usize, bool) {
+    if let Some(word) = ["NaN", "Infinity", "-Infinity"].iter().find(|word| text.starts_with(**word)) {
+        return (word.len(), false);
+    }
+    let part = |byte: u8| byte.is_ascii_digit() || matches!(byte, b'+' | b'-' | b'.' | b'e' | b'E');
+    let length = text.bytes().take_while(|byte| part(*byte)).count();
+    let finite = text.get(..length).and_then(|number| number.parse::<f64>().ok()).is_none_or(f64::is_finite);
+    (length.max(1), finite)
 }
 
 #[cfg(test)]

@@ -58,6 +58,8 @@ pub(crate) struct Readings {
     pub(crate) groups: Vec<Group>,
     /// Parts of the message that were refused.
     pub(crate) refused: Vec<Refusal>,
+    /// Whether numbers that cannot be read were marked in what is being read.
+    pub(crate) marked: bool,
     /// Limits in force.
     pub(crate) max_depth: usize,
     /// Limits in force.
@@ -117,8 +119,7 @@ impl Readings {
 
     /// Notes that the value at `path` is no finite number.
     pub(crate) fn refuse_not_finite(&mut self, text: &str) {
-        let reason = format!("`{}` is {text}, which is no finite number; send null where there is no value", self.path);
-        self.refused.push(Refusal::new("not_finite", reason));
+        self.refused.push(super::not_finite(&self.path, text));
     }
 
     /// Notes a part that cannot be admitted.

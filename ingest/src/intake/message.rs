@@ -8,7 +8,7 @@ use crate::batch::Batch;
 use crate::decode;
 use crate::decode::reading::{Readings, Value};
 use crate::quarantine::{Refusal, Refusals, Refused};
-use crate::record;
+use crate::record::{self, Objects};
 use crate::route::TopicRoute;
 use crate::sample::{BAD, GOOD, Sample};
 
@@ -130,14 +130,15 @@ impl Intake {
 
     /// Admits the good rows of a record message.
     fn take_records(&self, table: &str, payload: &[u8], batch: &mut Batch) -> Leftover {
-        let (table, objects) = match record::table(table).and_then(|table| Ok((table, record::objects(payload)?))) {
+        let (table, objects) = match record::table(table).and_then(|table| Ok((table, Objects::read(payload)?))) {
             Ok(found) => found,
             Err(refusal) => return Leftover::whole(refusal),
         };
         let (mut refusals, mut refused) = (Refusals::default(), Vec::new());
-        let several = objects.len() > 1;
-        for (place, object) in objects.into_iter().enumerate() {
-            let row = table.row(&object, &self.plant);
+        let Objects { rows, mut not_finite } = objects;
+        let several = rows.len() > 1;
+        for (place, object) in rows.into_iter().enumerate() {
+            let row = not_finite.remove(&place).map_or_else(|| table.row(&object, &self.plant), Err);
             match row.and_then(|row| table.within(&row, &self.window, now_us()).map(|()| row)) {
                 Ok(row) => batch.push_record(table.index, &row),
                 Err(Refusal { kind, reason }) => {

@@ -12,7 +12,7 @@ use crate::batch::Batch;
 use crate::decode::time;
 use crate::login::Login;
 use crate::quarantine::{Refusal, Refusals};
-use crate::record::{self, RowRefusal};
+use crate::record::{self, Objects, RowRefusal};
 use crate::route::unknown_equipment;
 use crate::sample::{GOOD, Keys, Sample};
 
@@ -68,7 +68,7 @@ impl Intake {
         let mut batch = source.batch();
         let mut receipt = RecordReceipt::default();
         let taker = if table == oee::tables::SAMPLES.name { Ok(None) } else { record::table(table).map(Some) };
-        let (taker, objects) = match taker.and_then(|taker| Ok((taker, record::objects(json)?))) {
+        let (taker, objects) = match taker.and_then(|taker| Ok((taker, Objects::read(json)?))) {
             Ok(found) => found,
             Err(refusal) => {
                 batch.count_message();
@@ -80,15 +80,17 @@ impl Intake {
         };
         let mut submitted: Vec<Submitted> = Vec::new();
         let (mut refusals, mut bad_rows) = (Refusals::default(), Vec::new());
-        for (row, object) in objects.into_iter().enumerate() {
+        let Objects { rows, mut not_finite } = objects;
+        for (row, object) in rows.into_iter().enumerate() {
             batch.count_message();
-            let taken = match taker {
-                Some(table) => table.row(&object, &self.plant).and_then(|row| {
+            let taken = match (not_finite.remove(&row), taker) {
+                (Some(refusal), _) => Err(refusal),
+                (None, Some(table)) => table.row(&object, &self.plant).and_then(|row| {
                     table.within(&row, &self.window, arrival_us)?;
                     batch.push_record(table.index, &row);
                     Ok(())
                 }),
-                None => self.take_sample_object(&object, arrival, &mut batch),
+                (None, None) => self.take_sample_object(&object, arrival, &mut batch),
             };
             match taken {
                 Ok(()) => receipt.accepted += 1,

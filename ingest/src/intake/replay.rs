@@ -2,17 +2,14 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, StringArray};
-use arrow::compute::cast;
-use arrow::datatypes::{DataType, Int64Type};
 use arrow::record_batch::RecordBatch;
-use base64::Engine as _;
 use storage::StoreError;
+use tokio::sync::OwnedMutexGuard;
 
+use super::kept::{Kept, KeptRows, Settled};
 use super::{Feed, Intake, Source, Submitted, lines, now_us, records};
 use crate::admit::{Arrival, ArrivalClock};
 use crate::batch::Batch;
-use crate::column::Cell;
 use crate::decode::line::{Lines, Precision};
 use crate::login::Login;
 use crate::quarantine::Refusal;
@@ -27,22 +24,14 @@ pub struct ReplayReceipt {
     pub refused: Vec<(String, String)>,
 }
 
-/// A row of `quarantine`.
-struct Kept {
-    cells: Vec<Cell>,
-    id: String,
-    topic: String,
-    payload: Vec<u8>,
-    length: i64,
-    arrival_us: i64,
-}
-
-/// A replay under way: rows of `quarantine` are tried again in the order of their arrival.
+/// A replay under way: rows of `quarantine` are tried again in the order of their arrival. While there is one of these,
+/// nobody else replays or discards.
 #[derive(Debug)]
 pub struct Replay {
     intake: Arc<Intake>,
     feed: Feed,
     clock: ArrivalClock,
+    _settling: OwnedMutexGuard<()>,
 }
 
 impl Replay {
@@ -54,16 +43,16 @@ impl Replay {
     pub async fn take(&mut self, rows: &RecordBatch) -> Result<ReplayReceipt, StoreError> {
         let mut receipt = ReplayReceipt::default();
         let mut submitted: Vec<Submitted> = Vec::new();
-        for mut kept in kept(rows)? {
+        let rows = KeptRows::with_payloads(rows)?;
+        for row in 0..rows.len() {
+            let (kept, payload) = (rows.row(row), rows.payload(row)?);
             let mut batch = self.feed.batch();
             batch.count_message();
-            match self.intake.take_kept(&mut self.feed, &kept, &self.clock, &mut batch) {
+            match self.intake.take_kept(&mut self.feed, &kept, &payload, &self.clock, &mut batch) {
                 Err(refusal) => receipt.refused.push((kept.id, refusal.reason)),
                 Ok(()) => {
-                    if let Some(replayed) = kept.cells.last_mut() {
-                        *replayed = Cell::Flag(true);
-                    }
-                    batch.push_quarantine(&kept.cells);
+                    let room = kept.room(&self.intake.quota);
+                    batch.push_quarantine(&kept.settled(Settled::Replayed), room);
                     submitted.push(self.intake.hand_over(batch, false).await?);
                     receipt.replayed += 1;
                 }
@@ -77,29 +66,37 @@ impl Replay {
 }
 
 impl Intake {
-    /// Begins a replay.
-    pub fn replay(self: &Arc<Self>, login: &Login) -> Replay {
+    /// Begins a replay; waits for another one, or a discard, that is under way.
+    pub async fn replay(self: &Arc<Self>, login: &Login) -> Replay {
+        let settling = Arc::clone(&self.settling).lock_owned().await;
         let feed = self.feed(Source::new("replay", &login.name));
-        Replay { intake: Arc::clone(self), feed, clock: ArrivalClock::default() }
+        Replay { intake: Arc::clone(self), feed, clock: ArrivalClock::default(), _settling: settling }
     }
 
-    fn take_kept(&self, feed: &mut Feed, kept: &Kept, clock: &ArrivalClock, batch: &mut Batch) -> Result<(), Refusal> {
-        if i64::try_from(kept.payload.len()).ok() != Some(kept.length) {
+    fn take_kept(
+        &self,
+        feed: &mut Feed,
+        kept: &Kept,
+        payload: &[u8],
+        clock: &ArrivalClock,
+        batch: &mut Batch,
+    ) -> Result<(), Refusal> {
+        if i64::try_from(payload.len()).ok() != Some(kept.length) {
             let reason = format!(
                 "only {} of its {} bytes were kept; its source has to send it again",
-                kept.payload.len(),
+                payload.len(),
                 kept.length
             );
             return Err(Refusal::new("too_large", reason));
         }
         let arrival = Arrival::new(kept.arrival_us, clock);
         if let Some(precision) = kept.topic.strip_prefix(lines::ADDRESS) {
-            return self.take_kept_lines(&kept.payload, precision.parse().unwrap_or_default(), arrival, batch);
+            return self.take_kept_lines(payload, precision.parse().unwrap_or_default(), arrival, batch);
         }
         if let Some(table) = kept.topic.strip_prefix(records::ADDRESS) {
-            return self.take_kept_records(&kept.payload, table, arrival, batch);
+            return self.take_kept_records(payload, table, arrival, batch);
         }
-        match self.take_message(feed, &kept.topic, &kept.payload, arrival, batch).refusals.first() {
+        match self.take_message(feed, &kept.topic, payload, arrival, batch).refusals.first() {
             None => Ok(()),
             Some(refusal) => Err(refusal.clone()),
         }
@@ -139,54 +136,4 @@ impl Intake {
         }
         Ok(())
     }
-}
-
-fn kept(rows: &RecordBatch) -> Result<Vec<Kept>, StoreError> {
-    let texts = |name: &str| -> Result<StringArray, StoreError> {
-        Ok(column(rows, name, &DataType::Utf8)?.as_string::<i32>().clone())
-    };
-    let numbers = |name: &str| column(rows, name, &DataType::Int64);
-    let [id, source, topic, payload] = [texts("id")?, texts("source")?, texts("topic")?, texts("payload")?];
-    let [exact, sha256, error] = [texts("payload_base64")?, texts("sha256")?, texts("error")?];
-    let (time, length) = (numbers("time")?, numbers("length")?);
-    let (time, length) = (time.as_primitive::<Int64Type>(), length.as_primitive::<Int64Type>());
-    let cell = |column: &StringArray, row: usize| {
-        if column.is_null(row) { Cell::Null } else { Cell::Text(column.value(row).to_owned()) }
-    };
-    let mut found = Vec::with_capacity(rows.num_rows());
-    for row in 0..rows.num_rows() {
-        let bytes = match exact.is_null(row) {
-            true => payload.value(row).as_bytes().to_vec(),
-            false => base64::engine::general_purpose::STANDARD
-                .decode(exact.value(row))
-                .map_err(|error| StoreError::Invalid(format!("quarantine row {}: {error}", id.value(row))))?,
-        };
-        found.push(Kept {
-            cells: vec![
-                cell(&id, row),
-                Cell::Time(time.value(row)),
-                cell(&source, row),
-                cell(&topic, row),
-                cell(&payload, row),
-                cell(&exact, row),
-                Cell::Integer(length.value(row)),
-                cell(&sha256, row),
-                cell(&error, row),
-                Cell::Flag(false),
-            ],
-            id: id.value(row).to_owned(),
-            topic: topic.value(row).to_owned(),
-            payload: bytes,
-            length: length.value(row),
-            arrival_us: time.value(row),
-        });
-    }
-    Ok(found)
-}
-
-fn column(rows: &RecordBatch, name: &str, kind: &DataType) -> Result<arrow::array::ArrayRef, StoreError> {
-    let column = rows
-        .column_by_name(name)
-        .ok_or_else(|| StoreError::Invalid(format!("a replay needs the column `{name}` of quarantine")))?;
-    Ok(cast(column, kind)?)
 }

@@ -171,7 +171,7 @@ async fn a_replay_stores_what_is_good_now() {
     let fixture = fixture();
     send(&fixture, &[("nowhere", b"1"), ("plant/lathe/temp", b"2")]).await;
     let kept = fixture.rows("quarantine");
-    let receipt = fixture.intake.replay(&Login::local()).take(&kept).await.unwrap();
+    let receipt = fixture.intake.replay(&Login::local()).await.take(&kept).await.unwrap();
     assert_eq!((receipt.replayed, receipt.refused.len()), (0, 2));
     // The same rows, as if the first one's topic had been mapped since.
     let topics: arrow::array::ArrayRef =
@@ -180,10 +180,76 @@ async fn a_replay_stores_what_is_good_now() {
     let mut columns = kept.columns().to_vec();
     columns[place] = topics;
     let mapped = arrow::record_batch::RecordBatch::try_new(kept.schema(), columns).unwrap();
-    let receipt = fixture.intake.replay(&Login::local()).take(&mapped).await.unwrap();
+    let receipt = fixture.intake.replay(&Login::local()).await.take(&mapped).await.unwrap();
     assert_eq!((receipt.replayed, receipt.refused.len()), (2, 0));
     let mut values = fixture.show("samples", &["signal", "value"]);
     values.sort();
     assert_eq!(values, ["temp|1.0", "temp|2.0"]);
     assert_eq!(fixture.show("quarantine", &["replayed"]), ["true", "true"]);
+}
+
+#[tokio::test]
+async fn discarded_messages_keep_all_but_their_payload() {
+    let fixture = fixture();
+    send(&fixture, &[("nowhere", b"\xff\xfe"), ("plant/lathe/temp", b"2")]).await;
+    let kept = fixture.rows("quarantine");
+    let discarded = fixture.intake.discard(&Login::local()).await.take(&kept).await.unwrap();
+    assert_eq!(discarded, 2);
+    let mut rows = fixture.show("quarantine", &["topic", "source", "length", "payload", "payload_base64", "replayed"]);
+    rows.sort();
+    assert_eq!(rows, ["nowhere|mqtt:press|2|-|-|-", "plant/lathe/temp|mqtt:press|1|-|-|-"]);
+    let errors = fixture.show("quarantine", &["error"]);
+    assert!(errors.iter().any(|error| error.contains("no [[topics]] entry")), "{errors:?}");
+    let history = fixture.intake.store().snapshot().table("quarantine").unwrap().pending_history().unwrap();
+    let text = |name: &str| {
+        let column = arrow::compute::cast(history.column_by_name(name).unwrap(), &arrow::datatypes::DataType::Utf8);
+        let column = arrow::array::AsArray::as_string::<i32>(&column.unwrap()).clone();
+        column.iter().flatten().map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(text("superseded_by"), ["local", "local"]);
+    assert!(text("payload").contains(&"2".to_owned()));
+}
+
+/// Sends a long message that nobody can admit, and says how much of it was kept.
+async fn kept_of_long(fixture: &Fixture, topic: &str) -> usize {
+    let payload = vec![b'x'; 1_000];
+    assert_eq!(send(fixture, &[(topic, &payload)]).await, [Outcome::Quarantined]);
+    let rows = fixture.show("quarantine", &["topic", "payload"]);
+    let beginning = format!("{topic}|");
+    rows.iter().find_map(|row| row.strip_prefix(&beginning)).unwrap().len()
+}
+
+#[tokio::test]
+async fn messages_that_wait_no_longer_make_room_in_the_quota() {
+    let fixture = Fixture::new(Limits { quarantine_bytes: 1_600, ..Limits::default() });
+    assert_eq!(kept_of_long(&fixture, "one").await, 1_000);
+    assert_eq!(kept_of_long(&fixture, "two").await, 256);
+    let waiting = fixture.rows("quarantine");
+    // Refused again: nothing is gained.
+    fixture.intake.replay(&Login::local()).await.take(&waiting).await.unwrap();
+    assert_eq!(kept_of_long(&fixture, "three").await, 256);
+    let waiting = fixture.rows("quarantine");
+    fixture.intake.discard(&Login::local()).await.take(&waiting).await.unwrap();
+    assert_eq!(kept_of_long(&fixture, "four").await, 1_000);
+}
+
+#[tokio::test]
+async fn replayed_messages_make_room_in_the_quota() {
+    let fixture = Fixture::new(Limits { quarantine_bytes: 1_600, ..Limits::default() });
+    assert_eq!(kept_of_long(&fixture, "one").await, 1_000);
+    let kept = fixture.rows("quarantine");
+    let topics: arrow::array::ArrayRef = Arc::new(arrow::array::StringArray::from(vec!["plant/press/note"]));
+    let mut columns = kept.columns().to_vec();
+    columns[kept.schema().index_of("topic").unwrap()] = topics;
+    let mapped = arrow::record_batch::RecordBatch::try_new(kept.schema(), columns).unwrap();
+    let receipt = fixture.intake.replay(&Login::local()).await.take(&mapped).await.unwrap();
+    assert_eq!((receipt.replayed, receipt.refused.len()), (1, 0));
+    assert_eq!(kept_of_long(&fixture, "two").await, 1_000);
+}
+
+#[tokio::test]
+async fn what_an_earlier_process_left_counts() {
+    let fixture = Fixture::new(Limits { quarantine_bytes: 1_600, ..Limits::default() });
+    fixture.intake.count_quarantine(1, 1_000);
+    assert_eq!(kept_of_long(&fixture, "one").await, 256);
 }

@@ -12,3 +12,13 @@ fn role_names_round_trip() {
     }
     assert_eq!("root".parse::<Role>().unwrap_err().to_string(), "`root` is not a role; use read, write or admin");
 }
+
+#[test]
+fn a_login_stands_until_it_is_taken_back() {
+    let taken_back = CancellationToken::new();
+    let login = Login::new("anna", Role::Read).until(taken_back.clone());
+    let (same, other) = (login.clone(), Login::local());
+    assert!(login.stands() && same.stands());
+    taken_back.cancel();
+    assert!(!login.stands() && !same.stands() && other.stands());
+}

@@ -112,3 +112,17 @@ fn identities_follow_from_content() {
     assert_eq!(edge(1), edge(1));
     assert_ne!(edge(1), edge(2));
 }
+
+#[test]
+fn a_number_that_cannot_be_stored_costs_its_own_row_only() {
+    let text =
+        r#"[{"time":1795248000,"total":1},{"time":1795248001,"total":1e999,"reason":{"x":[1e999]}},{"total":NaN}]"#;
+    let Objects { rows, not_finite } = Objects::read(text.as_bytes()).unwrap();
+    assert_eq!(rows.len(), 3);
+    assert_eq!(not_finite.keys().copied().collect::<Vec<_>>(), [1, 2]);
+    assert!(not_finite[&1].reason.contains("1e999, which is beyond what a double can hold"), "{:?}", not_finite[&1]);
+    assert!(not_finite[&2].reason.starts_with("`total` is NaN, which is no finite number"), "{:?}", not_finite[&2]);
+    assert_eq!(rows[1].to_string(), r#"{"reason":{"x":["1e999"]},"time":1795248001,"total":"1e999"}"#);
+    assert!(objects(text.as_bytes()).unwrap_err().reason.contains("1e999"));
+    assert!(Objects::read(br#"[{"total":1e999}"#).unwrap_err().reason.contains("not JSON"));
+}

@@ -3,6 +3,7 @@
 use datafusion::common::{Result, ScalarValue, plan_err};
 use datafusion::logical_expr::Expr;
 use jiff::tz::TimeZone;
+use oee::calendar::timestamp;
 
 use super::bucket::Width;
 use super::table::Function;
@@ -47,11 +48,20 @@ impl Arguments {
         };
         let window = match times {
             [] => None,
-            [from, to] => Some((time(function, from, zone)?, time(function, to, zone)?)),
+            [from, to] => Some(ordered(function, time(function, from, zone)?, time(function, to, zone)?)?),
             _ => return plan_err!("{}", function.usage()),
         };
         Ok(Self::Bound { cut, window })
     }
+}
+
+/// A window that ends before it begins is a mistake: nobody asks for nothing.
+fn ordered(function: Function, from: i64, to: i64) -> Result<(i64, i64)> {
+    if from <= to {
+        return Ok((from, to));
+    }
+    let [from, to] = [from, to].map(timestamp);
+    plan_err!("the window of {} ends before it begins: from {from} to {to}; exchange the two", function.name())
 }
 
 fn cut(argument: &Expr) -> Result<Cut> {

@@ -1,72 +1,92 @@
-//! Functions whose answer can be far larger than their arguments: `repeat('x', 2000000000)`. DataFusion's memory pool does
-//! not see what a scalar function makes, so these are asked for their size first.
+//! Functions and operators whose answer can be far larger than their arguments: `repeat('x', 2000000000)`, or `x || x` over
+//! and over. DataFusion's memory pool does not see what a scalar function makes, so these are asked for its size first.
+
+mod growth;
+mod join;
+mod operators;
+mod shape;
+mod size;
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray};
-use arrow::compute::cast;
-use arrow::datatypes::{
-    DataType, FieldRef, Int64Type, IntervalMonthDayNano, IntervalMonthDayNanoType, IntervalUnit, TimeUnit,
-};
-use datafusion::common::{Result, plan_err};
+use arrow::datatypes::{DataType, FieldRef};
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{Result, ScalarValue, plan_err};
 use datafusion::execution::FunctionRegistry;
-use datafusion::execution::session_state::SessionState;
+use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
+use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
 use datafusion::logical_expr::{
     ColumnarValue, Documentation, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
+    StructFieldMapping,
 };
 
-/// Bytes of one element of a list, roughly.
-const ELEMENT_BYTES: u64 = 8;
-/// Bytes of a character at most.
-const CHARACTER_BYTES: u64 = 4;
+use growth::{FUNCTIONS, Growth};
+use operators::Operators;
+pub(crate) use shape::check_shape;
 
-/// What a row of the answer takes, from the arguments of its row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Growth {
-    /// `repeat(text, count)`.
-    Repeat,
-    /// `lpad(text, length)`: characters.
-    Pad,
-    /// `array_repeat(element, count)`: elements as large as the first.
-    Elements,
-    /// `array_resize(list, count, element)`.
-    Count,
-    /// `replace(text, from, to)`, `regexp_replace(text, pattern, to)`: at most once a byte and once more.
-    Replace,
-    /// `range(start, stop, step)`: elements.
-    Range,
+/// A constant may have this part of what a batch may: it is copied wherever a plan names it, and may be written out once a
+/// row.
+const CONSTANT_PART: u64 = 1_024;
+
+/// Builds a state whose functions and operators make at most `most_bytes` at once: with the rows of one batch.
+pub(crate) fn build(mut builder: SessionStateBuilder, most_bytes: u64) -> SessionState {
+    // The first planner that knows an operator plans it, and DataFusion knows some of these too.
+    builder.expr_planners().get_or_insert_default().insert(0, Arc::new(Operators::new(most_bytes)));
+    let mut state = builder.build();
+    bound(&mut state, most_bytes);
+    state
 }
 
-const FUNCTIONS: &[(&str, Growth)] = &[
-    ("repeat", Growth::Repeat),
-    ("lpad", Growth::Pad),
-    ("rpad", Growth::Pad),
-    ("array_repeat", Growth::Elements),
-    ("array_resize", Growth::Count),
-    ("replace", Growth::Replace),
-    ("regexp_replace", Growth::Replace),
-    ("range", Growth::Range),
-    ("generate_series", Growth::Range),
-];
-
-/// Bounds what these functions of a session make at once: the rows of one batch, in bytes.
+/// Bounds the functions that a state knows by name, also those that were added to it since it was built.
 pub(crate) fn bound(state: &mut SessionState, most_bytes: u64) {
-    for (name, growth) in FUNCTIONS {
-        let Ok(inner) = state.udf(name) else { continue };
-        let bounded = ScalarUDF::new_from_impl(Bounded { inner, growth: *growth, most_bytes });
-        if let Err(error) = state.register_udf(Arc::new(bounded)) {
+    for (name, _) in FUNCTIONS {
+        let Some(function) = state.scalar_functions().get(*name).cloned() else { continue };
+        if function.inner().is::<Bounded>() {
+            continue;
+        }
+        if let Err(error) = state.register_udf(Bounded::of(function, most_bytes)) {
             tracing::error!(%error, "{name} could not be bounded");
         }
     }
 }
 
 /// A function that refuses to make more than it may.
-#[derive(Debug, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Bounded {
     inner: Arc<ScalarUDF>,
     growth: Growth,
     most_bytes: u64,
+}
+
+impl Bounded {
+    /// The function with its bound, where it needs one.
+    fn of(function: Arc<ScalarUDF>, most_bytes: u64) -> Arc<ScalarUDF> {
+        match Growth::of(function.name()) {
+            Some(growth) if !function.inner().is::<Self>() => {
+                Arc::new(ScalarUDF::new_from_impl(Self { inner: function, growth, most_bytes }))
+            }
+            _ => function,
+        }
+    }
+
+    fn refuse_beyond(&self, bytes: u64, most_bytes: u64, what: &str) -> Result<()> {
+        if bytes <= most_bytes {
+            return Ok(());
+        }
+        let (shift, unit) = if most_bytes >> 20 == 0 { (10, "KiB") } else { (20, "MiB") };
+        plan_err!(
+            "{} would make {what} of {} {unit}, more than the {} {unit} that it may have; ask for less of it, or raise \
+             `memory_bytes` in [query]",
+            self.name(),
+            (bytes >> shift) + 1,
+            most_bytes >> shift
+        )
+    }
+
+    fn refuse_large_constant(&self, bytes: u64) -> Result<()> {
+        self.refuse_beyond(bytes, self.most_bytes / CONSTANT_PART, "a constant")
+    }
 }
 
 impl ScalarUDFImpl for Bounded {
@@ -78,6 +98,10 @@ impl ScalarUDFImpl for Bounded {
         self.inner.aliases()
     }
 
+    fn schema_name(&self, args: &[Expr]) -> Result<String> {
+        self.inner.schema_name(args)
+    }
+
     fn signature(&self) -> &Signature {
         self.inner.signature()
     }
@@ -87,15 +111,40 @@ impl ScalarUDFImpl for Bounded {
     }
 
     fn return_field_from_args(&self, args: ReturnFieldArgs<'_>) -> Result<FieldRef> {
-        self.inner.return_field_from_args(args)
+        let field = self.inner.return_field_from_args(args)?;
+        check_shape(field.data_type())?;
+        Ok(field)
+    }
+
+    fn is_strict(&self) -> bool {
+        self.inner.is_strict()
     }
 
     fn coerce_types(&self, arg_types: &[DataType]) -> Result<Vec<DataType>> {
         self.inner.coerce_types(arg_types)
     }
 
+    /// What a call becomes is bounded too, and so are the constants that are joined here.
     fn simplify(&self, args: Vec<Expr>, info: &SimplifyContext) -> Result<ExprSimplifyResult> {
-        self.inner.simplify(args, info)
+        self.refuse_large_constant(self.growth.constant_bytes(&args))?;
+        let expr = match self.inner.simplify(args, info)? {
+            ExprSimplifyResult::Original(args) => return Ok(ExprSimplifyResult::Original(args)),
+            ExprSimplifyResult::Simplified(expr) => expr,
+        };
+        let bounded = expr.transform_up(|part| {
+            Ok(match part {
+                Expr::ScalarFunction(ScalarFunction { func, args }) => {
+                    let func = Self::of(func, self.most_bytes);
+                    Transformed::yes(Expr::ScalarFunction(ScalarFunction { func, args }))
+                }
+                part => Transformed::no(part),
+            })
+        })?;
+        Ok(ExprSimplifyResult::Simplified(bounded.data))
+    }
+
+    fn struct_field_mapping(&self, literal_args: &[Option<ScalarValue>]) -> Option<StructFieldMapping> {
+        self.inner.struct_field_mapping(literal_args)
     }
 
     fn documentation(&self) -> Option<&Documentation> {
@@ -104,114 +153,17 @@ impl ScalarUDFImpl for Bounded {
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let bytes = self.growth.bytes(&args)?;
-        if bytes > self.most_bytes {
-            return plan_err!(
-                "{} would make {} MiB at once, more than the {} MiB that a query may; ask for less of it",
-                self.name(),
-                bytes >> 20,
-                self.most_bytes >> 20
-            );
+        let kind = args.return_field.data_type();
+        if args.args.iter().all(is_scalar) && (kind.is_string() || kind.is_binary()) {
+            self.refuse_large_constant(bytes)?;
         }
+        self.refuse_beyond(bytes, self.most_bytes, "an answer")?;
         self.inner.invoke_with_args(args)
     }
 }
 
-impl Growth {
-    /// Bytes of the answer, roughly. A constant is looked at once: making a column of it could be what is to be prevented.
-    fn bytes(self, args: &ScalarFunctionArgs) -> Result<u64> {
-        let values = args.args.as_slice();
-        let scalar = values.iter().all(|value| matches!(value, ColumnarValue::Scalar(_)));
-        let rows = if scalar { 1 } else { args.number_rows };
-        let numbers = |place: usize| values.get(place).map(|value| held(value, integers)).transpose();
-        let texts = |place: usize| values.get(place).map(|value| held(value, lengths)).transpose();
-        let row: Box<dyn Fn(usize) -> u64> = match (self, numbers(0)?, numbers(1)?, numbers(2)?) {
-            (Self::Repeat, _, Some(counts), _) => {
-                let texts = texts(0)?.unwrap_or_default();
-                Box::new(move |row| at_least_0(at(&texts, row)).saturating_mul(at_least_0(at(&counts, row))))
-            }
-            (Self::Pad, _, Some(counts), _) => {
-                Box::new(move |row| at_least_0(at(&counts, row)).saturating_mul(CHARACTER_BYTES))
-            }
-            (Self::Elements | Self::Count, _, Some(counts), _) => {
-                let element = values.get(if self == Self::Elements { 0 } else { 2 });
-                let bytes = element.map(element_bytes).transpose()?.unwrap_or(ELEMENT_BYTES);
-                Box::new(move |row| at_least_0(at(&counts, row)).saturating_mul(bytes.max(ELEMENT_BYTES)))
-            }
-            (Self::Replace, ..) => {
-                let (texts, new) = (texts(0)?.unwrap_or_default(), texts(2)?.unwrap_or_default());
-                Box::new(move |row| {
-                    let (text, new) = (at_least_0(at(&texts, row)), at_least_0(at(&new, row)));
-                    text.saturating_add(1).saturating_mul(new.max(1))
-                })
-            }
-            (Self::Range, Some(first), stops, steps) => Box::new(move |row| {
-                let from = at(&first, row).unwrap_or_default();
-                let (start, stop) = match &stops {
-                    Some(stops) => (from, at(stops, row).unwrap_or(from)),
-                    None => (0, from),
-                };
-                let step = steps.as_ref().and_then(|steps| at(steps, row)).unwrap_or(1).unsigned_abs().max(1);
-                (start.abs_diff(stop) / step).saturating_mul(ELEMENT_BYTES)
-            }),
-            _ => return Ok(0),
-        };
-        Ok((0..rows).map(row).fold(0, u64::saturating_add))
-    }
-}
-
-/// What `read` makes of an argument: one value of a constant, one a row of a column.
-fn held(value: &ColumnarValue, read: fn(&ArrayRef) -> Result<Vec<Option<i64>>>) -> Result<Vec<Option<i64>>> {
-    match value {
-        ColumnarValue::Scalar(value) => read(&value.to_array()?),
-        ColumnarValue::Array(column) => read(column),
-    }
-}
-
-/// The value of a row; the only one stands for all.
-fn at(values: &[Option<i64>], row: usize) -> Option<i64> {
-    if let [only] = values { *only } else { values.get(row).copied().flatten() }
-}
-
-/// Bytes of one element, on the average.
-fn element_bytes(value: &ColumnarValue) -> Result<u64> {
-    let elements = match value {
-        ColumnarValue::Scalar(value) => value.to_array()?,
-        ColumnarValue::Array(column) => Arc::clone(column),
-    };
-    Ok(elements.get_array_memory_size() as u64 / elements.len().max(1) as u64)
-}
-
-fn at_least_0(count: Option<i64>) -> u64 {
-    count.and_then(|count| u64::try_from(count).ok()).unwrap_or_default()
-}
-
-/// A column as integers: numbers as they are, times and intervals in microseconds; nothing where it is neither.
-fn integers(column: &ArrayRef) -> Result<Vec<Option<i64>>> {
-    const DAY_US: i64 = 86_400_000_000;
-    let kind = match column.data_type() {
-        kind if kind.is_integer() => DataType::Int64,
-        DataType::Timestamp(_, zone) => DataType::Timestamp(TimeUnit::Microsecond, zone.clone()),
-        DataType::Date32 | DataType::Date64 => DataType::Timestamp(TimeUnit::Microsecond, None),
-        DataType::Interval(_) => {
-            let spans = cast(column, &DataType::Interval(IntervalUnit::MonthDayNano))?;
-            let spans = spans.as_primitive::<IntervalMonthDayNanoType>();
-            let micros = |span: IntervalMonthDayNano| {
-                let days = i64::from(span.months).saturating_mul(28).saturating_add(i64::from(span.days));
-                days.saturating_mul(DAY_US).saturating_add(span.nanoseconds / 1_000)
-            };
-            return Ok(spans.iter().map(|span| span.map(micros)).collect());
-        }
-        _ => return Ok(Vec::new()),
-    };
-    let column = cast(&cast(column, &kind)?, &DataType::Int64)?;
-    Ok(column.as_primitive::<Int64Type>().iter().collect())
-}
-
-/// Bytes of each text.
-fn lengths(column: &ArrayRef) -> Result<Vec<Option<i64>>> {
-    let texts = cast(column, &DataType::LargeUtf8)?;
-    let texts = texts.as_string::<i64>();
-    Ok((0..texts.len()).map(|row| (!texts.is_null(row)).then(|| texts.value_length(row))).collect())
+fn is_scalar(value: &ColumnarValue) -> bool {
+    matches!(value, ColumnarValue::Scalar(_))
 }
 
 #[cfg(test)]

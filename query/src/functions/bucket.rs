@@ -128,7 +128,7 @@ pub(crate) fn zone(name: &str) -> Result<TimeZone, BucketError> {
     if name.eq_ignore_ascii_case("utc") {
         return Ok(TimeZone::UTC);
     }
-    TimeZone::get(name).map_err(|_| BucketError::Zone(name.to_owned()))
+    TimeZone::get(name).or_else(|_| TimeZone::posix(name)).map_err(|_| BucketError::Zone(name.to_owned()))
 }
 
 /// Finds the bucket of a time; remembers the last one, because neighbouring rows mostly share it.

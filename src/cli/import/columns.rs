@@ -86,11 +86,11 @@ pub(super) fn cell(column: &Column, text: &str) -> Result<Cell, String> {
         ColumnType::Time => time_us(text)
             .map(Cell::Time)
             .ok_or_else(|| wrong("a time with its zone, such as 2025-06-01T06:00:00+02:00, or a number since 1970")),
-        ColumnType::Double => match text.trim().parse::<f64>() {
-            Ok(number) => Ok(Cell::Double(number)),
-            Err(_) if text == "true" => Ok(Cell::Double(1.0)),
-            Err(_) if text == "false" => Ok(Cell::Double(0.0)),
-            Err(_) => Err(wrong("a number; text belongs in a column of text")),
+        ColumnType::Double => match number(text) {
+            Some(number) => Ok(Cell::Double(number)),
+            None if text == "true" => Ok(Cell::Double(1.0)),
+            None if text == "false" => Ok(Cell::Double(0.0)),
+            None => Err(wrong("a number; text belongs in a column of text")),
         },
         ColumnType::Integer => text.trim().parse().map(Cell::Integer).map_err(|_| wrong("a whole number")),
         ColumnType::Flag => match text {
@@ -99,6 +99,13 @@ pub(super) fn cell(column: &Column, text: &str) -> Result<Cell, String> {
             _ => Err(wrong("true or false")),
         },
     }
+}
+
+/// A number; a decimal comma counts as a point, as in a message.
+fn number(text: &str) -> Option<f64> {
+    let text = text.trim();
+    let pointed = || if text.contains('.') { None } else { text.replacen(',', ".", 1).parse().ok() };
+    text.parse().ok().or_else(pointed)
 }
 
 /// A time as microseconds UTC.

@@ -1,6 +1,7 @@
 //! CSV with a header line.
 
 use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read, Seek};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,6 +14,11 @@ use oee::tables::{Column, Table};
 use super::chunk::{Body, CHUNK_ROWS, Chunk, Chunks, Places, Refusal};
 use super::columns::{self, Builder, Cell};
 
+/// A header is looked at so far, bytes.
+const LONGEST_HEADER: u64 = 64 << 10;
+/// What can separate cells.
+const SEPARATORS: [u8; 3] = [b',', b';', b'\t'];
+
 /// A CSV file whose header names columns of one table.
 pub(super) struct CsvFile {
     reader: Reader<File>,
@@ -23,9 +29,10 @@ pub(super) struct CsvFile {
 
 impl CsvFile {
     pub(super) fn open(path: &Path, table: &'static Table) -> anyhow::Result<Self> {
-        let file = File::open(path).context("cannot be opened")?;
+        let mut file = File::open(path).context("cannot be opened")?;
         let size = file.metadata()?.len();
-        let mut reader = ReaderBuilder::new().buffer_capacity(1 << 20).from_reader(file);
+        let separator = separator(&mut file).context("the header line cannot be read")?;
+        let mut reader = ReaderBuilder::new().delimiter(separator).buffer_capacity(1 << 20).from_reader(file);
         let headers = reader.headers().context("the header line cannot be read")?.clone();
         // Spreadsheets put a byte order mark before the first name.
         let names: Vec<&str> = headers.iter().map(|name| name.trim_start_matches('\u{feff}').trim()).collect();
@@ -62,6 +69,25 @@ impl CsvFile {
             }
         }
     }
+}
+
+/// What separates the names of the header: a comma, or a semicolon or tab as spreadsheets write where the decimal sign is a
+/// comma. The file is left at its beginning.
+fn separator(file: &mut File) -> io::Result<u8> {
+    let mut header = Vec::new();
+    BufReader::new(file.by_ref().take(LONGEST_HEADER)).read_until(b'\n', &mut header)?;
+    file.rewind()?;
+    let mut quoted = false;
+    let mut counts = SEPARATORS.map(|separator| (separator, 0));
+    for byte in header {
+        quoted ^= byte == b'"';
+        for (_, count) in counts.iter_mut().filter(|(separator, _)| *separator == byte && !quoted) {
+            *count += 1;
+        }
+    }
+    // Of those that stand equally often the first one.
+    let most = counts.into_iter().rev().max_by_key(|(_, count)| *count);
+    Ok(most.map_or(b',', |(separator, _)| separator))
 }
 
 impl Chunks for CsvFile {

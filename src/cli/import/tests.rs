@@ -63,6 +63,24 @@ fn times_us(rows: &RecordBatch) -> Vec<i64> {
 }
 
 #[test]
+fn semicolons_and_tabs_separate_too() {
+    let fixture = Fixture::new();
+    for (separator, value) in [(";", "12,5"), ("\t", "12,5"), (",", "\"12,5\""), (";", "12.5"), (",", "12.5")] {
+        let header = ["\u{feff}time", "equipment", "\"signal\"", "value", "text"].join(separator);
+        let row = ["1748757600", "line/press", "force", value, "\"a;b,\tc\""].join(separator);
+        let text = format!("{header}\r\n{row}\r\n");
+        let chunk = only_chunk(open(&fixture.file("history.csv", &text), &SAMPLES).unwrap());
+        assert_eq!(chunk.refusals, [], "{text}");
+        let (rows, _) = rows(&chunk);
+        assert_eq!(rows.column_by_name("value").unwrap().as_primitive::<Float64Type>().value(0), 12.5, "{text}");
+        assert_eq!(rows.column_by_name("text").unwrap().as_string::<i32>().value(0), "a;b,\tc", "{text}");
+    }
+    let text = "time;equipment;signal;value\n1748757600;line/press;force;1,234,5\n";
+    let chunk = only_chunk(open(&fixture.file("history.csv", text), &SAMPLES).unwrap());
+    assert!(chunk.refusals[0].1.contains("`value` is `1,234,5`, which is not a number"), "{:?}", chunk.refusals);
+}
+
+#[test]
 fn csv_rows_are_typed_and_bad_ones_named_by_line() {
     let fixture = Fixture::new();
     let text = "time,equipment,signal,value\n\

@@ -27,7 +27,7 @@ fn a_missing_or_odd_login_is_unauthenticated() {
 fn without_users_only_this_machine_is_served() {
     let loopback = Some(IpAddr::from([127, 0, 0, 1]));
     let uri = Uri::from_static("/api/v1/sql");
-    let asked = |peer, pairs: &[(axum::http::HeaderName, &str)]| local(peer, &uri, &headers(pairs)).is_ok();
+    let asked = |peer, pairs: &[(axum::http::HeaderName, &str)]| check_local(peer, &uri, &headers(pairs)).is_ok();
 
     assert!(asked(loopback, &[(HOST, "127.0.0.1:8080")]));
     assert!(asked(loopback, &[(HOST, "localhost:8080"), (ORIGIN, "http://localhost:8080")]));

@@ -23,7 +23,7 @@ fn a_statement_comes_as_text_or_json() {
 
 #[test]
 fn parameters_keep_their_types() {
-    let value = |json: serde_json::Value| parameter((0, &json)).map_err(|refusal| refusal.message().to_owned());
+    let value = |json: Value| parameter((0, &json)).map_err(|refusal| refusal.message().to_owned());
     assert_eq!(value(7.into()), Ok(ScalarValue::Int64(Some(7))));
     assert_eq!(value(7.5.into()), Ok(ScalarValue::Float64(Some(7.5))));
     assert_eq!(value("a".into()), Ok(ScalarValue::Utf8(Some("a".into()))));

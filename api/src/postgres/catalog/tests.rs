@@ -42,7 +42,7 @@ async fn ask(context: &SessionContext, sql: &str) -> Vec<String> {
         let columns: Vec<_> = batch
             .columns()
             .iter()
-            .map(|column| datafusion::arrow::compute::cast(column, &DataType::Utf8).expect("a text"))
+            .map(|column| arrow::compute::cast(column, &DataType::Utf8).expect("a text"))
             .collect();
         for row in 0..batch.num_rows() {
             let values: Vec<_> = columns

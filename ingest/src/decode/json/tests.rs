@@ -125,6 +125,60 @@ fn not_finite_values_are_refused_by_name_and_the_others_stay() {
 }
 
 #[test]
+fn numbers_beyond_a_double_are_refused_by_name_and_the_others_stay() {
+    let long = "9".repeat(400);
+    for number in ["1e999", "-1e999", "1E+400", "123.5e310", long.as_str()] {
+        for (text, kept) in [
+            (format!(r#"{{"a":1,"b":{number},"c":"1e999"}}"#), ["a=1", "c='1e999'"]),
+            (format!(r#"{{"a": 1.5 ,"b" : {number} ,"n":"a \" {number} "}}"#), ["a=1.5", ""]),
+        ] {
+            let (shown, refused) = read(&text, None).unwrap();
+            assert_eq!(shown[0], kept[0], "{text}");
+            assert_eq!(shown.len(), 2, "{text}: {shown:?}");
+            if !kept[1].is_empty() {
+                assert_eq!(shown[1], kept[1], "{text}");
+            }
+            let [refusal] = refused.as_slice() else { panic!("{text}: {refused:?}") };
+            assert_eq!(refusal.kind, "not_finite", "{text}");
+            let expected = format!("`b` is {}", &number[..number.len().min(40)]);
+            assert!(refusal.reason.starts_with(&expected), "{}", refusal.reason);
+            assert!(refusal.reason.contains("beyond what a double can hold; send null"), "{}", refusal.reason);
+            assert!(refusal.reason.len() < 150, "{}", refusal.reason);
+        }
+    }
+    let nested = r#"[{"ts":1795248000,"p":{"in":1e999,"out":[2,1e999]}},{"ts":1e999,"a":1},{"a":3,"b":NaN}]"#;
+    let (shown, refused) = read(nested, None).unwrap();
+    assert_eq!(shown, ["p.out.0=2@1795248000000000", "a=3"]);
+    let reasons: Vec<&str> = refused.iter().map(|refusal| refusal.reason.as_str()).collect();
+    assert!(reasons[0].starts_with("`p.in` is 1e999"), "{reasons:?}");
+    assert!(reasons[1].starts_with("`p.out.1` is 1e999"), "{reasons:?}");
+    assert_eq!(reasons[2], "`ts`: 1e999 is no time");
+    assert!(reasons[3].starts_with("`b` is NaN, which is no finite number"), "{reasons:?}");
+    assert_eq!(reasons.len(), 4);
+}
+
+#[test]
+fn a_key_that_is_no_text_is_left_out() {
+    let (shown, refused) = read(r#"{"unit":NaN,"operation":1e999,"work_order":"WO-1","a":1}"#, None).unwrap();
+    assert_eq!(shown, ["a=1[Some(\"WO-1\"), None, None]"]);
+    assert_eq!(refused.len(), 2, "{refused:?}");
+    assert!(refused[0].reason.ends_with("are text; NaN there was left out"), "{}", refused[0].reason);
+}
+
+#[test]
+fn a_text_that_looks_like_a_mark_is_a_text() {
+    check(r#"{"a":"\u0000x","b":"\u0000"}"#, None, &["a='\0x'", "b='\0'"]);
+}
+
+#[test]
+fn what_is_no_json_stays_refused_whole() {
+    for text in [r#"{"a":1e999"#, r#"{"a":1e999,}"#, r#"{"a":1e999 "b":1}"#, r#"{"a":1e999-1}"#] {
+        let refusal = read(text, None).unwrap_err();
+        assert_eq!(refusal.kind, "malformed", "{text}");
+    }
+}
+
+#[test]
 fn a_bad_time_costs_its_own_object_only() {
     let (shown, refused) = read(r#"[{"ts":"2026-11-21T08:00:00","a":1},{"a":2}]"#, None).unwrap();
     assert_eq!(shown, ["a=2"]);

@@ -19,6 +19,13 @@ fn one_value_and_classic_groups() {
 }
 
 #[test]
+fn a_number_beyond_a_double_costs_its_own_tag_only() {
+    let text = r#"{"timestamp_ms": 1795248000123, "temperature": 71.4, "pressure": {"inlet": 1e999}}"#;
+    let (names, refused) = read(text, Some("process"));
+    assert_eq!((names, refused), (vec!["process.temperature".to_owned()], 1));
+}
+
+#[test]
 fn relational_contracts_are_refused() {
     let (names, refused) =
         read(r#"{"workOrderId": "WO-4711", "quantity": 12000, "startTime_unix_ms": 1795248000000}"#, Some("order"));

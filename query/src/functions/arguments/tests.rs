@@ -24,5 +24,9 @@ fn a_window_is_given_by_two_times() {
     let window = oee(&[lit("shift"), lit("1970-01-01T00:00:01Z"), lit("1970-01-01T00:00:02Z")]).unwrap();
     assert_eq!(window, Arguments::Bound { cut: Cut::Shift, window: Some((1_000_000, 2_000_000)) });
     assert!(oee(&[lit("shift"), lit("1970-01-01T00:00:01Z")]).is_err());
+    assert!(oee(&[lit("shift"), lit("1970-01-01T00:00:01Z"), lit("1970-01-01T00:00:01Z")]).is_ok());
+    let reversed = oee(&[lit("shift"), lit("1970-01-01T00:00:02Z"), lit("1970-01-01T00:00:01Z")]).unwrap_err();
+    let expected = "the window of oee ends before it begins: from 1970-01-01T00:00:02Z to 1970-01-01T00:00:01Z";
+    assert!(reversed.to_string().contains(expected), "{reversed}");
     assert!(oee(&[lit("shift"), lit("yesterday"), lit("today")]).unwrap_err().to_string().contains("\"yesterday\""));
 }
