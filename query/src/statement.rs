@@ -7,8 +7,8 @@ use datafusion::common::{DataFusionError, ScalarValue};
 use datafusion::logical_expr::{Cast, Expr as PlanExpr, LogicalPlan, Statement as PlanStatement, TryCast};
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{
-    DataType, Expr, FunctionArg, FunctionArgExpr, Statement as SqlStatement, TableFactor, TimezoneInfo, Value, Visit,
-    VisitMut, Visitor, VisitorMut,
+    DataType, Expr, FunctionArg, FunctionArgExpr, Statement as SqlStatement, TableFactor, Value, Visit, VisitMut,
+    Visitor, VisitorMut,
 };
 
 use crate::error::QueryError;
@@ -162,8 +162,8 @@ pub(crate) fn call_at_time_zone(statement: &mut Statement) {
     }
 }
 
-/// Has times in the arguments of table functions read by the function, in the session's zone: `timestamptz '…'` and `'…'::timestamptz`
-/// there are left as their text.
+/// Has times in the arguments of table functions read by the function, in the session's zone: `timestamptz '…'`, `timestamp '…'`,
+/// `date '…'` and casts to these are left as their text.
 pub(crate) fn plain_function_times(statement: &mut Statement) {
     if let Some(statement) = sql_of_mut(statement) {
         let _: ControlFlow<std::convert::Infallible> = VisitMut::visit(statement, &mut PlainTimes);
@@ -178,7 +178,7 @@ impl VisitorMut for PlainTimes {
     fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Self::Break> {
         for argument in function_arguments(factor) {
             if let FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) = argument
-                && let Some(text) = timestamptz_text(expr)
+                && let Some(text) = time_text(expr)
             {
                 *expr = Expr::Value(Value::SingleQuotedString(text).into());
             }
@@ -187,12 +187,12 @@ impl VisitorMut for PlainTimes {
     }
 }
 
-/// The text of a constant that is written as a time with a zone.
-fn timestamptz_text(expr: &Expr) -> Option<String> {
-    let zoned = |kind: &DataType| matches!(kind, DataType::Timestamp(_, TimezoneInfo::WithTimeZone | TimezoneInfo::Tz));
+/// The text of a constant that is written as a time or a date.
+fn time_text(expr: &Expr) -> Option<String> {
+    let is_time = |kind: &DataType| matches!(kind, DataType::Timestamp(..) | DataType::Date);
     match expr {
-        Expr::TypedString(typed) if zoned(&typed.data_type) => typed.value.clone().into_string(),
-        Expr::Cast { expr, data_type, .. } if zoned(data_type) => match expr.as_ref() {
+        Expr::TypedString(typed) if is_time(&typed.data_type) => typed.value.clone().into_string(),
+        Expr::Cast { expr, data_type, .. } if is_time(data_type) => match expr.as_ref() {
             Expr::Value(value) => value.clone().into_string(),
             _ => None,
         },

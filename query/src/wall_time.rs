@@ -1,12 +1,12 @@
-//! Days and hours as people count them: where a statement takes a time apart, shortens it to a day, or compares it with a
-//! date, the session's time zone counts, as in PostgreSQL. DataFusion counts in UTC.
+//! Days and hours as people count them: where a statement takes a time apart, shortens it to a day, adds days or months to it,
+//! or compares it with a date, the session's time zone counts, as in PostgreSQL. DataFusion counts in UTC.
 
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, TimeUnit};
+use arrow::datatypes::{DataType, IntervalMonthDayNano, TimeUnit};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{DFSchema, Result};
+use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::functions::expr_fn::now;
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::utils::merge_schema;
@@ -53,6 +53,10 @@ impl WallTimes {
     fn moved(&self, expr: Expr, schema: &DFSchema, zone: &str) -> Transformed<Expr> {
         match expr {
             Expr::ScalarFunction(call) => self.call_moved(call, schema, zone),
+            Expr::BinaryExpr(sum) => match self.calendar_moved(&sum, schema, zone) {
+                Some(expr) => Transformed::yes(expr),
+                None => Transformed::no(Expr::BinaryExpr(sum)),
+            },
             Expr::Cast(cast) => match self.cast_moved(&cast.expr, cast.field.data_type(), schema, zone) {
                 Some(Moved::Whole(expr)) => Transformed::yes(expr),
                 Some(Moved::Argument(expr)) => {
@@ -111,6 +115,31 @@ impl WallTimes {
             // Offsets are whole minutes: shorter units are the same in every zone.
             _ => Transformed::no(Expr::ScalarFunction(call)),
         }
+    }
+
+    /// An instant and days or months: they are counted on the calendar, hours from the instant.
+    fn calendar_moved(&self, sum: &BinaryExpr, schema: &DFSchema, zone: &str) -> Option<Expr> {
+        let span = |expr: &Expr| match literal(expr)? {
+            ScalarValue::IntervalMonthDayNano(Some(span)) if (span.months, span.days) != (0, 0) => Some(*span),
+            _ => None,
+        };
+        let (time, span) = match sum.op {
+            Operator::Plus | Operator::Minus if span(&sum.right).is_some() => (&sum.left, span(&sum.right)?),
+            Operator::Plus => (&sum.right, span(&sum.left)?),
+            _ => return None,
+        };
+        let kind = instant_type(time, schema)?;
+        let part = |months, days, nanoseconds| {
+            let span = IntervalMonthDayNano::new(months, days, nanoseconds);
+            Expr::Literal(ScalarValue::IntervalMonthDayNano(Some(span)), None)
+        };
+        let moved = |time: Expr, span: Expr| Expr::BinaryExpr(BinaryExpr::new(Box::new(time), sum.op, Box::new(span)));
+        let wall = self.timezone(instants(time.as_ref().clone()), zone);
+        let mut instant = self.timezone(moved(wall, part(span.months, span.days, 0)), zone);
+        if span.nanoseconds != 0 {
+            instant = moved(instant, part(0, 0, span.nanoseconds));
+        }
+        Some(cast(instant, kind))
     }
 
     fn cast_moved(&self, expr: &Expr, target: &DataType, schema: &DFSchema, zone: &str) -> Option<Moved> {

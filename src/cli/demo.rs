@@ -61,6 +61,7 @@ fn positive(text: &str) -> Result<f64, String> {
 pub(super) fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
     let config = Config { data: PathBuf::from(DATA), ..Config::default() }.with(args.addresses.overrides(None));
     let plant = PlantFile::parse(Path::new("plant.toml of the demo"), PLANT.to_owned())?;
+    refuse_another_plant(&config.data, &plant)?;
     let (directory, password) = Directory::open(&config.data)?.with_guest(PLANT_LOGIN, Role::Write)?;
     let mut server = Server::start_with(config, plant, directory)?;
     terminal::say(invitation(&server))?;
@@ -76,6 +77,22 @@ pub(super) fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
     });
     server.stop().and(reported)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The demo keeps out of folders that hold the data of something else: it would put its own plant in that one's place.
+fn refuse_another_plant(data: &Path, demo: &PlantFile) -> anyhow::Result<()> {
+    if !data.join("tables").is_dir() {
+        return Ok(());
+    }
+    let kept = PlantFile::kept(data)?.plant;
+    if kept.name() == demo.plant.name() {
+        return Ok(());
+    }
+    let whose = kept.name().map_or_else(|| "another plant".to_owned(), |name| format!("the plant `{name}`"));
+    anyhow::bail!(
+        "{} holds the data of {whose}, which the demo would mix with its own; name another folder with --data",
+        data.display()
+    )
 }
 
 /// Where to look, and what to try.

@@ -114,6 +114,7 @@ fn times_are_read_and_shown_in_the_session_zone() {
         ("'2025-03-03 11:00'", "'2025-03-03 11:05'"),
         ("timestamptz '2025-03-03 11:00'", "'2025-03-03 11:05'::timestamptz"),
         ("'2025-03-03 10:00Z'", "'2025-03-03 11:05:00+01'"),
+        ("timestamp '2025-03-03 11:00'", "'2025-03-03 11:05'::timestamp"),
     ] {
         let window = format!("SELECT min(time), max(\"end\") FROM state_timeline({from}, {to})");
         let told = ask(&server, &["-At", "-c", "SET TIME ZONE 'Europe/Berlin'", "-c", &window]);
@@ -144,6 +145,11 @@ fn days_and_hours_are_counted_in_the_session_zone() {
         ("date_trunc('hour', timestamptz '2025-10-26 00:30Z')".to_owned(), "2025-10-26 02:00:00+02"),
         ("date_trunc('hour', timestamptz '2025-10-26 01:30Z')".to_owned(), "2025-10-26 02:00:00+01"),
         ("date_trunc('minute', timestamptz '2025-10-26 01:30:40Z')".to_owned(), "2025-10-26 02:30:00+01"),
+        // A day of 25 hours, a month that ends in winter time; hours count as they are.
+        ("timestamptz '2025-10-26' + interval '1 day'".to_owned(), "2025-10-27 00:00:00+01"),
+        ("interval '1 day 2 hours' + timestamptz '2025-10-25 12:00'".to_owned(), "2025-10-26 14:00:00+01"),
+        ("timestamptz '2025-10-27' - interval '24 hours'".to_owned(), "2025-10-26 01:00:00+02"),
+        ("max(time) - interval '1 month' FROM samples".to_owned(), "2025-02-03 11:09:00+01"),
         (format!("({late})::date"), "2025-07-02"),
         (format!("({late})::timestamp"), "2025-07-02 00:30:00"),
         (format!("to_char({late}, '%d. %H:%M %z')"), "02. 00:30 +0200"),

@@ -1,11 +1,12 @@
 //! `takt demo`: a whole plant by one command, that ends by itself and goes on where it stopped.
 
+use std::fs;
 use std::path::Path;
 use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::harness::{output, takt};
+use crate::harness::{Server, output, takt};
 
 const FREE: [&str; 6] = ["--mqtt", "127.0.0.1:0", "--http", "127.0.0.1:0", "--pg", "127.0.0.1:0"];
 
@@ -25,6 +26,19 @@ fn reported(report: &str, name: &str) -> u64 {
     let line = report.lines().find(|line| line.trim_start().starts_with(&format!("{name} ")));
     let line = line.unwrap_or_else(|| panic!("no {name} in\n{report}"));
     line.split_whitespace().last().unwrap().parse().unwrap()
+}
+
+#[test]
+fn the_demo_keeps_out_of_a_folder_of_another_plant() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    drop(Server::start(folder.path()));
+    let before = fs::read_to_string(data.join("plant.toml")).unwrap();
+    let refused = demo(&data).output().unwrap();
+    assert!(!refused.status.success());
+    let told = String::from_utf8_lossy(&refused.stderr);
+    assert!(told.contains("holds the data of the plant") && told.contains("--data"), "{told}");
+    assert_eq!(fs::read_to_string(data.join("plant.toml")).unwrap(), before);
 }
 
 #[test]
