@@ -390,7 +390,8 @@ impl RecordTable {
     fn check_equipment(&self, row: &RecordRow, plant: &Plant) -> Result<(), Refusal> {
         let declares = self.table.name == "equipment";
         match self.text(row, "equipment") {
-            Some(path) if !declares && !path.is_empty() && plant.equipment(path).is_none() => {
+            // What an equipment has left behind can be retracted after it is gone.
+            Some(path) if !declares && !row.deleted && !path.is_empty() && plant.equipment(path).is_none() => {
                 Err(unknown_equipment(path))
             }
             _ => Ok(()),

@@ -96,6 +96,12 @@ fn refusals_say_what_to_do() {
 }
 
 #[test]
+fn what_an_equipment_left_behind_can_be_retracted() {
+    assert!(read("signals", r#"{"equipment":"a/x","signal":"speed"}"#).is_err());
+    assert!(read("signals", r#"{"equipment":"a/x","signal":"speed","deleted":true}"#).is_ok());
+}
+
+#[test]
 fn identities_follow_from_content() {
     let open =
         read("operations", r#"{"equipment":"a/b","operation":"press","unit":"SN1","started":1795248000}"#).unwrap();
