@@ -248,17 +248,25 @@ impl Psql {
         Self { child, answers }
     }
 
-    /// The one line that a statement gives; nothing where psql has ended.
-    fn ask(&mut self, statement: &str) -> String {
+    fn say(&mut self, statement: &str) {
         writeln!(self.child.stdin.as_mut().unwrap(), "{statement};").unwrap();
+    }
+
+    /// The one line that a statement gives.
+    fn ask(&mut self, statement: &str) -> String {
+        self.say(statement);
         let mut line = String::new();
         self.answers.read_line(&mut line).unwrap();
         line.trim_end().to_owned()
     }
 
-    /// What it complained about.
-    fn last_words(self) -> String {
-        text(&self.child.wait_with_output().unwrap().stderr)
+    /// Says a last statement, and gives what psql answers and what it complains about until it ends.
+    fn last(mut self, statement: &str) -> (String, String) {
+        self.say(statement);
+        drop(self.child.stdin.take());
+        let mut answer = String::new();
+        self.answers.read_to_string(&mut answer).unwrap();
+        (answer, text(&self.child.wait_with_output().unwrap().stderr))
     }
 }
 
@@ -322,8 +330,8 @@ impl Open {
         assert!(new.contains("ServerDisconnect") && new.contains("NotAuthorized"), "{new}");
         assert!(!old.contains("Timeout"), "{old}");
         assert!(until_hung_up(self.page).ends_with(COMPLETE));
-        assert_eq!(self.psql.ask("SELECT 'in'"), "");
-        let told = self.psql.last_words();
+        let (answer, told) = self.psql.last("SELECT 'in'");
+        assert_eq!(answer, "");
         assert!(told.contains("FATAL") && told.contains("its login is no longer valid"), "{told}");
     }
 }
@@ -374,7 +382,7 @@ fn what_runs_and_what_is_not_complete_stops_with_its_login() {
 
     let mut psql = Psql::open(&server, "gateway", "password-gateway");
     assert_eq!(psql.ask("SELECT 'in'"), "in");
-    let running = std::thread::spawn(move || (psql.ask(ENDLESS), psql.last_words()));
+    let running = std::thread::spawn(move || psql.last(ENDLESS));
     // More rows than sockets and the server hold.
     let mut rows = request(&server, "POST /api/v1/sql?format=csv", &login, "SELECT * FROM generate_series(1, 9000000)");
     read_until(&mut rows, "\n1\n");

@@ -18,7 +18,7 @@ impl Publisher {
     /// Connects; `None` where nobody listens or the connection ends before its CONNACK.
     pub fn connect(address: SocketAddr, client: &str) -> Option<Self> {
         let stream = TcpStream::connect(address).ok()?;
-        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
         stream.set_nodelay(true).unwrap();
         let mut publisher =
             Self { stream, unread: Vec::new(), next_id: 1, pending: HashMap::new(), acknowledged: Vec::new() };

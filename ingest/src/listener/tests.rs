@@ -72,16 +72,19 @@ impl Server {
     }
 }
 
+/// How long one answer may take.
+const PATIENCE: Duration = Duration::from_secs(20);
+
 async fn expect(stream: &mut TcpStream, expected: &[u8]) {
     let mut answer = vec![0; expected.len()];
-    stream.read_exact(&mut answer).await.unwrap();
+    tokio::time::timeout(PATIENCE, stream.read_exact(&mut answer)).await.unwrap().unwrap();
     assert_eq!(answer, expected);
 }
 
 async fn expect_end(stream: &mut TcpStream) {
     let mut rest = Vec::new();
     // A reset counts as an end too.
-    if stream.read_to_end(&mut rest).await.is_ok() {
+    if tokio::time::timeout(PATIENCE, stream.read_to_end(&mut rest)).await.unwrap().is_ok() {
         assert_eq!(rest, b"");
     }
 }
