@@ -157,6 +157,10 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            let log = fs::read_to_string(self.folder.join("server.log")).unwrap_or_default();
+            eprintln!("what the server said:\n{log}");
+        }
         if self.child.try_wait().ok().flatten().is_none() {
             self.kill();
         }

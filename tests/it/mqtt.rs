@@ -42,6 +42,9 @@ impl Publisher {
     }
 
     /// Reads until at most `window` messages are unacknowledged. `false`: the connection is gone.
+    ///
+    /// # Panics
+    /// Where the server stays silent for a minute while it owes acknowledgements.
     pub fn drain(&mut self, window: usize) -> bool {
         while self.pending.len() > window {
             match self.packet() {
@@ -50,6 +53,9 @@ impl Publisher {
                     self.acknowledged.push(self.pending.remove(&id).expect("an acknowledgement of what was sent"));
                 }
                 Ok(Some((kind, body))) => panic!("unexpected packet {kind:#x} {body:?}"),
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                    panic!("the server owes {} acknowledgements and says nothing", self.pending.len())
+                }
                 Ok(None) | Err(_) => return false,
             }
         }

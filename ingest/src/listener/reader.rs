@@ -149,14 +149,16 @@ impl<R: AsyncRead + Unpin> Reader<R> {
             if let Some(ending) = round.ending {
                 return self.finish(round, ending).await;
             }
-            let full = round.full;
+            let (mut more, gathered) = (round.full, self.buffer.len());
             if round.is_worth_a_batch() || self.in_flight.is_none() {
                 let handed_over = self.hand_over(std::mem::take(&mut round)).await;
                 if let Err(ending) = handed_over {
                     return ending;
                 }
+                // What was read ahead meanwhile may be all that the client sends for long.
+                more |= self.buffer.len() > gathered;
             }
-            if !full && let Err(ending) = self.fill(round.patience()).await {
+            if !more && let Err(ending) = self.fill(round.patience()).await {
                 return self.finish(round, ending).await;
             }
         }

@@ -103,6 +103,43 @@ async fn a_slow_disk_holds_senders_back_and_loses_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_was_read_ahead_is_stored_though_nothing_follows_it() {
+    let gate = Arc::new(Gate::default());
+    let limits = Limits { budget_bytes: BUDGET_BYTES, ..Limits::default() };
+    let server = serving(Fixture::on(gate.clone(), limits), ANYBODY).await;
+    let opened = OpenedAtTheEnd(gate);
+    let mut client = server.connect(&connect_v3("c")).await;
+    expect(&mut client, CONNACK).await;
+    let mut sent = 0;
+    // Until the reader finds no room for what it holds.
+    loop {
+        let free = server.fixture.intake.free_bytes();
+        let burst: Vec<u8> = (sent..sent + 64).flat_map(long_message).collect();
+        client.write_all(&burst).await.unwrap();
+        sent += 64;
+        let taken = async {
+            while server.fixture.intake.free_bytes() == free {
+                tokio::task::yield_now().await;
+            }
+        };
+        if timeout(STANDSTILL, taken).await.is_err() {
+            break;
+        }
+    }
+    let mut last: Vec<u8> = (sent..sent + 5).flat_map(long_message).collect();
+    sent += 5;
+    last.extend([0xC0, 0]);
+    client.write_all(&last).await.unwrap();
+    expect(&mut client, &[0xD0, 0]).await;
+    opened.0.open();
+    for number in 0..sent {
+        let id = u16::try_from(number + 1).unwrap().to_be_bytes();
+        expect(&mut client, &[0x40, 2, id[0], id[1]]).await;
+    }
+    assert_eq!(server.fixture.rows("samples").num_rows(), sent);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_the_store_has_is_acknowledged_before_a_login_that_was_taken_back_is_told() {
     let gate = Arc::new(Gate::default());
     let taken_back = CancellationToken::new();
