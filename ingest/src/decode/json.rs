@@ -19,6 +19,8 @@ use crate::quarantine::Refusal;
 
 /// The longest name of a signal, bytes.
 const LONGEST_NAME: usize = 512;
+/// Characters of a name that is too long that a refusal shows.
+const SHOWN_OF_NAME: usize = 40;
 
 static TIME_NAMES: [&str; 7] =
     ["ts", "time", "timestamp", "timestamp_ms", "timestamp_us", "timestamp_ns", "timestamp_s"];
@@ -111,6 +113,9 @@ impl Node<'_> {
             let value = Node { out: &mut *out, depth: self.depth + 1, role: Role::Inner };
             match name {
                 Name::Signal => map.next_value_seed(value)?,
+                Name::Refused => {
+                    map.next_value::<IgnoredAny>()?;
+                }
                 Name::Value => {
                     head.value = true;
                     map.next_value_seed(value)?;
@@ -133,8 +138,12 @@ impl Node<'_> {
 
     fn inner<'de, A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let base = self.out.path.len();
-        while map.next_key_seed(Key { out: &mut *self.out, message: false })?.is_some() {
-            map.next_value_seed(Node { out: &mut *self.out, depth: self.depth + 1, role: Role::Inner })?;
+        while let Some(name) = map.next_key_seed(Key { out: &mut *self.out, message: false })? {
+            if name == Name::Refused {
+                map.next_value::<IgnoredAny>()?;
+            } else {
+                map.next_value_seed(Node { out: &mut *self.out, depth: self.depth + 1, role: Role::Inner })?;
+            }
             self.out.path.truncate(base);
         }
         Ok(())
@@ -267,6 +276,8 @@ enum Name {
     WorkOrder,
     Operation,
     Unit,
+    /// No name that a signal can have; its value is left out.
+    Refused,
 }
 
 struct Key<'r> {
@@ -295,8 +306,17 @@ impl<'de> Visitor<'de> for Key<'_> {
         {
             return Ok(name);
         }
+        if key.is_empty() {
+            let place = if self.out.path.is_empty() { "the top" } else { &self.out.path };
+            let reason = format!("a key below {place} is empty, which names no signal; its value was left out");
+            self.out.refuse("malformed", reason);
+            return Ok(Name::Refused);
+        }
         if self.out.path.len() + key.len() >= LONGEST_NAME {
-            return Err(E::custom(format!("a name is longer than {LONGEST_NAME} bytes")));
+            let start: String = key.chars().take(SHOWN_OF_NAME).collect();
+            let reason = format!("the name {start}… is longer than {LONGEST_NAME} bytes; its value was left out");
+            self.out.refuse("malformed", reason);
+            return Ok(Name::Refused);
         }
         append(&mut self.out.path, key);
         Ok(Name::Signal)

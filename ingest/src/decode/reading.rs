@@ -1,7 +1,12 @@
 //! What a payload says, before it is known whether it may be admitted.
 
+use std::collections::HashSet;
+
 use crate::quarantine::Refusal;
 use crate::sample::Keys;
+
+/// Readings of one group that are compared one by one, which is cheaper than a set.
+const FEW: usize = 16;
 
 /// A piece of the arena of [`Readings`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -127,10 +132,40 @@ impl Readings {
         self.refused.push(Refusal::new(kind, reason));
     }
 
-    /// Puts all readings since `start` into one group.
+    /// Puts all readings since `start` into one group. Where two of them name the same signal, nobody can tell which one
+    /// is meant: the first stays.
     pub(crate) fn group(&mut self, start: usize, time: Option<i64>, keys: [Option<Span>; 3]) {
+        self.refuse_repeated(start);
         let [work_order, operation, unit] = keys;
         self.groups.push(Group { start, end: self.list.len(), time, work_order, operation, unit });
+    }
+
+    fn refuse_repeated(&mut self, start: usize) {
+        let Self { arena, list, refused, .. } = self;
+        let name = |reading: &Reading| {
+            arena.get(reading.signal.start as usize..reading.signal.end as usize).unwrap_or_default()
+        };
+        let group = list.get(start..).unwrap_or_default();
+        let repeats = if group.len() <= FEW {
+            let is_repeated = |(place, reading)| group.iter().take(place).any(|first| name(first) == name(reading));
+            group.iter().enumerate().any(is_repeated)
+        } else {
+            group.iter().map(name).collect::<HashSet<_>>().len() < group.len()
+        };
+        if !repeats {
+            return;
+        }
+        let mut seen = HashSet::new();
+        let mut place = 0;
+        list.retain(|reading| {
+            place += 1;
+            let stays = place <= start || seen.insert(name(reading));
+            if !stays {
+                let reason = format!("`{}` stands twice in one message; the first value was kept", name(reading));
+                refused.push(Refusal::new("malformed", reason));
+            }
+            stays
+        });
     }
 
     /// Keys that a group names.

@@ -101,6 +101,35 @@ fn integers_that_a_double_cannot_hold_keep_their_digits() {
     );
 }
 
+fn refuses(text: &str, expected: &[&str], reasons: &[&str]) {
+    let (shown, refused) = read(text, None).unwrap();
+    assert_eq!(shown, expected, "{text}");
+    let said: Vec<_> = refused.iter().map(|refusal| refusal.reason.as_str()).collect();
+    assert_eq!(said, reasons, "{text}");
+}
+
+#[test]
+fn a_name_that_cannot_be_costs_its_own_value_only() {
+    let empty = |place: &str| format!("a key below {place} is empty, which names no signal; its value was left out");
+    refuses(r#"{"":4,"ok":1}"#, &["ok=1"], &[&empty("the top")]);
+    refuses(r#"{"a":{"":{"b":1},"c":2}}"#, &["a.c=2"], &[&empty("a")]);
+    let long = "x".repeat(600);
+    let reason = format!("the name {}… is longer than 512 bytes; its value was left out", &long[..40]);
+    refuses(&format!(r#"{{"{long}":[1,2],"ok":1}}"#), &["ok=1"], &[&reason]);
+}
+
+#[test]
+fn two_values_of_one_signal_in_one_message_are_no_correction() {
+    let twice = |name: &str| format!("`{name}` stands twice in one message; the first value was kept");
+    refuses(r#"{"a":1,"b":2,"a":3}"#, &["a=1", "b=2"], &[&twice("a")]);
+    refuses(r#"{"a.b":1,"a":{"b":2}}"#, &["a.b=1"], &[&twice("a.b")]);
+    refuses(r#"[{"a":1},{"a":2,"a":4}]"#, &["a=1", "a=2"], &[&twice("a")]);
+    let many: Vec<String> = (0..40).map(|number| format!("\"s{}\":{number}", number % 39)).collect();
+    let (shown, refused) = read(&format!("{{{}}}", many.join(",")), None).unwrap();
+    assert_eq!((shown.len(), refused.len()), (39, 1));
+    assert_eq!(shown[0], "s0=0");
+}
+
 #[test]
 fn explicit_keys() {
     check(

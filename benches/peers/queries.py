@@ -1,0 +1,125 @@
+"""Ten questions, written once; a dialect says in which words an engine counts time."""
+
+from datetime import UTC, datetime
+
+TITLES = {
+    "Q1": "one signal, 24 h, 1000 buckets",
+    "Q2": "newest value of every signal",
+    "Q3": "100 signals, 1 h, by minute",
+    "Q4": "samples of one unit at one operation",
+    "Q5": "statistics for 10,000 units",
+    "Q6": "full scan by signal",
+    "Q7": "time-weighted average by hour",
+    "Q8": "OEE of all equipment by hour, one day",
+    "Q9": "trace, depth 6, 1 M edges",
+    "Q10": "X-bar R limits",
+}
+
+
+class Dialect:
+    """PostgreSQL's own words."""
+
+    newest = "(array_agg(value ORDER BY time DESC))[1]"
+    text = "text"
+
+    def at(self, us):
+        return f"TIMESTAMPTZ '{datetime.fromtimestamp(us / 1e6, UTC):%Y-%m-%d %H:%M:%S.%f}+00'"
+
+    def bucket(self, column, width_us, origin_us):
+        return f"date_bin(INTERVAL '{width_us / 1e6:.6f} seconds', {column}, {self.at(origin_us)})"
+
+    def seconds(self, column, origin_us):
+        return f"(extract(epoch FROM {column})::float8 - {origin_us / 1e6:.6f})"
+
+    def each(self, low, high):
+        return f"generate_series({low}, {high})"
+
+
+class Duck(Dialect):
+    newest = "arg_max(value, time)"
+
+    def bucket(self, column, width_us, origin_us):
+        return f"time_bucket(INTERVAL '{width_us} microseconds', {column}, {self.at(origin_us)})"
+
+    def seconds(self, column, origin_us):
+        return f"((epoch_us({column}) - {origin_us}) / 1e6)"
+
+    def each(self, low, high):
+        return f"unnest(range({low}, {high} + 1))"
+
+
+class Fusion(Dialect):
+    newest = "last_value(value ORDER BY time)"
+
+    def seconds(self, column, origin_us):
+        return f"(CAST(CAST({column} AS BIGINT) - {origin_us} AS DOUBLE) / 1e6)"
+
+    def each(self, low, high):
+        return f"unnest(range({low}, {high} + 1))"
+
+
+class Takt(Fusion):
+    def bucket(self, column, width_us, origin_us):
+        return f"time_bucket('{width_us} us', {column}, origin => {self.at(origin_us)})"
+
+
+def listed(values):
+    return ", ".join(f"'{value}'" for value in values)
+
+
+def hour_of(seconds):
+    return f"CAST(floor({seconds} / 3600.0) AS BIGINT)"
+
+
+def questions(d, p):
+    """Question to SQL, in dialect `d`, for the workload's parameters `p`."""
+    (equipment, signal), (irregular_at, irregular) = p["one"], p["irregular"]
+    start, end = d.at(p["start_us"]), d.at(p["day_end_us"])
+    day_s = (p["day_end_us"] - p["start_us"]) / 1e6
+    at = d.seconds("time", p["start_us"])
+    began = d.seconds("start", p["start_us"])
+    hour, minute_us = d.at(p["hour_us"]), 60_000_000
+    return {
+        "Q1": f"""SELECT {d.bucket("time", p["bucket_us"], p["start_us"])} AS bucket, avg(value), min(value), max(value)
+            FROM samples WHERE equipment = '{equipment}' AND signal = '{signal}' AND time >= {start} AND time < {end}
+            GROUP BY 1 ORDER BY 1""",
+        "Q2": f"SELECT equipment, signal, max(time), {d.newest} FROM samples GROUP BY equipment, signal",
+        "Q3": f"""SELECT equipment, signal, {d.bucket("time", minute_us, p["hour_us"])} AS bucket, avg(value)
+            FROM samples WHERE equipment IN ({listed(p["some_equipment"])}) AND signal IN ({listed(p["some_signals"])})
+            AND time >= {hour} AND time < {d.at(p["hour_us"] + 3_600_000_000)} GROUP BY 1, 2, 3""",
+        "Q4": f"""SELECT equipment, signal, time, value FROM samples
+            WHERE unit = '{p["unit"]}' AND operation = '{p["operation"]}'""",
+        "Q5": f"""SELECT s.unit, avg(s.value), min(s.value), max(s.value) FROM samples s
+            JOIN (SELECT unit, operation FROM operations WHERE operation = '{p["operation"]}' ORDER BY unit
+                  LIMIT {p["units"]}) u ON s.unit = u.unit AND s.operation = u.operation
+            WHERE s.signal = '{p["units_signal"]}' GROUP BY s.unit""",
+        "Q6": "SELECT signal, count(*), avg(value), min(value), max(value) FROM samples GROUP BY signal",
+        "Q7": f"""SELECT {hour_of("s")} AS bucket, sum(value * (next - s)) / sum(next - s) FROM (
+            SELECT {at} AS s, value, lead({at}) OVER (ORDER BY time) AS next FROM samples
+            WHERE equipment = '{irregular_at}' AND signal = '{irregular}') x WHERE next > s GROUP BY 1 ORDER BY 1""",
+        "Q8": f"""WITH spans AS (
+              SELECT equipment, state, {began} AS a,
+                     lead({began}, 1, CAST({day_s:.1f} AS double precision)) OVER (PARTITION BY equipment ORDER BY start) AS b
+              FROM states WHERE start >= {start} AND start < {end}),
+            pieces AS (SELECT equipment, state, a, b, {d.each(hour_of("a"), hour_of("(b - 1e-9)"))} AS h FROM spans),
+            parts AS (SELECT equipment, h, state, least(b, h * 3600.0 + 3600.0) - greatest(a, h * 3600.0) AS s FROM pieces),
+            times AS (SELECT equipment, h, sum(CASE WHEN state = 'RUN' THEN s ELSE 0.0 END) AS run_s,
+                             sum(CASE WHEN state NOT IN ('OFF', 'BREAK') THEN s ELSE 0.0 END) AS planned_s
+                      FROM parts GROUP BY equipment, h),
+            made AS (SELECT equipment, {hour_of(at)} AS h, sum(good) AS good, sum(total) AS total FROM counts
+                     WHERE time >= {start} AND time < {end} GROUP BY 1, 2)
+            SELECT t.equipment, t.h, run_s / planned_s, {p["ideal_cycle_s"]} * total / run_s, good / total,
+                   {p["ideal_cycle_s"]} * good / planned_s
+            FROM times t JOIN made m ON m.equipment = t.equipment AND m.h = t.h WHERE run_s > 0 AND planned_s > 0""",
+        "Q9": f"""WITH RECURSIVE reached AS (
+              SELECT CAST('{p["lot"]}' AS {d.text}) AS lot, CAST(0 AS bigint) AS depth
+              UNION ALL SELECT DISTINCT m.child, r.depth + 1 FROM reached r JOIN materials m ON m.parent = r.lot
+              WHERE r.depth < 6)
+            SELECT depth, count(*), min(lot), max(lot) FROM reached GROUP BY depth ORDER BY depth""",
+        "Q10": """SELECT equipment, characteristic, avg(mean), avg(mean) + 0.577 * avg(spread), avg(mean) - 0.577 * avg(spread),
+                   2.114 * avg(spread) FROM (
+              SELECT equipment, characteristic, subgroup, avg(value) AS mean, max(value) - min(value) AS spread FROM (
+                SELECT equipment, characteristic, value, CAST(floor((row_number() OVER (
+                  PARTITION BY equipment, characteristic ORDER BY time) - 1) / 5.0) AS bigint) AS subgroup
+                FROM measurements) n GROUP BY 1, 2, 3 HAVING count(*) = 5) g GROUP BY 1, 2""",
+    }
