@@ -90,6 +90,7 @@ impl Bench {
             flush_interval: Duration::from_secs(3_600),
             flush_rows: usize::MAX,
             hot_bytes: usize::MAX,
+            segment_rows: 4 << 20,
             clock: Arc::new(now_us),
             disk: Arc::new(LocalDisk),
         };

@@ -3,6 +3,7 @@
 mod backup;
 mod check;
 mod client;
+mod compact;
 mod completions;
 mod demo;
 mod folder;
@@ -46,6 +47,7 @@ Keep
   user         Users, roles and tokens
   backup       Copy a running server's data
   restore      Lay out a new data folder from a backup
+  compact      Merge a running server's files
   completions  Completions for bash, zsh or fish
 
 Options
@@ -84,6 +86,7 @@ enum Command {
     User(user::UserArgs),
     Backup(backup::BackupArgs),
     Restore(restore::RestoreArgs),
+    Compact(compact::CompactArgs),
     Completions(completions::CompletionsArgs),
 }
 
@@ -113,6 +116,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::User(args) => user::run(args),
         Command::Backup(args) => backup::run(args),
         Command::Restore(args) => restore::run(&args),
+        Command::Compact(args) => compact::run(args),
         Command::Completions(args) => completions::run(&args),
     }
 }

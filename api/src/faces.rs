@@ -19,7 +19,7 @@ pub struct Faces {
     pub plant: Arc<Plant>,
     /// Who may connect.
     pub auth: Arc<dyn Authenticate>,
-    /// Running the store: its health, and backups.
+    /// Running the store: its health, backups and compaction.
     pub administration: Arc<dyn Administer>,
     /// Where queries run: away from network I/O, so that a heavy one delays no acknowledgement.
     pub queries: Handle,
@@ -40,6 +40,16 @@ pub trait Administer: Send + Sync {
     /// Copies a consistent state of the running store into `to`, a folder of the server's machine that does not
     /// exist yet or is empty. Blocks for as long as the copy takes; called off the reactor.
     fn backup(&self, to: &Path) -> Result<Backup, BackupError>;
+
+    /// Merges all segments, so that the plain files hold what queries show now. Blocks for as long as that takes; called
+    /// off the reactor.
+    ///
+    /// # Errors
+    /// Why it broke off, for a person. What was merged before stays merged.
+    fn compact(&self) -> Result<(), String>;
+
+    /// Rows that the present compaction has merged, and of how many. Must be quick.
+    fn compaction(&self) -> (u64, u64);
 }
 
 /// Whether the server can be used.

@@ -5,6 +5,7 @@ mod answer;
 mod asked;
 mod backup;
 mod body;
+mod compact;
 mod door;
 mod feed;
 mod import;
@@ -169,6 +170,7 @@ fn router(faces: Arc<Faces>, shutdown: CancellationToken) -> Router {
         .route("/api/v1/quarantine/replay", post(quarantine::replay))
         .route("/api/v1/quarantine/discard", post(quarantine::discard))
         .route("/api/v1/backup", post(backup::take))
+        .route("/api/v1/compact", post(compact::run))
         .route("/api/v1/{table}", post(records::write))
         .route("/api/v2/write", post(line_protocol::write))
         .fallback(no_such_address)

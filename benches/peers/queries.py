@@ -60,7 +60,7 @@ class Fusion(Dialect):
 
 class Takt(Fusion):
     def bucket(self, column, width_us, origin_us):
-        return f"time_bucket('{width_us} us', {column}, origin => {self.at(origin_us)})"
+        return f"time_bucket('{width_us} us', {column}, {self.at(origin_us)})"
 
 
 def listed(values):

@@ -54,6 +54,7 @@ impl Fixture {
             flush_interval: Duration::from_secs(3600),
             flush_rows: usize::MAX,
             hot_bytes: 1 << 30,
+            segment_rows: 4 << 20,
             clock: Arc::new(now_us),
             disk,
         };

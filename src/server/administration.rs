@@ -1,4 +1,4 @@
-//! The store's health and backups, as the HTTP face asks for them.
+//! The store's health, backups and compaction, as the HTTP face asks for them.
 
 use std::fs::{self, File};
 use std::io;
@@ -62,6 +62,14 @@ impl Administer for Administration {
         }
         let files = u64::try_from(report.files).unwrap_or(u64::MAX);
         Ok(Backup { folder: to.to_owned(), files, bytes: report.bytes })
+    }
+
+    fn compact(&self) -> Result<(), String> {
+        self.store.compact().map_err(|error| error.to_string())
+    }
+
+    fn compaction(&self) -> (u64, u64) {
+        self.store.health().compaction
     }
 }
 

@@ -33,6 +33,8 @@ use crate::users::Directory;
 
 /// Unflushed rows in memory at which writers wait for the flusher, bytes.
 const HOT_BYTES: usize = 48 << 20;
+/// Rows after which a merged file ends: some ten megabytes, of some of the equipment.
+const SEGMENT_ROWS: u64 = 4 << 20;
 /// Folder, within the data folder, for what queries cannot hold in memory.
 const SPILL: &str = "spill";
 
@@ -222,6 +224,7 @@ fn options(settings: &StorageSettings) -> Options {
         flush_interval: Duration::from_secs(settings.flush_interval_s),
         flush_rows: usize::try_from(settings.flush_rows).unwrap_or(usize::MAX),
         hot_bytes: HOT_BYTES,
+        segment_rows: SEGMENT_ROWS,
         clock: Arc::new(|| Timestamp::now().as_microsecond()),
         disk: Arc::new(LocalDisk),
     }

@@ -128,16 +128,19 @@ impl TableLog {
         Ok(())
     }
 
-    /// Puts `joined` in the place of `parts`, which hold the same current rows.
+    /// Puts `merged` in the place of `parts`, which hold the same current rows.
     pub(crate) fn replace(
         &mut self,
-        joined: &Segment,
+        merged: &[Segment],
         spec: &TableSpec,
         parts: &[Arc<Segment>],
     ) -> Result<(), StoreError> {
-        let mut new = add(joined, spec)?;
-        new.data_change = false;
-        let mut actions = vec![Action::Add(new)];
+        let mut actions = Vec::new();
+        for segment in merged {
+            let mut new = add(segment, spec)?;
+            new.data_change = false;
+            actions.push(Action::Add(new));
+        }
         for part in parts {
             actions.push(Action::Remove(remove(&add(part, spec)?)));
         }
@@ -145,7 +148,8 @@ impl TableLog {
         let result = runtime.block_on(self.append(actions, None));
         if let Err(error) = result {
             // It may have landed all the same: only what a fresh look shows counts.
-            if !self.look_again(|log| log.files())?.contains(&joined.path) {
+            let files = self.look_again(|log| log.files())?;
+            if parts.iter().any(|part| files.contains(&part.path)) {
                 return Err(wrong(&self.folder, &error));
             }
         }

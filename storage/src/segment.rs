@@ -1,25 +1,25 @@
 //! One sorted Parquet file of a table.
 
+mod writer;
+
+pub(crate) use writer::SegmentWriter;
+
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, BooleanArray};
 use arrow::compute::{concat_batches, filter_record_batch};
-use arrow::datatypes::{DataType, Int32Type, Schema};
+use arrow::datatypes::{DataType, Schema};
 use arrow::record_batch::{RecordBatch, RecordBatchReader};
-use parquet::arrow::ArrowWriter;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
-    ArrowPredicateFn, ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowFilter, RowSelection,
+    ArrowPredicateFn, ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
+    ParquetRecordBatchReaderBuilder, RowFilter, RowSelection,
 };
-use parquet::arrow::arrow_writer::ArrowWriterOptions;
-use parquet::basic::{Compression, Encoding, ZstdLevel};
-use parquet::file::metadata::{KeyValue, PageIndexPolicy, SortingColumn};
+use parquet::file::metadata::PageIndexPolicy;
 use parquet::file::page_index::column_index::ColumnIndexMetaData;
-use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
 use parquet::file::statistics::Statistics;
-use parquet::schema::types::ColumnPath;
 
 use crate::StoreError;
 use crate::keys::KeySet;
@@ -28,9 +28,8 @@ use crate::spec::TableSpec;
 const SEQUENCE: &str = "takt.sequence";
 const KEYED_THROUGH: &str = "takt.keyed_through";
 const RECORDED_THROUGH: &str = "takt.recorded_through";
+const RUN_ROWS: &str = "takt.run_rows";
 const ROWS_PER_PAGE: usize = 8_192;
-/// Bounds of pages keep this much of a text: the start of a run's name is where it ran.
-const BOUND_BYTES: usize = 256;
 
 /// One immutable Parquet file, sorted by the table's key.
 #[derive(Debug)]
@@ -55,6 +54,8 @@ pub struct Segment {
     pub keyed_through: i64,
     /// Recorded time of the newest write it covers; microseconds UTC.
     pub recorded_through: i64,
+    /// Rows of the run that it is a piece of: a merge may be cut into several segments of one day.
+    pub(crate) run_rows: u64,
     metadata: ArrowReaderMetadata,
 }
 
@@ -64,33 +65,17 @@ pub(crate) struct Stamp {
     pub(crate) sequence: u64,
     pub(crate) keyed_through: i64,
     pub(crate) recorded_through: i64,
+    /// As [`Segment::run_rows`]; `None`: it is a run by itself.
+    pub(crate) run_rows: Option<u64>,
 }
 
 impl Segment {
     /// Writes `rows` (sorted; columns of `spec.file_schema()` by name, names may be dictionaries), fsyncs the file and its
     /// folder, and opens it.
     pub(crate) fn write(path: &Path, spec: &TableSpec, rows: &RecordBatch, stamp: Stamp) -> Result<Self, StoreError> {
-        let written = Self::write_file(path, spec, rows, stamp);
-        if written.is_err()
-            && let Err(error) = std::fs::remove_file(path)
-        {
-            tracing::warn!(path = %path.display(), %error, "a segment that could not be written stays until restart");
-        }
-        written
-    }
-
-    fn write_file(path: &Path, spec: &TableSpec, rows: &RecordBatch, stamp: Stamp) -> Result<Self, StoreError> {
-        let rows = project(spec, rows)?;
-        let file = File::create(path).map_err(|error| StoreError::io(path, error))?;
-        let options =
-            ArrowWriterOptions::new().with_properties(properties(spec, &rows, stamp)).with_skip_arrow_metadata(true);
-        let failed = |error| write_error(path, error);
-        let mut writer = ArrowWriter::try_new_with_options(file, rows.schema(), options).map_err(failed)?;
-        writer.write(&rows).map_err(failed)?;
-        let file = writer.into_inner().map_err(failed)?;
-        file.sync_all().map_err(|error| sync_error(path, &error))?;
-        sync_folder(path)?;
-        Self::open(path)
+        let mut writer = SegmentWriter::create(path, spec, rows)?;
+        writer.write(rows)?;
+        writer.finish(stamp)
     }
 
     /// Opens a segment by its footer.
@@ -111,6 +96,7 @@ impl Segment {
             sequence: 0,
             keyed_through: i64::MIN,
             recorded_through: i64::MIN,
+            run_rows: u64::try_from(file_metadata.num_rows()).unwrap_or_default(),
             metadata: metadata.clone(),
         };
         for pair in file_metadata.key_value_metadata().into_iter().flatten() {
@@ -123,6 +109,7 @@ impl Segment {
                 RECORDED_THROUGH => {
                     segment.recorded_through = value.parse().map_err(|_| damaged(path, &"no recorded_through"))?
                 }
+                RUN_ROWS => segment.run_rows = value.parse().map_err(|_| damaged(path, &"no run_rows"))?,
                 _ => {}
             }
         }
@@ -236,10 +223,21 @@ impl Segment {
         Ok(Some(RowSelection::from_consecutive_ranges(kept.into_iter(), start)))
     }
 
-    /// Its size before compression, bytes.
-    pub(crate) fn raw_bytes(&self) -> u64 {
-        let groups = self.metadata.metadata().row_groups().iter();
-        groups.map(|group| u64::try_from(group.total_byte_size()).unwrap_or_default()).sum()
+    /// All rows in key order, so many at a time; texts as dictionaries where `wanted` has them so, which is how the file
+    /// holds most of them.
+    pub(crate) fn batches(&self, wanted: &Schema, rows: usize) -> Result<ParquetRecordBatchReader, StoreError> {
+        let failed = |error| damaged(&self.path, &error);
+        let fields = self.metadata.schema().fields().iter().map(|field| match wanted.field_with_name(field.name()) {
+            Ok(name) if matches!(name.data_type(), DataType::Dictionary(..)) => {
+                Arc::new(field.as_ref().clone().with_data_type(name.data_type().clone()))
+            }
+            _ => field.clone(),
+        });
+        let options = ArrowReaderOptions::new().with_schema(Arc::new(Schema::new(fields.collect::<Vec<_>>())));
+        let metadata = ArrowReaderMetadata::try_new(self.metadata.metadata().clone(), options).map_err(failed)?;
+        let file = File::open(&self.path).map_err(|error| StoreError::io(&self.path, error))?;
+        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata);
+        builder.with_batch_size(rows).build().map_err(failed)
     }
 
     /// Every row, as the file has it.
@@ -273,59 +271,6 @@ fn time_place(group: &parquet::file::metadata::RowGroupMetaData, columns: usize)
             )
     };
     sorted.into_iter().find(is_time)
-}
-
-fn project(spec: &TableSpec, rows: &RecordBatch) -> Result<RecordBatch, StoreError> {
-    let (mut fields, mut columns) = (Vec::new(), Vec::new());
-    for field in spec.file_schema().fields() {
-        let column = rows
-            .column_by_name(field.name())
-            .ok_or_else(|| StoreError::Invalid(format!("{}: rows without column {}", spec.name, field.name())))?;
-        fields.push(field.as_ref().clone().with_data_type(column.data_type().clone()));
-        columns.push(column.clone());
-    }
-    Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?)
-}
-
-fn properties(spec: &TableSpec, rows: &RecordBatch, stamp: Stamp) -> WriterProperties {
-    let sorting = spec.key.iter().filter_map(|&index| i32::try_from(index).ok());
-    let sorting =
-        sorting.map(|index| SortingColumn { column_idx: index, descending: false, nulls_first: true }).collect();
-    let mut properties = WriterProperties::builder()
-        .set_writer_version(WriterVersion::PARQUET_1_0)
-        .set_compression(Compression::ZSTD(ZstdLevel::try_new(1).unwrap_or_default()))
-        .set_data_page_row_count_limit(ROWS_PER_PAGE)
-        .set_write_batch_size(ROWS_PER_PAGE)
-        .set_statistics_enabled(EnabledStatistics::Page)
-        .set_column_index_truncate_length(Some(BOUND_BYTES))
-        .set_sorting_columns(Some(sorting))
-        .set_created_by(format!("takt {}", env!("CARGO_PKG_VERSION")))
-        .set_key_value_metadata(Some(vec![
-            KeyValue::new(SEQUENCE.to_owned(), stamp.sequence.to_string()),
-            KeyValue::new(KEYED_THROUGH.to_owned(), stamp.keyed_through.to_string()),
-            KeyValue::new(RECORDED_THROUGH.to_owned(), stamp.recorded_through.to_string()),
-        ]));
-    for (index, field) in spec.schema.fields().iter().enumerate() {
-        let path = ColumnPath::new(vec![field.name().clone()]);
-        if matches!(field.data_type(), DataType::Timestamp(..)) {
-            properties = properties
-                .set_column_dictionary_enabled(path.clone(), false)
-                .set_column_encoding(path.clone(), Encoding::DELTA_BINARY_PACKED);
-        }
-        if spec.bloom.contains(&index) {
-            let distinct = rows.column_by_name(field.name()).map_or(0, distinct_names);
-            properties = properties
-                .set_column_bloom_filter_enabled(path.clone(), true)
-                .set_column_bloom_filter_max_ndv(path, distinct);
-        }
-    }
-    properties.build()
-}
-
-fn distinct_names(column: &arrow::array::ArrayRef) -> u64 {
-    let distinct =
-        column.as_dictionary_opt::<Int32Type>().map_or(column.len(), |names| names.values().len().min(names.len()));
-    u64::try_from(distinct).unwrap_or(u64::MAX).max(16)
 }
 
 /// An fsync that fails leaves the disk in an unknown state.

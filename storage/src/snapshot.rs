@@ -1,7 +1,7 @@
 //! One consistent view of all tables.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::{AsArray, BooleanArray};
@@ -49,7 +49,7 @@ pub struct TableView {
     /// Changes with every change of the table.
     pub version: u64,
     pub(crate) dead: Vec<Arc<Dead>>,
-    pub(crate) dead_by_segment: Mutex<HashMap<u64, Option<Arc<KeySet>>>>,
+    pub(crate) dead_by_segment: Mutex<HashMap<PathBuf, Option<Arc<KeySet>>>>,
 }
 
 impl TableView {
@@ -92,7 +92,7 @@ impl TableView {
     /// [`StoreError::Invalid`] where hot rows do not fit the table.
     pub fn dead_keys(&self, segment: &Segment) -> Result<Option<Arc<KeySet>>, StoreError> {
         let mut known = self.dead_by_segment.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(found) = known.get(&segment.sequence) {
+        if let Some(found) = known.get(&segment.path) {
             return Ok(found.clone());
         }
         let mut sources: Vec<Arc<KeySet>> = self
@@ -109,7 +109,7 @@ impl TableView {
             1 => sources.pop(),
             _ => Some(Arc::new(KeySet::union(&self.spec, &sources))),
         };
-        known.insert(segment.sequence, found.clone());
+        known.insert(segment.path.clone(), found.clone());
         Ok(found)
     }
 

@@ -26,6 +26,7 @@ use crate::wal::Wal;
 mod apply;
 mod compact;
 mod flush;
+mod merge;
 mod recovery;
 mod writer;
 
@@ -51,6 +52,8 @@ pub struct Options {
     pub flush_rows: usize,
     /// Unflushed bytes in memory at which writers wait for the flusher.
     pub hot_bytes: usize,
+    /// Rows after which a merged segment ends where the first column of its key changes.
+    pub segment_rows: u64,
     /// Source of recorded times.
     pub clock: Clock,
     /// Where the write-ahead log lies.
@@ -123,6 +126,8 @@ pub struct Health {
     pub corrections: u64,
     /// Rows that joining segments has rewritten since the store was opened.
     pub joined_rows: u64,
+    /// Rows that the present or last [`Store::compact`] has merged, of how many.
+    pub compaction: (u64, u64),
     /// WAL position of the newest visible write.
     pub position: u64,
 }
@@ -171,6 +176,10 @@ struct Shared {
     transform: OnceLock<Arc<dyn Transform>>,
     corrections: AtomicU64,
     joined_rows: AtomicU64,
+    /// Rows that the present or last compaction has merged …
+    merge_rows: AtomicU64,
+    /// … of so many.
+    merge_of_rows: AtomicU64,
     /// Woken when a flush made room.
     room: (Mutex<()>, Condvar),
     closing: AtomicBool,
@@ -217,6 +226,8 @@ impl Store {
             transform: OnceLock::new(),
             corrections: AtomicU64::new(0),
             joined_rows: AtomicU64::new(0),
+            merge_rows: AtomicU64::new(0),
+            merge_of_rows: AtomicU64::new(0),
             room: (Mutex::new(()), Condvar::new()),
             closing: AtomicBool::new(false),
             folder: folder.to_owned(),
@@ -238,7 +249,9 @@ impl Store {
             retired: Vec::new(),
             jobs,
             joining: false,
+            unsettled: true,
             compactions: Vec::new(),
+            compaction: None,
             retry: flush::Retry::default(),
             join_retry: flush::Retry::default(),
             runtime,
@@ -326,8 +339,9 @@ impl Store {
         self.command(flush::Command::Flush)
     }
 
-    /// Joins the segments of each table into as few as memory allows, and makes what was superseded or re-keyed permanent.
-    /// The flusher joins small ones by itself as they gather.
+    /// Merges the segments of each table so that none overlap in key and day, and makes what was superseded or re-keyed
+    /// permanent: the plain files then hold what queries show of everything written before the call. How far it is,
+    /// [`Store::health`] tells. Segments that gather are merged without being asked.
     ///
     /// # Errors
     /// What kept a table's segments from being joined.
@@ -449,6 +463,11 @@ impl Shared {
         }
     }
 
+    /// Up to when changes are taken into account in what is derived now.
+    fn watermark(&self) -> i64 {
+        self.transform.get().map_or(i64::MIN, |transform| transform.watermark())
+    }
+
     /// Remembers why the log cannot grow, or that it can.
     fn note_log(&self, trouble: Option<&StoreError>) {
         note(&self.log_trouble, trouble, "the log");
@@ -473,6 +492,7 @@ impl Shared {
             segments: state.tables.iter().map(|table| table.segments.len() + table.history.len()).sum(),
             corrections: self.corrections.load(Ordering::Relaxed),
             joined_rows: self.joined_rows.load(Ordering::Relaxed),
+            compaction: (self.merge_rows.load(Ordering::Relaxed), self.merge_of_rows.load(Ordering::Relaxed)),
             position: state.position,
         }
     }

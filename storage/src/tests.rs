@@ -82,6 +82,7 @@ fn options() -> Options {
         flush_interval: Duration::from_secs(3600),
         flush_rows: usize::MAX,
         hot_bytes: 1 << 30,
+        segment_rows: 32,
         clock: Arc::new(move || now.fetch_add(1, Ordering::Relaxed)),
         disk: Arc::new(crate::LocalDisk),
     }

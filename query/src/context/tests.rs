@@ -121,6 +121,7 @@ fn a_context_is_never_newer_than_the_snapshot() {
         flush_interval: std::time::Duration::from_secs(3_600),
         flush_rows: usize::MAX,
         hot_bytes: usize::MAX,
+        segment_rows: 4 << 20,
         clock: Arc::new(move || clock.fetch_add(1, std::sync::atomic::Ordering::Relaxed)),
         disk: Arc::new(storage::LocalDisk),
     };

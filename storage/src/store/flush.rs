@@ -13,7 +13,7 @@ use crossbeam::channel::{Receiver, RecvTimeoutError, Sender};
 use tokio::runtime::Runtime;
 
 use super::Shared;
-use super::compact::{Job, Joined, Retired};
+use super::compact::{Compaction, Job, Joined, Retired};
 use crate::StoreError;
 use crate::backup::Inventory;
 use crate::dead::Dead;
@@ -61,8 +61,12 @@ pub(super) struct Flusher {
     /// Runs of segments for the joiner, one at a time.
     pub(super) jobs: Sender<Job>,
     pub(super) joining: bool,
-    /// Callers who wait for the joiner to be at rest.
+    /// Segments came or went since nothing was found to merge.
+    pub(super) unsettled: bool,
+    /// Callers who wait for a compaction that has not begun.
     pub(super) compactions: Vec<Sender<Result<(), StoreError>>>,
+    /// The one under way.
+    pub(super) compaction: Option<Compaction>,
     /// When to try again what has failed.
     pub(super) retry: Retry,
     pub(super) join_retry: Retry,
@@ -114,27 +118,13 @@ impl Flusher {
                     self.compactions.push(reply);
                     self.compact_asked();
                 }
-                Ok(Command::Joined(joined)) => {
-                    self.joined(*joined);
-                    self.compact_asked();
-                }
+                Ok(Command::Joined(joined)) => self.joined(*joined),
                 Ok(Command::Due) => self.flush_due(),
                 Err(RecvTimeoutError::Timeout) => {
                     self.flush_due();
                     self.compact_due();
                 }
             }
-        }
-    }
-
-    /// Compacts for those who asked, unless the joiner is at work: it may be writing the same file.
-    fn compact_asked(&mut self) {
-        if self.joining || self.compactions.is_empty() {
-            return;
-        }
-        let result = self.flush_all().and_then(|()| self.compact_all());
-        for reply in std::mem::take(&mut self.compactions) {
-            self.report(reply.send(result.clone()).is_ok());
         }
     }
 
@@ -166,7 +156,7 @@ impl Flusher {
         self.retry.note(flushed.is_err());
     }
 
-    fn flush_all(&mut self) -> Result<(), StoreError> {
+    pub(super) fn flush_all(&mut self) -> Result<(), StoreError> {
         let all: Vec<usize> = (0..self.logs.len()).collect();
         self.flush(&all)
     }
@@ -236,6 +226,7 @@ impl Flusher {
         // As many rows again: gone before more are made of them.
         drop((settled, flushed, parts));
         let segment = self.write_rows(index, work, news, first, (position, recorded))?;
+        self.unsettled = true;
         self.publish_rows(index, position, segment)
     }
 
@@ -263,7 +254,7 @@ impl Flusher {
             &path,
             &logs.history_spec,
             &rows,
-            Stamp { sequence: position, keyed_through: i64::MIN, recorded_through: recorded },
+            Stamp { sequence: position, keyed_through: i64::MIN, recorded_through: recorded, run_rows: None },
         )?;
         logs.history.commit(&segment, &logs.history_spec, position)?;
         logs.history_covered = position;
@@ -290,7 +281,7 @@ impl Flusher {
             &path,
             &work.spec,
             &rows,
-            Stamp { sequence: position, keyed_through, recorded_through: recorded },
+            Stamp { sequence: position, keyed_through, recorded_through: recorded, run_rows: None },
         )?;
         logs.rows.commit(&segment, &work.spec, position)?;
         logs.covered = position;

@@ -1,0 +1,342 @@
+//! Merges sorted segments into new ones: one stream of rows in key order, cut by day and by key.
+//!
+//! Memory holds one batch of each part and what the writers gather for a row group, never a whole segment.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow::array::{Array, AsArray, BooleanArray};
+use arrow::compute::{concat_batches, take_record_batch};
+use arrow::datatypes::{Int32Type, SchemaRef, TimestampMicrosecondType};
+use arrow::record_batch::RecordBatch;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
+
+use super::apply::in_schema;
+use crate::StoreError;
+use crate::keys::{KeyEncoder, KeyOrder, KeySet, indices, time_span};
+use crate::segment::{Segment, SegmentWriter, Stamp, keep};
+use crate::spec::TableSpec;
+
+/// Rows of all parts in memory together, roughly.
+const ROWS_IN_MEMORY: usize = 1 << 20;
+/// Rows of one part in memory at most: a page.
+const BATCH_ROWS: usize = 8_192;
+/// A segment ends where another one of its day begins once it has this part of the rows after which it ends anyway.
+const PIECE: u64 = 16;
+
+const DAY_US: i64 = 86_400_000_000;
+
+/// Rows of a segment that is not small, where segments end after so many.
+pub(super) fn piece_rows(segment_rows: u64) -> u64 {
+    segment_rows / PIECE
+}
+
+/// The UTC day of a time in microseconds.
+pub(super) fn day_of(time: i64) -> i64 {
+    time.div_euclid(DAY_US)
+}
+
+/// A segment that is merged, and which of its rows are superseded.
+pub(super) struct Part {
+    pub(super) segment: Arc<Segment>,
+    pub(super) dead: Option<KeySet>,
+}
+
+/// What becomes of equal keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Equals {
+    /// The row of the newest part stays.
+    Newest,
+    /// All stay.
+    All,
+}
+
+/// Rows of several segments in key order, a chunk at a time.
+pub(super) struct Merge {
+    sources: Vec<Source>,
+    spec: Arc<TableSpec>,
+    schema: SchemaRef,
+    encoder: KeyEncoder,
+    equals: Equals,
+}
+
+struct Source {
+    reader: ParquetRecordBatchReader,
+    dead: Option<KeySet>,
+    /// The rows that are not taken yet.
+    rows: Option<RecordBatch>,
+}
+
+impl Merge {
+    /// `parts` oldest first.
+    pub(super) fn new(spec: &Arc<TableSpec>, parts: Vec<Part>, equals: Equals) -> Result<Self, StoreError> {
+        let batch_rows = (ROWS_IN_MEMORY / parts.len().max(1)).clamp(256, BATCH_ROWS);
+        // As in memory, but for what files do not have.
+        let schema = match equals {
+            Equals::Newest => spec.hot_schema(),
+            Equals::All => spec.schema.clone(),
+        };
+        let open = |part: Part| -> Result<Source, StoreError> {
+            Ok(Source { reader: part.segment.batches(&schema, batch_rows)?, dead: part.dead, rows: None })
+        };
+        let sources = parts.into_iter().map(open).collect::<Result<_, _>>()?;
+        Ok(Self { sources, spec: spec.clone(), schema, encoder: KeyEncoder::new(spec), equals })
+    }
+
+    /// The next rows: all up to some key. `None` at the end.
+    pub(super) fn next(&mut self) -> Result<Option<RecordBatch>, StoreError> {
+        for source in &mut self.sources {
+            source.fill(&self.schema)?;
+        }
+        self.sources.retain(|source| source.rows.is_some());
+        let mut frontier: Option<Box<[u8]>> = None;
+        for rows in self.sources.iter().filter_map(|source| source.rows.as_ref()) {
+            let last = key_at(&self.encoder, rows, rows.num_rows() - 1)?;
+            if frontier.as_ref().is_none_or(|frontier| last < *frontier) {
+                frontier = Some(last);
+            }
+        }
+        let Some(frontier) = frontier else { return Ok(None) };
+        let mut taken = Vec::new();
+        for source in &mut self.sources {
+            taken.extend(source.take_through(&self.encoder, &frontier)?);
+        }
+        if taken.len() == 1 {
+            return Ok(taken.pop());
+        }
+        let rows = concat_batches(&self.schema, &taken)?;
+        let order = KeyOrder::of(&rows, &self.spec.key)?;
+        let order = match self.equals {
+            Equals::All => order.rows,
+            // The order is stable, so the last of equal keys is of the newest part.
+            Equals::Newest => order.runs().filter_map(|run| run.last().copied()).collect(),
+        };
+        Ok(Some(take_record_batch(&rows, &indices(order))?))
+    }
+}
+
+impl Source {
+    /// Reads on where nothing is left; no rows then mean the end.
+    fn fill(&mut self, schema: &SchemaRef) -> Result<(), StoreError> {
+        while self.rows.is_none() {
+            let Some(rows) = self.reader.next().transpose()? else { return Ok(()) };
+            let rows = match &self.dead {
+                Some(dead) => keep(&rows, &dead.filter(&rows)?)?,
+                None => rows,
+            };
+            if rows.num_rows() > 0 {
+                self.rows = Some(in_schema(&rows, schema)?);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the rows up to and with a key.
+    fn take_through(&mut self, encoder: &KeyEncoder, frontier: &[u8]) -> Result<Option<RecordBatch>, StoreError> {
+        let Some(rows) = self.rows.take() else { return Ok(None) };
+        let (mut low, mut high) = (0, rows.num_rows());
+        while low < high {
+            let middle = low.midpoint(high);
+            if *key_at(encoder, &rows, middle)? <= *frontier {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        if low < rows.num_rows() {
+            self.rows = Some(rows.slice(low, rows.num_rows() - low));
+        }
+        Ok((low > 0).then(|| rows.slice(0, low)))
+    }
+}
+
+fn key_at(encoder: &KeyEncoder, rows: &RecordBatch, row: usize) -> Result<Box<[u8]>, StoreError> {
+    Ok(encoder.encode(&rows.slice(row, 1))?.row(0).as_ref().into())
+}
+
+/// Where merged rows go: segments of one day each, which do not overlap. Their files go again unless they are taken.
+pub(super) struct Cut<'a> {
+    folder: PathBuf,
+    /// The layout of the files.
+    spec: &'a Arc<TableSpec>,
+    /// What all segments have in common.
+    stamp: Stamp,
+    /// Sequence of the oldest part.
+    first: u64,
+    plan: &'a Plan,
+    /// Rows after which a segment ends where its first key column changes.
+    segment_rows: u64,
+    open: BTreeMap<i64, Open>,
+    finished: Vec<Segment>,
+}
+
+/// What is known of the days that a merge writes.
+#[derive(Debug, Default)]
+pub(super) struct Plan {
+    /// Values of the first key column at which other segments of a day begin.
+    pub(super) borders: BTreeMap<i64, BTreeSet<String>>,
+    /// Rows of the run that a day's segments are pieces of.
+    pub(super) run_rows: BTreeMap<i64, u64>,
+}
+
+struct Open {
+    writer: SegmentWriter,
+    rows: u64,
+    keyed_through: i64,
+    /// Value of the first key column in the last row.
+    last: Option<String>,
+}
+
+impl<'a> Cut<'a> {
+    /// Segments of `spec` in `folder`, of parts of which the oldest has the sequence `first`.
+    pub(super) fn new(
+        folder: &Path,
+        spec: &'a Arc<TableSpec>,
+        first: u64,
+        stamp: Stamp,
+        plan: &'a Plan,
+        segment_rows: u64,
+    ) -> Self {
+        let folder = folder.to_owned();
+        Self { folder, spec, stamp, first, plan, segment_rows, open: BTreeMap::new(), finished: Vec::new() }
+    }
+
+    /// Appends a chunk, which follows those before in key order, and whose derived columns are right up to
+    /// `keyed_through`.
+    pub(super) fn write(&mut self, rows: &RecordBatch, keyed_through: i64) -> Result<(), StoreError> {
+        let name = self.spec.time.map(|index| self.spec.schema.field(index).name().clone());
+        let Some((name, (first, last))) = name.and_then(|name| Some((name.clone(), time_span(rows, &name)?))) else {
+            return self.write_day(0, rows, keyed_through);
+        };
+        if day_of(first) == day_of(last) {
+            return self.write_day(day_of(first), rows, keyed_through);
+        }
+        let times = rows.column_by_name(&name).and_then(|times| times.as_primitive_opt::<TimestampMicrosecondType>());
+        let days: Vec<i64> = times.into_iter().flatten().map(|time| time.map_or(0, day_of)).collect();
+        for day in days.iter().copied().collect::<BTreeSet<_>>() {
+            let of_day: BooleanArray = days.iter().map(|other| Some(*other == day)).collect();
+            self.write_day(day, &keep(rows, &of_day)?, keyed_through)?;
+        }
+        Ok(())
+    }
+
+    fn write_day(&mut self, day: i64, rows: &RecordBatch, keyed_through: i64) -> Result<(), StoreError> {
+        let mut start = 0;
+        while start < rows.num_rows() {
+            let end = self.end_of_segment(day, rows, start);
+            if start < end {
+                self.append(day, &rows.slice(start, end - start), keyed_through)?;
+            }
+            if end < rows.num_rows() {
+                self.finish_day(day)?;
+            }
+            start = end;
+        }
+        Ok(())
+    }
+
+    fn append(&mut self, day: i64, rows: &RecordBatch, keyed_through: i64) -> Result<(), StoreError> {
+        if !self.open.contains_key(&day) {
+            let path = free_name(&self.folder, day, (self.first, self.stamp.sequence), self.finished.len());
+            let writer = SegmentWriter::create(&path, self.spec, rows)?;
+            self.open.insert(day, Open { writer, rows: 0, keyed_through, last: None });
+        }
+        let Some(open) = self.open.get_mut(&day) else { return Ok(()) };
+        open.writer.write(rows)?;
+        open.rows += rows.num_rows() as u64;
+        open.keyed_through = open.keyed_through.min(keyed_through);
+        open.last = first_key(self.spec, rows, rows.num_rows() - 1);
+        Ok(())
+    }
+
+    /// The row at which the segment of a day that is open ends, from `start` on; the number of rows where it goes on.
+    fn end_of_segment(&self, day: i64, rows: &RecordBatch, start: usize) -> usize {
+        let count = rows.num_rows();
+        let open = self.open.get(&day);
+        let written = open.map_or(0, |open| open.rows);
+        let (segment_rows, piece_rows) = (self.segment_rows, piece_rows(self.segment_rows));
+        if written + ((count - start) as u64) < piece_rows {
+            return count;
+        }
+        let borders = self.plan.borders.get(&day);
+        let mut before = open.and_then(|open| open.last.clone());
+        for row in start..count {
+            if row > start && same_first_key(self.spec, rows, row) {
+                continue;
+            }
+            let here = first_key(self.spec, rows, row);
+            let held = written + (row - start) as u64;
+            let crosses = || match (borders, &before, &here) {
+                (Some(borders), Some(before), Some(here)) => borders
+                    .range::<str, _>((Bound::Excluded(before.as_str()), Bound::Included(here.as_str())))
+                    .next()
+                    .is_some(),
+                _ => false,
+            };
+            if here != before && (held >= segment_rows || held >= piece_rows && crosses()) {
+                return row;
+            }
+            before = here;
+        }
+        count
+    }
+
+    fn finish_day(&mut self, day: i64) -> Result<(), StoreError> {
+        let Some(Open { writer, rows, keyed_through, .. }) = self.open.remove(&day) else { return Ok(()) };
+        let run_rows = self.plan.run_rows.get(&day).copied().unwrap_or_default().max(rows);
+        self.finished.push(writer.finish(Stamp { keyed_through, run_rows: Some(run_rows), ..self.stamp })?);
+        Ok(())
+    }
+
+    /// Ends all segments.
+    pub(super) fn finish(mut self) -> Result<Vec<Segment>, StoreError> {
+        while let Some(day) = self.open.keys().next().copied() {
+            self.finish_day(day)?;
+        }
+        Ok(std::mem::take(&mut self.finished))
+    }
+}
+
+impl Drop for Cut<'_> {
+    fn drop(&mut self) {
+        for Segment { path, .. } in &self.finished {
+            if let Err(error) = std::fs::remove_file(path) {
+                tracing::warn!(path = %path.display(), %error, "a segment that no table names stays until restart");
+            }
+        }
+    }
+}
+
+/// A name that no file has: one that left its table may still be there for its readers.
+fn free_name(folder: &Path, day: i64, (first, last): (u64, u64), piece: usize) -> PathBuf {
+    let mut piece = piece;
+    loop {
+        let path = folder.join(format!("joined-{first:020}-{last:020}-{day:06}-{piece:04}.parquet"));
+        if !path.exists() {
+            return path;
+        }
+        piece += 1;
+    }
+}
+
+/// Value of the first key column in a row, where that is text.
+fn first_key(spec: &TableSpec, rows: &RecordBatch, row: usize) -> Option<String> {
+    let column = rows.column_by_name(spec.key_names().first()?)?;
+    if let Some(names) = column.as_dictionary_opt::<Int32Type>() {
+        let value = names.key(row)?;
+        return names.values().as_string_opt::<i32>().map(|values| values.value(value).to_owned());
+    }
+    let texts = column.as_string_opt::<i32>()?;
+    texts.is_valid(row).then(|| texts.value(row).to_owned())
+}
+
+/// Whether a row has the first key value of the row before it, as far as a look at the dictionary tells.
+fn same_first_key(spec: &TableSpec, rows: &RecordBatch, row: usize) -> bool {
+    let Some(column) = spec.key_names().first().and_then(|name| rows.column_by_name(name)) else { return true };
+    match column.as_dictionary_opt::<Int32Type>() {
+        Some(names) => names.key(row) == names.key(row - 1),
+        None => column.as_string_opt::<i32>().is_none_or(|texts| texts.value(row) == texts.value(row - 1)),
+    }
+}
