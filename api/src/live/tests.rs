@@ -4,7 +4,9 @@ use futures::StreamExt;
 
 use super::*;
 
-/// Counts how often it was opened and how many are open.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Counts how often it was opened and how many are open. Every second look fails: a listener that is late misses frames.
 struct Counted {
     open: Arc<AtomicUsize>,
     looks: usize,
@@ -14,9 +16,9 @@ impl Eye for Counted {
     fn look(&mut self) -> BoxFuture<'_, Result<String, QueryError>> {
         self.looks += 1;
         let looks = self.looks;
-        Box::pin(
-            async move { if looks == 2 { Err(QueryError::Execution("dust".into())) } else { Ok(looks.to_string()) } },
-        )
+        Box::pin(async move {
+            if looks.is_multiple_of(2) { Err(QueryError::Execution("dust".into())) } else { Ok(looks.to_string()) }
+        })
     }
 }
 
@@ -37,9 +39,12 @@ fn live() -> (Live, Arc<AtomicUsize>) {
 }
 
 async fn rested(open: &AtomicUsize) {
-    while open.load(Ordering::SeqCst) > 0 {
-        tokio::task::yield_now().await;
-    }
+    let rested = async {
+        while open.load(Ordering::SeqCst) > 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, rested).await.expect("the task rests");
 }
 
 #[tokio::test]
@@ -67,7 +72,8 @@ async fn a_failed_look_is_told_and_the_feed_goes_on() {
     let mut frames = Box::pin(live.listen());
     let mut seen = (false, false);
     while seen != (true, true) {
-        match frames.next().await.expect("the feed goes on") {
+        let frame = timeout(PATIENCE, frames.next()).await.expect("a frame in time");
+        match frame.expect("the feed goes on") {
             Frame::Trouble(json) => {
                 assert_eq!(&*json, r#"{"message":"dust"}"#);
                 seen.0 = true;

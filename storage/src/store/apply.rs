@@ -1,36 +1,48 @@
 //! Makes rows of a durable write visible in a table's hot buffer.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use arrow::array::{
     ArrayRef, BooleanArray, DictionaryArray, Int32Array, StringArray, TimestampMicrosecondArray, new_null_array,
 };
-use arrow::compute::{cast, concat, concat_batches};
+use arrow::compute::{cast, concat, concat_batches, take_record_batch};
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 
 use super::{Rows, Table};
 use crate::StoreError;
 use crate::hot::SameRow;
-use crate::keys::KeyEncoder;
+use crate::keys::{KeyEncoder, indices};
 use crate::segment::Segment;
 use crate::snapshot::current_rows;
 use crate::spec::{CHANGE_REASON, DELETED, RECORDED, RECORDED_BY, TableSpec, Upsert};
 
-/// The newest hot row of each key of a record table, as batches of one row.
+/// The newest hot row of each key of a record table.
 #[derive(Debug, Default)]
 pub(super) struct Index {
-    rows: HashMap<Box<[u8]>, RecordBatch>,
+    rows: HashMap<Box<[u8]>, Place>,
+}
+
+/// Where a row is: held so, it takes a few bytes, and as a batch of its own a few thousand.
+#[derive(Debug)]
+struct Place {
+    batch: Arc<RecordBatch>,
+    row: usize,
 }
 
 impl Index {
     /// Takes in rows in their order.
     fn extend(&mut self, encoder: &KeyEncoder, rows: &RecordBatch) -> Result<(), StoreError> {
-        for (place, key) in encoder.encode(rows)?.iter().enumerate() {
-            self.rows.insert(key.as_ref().into(), rows.slice(place, 1));
+        let batch = Arc::new(rows.clone());
+        for (row, key) in encoder.encode(rows)?.iter().enumerate() {
+            self.rows.insert(key.as_ref().into(), Place { batch: Arc::clone(&batch), row });
         }
         Ok(())
+    }
+
+    fn get(&self, key: &[u8]) -> Option<RecordBatch> {
+        self.rows.get(key).map(|place| place.batch.slice(place.row, 1))
     }
 
     /// Starts over from the chunks that are still hot.
@@ -97,12 +109,17 @@ pub(super) fn cold_keys(table: &Table, writes: &[&Rows]) -> Result<Vec<RecordBat
     let mut cold = Vec::new();
     for rows in writes {
         let partial = partial(&table.spec, rows);
-        if partial.contains(&true) {
-            for (place, key) in encoder.encode(&rows.batch)?.iter().enumerate() {
-                if partial.get(place) == Some(&true) && !table.index.rows.contains_key(key.as_ref()) {
-                    cold.push(rows.batch.slice(place, 1));
-                }
-            }
+        if !partial.contains(&true) {
+            continue;
+        }
+        let keys = encoder.encode(&rows.batch)?;
+        let is_cold =
+            |(key, partial): (arrow::row::Row<'_>, &bool)| *partial && !table.index.rows.contains_key(key.as_ref());
+        let rows_of_keys = rows.batch.project(&table.spec.key)?;
+        let places = (0..).zip(keys.iter().zip(&partial)).filter(|(_, row)| is_cold(*row)).map(|(place, _)| place);
+        let missing = indices(places.collect());
+        if !missing.is_empty() {
+            cold.push(take_record_batch(&rows_of_keys, &missing)?);
         }
     }
     Ok(cold)
@@ -252,9 +269,13 @@ fn resolve(table: &Table, rows: &Rows, stamped: &RecordBatch, cold: &Cold) -> Re
     let mut unknown: Vec<RecordBatch> = Vec::new();
     for place in (0..count).filter(|&place| partial(place)) {
         let key = keys.row(place);
-        match (table.index.rows.get(key.as_ref()), cold.get(key.as_ref())) {
-            (Some(row), _) | (None, Some(Some(row))) => drop(newest.insert(key.as_ref().into(), row.clone())),
-            (None, Some(None)) => {}
+        let hot = table.index.get(key.as_ref());
+        match (hot.as_ref().map(Some), cold.get(key.as_ref()).map(Option::as_ref)) {
+            (Some(row), _) | (None, Some(row)) => {
+                if let Some(row) = row {
+                    newest.insert(key.as_ref().into(), row.clone());
+                }
+            }
             // It was hot when the segments were looked through, and is in one of them since.
             (None, None) => unknown.push(rows.batch.slice(place, 1)),
         }
@@ -264,24 +285,33 @@ fn resolve(table: &Table, rows: &Rows, stamped: &RecordBatch, cold: &Cold) -> Re
             newest.entry(key).or_insert(row);
         }
     }
-    let mut resolved = Vec::with_capacity(count);
+    let mut seen = HashSet::new();
+    let repeated: HashSet<&[u8]> = keys.iter().map(|key| key.data()).filter(|key| !seen.insert(*key)).collect();
+    // Most rows are the first of their key: those stay together as they are.
+    let (mut resolved, mut as_they_are) = (Vec::new(), 0);
     for place in 0..count {
+        let key = keys.row(place).data();
+        if !newest.contains_key(key) && !repeated.contains(key) {
+            continue;
+        }
         let row = stamped.slice(place, 1);
-        let key: Box<[u8]> = keys.row(place).as_ref().into();
-        let row = match newest.get(&key) {
+        let row = match newest.get(key) {
             Some(older) if partial(place) && !is_deleted(older) => {
                 merge(spec, &row, older, if retracts(rows, place) { 0 } else { mask(spec, rows, place) })?
             }
             _ => row,
         };
         // A repetition says nothing new: not even that it was recorded later, which would decide between equal starts.
-        let row = match newest.get(&key) {
+        let row = match newest.get(key) {
             Some(older) if SameRow::new(spec, older, &row)?.row(0, 0) => older.clone(),
             _ => row,
         };
-        newest.insert(key, row.clone());
+        newest.insert(key.into(), row.clone());
+        resolved.push(stamped.slice(as_they_are, place - as_they_are));
         resolved.push(row);
+        as_they_are = place + 1;
     }
+    resolved.push(stamped.slice(as_they_are, count - as_they_are));
     Ok(concat_batches(stamped.schema_ref(), &resolved)?)
 }
 
