@@ -10,17 +10,35 @@ use arrow::record_batch::RecordBatch;
 
 use crate::StoreError;
 use crate::keys::{KeySet, indices};
-use crate::segment::Segment;
+use crate::segment::{Segment, day_of};
 use crate::spec::{SUPERSEDED, TableSpec};
 
-/// Keys whose rows in segments of a lower sequence are superseded.
+/// Keys of one day whose rows in segments of a lower sequence are superseded; of all times where keys hold none.
 #[derive(Debug)]
 pub(crate) struct Dead {
     pub(crate) sequence: u64,
     pub(crate) keys: Arc<KeySet>,
+    day: i64,
 }
 
 impl Dead {
+    /// The keys of `rows`, whose rows in segments before `sequence` are superseded.
+    pub(crate) fn of(spec: &TableSpec, rows: &RecordBatch, sequence: u64) -> Result<Vec<Arc<Self>>, StoreError> {
+        let mut by_day: BTreeMap<i64, Vec<u32>> = BTreeMap::new();
+        let name = spec.time.map(|index| spec.schema.field(index).name());
+        let times = name.and_then(|name| rows.column_by_name(name)?.as_primitive_opt::<TimestampMicrosecondType>());
+        for row in 0..rows.num_rows() {
+            let day = times.map_or(0, |times| day_of(times.value(row)));
+            by_day.entry(day).or_default().push(u32::try_from(row).unwrap_or(u32::MAX));
+        }
+        let dead = by_day.into_iter().map(|(day, of_day)| {
+            let mut keys = KeySet::new(spec);
+            keys.extend(&take_record_batch(rows, &indices(of_day))?)?;
+            Ok(Arc::new(Self { sequence, keys: Arc::new(keys), day }))
+        });
+        dead.collect()
+    }
+
     /// What a history segment says of `segments`, which are in the order of their sequences.
     ///
     /// A row was superseded in every segment that was recorded before it was: so a history segment may span many flushes.
@@ -39,28 +57,27 @@ impl Dead {
         for (reach, reached) in by_reach {
             // What no segment is older than hides nothing any more.
             let Some(newest) = reach.checked_sub(1).and_then(|place| segments.get(place)) else { continue };
-            let mut keys = KeySet::new(spec);
-            keys.extend(&take_record_batch(&rows, &indices(reached))?)?;
-            dead.push(Arc::new(Self { sequence: newest.sequence + 1, keys: Arc::new(keys) }));
+            dead.extend(Self::of(spec, &take_record_batch(&rows, &indices(reached))?, newest.sequence + 1)?);
         }
         Ok(dead)
     }
 
-    /// The same for these `segments`, in the order of their sequences, in few sets: those that reach as far are one, and
-    /// what no segment is older than is gone.
+    /// The same for these `segments`, in the order of their sequences, in few sets: those of a day that reach as far are
+    /// one, and where no older segment is of that day they are gone.
     pub(crate) fn settle(spec: &TableSpec, segments: &[Arc<Segment>], dead: &[Arc<Self>]) -> Vec<Arc<Self>> {
-        let mut by_reach: BTreeMap<usize, Vec<&Arc<Self>>> = BTreeMap::new();
+        let mut alike: BTreeMap<(i64, usize), Vec<&Arc<Self>>> = BTreeMap::new();
         for dead in dead {
             let reach = segments.partition_point(|segment| segment.sequence < dead.sequence);
-            by_reach.entry(reach).or_default().push(dead);
+            if segments.iter().take(reach).any(|segment| segment.meets(dead.keys.span())) {
+                alike.entry((dead.day, reach)).or_default().push(dead);
+            }
         }
-        by_reach.remove(&0);
-        let joined = by_reach.into_values().map(|alike| match alike.as_slice() {
+        let joined = alike.into_iter().map(|((day, _), alike)| match alike.as_slice() {
             [only] => Arc::clone(only),
             alike => {
                 let keys: Vec<Arc<KeySet>> = alike.iter().map(|dead| Arc::clone(&dead.keys)).collect();
                 let sequence = alike.iter().map(|dead| dead.sequence).max().unwrap_or_default();
-                Arc::new(Self { sequence, keys: Arc::new(KeySet::union(spec, &keys)) })
+                Arc::new(Self { sequence, keys: Arc::new(KeySet::union(spec, &keys)), day })
             }
         });
         joined.collect()

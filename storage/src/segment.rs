@@ -31,6 +31,13 @@ const RECORDED_THROUGH: &str = "takt.recorded_through";
 const RUN_ROWS: &str = "takt.run_rows";
 const ROWS_PER_PAGE: usize = 8_192;
 
+const DAY_US: i64 = 86_400_000_000;
+
+/// The UTC day of a time in microseconds: merged segments are of one.
+pub(crate) fn day_of(time: i64) -> i64 {
+    time.div_euclid(DAY_US)
+}
+
 /// One immutable Parquet file, sorted by the table's key.
 #[derive(Debug)]
 pub struct Segment {
@@ -221,6 +228,13 @@ impl Segment {
             start += rows;
         }
         Ok(Some(RowSelection::from_consecutive_ranges(kept.into_iter(), start)))
+    }
+
+    /// Bytes of a row before compression, on average.
+    pub(crate) fn bytes_per_row(&self) -> u64 {
+        let groups = self.metadata.metadata().row_groups().iter();
+        let bytes: u64 = groups.map(|group| u64::try_from(group.total_byte_size()).unwrap_or_default()).sum();
+        bytes / self.rows.max(1)
     }
 
     /// All rows in key order, so many at a time; texts as dictionaries where `wanted` has them so, which is how the file

@@ -1,7 +1,7 @@
 //! The store: a writer thread makes groups durable and visible, a flusher turns them into segments, a joiner writes small
 //! segments together.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError, RwLock};
@@ -28,6 +28,7 @@ mod compact;
 mod flush;
 mod merge;
 mod recovery;
+mod tiers;
 mod writer;
 
 use apply::Index;
@@ -126,7 +127,7 @@ pub struct Health {
     pub corrections: u64,
     /// Rows that joining segments has rewritten since the store was opened.
     pub joined_rows: u64,
-    /// Rows that the present or last [`Store::compact`] has merged, of how many.
+    /// Rows that the present or last [`Store::compact`] has merged, of how many there are.
     pub compaction: (u64, u64),
     /// WAL position of the newest visible write.
     pub position: u64,
@@ -176,10 +177,10 @@ struct Shared {
     transform: OnceLock<Arc<dyn Transform>>,
     corrections: AtomicU64,
     joined_rows: AtomicU64,
-    /// Rows that the present or last compaction has merged …
-    merge_rows: AtomicU64,
-    /// … of so many.
-    merge_of_rows: AtomicU64,
+    /// Rows that the present or last compaction has read …
+    merged_rows: AtomicU64,
+    /// … of so many, roughly.
+    rows_to_merge: AtomicU64,
     /// Woken when a flush made room.
     room: (Mutex<()>, Condvar),
     closing: AtomicBool,
@@ -226,8 +227,8 @@ impl Store {
             transform: OnceLock::new(),
             corrections: AtomicU64::new(0),
             joined_rows: AtomicU64::new(0),
-            merge_rows: AtomicU64::new(0),
-            merge_of_rows: AtomicU64::new(0),
+            merged_rows: AtomicU64::new(0),
+            rows_to_merge: AtomicU64::new(0),
             room: (Mutex::new(()), Condvar::new()),
             closing: AtomicBool::new(false),
             folder: folder.to_owned(),
@@ -252,6 +253,7 @@ impl Store {
             unsettled: true,
             compactions: Vec::new(),
             compaction: None,
+            failed: HashSet::new(),
             retry: flush::Retry::default(),
             join_retry: flush::Retry::default(),
             runtime,
@@ -492,7 +494,7 @@ impl Shared {
             segments: state.tables.iter().map(|table| table.segments.len() + table.history.len()).sum(),
             corrections: self.corrections.load(Ordering::Relaxed),
             joined_rows: self.joined_rows.load(Ordering::Relaxed),
-            compaction: (self.merge_rows.load(Ordering::Relaxed), self.merge_of_rows.load(Ordering::Relaxed)),
+            compaction: (self.merged_rows.load(Ordering::Relaxed), self.rows_to_merge.load(Ordering::Relaxed)),
             position: state.position,
         }
     }

@@ -22,6 +22,8 @@ use crate::spec::TableSpec;
 
 /// Bounds of pages keep this much of a text: the start of a run's name is where it ran.
 const BOUND_BYTES: usize = 256;
+/// Bytes of a row group at most: it is held in memory until it ends.
+const ROW_GROUP_BYTES: usize = 64 << 20;
 /// Different values that a bloom filter is begun for; with fewer it shrinks when its row group ends.
 const BLOOM_VALUES: u64 = 1 << 17;
 
@@ -117,6 +119,9 @@ fn properties(spec: &TableSpec) -> WriterProperties {
         .set_write_batch_size(ROWS_PER_PAGE)
         .set_statistics_enabled(EnabledStatistics::Page)
         .set_column_index_truncate_length(Some(BOUND_BYTES))
+        // Bounds of whole files tell which of them overlap: cut short, neighbours would seem to.
+        .set_statistics_truncate_length(None)
+        .set_max_row_group_bytes(Some(ROW_GROUP_BYTES))
         .set_sorting_columns(Some(sorting))
         .set_created_by(format!("takt {}", env!("CARGO_PKG_VERSION")));
     for (index, field) in spec.schema.fields().iter().enumerate() {

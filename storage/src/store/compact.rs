@@ -1,15 +1,13 @@
 //! Merges segments, of tables and of their histories, so that many flushes are read from few files.
 //!
-//! Size-tiered, day by day: where at least [`FAN_IN`] segments of one size class lie over one another, they are merged
-//! into segments that do not overlap. A merge may be cut into pieces by key; those count as the run that they came from,
-//! so a row is rewritten once a class. Once a day is over, what is left is merged unless it is little beside what is there.
-//!
-//! Superseded rows go, for the history has them; retractions stay, for they hide what lies in older segments; and derived
-//! columns are derived afresh. A new segment takes the sequence of its newest part. The parts need not be neighbours: a
-//! key is current in one segment alone, for what superseded it in others is known. A history only grows: all its rows
-//! stay.
+//! The flusher picks what is merged and commits it; the joiner writes. Superseded rows go, for the history has them;
+//! retractions stay, for they hide what lies in older segments; and derived columns are derived afresh. A new segment takes
+//! the sequence of its newest part. The parts need not be neighbours: a key is current in one segment alone, for what
+//! superseded it in others is known. A history only grows: all its rows stay.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
@@ -17,7 +15,8 @@ use std::time::{Duration, Instant};
 use crossbeam::channel::{Receiver, Sender};
 
 use super::flush::{Command, Flusher};
-use super::merge::{Cut, Equals, Merge, Part, Plan, day_of, piece_rows};
+use super::merge::{Cut, Equals, Merge, Part, Plan, piece_rows};
+use super::tiers::{Unsettled, days, due, unsettled, unsettled_rows};
 use super::{Shared, Table};
 use crate::StoreError;
 use crate::dead::Dead;
@@ -25,12 +24,6 @@ use crate::keys::KeySet;
 use crate::segment::{Segment, Stamp};
 use crate::spec::TableSpec;
 
-/// Segments of one class over one another that are merged.
-const FAN_IN: usize = 8;
-/// Rows of the smallest class at most; each further class is [`FAN_IN`] times as large.
-const SMALLEST_CLASS_ROWS: u64 = 4_096;
-/// Once a day is over: what lies over its largest run is merged with it unless it is less than this part of it.
-const LITTLE: u64 = 4;
 /// Files stay this long after they left the table: other readers may have listed them just before.
 const GRACE: Duration = Duration::from_secs(600);
 
@@ -47,6 +40,8 @@ pub(super) struct Job {
     parts: Vec<Arc<Segment>>,
     plan: Plan,
     of: Of,
+    /// Whether it is part of a compaction that was asked for.
+    asked: bool,
 }
 
 /// What the parts of a job are segments of.
@@ -59,8 +54,11 @@ enum Of {
 
 /// A compaction that was asked for.
 pub(super) struct Compaction {
-    jobs: VecDeque<Job>,
     callers: Vec<Sender<Result<(), StoreError>>>,
+    /// What is flushed later is not part of it.
+    through: u64,
+    /// Tables, whether their histories, and days that are done.
+    done: HashSet<(usize, bool, i64)>,
 }
 
 impl Compaction {
@@ -70,6 +68,10 @@ impl Compaction {
                 tracing::debug!("nobody waited for a compaction to end");
             }
         }
+    }
+
+    fn of(&self, segments: &[Arc<Segment>]) -> Vec<Arc<Segment>> {
+        segments.iter().filter(|segment| segment.sequence <= self.through).cloned().collect()
     }
 }
 
@@ -82,7 +84,8 @@ pub(super) struct Joined {
 /// The joiner's thread: writes merged segments beside the flusher, which alone commits them.
 pub(super) fn join_all(shared: &Shared, jobs: &Receiver<Job>, flushes: &Sender<Command>) {
     for job in jobs {
-        let segments = write_merged(shared, &job);
+        let written = catch_unwind(AssertUnwindSafe(|| write_merged(shared, &job)));
+        let segments = written.unwrap_or_else(|_| Err(StoreError::Invalid("a merge panicked".into())));
         if flushes.send(Command::Joined(Box::new(Joined { job, segments }))).is_err() {
             return;
         }
@@ -92,44 +95,58 @@ pub(super) fn join_all(shared: &Shared, jobs: &Receiver<Job>, flushes: &Sender<C
 impl Flusher {
     /// Has some segments of one table merged, where that is due; removes files whose grace has passed.
     pub(super) fn compact_due(&mut self) {
-        if self.unsettled && !self.joining && self.join_retry.is_due() && self.shared.alive().is_ok() {
-            let due = {
-                let state = self.shared.state.read().unwrap_or_else(PoisonError::into_inner);
-                let tables = || state.tables.iter().enumerate();
-                let piece_rows = piece_rows(self.shared.options.segment_rows);
-                let of_table = |(table, rows): (usize, &Table)| {
-                    Some(rows_job(table, rows, due(rows.spec.time.is_some(), &rows.segments, piece_rows)?))
-                };
-                let of_history = |(table, rows): (usize, &Table)| {
-                    self.history_job(table, rows, due(rows.spec.time.is_some(), &rows.history, piece_rows)?)
-                };
-                tables().filter_map(of_table).chain(tables().filter_map(of_history)).next()
-            };
-            match due {
-                Some(job) => self.joining = self.jobs.send(job).is_ok(),
-                None => self.unsettled = false,
-            }
+        if !self.joining
+            && self.join_retry.is_due()
+            && self.shared.alive().is_ok()
+            && let Some(job) = self.due_job()
+        {
+            self.joining = self.jobs.send(job).is_ok();
         }
-        if let Err(error) = self.remove_retired() {
-            tracing::error!(%error, "a file that left its table could not be removed; it stays until restart");
+        self.remove_retired();
+    }
+
+    fn due_job(&mut self) -> Option<Job> {
+        if !self.unsettled {
+            return None;
         }
+        let piece_rows = piece_rows(self.shared.options.segment_rows);
+        let state = self.shared.state.read().unwrap_or_else(PoisonError::into_inner);
+        let tables = || state.tables.iter().enumerate();
+        let due = |rows: &Table, segments: &[Arc<Segment>]| {
+            let mergeable: Vec<_> = segments.iter().filter(|part| !self.failed.contains(&part.path)).cloned().collect();
+            due(rows.spec.time.is_some(), &mergeable, piece_rows)
+        };
+        let of_table = |(table, rows): (usize, &Table)| Some(rows_job(table, rows, due(rows, &rows.segments)?));
+        let of_history = |(table, rows): (usize, &Table)| self.history_job(table, rows, due(rows, &rows.history)?);
+        let job = tables().find_map(of_table).or_else(|| tables().find_map(of_history));
+        drop(state);
+        self.unsettled = job.is_some();
+        job
     }
 
     /// Takes in what the joiner has written.
     pub(super) fn joined(&mut self, joined: Joined) {
         self.joining = false;
+        let asked = joined.job.asked;
+        let parts: Vec<PathBuf> = joined.job.parts.iter().map(|part| part.path.clone()).collect();
         let committed = self.commit_joined(joined);
         self.join_retry.note(committed.is_err());
-        if let Err(error) = &committed {
-            if let StoreError::Poisoned(reason) = error {
-                self.shared.poison(reason);
+        match &committed {
+            Ok(()) | Err(StoreError::Closed) => {}
+            Err(error) => {
+                match error {
+                    StoreError::Poisoned(reason) => self.shared.poison(reason),
+                    error if error.retryable() => {}
+                    // The others go on without them; after a restart they are tried again.
+                    _ => self.failed.extend(parts),
+                }
+                tracing::error!(%error, "segments could not be merged; they are read as they are");
             }
-            tracing::error!(%error, "segments could not be merged; they are read as they are");
         }
         if let Some(mut compaction) = self.compaction.take() {
             match committed {
-                Err(error) => compaction.answer(&Err(error)),
-                Ok(()) => self.go_on(compaction),
+                Err(error) if asked => compaction.answer(&Err(error)),
+                _ => self.go_on(compaction),
             }
         }
         self.compact_asked();
@@ -140,22 +157,26 @@ impl Flusher {
         if self.joining || self.compaction.is_some() || self.compactions.is_empty() {
             return;
         }
-        let mut compaction = Compaction { jobs: VecDeque::new(), callers: std::mem::take(&mut self.compactions) };
+        let callers = std::mem::take(&mut self.compactions);
+        let through = self.shared.state.read().unwrap_or_else(PoisonError::into_inner).position;
+        let mut compaction = Compaction { callers, through, done: HashSet::new() };
         match self.flush_all() {
             Err(error) => compaction.answer(&Err(error)),
             Ok(()) => {
-                compaction.jobs = self.all_jobs();
-                let rows = compaction.jobs.iter().flat_map(|job| &job.parts).map(|part| part.rows).sum();
-                self.shared.merge_rows.store(0, Ordering::Relaxed);
-                self.shared.merge_of_rows.store(rows, Ordering::Relaxed);
+                let rows = self.rows_to_merge(&compaction);
+                self.shared.merged_rows.store(0, Ordering::Relaxed);
+                self.shared.rows_to_merge.store(rows, Ordering::Relaxed);
                 self.go_on(compaction);
             }
         }
     }
 
-    /// Hands the next job of a compaction to the joiner, or answers. What is flushed meanwhile is not part of it.
+    /// Hands the next job of a compaction to the joiner, or answers. What gathers meanwhile comes first: a compaction is
+    /// long.
     fn go_on(&mut self, mut compaction: Compaction) {
-        let Some(job) = compaction.jobs.pop_front() else { return compaction.answer(&Ok(())) };
+        let Some(job) = self.due_job().or_else(|| self.next_job(&mut compaction)) else {
+            return compaction.answer(&Ok(()));
+        };
         self.joining = self.jobs.send(job).is_ok();
         if self.joining {
             self.compaction = Some(compaction);
@@ -164,19 +185,41 @@ impl Flusher {
         }
     }
 
-    /// What is to be merged so that no segments of a table overlap, and none holds superseded rows or keys that may have
-    /// changed.
-    fn all_jobs(&self) -> VecDeque<Job> {
+    fn rows_to_merge(&self, compaction: &Compaction) -> u64 {
         let state = self.shared.state.read().unwrap_or_else(PoisonError::into_inner);
-        let mut jobs = VecDeque::new();
+        let of_table = |rows: &Table| {
+            let timed = rows.spec.time.is_some();
+            let segments =
+                unsettled_rows(timed, &compaction.of(&rows.segments), |segment| self.is_stale(rows, segment));
+            segments + unsettled_rows(timed, &compaction.of(&rows.history), |_| false)
+        };
+        state.tables.iter().map(of_table).sum()
+    }
+
+    /// What is to be merged next so that no segments of a table overlap in key and day, and none holds superseded rows or
+    /// keys that may have changed.
+    fn next_job(&self, compaction: &mut Compaction) -> Option<Job> {
+        let state = self.shared.state.read().unwrap_or_else(PoisonError::into_inner);
         for (table, rows) in state.tables.iter().enumerate() {
             let timed = rows.spec.time.is_some();
-            let of_table = unsettled(timed, &rows.segments, |segment| self.is_stale(rows, segment));
-            jobs.extend(of_table.into_iter().map(|parts| rows_job(table, rows, parts)));
-            let of_history = unsettled(timed, &rows.history, |_| false);
-            jobs.extend(of_history.into_iter().filter_map(|parts| self.history_job(table, rows, parts)));
+            for history in [false, true] {
+                let segments = compaction.of(if history { &rows.history } else { &rows.segments });
+                let is_stale = |segment: &Segment| !history && self.is_stale(rows, segment);
+                let done = |day| compaction.done.contains(&(table, history, day));
+                let parts = match unsettled(timed, &segments, is_stale, done) {
+                    None => continue,
+                    Some(Unsettled::Mixed(parts)) => parts,
+                    Some(Unsettled::Day(day, parts)) => {
+                        compaction.done.insert((table, history, day));
+                        parts
+                    }
+                };
+                let job =
+                    if history { self.history_job(table, rows, parts) } else { Some(rows_job(table, rows, parts)) };
+                return job.map(|job| Job { asked: true, ..job });
+            }
         }
-        jobs
+        None
     }
 
     /// Whether rows of a segment are superseded, or its derived columns not derived from what is known now.
@@ -196,7 +239,13 @@ impl Flusher {
             Of::Table(_) => &mut logs.rows,
             Of::History => &mut logs.history,
         };
-        log.replace(&merged, &spec, &parts)?;
+        if let Err(error) = log.replace(&merged, &spec, &parts) {
+            // After any other error nobody knows whether the table names them.
+            if !matches!(error, StoreError::Poisoned(_)) {
+                merged.iter().for_each(|segment| remove(&segment.path));
+            }
+            return Err(error);
+        }
         self.shared.joined_rows.fetch_add(merged.iter().map(|segment| segment.rows).sum(), Ordering::Relaxed);
         let (mut segments, mut history, mut dead) = {
             let state = self.shared.state.read().unwrap_or_else(PoisonError::into_inner);
@@ -225,22 +274,22 @@ impl Flusher {
 
     fn history_job(&self, table: usize, rows: &Table, parts: Vec<Arc<Segment>>) -> Option<Job> {
         let spec = Arc::clone(&self.logs.get(table)?.history_spec);
-        Some(Job { table, plan: plan(&spec, &rows.history, &parts), spec, parts, of: Of::History })
+        Some(Job { table, plan: plan(&spec, &rows.history, &parts), spec, parts, of: Of::History, asked: false })
     }
 
     /// A file goes once its grace has passed and no snapshot holds it any more.
-    fn remove_retired(&mut self) -> Result<(), StoreError> {
-        let mut kept = Vec::new();
-        for retired in self.retired.drain(..) {
-            if retired.since.elapsed() < GRACE || Arc::strong_count(&retired.segment) > 1 {
-                kept.push(retired);
-                continue;
-            }
-            let path = &retired.segment.path;
-            std::fs::remove_file(path).map_err(|error| StoreError::io(path, error))?;
+    fn remove_retired(&mut self) {
+        let is_over =
+            |retired: &mut Retired| retired.since.elapsed() >= GRACE && Arc::strong_count(&retired.segment) == 1;
+        for retired in self.retired.extract_if(.., is_over) {
+            remove(&retired.segment.path);
         }
-        self.retired = kept;
-        Ok(())
+    }
+}
+
+fn remove(path: &std::path::Path) {
+    if let Err(error) = std::fs::remove_file(path) {
+        tracing::warn!(path = %path.display(), %error, "a file that no table names stays until restart");
     }
 }
 
@@ -249,22 +298,49 @@ impl Flusher {
 fn rows_job(table: usize, rows: &Table, parts: Vec<Arc<Segment>>) -> Job {
     let newest = rows.segments.last().map_or(0, |segment| segment.sequence);
     let dead = rows.dead.iter().filter(|dead| dead.sequence <= newest).cloned().collect();
-    Job { table, spec: rows.spec.clone(), plan: plan(&rows.spec, &rows.segments, &parts), parts, of: Of::Table(dead) }
+    Job {
+        table,
+        spec: rows.spec.clone(),
+        plan: plan(&rows.spec, &rows.segments, &parts),
+        parts,
+        of: Of::Table(dead),
+        asked: false,
+    }
 }
 
 /// What the merge of `parts` has to know of `all` segments.
 fn plan(spec: &TableSpec, all: &[Arc<Segment>], parts: &[Arc<Segment>]) -> Plan {
     let mut plan = Plan::default();
+    let days = |segment: &Segment| days(spec.time.is_some(), segment);
+    // Of a segment of several days nobody knows how much is of which, and pieces of one run are counted once.
+    let mut runs: BTreeMap<(i64, u64), u64> = BTreeMap::new();
+    for part in parts {
+        let (first, last) = days(part);
+        if first == last {
+            let rows = runs.entry((first, part.sequence)).or_default();
+            *rows = part.run_rows.max(*rows);
+        }
+    }
+    for ((day, _), rows) in runs {
+        let sum = plan.run_rows.entry(day).or_default();
+        *sum = rows.saturating_add(*sum);
+    }
+    let mut rows_of_days: BTreeMap<i64, u64> = BTreeMap::new();
+    let merged: BTreeSet<i64> = plan.run_rows.keys().copied().collect();
     let is_part = |segment: &Arc<Segment>| parts.iter().any(|part| Arc::ptr_eq(part, segment));
     for segment in all {
-        let (first, last) = days(spec.time.is_some(), segment);
-        if is_part(segment) {
-            // Of a segment of several days nobody knows how much is of which.
-            let rows = segment.run_rows / u64::try_from(last - first + 1).unwrap_or(1);
-            (first..=last).for_each(|day| *plan.run_rows.entry(day).or_default() += rows);
-        } else if let (Some(low), true) = (&segment.min_key, first == last) {
+        let (first, last) = days(segment);
+        if first != last || !merged.contains(&first) {
+            continue;
+        }
+        *rows_of_days.entry(first).or_default() += segment.rows;
+        if let (Some(low), false) = (&segment.min_key, is_part(segment)) {
             plan.borders.entry(first).or_default().insert(low.clone());
         }
+    }
+    // Rows that were superseded on the way are in a sum of runs still.
+    for (day, rows) in rows_of_days {
+        plan.run_rows.entry(day).and_modify(|run| *run = rows.min(*run));
     }
     plan
 }
@@ -277,7 +353,7 @@ fn put(segments: &mut Vec<Arc<Segment>>, merged: Vec<Segment>, parts: &[Arc<Segm
 }
 
 fn write_merged(shared: &Shared, job: &Job) -> Result<Vec<Segment>, StoreError> {
-    let Job { table, spec, parts, plan, of } = job;
+    let Job { table, spec, parts, plan, of, asked } = job;
     let (Some(first), Some(last)) = (parts.first(), parts.last()) else { return Ok(Vec::new()) };
     let stamp = Stamp {
         sequence: last.sequence,
@@ -287,14 +363,18 @@ fn write_merged(shared: &Shared, job: &Job) -> Result<Vec<Segment>, StoreError> 
     };
     let folder = last.path.parent().unwrap_or(&last.path);
     let mut cut = Cut::new(folder, spec, first.sequence, stamp, plan, shared.options.segment_rows);
-    let part = |segment: &Arc<Segment>| Part { segment: segment.clone(), dead: superseded(spec, of, segment) };
+    let part = |segment: &Arc<Segment>| Part { segment: segment.clone(), dead: superseded(of, segment) };
     let equals = if matches!(of, Of::Table(_)) { Equals::Newest } else { Equals::All };
     let mut merge = Merge::new(spec, parts.iter().map(part).collect(), equals)?;
+    let mut counted = 0;
     while let Some(rows) = merge.next()? {
         if shared.closing.load(Ordering::Acquire) {
             return Err(StoreError::Closed);
         }
-        shared.merge_rows.fetch_add(rows.num_rows() as u64, Ordering::Relaxed);
+        if *asked {
+            shared.merged_rows.fetch_add(merge.rows_read() - counted, Ordering::Relaxed);
+            counted = merge.rows_read();
+        }
         let (rows, keyed_through) = match of {
             Of::Table(_) => shared.derive(*table, rows),
             Of::History => (rows, i64::MIN),
@@ -306,148 +386,8 @@ fn write_merged(shared: &Shared, job: &Job) -> Result<Vec<Segment>, StoreError> 
 
 /// Keys whose rows in a part are superseded. What is superseded while the merge runs has a later sequence than the merged
 /// segments, so it stays superseded there.
-fn superseded(spec: &TableSpec, of: &Of, part: &Segment) -> Option<KeySet> {
-    let Of::Table(dead) = of else { return None };
+fn superseded(of: &Of, part: &Segment) -> Vec<Arc<KeySet>> {
+    let Of::Table(dead) = of else { return Vec::new() };
     let newer = dead.iter().filter(|dead| dead.sequence > part.sequence && part.meets(dead.keys.span()));
-    let newer: Vec<Arc<KeySet>> = newer.map(|dead| dead.keys.clone()).collect();
-    (!newer.is_empty()).then(|| KeySet::union(spec, &newer))
-}
-
-/// First and last day that a segment reaches; all alike where keys hold no time.
-fn days(timed: bool, segment: &Segment) -> (i64, i64) {
-    match (segment.min_time, segment.max_time) {
-        (Some(first), Some(last)) if timed => (day_of(first), day_of(last)),
-        _ => (0, 0),
-    }
-}
-
-/// The segments of each day, oldest first; one of several days is of its last.
-fn by_day(timed: bool, segments: &[Arc<Segment>]) -> BTreeMap<i64, Vec<&Arc<Segment>>> {
-    let mut found: BTreeMap<i64, Vec<&Arc<Segment>>> = BTreeMap::new();
-    for segment in segments {
-        found.entry(days(timed, segment).1).or_default().push(segment);
-    }
-    found
-}
-
-/// The segments that should be merged first: those of the newest day where some should be. Those of fewer than
-/// `piece_rows` rows are merged wherever their keys lie.
-fn due(timed: bool, segments: &[Arc<Segment>], piece_rows: u64) -> Option<Vec<Arc<Segment>>> {
-    let days = by_day(timed, segments);
-    let newest = *days.keys().next_back()?;
-    let merged = |stack: Vec<&Arc<Segment>>, is_over| {
-        let rows: Vec<u64> = stack.iter().map(|segment| segment.run_rows).collect();
-        let count = newest_to_merge(&rows, is_over)?;
-        Some(stack.into_iter().skip(rows.len() - count).cloned().collect::<Vec<_>>())
-    };
-    days.iter().rev().find_map(|(day, segments)| {
-        let small = segments.iter().filter(|segment| segment.rows < piece_rows).copied().collect();
-        let of_small = merged(small, false);
-        of_small.or_else(|| stacks(segments).into_iter().find_map(|stack| merged(stack, *day < newest)))
-    })
-}
-
-/// For each stretch of keys the segments that reach into it, oldest first.
-fn stacks<'a>(segments: &[&'a Arc<Segment>]) -> Vec<Vec<&'a Arc<Segment>>> {
-    let starts: BTreeSet<&str> = segments.iter().map(|segment| low(segment)).collect();
-    let reaches = |start: &str, segment: &Segment| {
-        low(segment) <= start && segment.max_key.as_deref().is_none_or(|high| start <= high)
-    };
-    let stack = |start: &str| segments.iter().filter(|segment| reaches(start, segment)).copied().collect();
-    starts.into_iter().map(stack).collect()
-}
-
-/// The first key of a segment, as far as its first column tells; without bounds it counts as reaching everywhere.
-fn low(segment: &Segment) -> &str {
-    match (&segment.min_key, &segment.max_key) {
-        (Some(low), Some(_)) => low,
-        _ => "",
-    }
-}
-
-/// Segments that have to be merged so that none overlap in key and day: sets of them, which have no day in common.
-fn unsettled(timed: bool, segments: &[Arc<Segment>], is_stale: impl Fn(&Segment) -> bool) -> Vec<Vec<Arc<Segment>>> {
-    let mut by_first_day: Vec<&Arc<Segment>> = segments.iter().collect();
-    by_first_day.sort_by_key(|segment| days(timed, segment).0);
-    let mut sets: Vec<(i64, Vec<Arc<Segment>>)> = Vec::new();
-    for segment in by_first_day {
-        let (first, last) = days(timed, segment);
-        match sets.last_mut() {
-            Some((end, set)) if first <= *end => {
-                *end = last.max(*end);
-                set.push(segment.clone());
-            }
-            _ => sets.push((last, vec![segment.clone()])),
-        }
-    }
-    let is_mixed = |segment: &Segment| matches!(days(timed, segment), (first, last) if first != last);
-    let is_unsettled = |set: &Vec<Arc<Segment>>| {
-        let overlap = stacks(&set.iter().collect::<Vec<_>>()).iter().any(|stack| stack.len() > 1);
-        overlap || set.iter().any(|segment| is_stale(segment) || is_mixed(segment))
-    };
-    let mut found: Vec<Vec<Arc<Segment>>> = sets.into_iter().map(|(_, set)| set).filter(is_unsettled).collect();
-    for set in &mut found {
-        set.sort_by_key(|segment| segment.sequence);
-    }
-    found
-}
-
-/// Size class: 0 for the smallest.
-fn class(rows: u64) -> u32 {
-    let mut bound = SMALLEST_CLASS_ROWS;
-    let mut class = 0;
-    while rows > bound {
-        bound *= FAN_IN as u64;
-        class += 1;
-    }
-    class
-}
-
-/// How many of the newest of segments that lie over one another, of runs of so many rows, oldest first, are worth merging:
-/// at least [`FAN_IN`] of one class or smaller ones, of which none is larger than the others together. A large one is not
-/// rewritten for a small one, but once: when the day `is_over`, all are merged unless what lies over the largest is little
-/// beside it.
-fn newest_to_merge(rows: &[u64], is_over: bool) -> Option<usize> {
-    let largest = rows.iter().copied().max()?;
-    let over: u64 = rows.iter().sum::<u64>() - largest;
-    if is_over && rows.len() > 1 && over * LITTLE >= largest {
-        return Some(rows.len());
-    }
-    (0..=class(largest)).find_map(|limit| {
-        let newest: Vec<u64> = rows.iter().rev().copied().take_while(|&rows| class(rows) <= limit).collect();
-        let is_even = newest.iter().max().is_some_and(|largest| largest * 2 <= newest.iter().sum());
-        (newest.len() >= FAN_IN && is_even).then_some(newest.len())
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn merging_rewrites_a_row_once_a_class_and_leaves_few_segments_over_one_another() {
-        for rows in [10_000, 40_000, 125_000, 250_000, 500_000] {
-            let (mut segments, mut rewritten, flushes) = (Vec::new(), 0, 1_000);
-            for _ in 0..flushes {
-                segments.push(rows);
-                while let Some(count) = newest_to_merge(&segments, false) {
-                    let merged: u64 = segments.split_off(segments.len() - count).iter().sum();
-                    rewritten += merged;
-                    segments.push(merged);
-                }
-            }
-            let all = rows * flushes;
-            assert!(rewritten <= 5 * all, "{rows} rows a flush: each rewritten {} times", rewritten / all);
-            assert!(segments.len() <= 28, "{rows} rows a flush: {} segments", segments.len());
-        }
-    }
-
-    #[test]
-    fn a_large_segment_is_not_rewritten_for_small_ones() {
-        assert_eq!(newest_to_merge(&[900_000, 300_000, 900_000, 10_000], false), None);
-        assert_eq!(newest_to_merge(&[9_000_000, 10_000, 10_000], false), None);
-        assert_eq!(newest_to_merge(&[9_000_000, 10_000, 10_000], true), None);
-        assert_eq!(newest_to_merge(&[9_000_000, 500_000, 500_000, 500_000, 500_000, 500_000], true), Some(6));
-        assert_eq!(newest_to_merge(&[9_000_000], true), None);
-    }
+    newer.map(|dead| dead.keys.clone()).collect()
 }

@@ -1,5 +1,6 @@
 //! The flusher thread: turns hot rows into segments, commits them, and lets go of the log behind them.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
@@ -18,7 +19,7 @@ use crate::StoreError;
 use crate::backup::Inventory;
 use crate::dead::Dead;
 use crate::hot::{ALWAYS, Hot};
-use crate::keys::{KeyOrder, KeySet, indices};
+use crate::keys::{KeyOrder, indices};
 use crate::log::TableLog;
 use crate::segment::{Segment, Stamp, keep};
 use crate::snapshot::{history_rows, superseded_in_segments};
@@ -34,7 +35,7 @@ pub(super) enum Command {
     Due,
     /// Flush everything, and say how it went.
     Flush(Sender<Result<(), StoreError>>),
-    /// Join all segments, and say how it went.
+    /// Merge all segments, and say how it went.
     Compact(Sender<Result<(), StoreError>>),
     /// What the joiner has written.
     Joined(Box<Joined>),
@@ -67,6 +68,8 @@ pub(super) struct Flusher {
     pub(super) compactions: Vec<Sender<Result<(), StoreError>>>,
     /// The one under way.
     pub(super) compaction: Option<Compaction>,
+    /// Segments that could not be merged.
+    pub(super) failed: HashSet<PathBuf>,
     /// When to try again what has failed.
     pub(super) retry: Retry,
     pub(super) join_retry: Retry,
@@ -238,7 +241,7 @@ impl Flusher {
         first: u64,
         position: u64,
         recorded: i64,
-    ) -> Result<Option<(Arc<Segment>, Arc<Dead>)>, StoreError> {
+    ) -> Result<Option<(Arc<Segment>, Vec<Arc<Dead>>)>, StoreError> {
         let Some(logs) = self.logs.get_mut(index) else { return Ok(None) };
         let rows = concat_batches(&logs.history_spec.schema, parts)?;
         // A crash between this commit and the table's brings the same rows here again.
@@ -258,9 +261,7 @@ impl Flusher {
         )?;
         logs.history.commit(&segment, &logs.history_spec, position)?;
         logs.history_covered = position;
-        let mut keys = KeySet::new(&work.spec);
-        keys.extend(&rows)?;
-        Ok(Some((Arc::new(segment), Arc::new(Dead { sequence: position, keys: Arc::new(keys) }))))
+        Ok(Some((Arc::new(segment), Dead::of(&work.spec, &rows, position)?)))
     }
 
     fn write_rows(
@@ -288,11 +289,11 @@ impl Flusher {
         Ok(Some(Arc::new(segment)))
     }
 
-    fn publish_history(&self, index: usize, segment: Arc<Segment>, dead: Arc<Dead>) {
+    fn publish_history(&self, index: usize, segment: Arc<Segment>, dead: Vec<Arc<Dead>>) {
         let mut state = self.shared.state.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(table) = state.tables.get_mut(index) {
             table.history.push(segment);
-            table.dead.push(dead);
+            table.dead.extend(dead);
             table.changed();
         }
     }

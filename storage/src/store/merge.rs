@@ -1,11 +1,14 @@
 //! Merges sorted segments into new ones: one stream of rows in key order, cut by day and by key.
 //!
-//! Memory holds one batch of each part and what the writers gather for a row group, never a whole segment.
+//! Memory holds a batch and the present pages of each part, and what the writers of some days gather for a row group, never
+//! a whole segment.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use arrow::array::{Array, AsArray, BooleanArray};
 use arrow::compute::{concat_batches, take_record_batch};
@@ -16,32 +19,29 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 use super::apply::in_schema;
 use crate::StoreError;
 use crate::keys::{KeyEncoder, KeyOrder, KeySet, indices, time_span};
-use crate::segment::{Segment, SegmentWriter, Stamp, keep};
+use crate::segment::{Segment, SegmentWriter, Stamp, day_of, keep};
 use crate::spec::TableSpec;
 
-/// Rows of all parts in memory together, roughly.
-const ROWS_IN_MEMORY: usize = 1 << 20;
+/// Bytes of all parts' batches in memory together, before compression, roughly.
+const BATCH_BYTES: u64 = 64 << 20;
 /// Rows of one part in memory at most: a page.
-const BATCH_ROWS: usize = 8_192;
+const BATCH_ROWS: u64 = 8_192;
+/// Days that are written at once; what is of others stays together, to be split by another merge.
+const OPEN_DAYS: usize = 32;
+/// Stands for the days that are not written one by one.
+const OTHER_DAYS: i64 = i64::MIN;
 /// A segment ends where another one of its day begins once it has this part of the rows after which it ends anyway.
 const PIECE: u64 = 16;
-
-const DAY_US: i64 = 86_400_000_000;
 
 /// Rows of a segment that is not small, where segments end after so many.
 pub(super) fn piece_rows(segment_rows: u64) -> u64 {
     segment_rows / PIECE
 }
 
-/// The UTC day of a time in microseconds.
-pub(super) fn day_of(time: i64) -> i64 {
-    time.div_euclid(DAY_US)
-}
-
 /// A segment that is merged, and which of its rows are superseded.
 pub(super) struct Part {
     pub(super) segment: Arc<Segment>,
-    pub(super) dead: Option<KeySet>,
+    pub(super) dead: Vec<Arc<KeySet>>,
 }
 
 /// What becomes of equal keys.
@@ -60,11 +60,12 @@ pub(super) struct Merge {
     schema: SchemaRef,
     encoder: KeyEncoder,
     equals: Equals,
+    rows_read: u64,
 }
 
 struct Source {
     reader: ParquetRecordBatchReader,
-    dead: Option<KeySet>,
+    dead: Vec<Arc<KeySet>>,
     /// The rows that are not taken yet.
     rows: Option<RecordBatch>,
 }
@@ -72,23 +73,30 @@ struct Source {
 impl Merge {
     /// `parts` oldest first.
     pub(super) fn new(spec: &Arc<TableSpec>, parts: Vec<Part>, equals: Equals) -> Result<Self, StoreError> {
-        let batch_rows = (ROWS_IN_MEMORY / parts.len().max(1)).clamp(256, BATCH_ROWS);
+        let bytes_of_part = BATCH_BYTES / parts.len().max(1) as u64;
         // As in memory, but for what files do not have.
         let schema = match equals {
             Equals::Newest => spec.hot_schema(),
             Equals::All => spec.schema.clone(),
         };
         let open = |part: Part| -> Result<Source, StoreError> {
-            Ok(Source { reader: part.segment.batches(&schema, batch_rows)?, dead: part.dead, rows: None })
+            let rows = (bytes_of_part / part.segment.bytes_per_row().max(1)).clamp(16, BATCH_ROWS);
+            let reader = part.segment.batches(&schema, usize::try_from(rows).unwrap_or(usize::MAX))?;
+            Ok(Source { reader, dead: part.dead, rows: None })
         };
         let sources = parts.into_iter().map(open).collect::<Result<_, _>>()?;
-        Ok(Self { sources, spec: spec.clone(), schema, encoder: KeyEncoder::new(spec), equals })
+        Ok(Self { sources, spec: spec.clone(), schema, encoder: KeyEncoder::new(spec), equals, rows_read: 0 })
+    }
+
+    /// Rows of the parts that were read so far.
+    pub(super) fn rows_read(&self) -> u64 {
+        self.rows_read
     }
 
     /// The next rows: all up to some key. `None` at the end.
     pub(super) fn next(&mut self) -> Result<Option<RecordBatch>, StoreError> {
         for source in &mut self.sources {
-            source.fill(&self.schema)?;
+            self.rows_read += source.fill(&self.schema)?;
         }
         self.sources.retain(|source| source.rows.is_some());
         let mut frontier: Option<Box<[u8]>> = None;
@@ -118,19 +126,20 @@ impl Merge {
 }
 
 impl Source {
-    /// Reads on where nothing is left; no rows then mean the end.
-    fn fill(&mut self, schema: &SchemaRef) -> Result<(), StoreError> {
+    /// Reads on where nothing is left, and says how much; no rows then mean the end.
+    fn fill(&mut self, schema: &SchemaRef) -> Result<u64, StoreError> {
+        let mut read = 0;
         while self.rows.is_none() {
-            let Some(rows) = self.reader.next().transpose()? else { return Ok(()) };
-            let rows = match &self.dead {
-                Some(dead) => keep(&rows, &dead.filter(&rows)?)?,
-                None => rows,
-            };
+            let Some(mut rows) = self.reader.next().transpose()? else { break };
+            read += rows.num_rows() as u64;
+            for dead in &self.dead {
+                rows = keep(&rows, &dead.filter(&rows)?)?;
+            }
             if rows.num_rows() > 0 {
                 self.rows = Some(in_schema(&rows, schema)?);
             }
         }
-        Ok(())
+        Ok(read)
     }
 
     /// Takes the rows up to and with a key.
@@ -168,6 +177,8 @@ pub(super) struct Cut<'a> {
     plan: &'a Plan,
     /// Rows after which a segment ends where its first key column changes.
     segment_rows: u64,
+    /// The days that are written one by one.
+    days: BTreeSet<i64>,
     open: BTreeMap<i64, Open>,
     finished: Vec<Segment>,
 }
@@ -199,8 +210,17 @@ impl<'a> Cut<'a> {
         plan: &'a Plan,
         segment_rows: u64,
     ) -> Self {
-        let folder = folder.to_owned();
-        Self { folder, spec, stamp, first, plan, segment_rows, open: BTreeMap::new(), finished: Vec::new() }
+        Self {
+            folder: folder.to_owned(),
+            spec,
+            stamp,
+            first,
+            plan,
+            segment_rows: segment_rows.max(PIECE),
+            days: BTreeSet::new(),
+            open: BTreeMap::new(),
+            finished: Vec::new(),
+        }
     }
 
     /// Appends a chunk, which follows those before in key order, and whose derived columns are right up to
@@ -210,16 +230,32 @@ impl<'a> Cut<'a> {
         let Some((name, (first, last))) = name.and_then(|name| Some((name.clone(), time_span(rows, &name)?))) else {
             return self.write_day(0, rows, keyed_through);
         };
-        if day_of(first) == day_of(last) {
+        if day_of(first) == day_of(last) && !self.written_days(&[day_of(first)]).is_empty() {
             return self.write_day(day_of(first), rows, keyed_through);
         }
         let times = rows.column_by_name(&name).and_then(|times| times.as_primitive_opt::<TimestampMicrosecondType>());
         let days: Vec<i64> = times.into_iter().flatten().map(|time| time.map_or(0, day_of)).collect();
-        for day in days.iter().copied().collect::<BTreeSet<_>>() {
+        for day in self.written_days(&days) {
             let of_day: BooleanArray = days.iter().map(|other| Some(*other == day)).collect();
             self.write_day(day, &keep(rows, &of_day)?, keyed_through)?;
         }
+        let others: BooleanArray = days.iter().map(|day| Some(!self.days.contains(day))).collect();
+        if others.true_count() > 0 {
+            self.write_day(OTHER_DAYS, &keep(rows, &others)?, keyed_through)?;
+        }
         Ok(())
+    }
+
+    /// Which of some days are written one by one: the first that come.
+    fn written_days(&mut self, days: &[i64]) -> BTreeSet<i64> {
+        let mut written = BTreeSet::new();
+        for &day in days {
+            if self.days.contains(&day) || self.days.len() < OPEN_DAYS {
+                self.days.insert(day);
+                written.insert(day);
+            }
+        }
+        written
     }
 
     fn write_day(&mut self, day: i64, rows: &RecordBatch, keyed_through: i64) -> Result<(), StoreError> {
@@ -239,7 +275,7 @@ impl<'a> Cut<'a> {
 
     fn append(&mut self, day: i64, rows: &RecordBatch, keyed_through: i64) -> Result<(), StoreError> {
         if !self.open.contains_key(&day) {
-            let path = free_name(&self.folder, day, (self.first, self.stamp.sequence), self.finished.len());
+            let path = self.folder.join(new_name(self.first, self.stamp.sequence));
             let writer = SegmentWriter::create(&path, self.spec, rows)?;
             self.open.insert(day, Open { writer, rows: 0, keyed_through, last: None });
         }
@@ -309,16 +345,14 @@ impl Drop for Cut<'_> {
     }
 }
 
-/// A name that no file has: one that left its table may still be there for its readers.
-fn free_name(folder: &Path, day: i64, (first, last): (u64, u64), piece: usize) -> PathBuf {
-    let mut piece = piece;
-    loop {
-        let path = folder.join(format!("joined-{first:020}-{last:020}-{day:06}-{piece:04}.parquet"));
-        if !path.exists() {
-            return path;
-        }
-        piece += 1;
-    }
+/// A name that no file ever had: readers keep what they know of a file by its name.
+fn new_name(first: u64, last: u64) -> String {
+    static NEXT: LazyLock<AtomicU64> = LazyLock::new(|| {
+        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        AtomicU64::new(u64::try_from(since_1970.as_micros()).unwrap_or_default())
+    });
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    format!("joined-{first:020}-{last:020}-{number:020}.parquet")
 }
 
 /// Value of the first key column in a row, where that is text.

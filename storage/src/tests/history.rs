@@ -119,11 +119,11 @@ fn a_joined_history_hides_a_row_only_where_it_was_superseded() {
     let dead = Dead::read(&samples(), &samples().history(), &history, &segments).unwrap();
     let current: Vec<_> = segments.iter().map(|segment| current_times(segment, &dead)).collect();
     assert_eq!(current, [vec![1], vec![1, 2], vec![1, 2, 3]]);
-    // Once the first two are joined, what only the first was older than hides nothing.
+    // Once the first two are joined, what only the first was older than hides nothing, and no older one holds the third.
     let joined = segment(folder.path(), &[1, 2], 20, 200);
     let segments = [joined, segments[2].clone()];
     let settled = Dead::settle(&samples(), &segments, &dead);
-    assert_eq!(settled.len(), 2, "{settled:?}");
+    assert_eq!(settled.len(), 1, "{settled:?}");
     let current: Vec<_> = segments.iter().map(|segment| current_times(segment, &settled)).collect();
     assert_eq!(current, [vec![1, 2], vec![1, 2, 3]]);
 }
@@ -160,4 +160,64 @@ fn a_row_whose_replacement_is_only_in_the_log_is_not_joined_away() {
     let changed = (0..rows.num_rows()).find(|&row| key.value(row) == "o0").unwrap();
     assert_eq!(product.value(changed), "a");
     assert_eq!(rows.column(2).as_primitive::<Float64Type>().value(changed), 2.0);
+}
+
+/// The days of a table's segments, each as often as it has some.
+fn days_of_segments(store: &Store) -> Vec<(i64, i64)> {
+    let snapshot = store.snapshot();
+    let day = |time: Option<i64>| crate::segment::day_of(time.unwrap());
+    let mut days: Vec<_> =
+        snapshot.tables[0].segments.iter().map(|segment| (day(segment.min_time), day(segment.max_time))).collect();
+    days.sort_unstable();
+    days
+}
+
+#[test]
+fn rows_of_very_many_days_are_split_day_by_day() {
+    const DAY_US: i64 = 86_400_000_000;
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    // More than are written at once, and a clock that started over.
+    let mut times: Vec<i64> = (20_000..20_100).map(|day| day * DAY_US + 5).collect();
+    times.push(10_957 * DAY_US);
+    let rows: Vec<_> = times.iter().flat_map(|&time| [(time, "b", 1.0), (time, "a", 2.0)]).collect();
+    store.append_and_wait(write(vec![sample_rows(&rows)])).unwrap();
+    store.compact().unwrap();
+    let mut expected: Vec<_> = times.iter().map(|time| time.div_euclid(DAY_US)).map(|day| (day, day)).collect();
+    expected.sort_unstable();
+    assert_eq!(days_of_segments(&store), expected);
+    let mut expected: Vec<_> = rows.iter().map(|&(time, name, value)| (name.to_owned(), time, value)).collect();
+    expected.sort_by(|a, b| a.partial_cmp(b).unwrap());
+    assert_eq!(sample_values(&store), expected);
+    // What was corrected on one day is forgotten once that day is merged, whatever the others are.
+    store.append_and_wait(write(vec![sample_rows(&[(times[3], "a", 7.0)])])).unwrap();
+    store.compact().unwrap();
+    let snapshot = store.snapshot();
+    assert!(snapshot.tables[0].dead.is_empty(), "{:?}", snapshot.tables[0].dead);
+    assert_eq!(days_of_segments(&store).len(), times.len());
+}
+
+#[test]
+fn a_run_in_pieces_stays_as_large_as_it_is_however_often_it_is_merged() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let equipment: Vec<String> = (0..9).map(|number| format!("m{number}")).collect();
+    for round in 0..6 {
+        let rows: Vec<_> = equipment
+            .iter()
+            .flat_map(|name| (0..50).map(move |time| (time, name.as_str(), f64::from(round))))
+            .collect();
+        store.append_and_wait(write(vec![sample_rows(&rows)])).unwrap();
+        store.compact().unwrap();
+        if round == 0 {
+            // A flush alone stays as it is.
+            continue;
+        }
+        let snapshot = store.snapshot();
+        let segments = &snapshot.tables[0].segments;
+        // 32 rows make a segment of this store full, and equipment is not torn apart.
+        assert_eq!(segments.len(), equipment.len(), "round {round}");
+        let run_rows: Vec<u64> = segments.iter().map(|segment| segment.run_rows).collect();
+        assert!(run_rows.iter().all(|rows| (450..=900).contains(rows)), "round {round}: {run_rows:?}");
+    }
 }

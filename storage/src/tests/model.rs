@@ -101,6 +101,11 @@ fn check_files(store: &Store, model: &Model, seed: u64, step: usize) {
     }
 }
 
+/// Mostly one of a few days, sometimes one of many.
+fn day(random: &mut StdRng) -> i64 {
+    if random.random_bool(0.9) { random.random_range(0..3) } else { random.random_range(-60..60) * 100 }
+}
+
 fn run(seed: u64) {
     let folder = tempfile::tempdir().unwrap();
     let mut store = open(folder.path());
@@ -112,8 +117,9 @@ fn run(seed: u64) {
                 let rows: Vec<(i64, String, f64)> = (0..random.random_range(1..20))
                     .map(|_| {
                         (
-                            random.random_range(0..30) + random.random_range(0..3) * DAY_US,
-                            format!("m{}", random.random_range(0..3)),
+                            random.random_range(0..30) + day(&mut random) * DAY_US,
+                            // Names that differ late: bounds of files must not be cut short.
+                            format!("{}m{}", "long/".repeat(20), random.random_range(0..3)),
                             f64::from(random.random_range(0..3)),
                         )
                     })
