@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """takt and its peers on the same rows, on the same machine, one after another.
 
-    python benches/peers/peers.py --size ten --takt target/release/takt
-    python benches/peers/peers.py --size medium --peers duckdb_sorted,takt --steps query --queries Q1,Q4
+    python -m venv target/peers/venv && target/peers/venv/bin/pip install -r benches/peers/requirements.txt
+    target/peers/venv/bin/python benches/peers/peers.py --size ten
+    target/peers/venv/bin/python benches/peers/peers.py --size medium --peers duckdb_sorted,takt --steps query --queries Q1,Q4
 
 Each peer takes the samples in, settles, is started anew with its files out of the page cache, and answers. Answers are
 compared with DuckDB's, row by row. What is reported is the CPU time of the peer alone; the client's is not in it.
@@ -366,6 +367,9 @@ def run_one(name, settings, parameters):
             wall, cpu, settle = loaded
             found["load"] = {"wall_s": wall, "samples_per_s": rows / wall, "cpu_s_per_m": cpu / rows * 1e6,
                              "settle_cpu_s_per_m": settle / rows * 1e6, "peak_mb": peer.peak_mb()}
+        peer.stop()
+        # A start lets go of files that only wait for their readers.
+        peer.start()
         peer.stop()
         found["bytes_per_sample"] = peer.bytes() / rows
         print(name, {key: found.get(key) for key in ("load", "bytes_per_sample")}, flush=True)

@@ -1,8 +1,10 @@
 //! Other implementations read the data folder and get the rows and types that SQL gives.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
-use crate::harness::{Server, output, python, root};
+use crate::harness::{Server, output, python, root, takt, wait_for};
 use crate::mqtt::Publisher;
 
 const PRESS: &str = "cologne/line-1/press";
@@ -106,6 +108,49 @@ fn deltalake_and_duckdb_read_the_same_rows() {
     let samples = rows(&server, "samples", &sample_key);
     server.stop();
     check(&server, "samples", &sample_key, &samples);
+}
+
+/// Corrected rows, samples that a moved execution keys anew, late rows and several days: other readers see what SQL says.
+#[test]
+fn after_a_compaction_the_plain_files_hold_what_sql_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = folder.path().join("takt.toml");
+    std::fs::write(&settings, "[storage]\nflush_interval_s = 1\n").unwrap();
+    let server = Server::start_with(folder.path(), &["--config", settings.to_str().unwrap()]);
+    let day = |day: u32, minute: u32| format!("2025-03-{day:02}T23:{minute:02}:00.000000Z");
+    let sample = |day_and_minute: String, value: f64| json!({"equipment": PRESS, "signal": "force", "time": day_and_minute, "value": value});
+    let run = |minute: u32| {
+        json!({"run": "1", "equipment": PRESS, "operation": "press", "unit": "U1", "started": day(3, minute),
+               "completed": day(3, minute + 5)})
+    };
+    let flushed = || {
+        let (_, metrics) = server.get("/metrics");
+        metrics.lines().any(|line| line == "takt_store_hot_rows 0").then_some(())
+    };
+    post(&server, "operations", &run(10));
+    for minute in 0..60 {
+        let samples = (1..5).map(|d| sample(day(d, minute), f64::from(minute))).collect();
+        post(&server, "samples", &Value::Array(samples));
+        // A correction of an earlier row, late by a day, and the execution moves on.
+        if minute % 10 == 9 {
+            post(&server, "samples", &sample(day(2, minute - 5), -1.0));
+            post(&server, "operations", &run(minute / 2 + 10));
+            wait_for("a flush", Duration::from_secs(60), flushed);
+        }
+    }
+    let compact = || output(takt().arg("compact").args(["--url", &server.url("")]));
+    let said = compact();
+    assert!(said.contains("rows merged"), "{said}");
+    let key = ["equipment", "signal", "time"];
+    for table in ["samples", "operations"] {
+        let order = if table == "samples" { &key[..] } else { &["run"] };
+        check(&server, table, order, &rows(&server, table, order));
+    }
+    let keyed = "SELECT count(*) FROM samples WHERE unit = 'U1'";
+    assert_eq!((server.number(keyed), server.number("SELECT count(*) FROM samples")), (5.0, 240.0));
+    assert_eq!(compact(), "nothing to merge\n");
+    // The history is what it was.
+    assert_eq!(server.number("SELECT count(*) FROM samples_history"), 6.0);
 }
 
 /// The double nearest to the digits of the payload, whichever way it came.
