@@ -41,12 +41,12 @@ pub trait Administer: Send + Sync {
     /// exist yet or is empty. Blocks for as long as the copy takes; called off the reactor.
     fn backup(&self, to: &Path) -> Result<Backup, BackupError>;
 
-    /// Merges all segments, so that the plain files hold what queries show now. Blocks for as long as that takes; called
-    /// off the reactor.
+    /// Merges all segments, so that the plain files hold what queries show now, and says how many rows that took. Blocks
+    /// for as long as it takes; called off the reactor.
     ///
     /// # Errors
     /// Why it broke off, for a person. What was merged before stays merged.
-    fn compact(&self) -> Result<(), String>;
+    fn compact(&self) -> Result<u64, String>;
 
     /// Rows that the present compaction has merged, and of how many. Must be quick.
     fn compaction(&self) -> (u64, u64);

@@ -64,7 +64,7 @@ impl Administer for Administration {
         Ok(Backup { folder: to.to_owned(), files, bytes: report.bytes })
     }
 
-    fn compact(&self) -> Result<(), String> {
+    fn compact(&self) -> Result<u64, String> {
         self.store.compact().map_err(|error| error.to_string())
     }
 

@@ -46,6 +46,8 @@ impl TableLog {
         std::fs::create_dir_all(folder).map_err(|error| StoreError::io(folder, error))?;
         let url = folder_url(folder)?;
         let columns = columns(&spec.file_schema())?;
+        // Other readers take bounds for granted in all columns but those left out here, and skip files that have none.
+        let bounded = spec.time.map(|index| spec.schema.field(index).name().clone());
         let created = runtime.block_on(async {
             DeltaTableBuilder::from_url(url)?
                 .build()?
@@ -57,6 +59,7 @@ impl TableLog {
                     deltalake_core::TableProperty::LogRetentionDuration,
                     Some("interval 1 hour"),
                 )
+                .with_configuration_property(deltalake_core::TableProperty::DataSkippingStatsColumns, bounded)
                 .await
         });
         let log = Self {
@@ -266,14 +269,14 @@ fn remove(part: &Add) -> Remove {
 
 /// Row count and, where the key holds a time, its bounds: enough for other readers to skip files.
 fn statistics(segment: &Segment, spec: &TableSpec) -> serde_json::Value {
-    let mut low = serde_json::Map::new();
-    let mut high = serde_json::Map::new();
-    if let (Some(index), Some(min), Some(max)) = (spec.time, segment.min_time, segment.max_time) {
-        let name = spec.schema.field(index).name();
-        low.insert(name.clone(), iso_ms(min.div_euclid(1000)).into());
-        high.insert(name.clone(), iso_ms(max.div_euclid(1000) + 1).into());
-    }
-    serde_json::json!({ "numRecords": segment.rows, "minValues": low, "maxValues": high, "nullCount": {} })
+    let (Some(index), Some(min), Some(max)) = (spec.time, segment.min_time, segment.max_time) else {
+        return serde_json::json!({ "numRecords": segment.rows });
+    };
+    let name = spec.schema.field(index).name();
+    let (low, high) = (iso_ms(min.div_euclid(1000)), iso_ms(max.div_euclid(1000) + 1));
+    serde_json::json!({
+        "numRecords": segment.rows, "minValues": { name: low }, "maxValues": { name: high }, "nullCount": { name: 0 },
+    })
 }
 
 /// Delta's statistics carry milliseconds: bounds are widened to whole ones.

@@ -342,12 +342,12 @@ impl Store {
     }
 
     /// Merges the segments of each table so that none overlap in key and day, and makes what was superseded or re-keyed
-    /// permanent: the plain files then hold what queries show of everything written before the call. How far it is,
-    /// [`Store::health`] tells. Segments that gather are merged without being asked.
+    /// permanent: the plain files then hold what queries show of everything written before the call. Returns how many rows
+    /// were merged; how far it is meanwhile, [`Store::health`] tells. Segments that gather are merged without being asked.
     ///
     /// # Errors
     /// What kept a table's segments from being joined.
-    pub fn compact(&self) -> Result<(), StoreError> {
+    pub fn compact(&self) -> Result<u64, StoreError> {
         self.command(flush::Command::Compact)
     }
 

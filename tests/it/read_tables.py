@@ -46,5 +46,13 @@ def with_duckdb(delta):
     return answer(types, columns)
 
 
+def filtered(delta, name):
+    """Rows of each value of a column, as filters find them: readers skip files by what the table log says of them."""
+    duckdb.register("dataset", delta.to_pyarrow_dataset())
+    values = [value for (value,) in duckdb.sql(f'SELECT DISTINCT "{name}" FROM dataset').fetchall()]
+    count = f'SELECT count(*) FROM dataset WHERE "{name}" = ?'
+    return {str(value): duckdb.execute(count, [value]).fetchone()[0] for value in values}
+
+
 table = DeltaTable(folder)
-print(json.dumps({"deltalake": with_deltalake(table), "duckdb": with_duckdb(table)}))
+print(json.dumps({"deltalake": with_deltalake(table), "duckdb": with_duckdb(table), "filtered": filtered(table, order[0])}))

@@ -63,6 +63,12 @@ fn check(server: &Server, table: &str, order: &[&str], expected: &Value) {
         }
         assert_eq!(&rows, expected, "{implementation} {table}");
     }
+    let mut counts = serde_json::Map::new();
+    for row in expected.as_array().unwrap() {
+        let count = counts.entry(row[order[0]].as_str().unwrap()).or_insert(0.into());
+        *count = (count.as_u64().unwrap() + 1).into();
+    }
+    assert_eq!(found["filtered"], Value::Object(counts), "{table} by {}", order[0]);
 }
 
 #[test]

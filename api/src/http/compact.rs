@@ -47,12 +47,13 @@ pub(super) async fn run(State(front): State<Arc<Front>>, Admin(login): Admin) ->
     ([(CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(lines)).into_response()
 }
 
-async fn next(front: &Front, work: &mut JoinHandle<Result<(), String>>) -> Line {
-    let outcome = tokio::time::timeout(TICK, work).await;
-    let (rows, of) = front.faces.administration.compaction();
-    match outcome {
-        Err(_) => Line::Merged { rows, of },
-        Ok(Ok(Ok(()))) => Line::Done { rows },
+async fn next(front: &Front, work: &mut JoinHandle<Result<u64, String>>) -> Line {
+    match tokio::time::timeout(TICK, work).await {
+        Err(_) => {
+            let (rows, of) = front.faces.administration.compaction();
+            Line::Merged { rows, of }
+        }
+        Ok(Ok(Ok(rows))) => Line::Done { rows },
         Ok(Ok(Err(reason))) => Line::Failed(reason),
         Ok(Err(error)) => Line::Failed(error.to_string()),
     }

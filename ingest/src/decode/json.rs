@@ -122,8 +122,14 @@ impl Node<'_> {
                 }
                 Name::Time(name) => {
                     let read = map.next_value_seed(Time)?;
-                    if head.time.is_none() {
-                        head.time = read.map(|time| time.map_err(|reason| format!("`{name}`: {reason}")));
+                    match (&head.time, read) {
+                        (_, None) => {}
+                        (None, Some(time)) => head.time = Some(time.map_err(|reason| format!("`{name}`: {reason}"))),
+                        (Some(Ok(first)), Some(Ok(time))) if *first == time => {}
+                        (Some(_), Some(_)) => {
+                            let reason = format!("`{name}` is another time of the same message; the first one counts");
+                            out.refuse("time", reason);
+                        }
                     }
                 }
                 Name::WorkOrder => head.work_order = map.next_value_seed(KeyText { out: &mut *out })?,

@@ -54,7 +54,9 @@ enum Of {
 
 /// A compaction that was asked for.
 pub(super) struct Compaction {
-    callers: Vec<Sender<Result<(), StoreError>>>,
+    callers: Vec<Sender<Result<u64, StoreError>>>,
+    /// Rows that it has merged.
+    rows: u64,
     /// What is flushed later is not part of it.
     through: u64,
     /// Tables, whether their histories, and days that are done.
@@ -62,7 +64,12 @@ pub(super) struct Compaction {
 }
 
 impl Compaction {
-    fn answer(&mut self, outcome: &Result<(), StoreError>) {
+    fn answer(&mut self, outcome: Result<(), StoreError>) {
+        match &outcome {
+            Ok(()) => tracing::info!(rows = self.rows, "compacted"),
+            Err(error) => tracing::warn!(rows = self.rows, %error, "the compaction broke off"),
+        }
+        let outcome = outcome.map(|()| self.rows);
         for caller in self.callers.drain(..) {
             if caller.send(outcome.clone()).is_err() {
                 tracing::debug!("nobody waited for a compaction to end");
@@ -129,6 +136,7 @@ impl Flusher {
         self.joining = false;
         let asked = joined.job.asked;
         let parts: Vec<PathBuf> = joined.job.parts.iter().map(|part| part.path.clone()).collect();
+        let rows: u64 = joined.job.parts.iter().map(|part| part.rows).sum();
         let committed = self.commit_joined(joined);
         self.join_retry.note(committed.is_err());
         match &committed {
@@ -145,8 +153,11 @@ impl Flusher {
         }
         if let Some(mut compaction) = self.compaction.take() {
             match committed {
-                Err(error) if asked => compaction.answer(&Err(error)),
-                _ => self.go_on(compaction),
+                Err(error) if asked => compaction.answer(Err(error)),
+                _ => {
+                    compaction.rows += if asked { rows } else { 0 };
+                    self.go_on(compaction);
+                }
             }
         }
         self.compact_asked();
@@ -159,9 +170,9 @@ impl Flusher {
         }
         let callers = std::mem::take(&mut self.compactions);
         let through = self.shared.state.read().unwrap_or_else(PoisonError::into_inner).position;
-        let mut compaction = Compaction { callers, through, done: HashSet::new() };
+        let mut compaction = Compaction { callers, rows: 0, through, done: HashSet::new() };
         match self.flush_all() {
-            Err(error) => compaction.answer(&Err(error)),
+            Err(error) => compaction.answer(Err(error)),
             Ok(()) => {
                 let rows = self.rows_to_merge(&compaction);
                 self.shared.merged_rows.store(0, Ordering::Relaxed);
@@ -175,13 +186,13 @@ impl Flusher {
     /// long.
     fn go_on(&mut self, mut compaction: Compaction) {
         let Some(job) = self.due_job().or_else(|| self.next_job(&mut compaction)) else {
-            return compaction.answer(&Ok(()));
+            return compaction.answer(Ok(()));
         };
         self.joining = self.jobs.send(job).is_ok();
         if self.joining {
             self.compaction = Some(compaction);
         } else {
-            compaction.answer(&Err(StoreError::Closed));
+            compaction.answer(Err(StoreError::Closed));
         }
     }
 

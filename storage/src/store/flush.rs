@@ -35,8 +35,8 @@ pub(super) enum Command {
     Due,
     /// Flush everything, and say how it went.
     Flush(Sender<Result<(), StoreError>>),
-    /// Merge all segments, and say how it went.
-    Compact(Sender<Result<(), StoreError>>),
+    /// Merge all segments, and say how many rows that took.
+    Compact(Sender<Result<u64, StoreError>>),
     /// What the joiner has written.
     Joined(Box<Joined>),
     /// Flush everything, and say what a copy of the folder consists of.
@@ -65,7 +65,7 @@ pub(super) struct Flusher {
     /// Segments came or went since nothing was found to merge.
     pub(super) unsettled: bool,
     /// Callers who wait for a compaction that has not begun.
-    pub(super) compactions: Vec<Sender<Result<(), StoreError>>>,
+    pub(super) compactions: Vec<Sender<Result<u64, StoreError>>>,
     /// The one under way.
     pub(super) compaction: Option<Compaction>,
     /// Segments that could not be merged.

@@ -124,6 +124,13 @@ fn two_values_of_one_signal_in_one_message_are_no_correction() {
     refuses(r#"{"a":1,"b":2,"a":3}"#, &["a=1", "b=2"], &[&twice("a")]);
     refuses(r#"{"a.b":1,"a":{"b":2}}"#, &["a.b=1"], &[&twice("a.b")]);
     refuses(r#"[{"a":1},{"a":2,"a":4}]"#, &["a=1", "a=2"], &[&twice("a")]);
+    let other = "`timestamp` is another time of the same message; the first one counts";
+    refuses(r#"{"ts":1795248000,"timestamp":5,"a":1}"#, &["a=1@1795248000000000"], &[other]);
+    refuses(
+        r#"{"ts":1795248000,"timestamp":"2026-11-21T08:00:00Z","time":null,"a":1}"#,
+        &["a=1@1795248000000000"],
+        &[],
+    );
     let many: Vec<String> = (0..40).map(|number| format!("\"s{}\":{number}", number % 39)).collect();
     let (shown, refused) = read(&format!("{{{}}}", many.join(",")), None).unwrap();
     assert_eq!((shown.len(), refused.len()), (39, 1));
