@@ -162,6 +162,29 @@ impl<'a> Iterator for Lines<'a> {
     }
 }
 
+/// A set of bytes, asked for every byte of a body.
+struct Bytes([bool; 256]);
+
+/// What ends a key; a backslash is looked at.
+static KEY_ENDS: Bytes = Bytes::of(b",= \n\\");
+/// What ends a measurement or the value of a tag.
+static VALUE_ENDS: Bytes = Bytes::of(b", \n\\");
+
+impl Bytes {
+    const fn of(bytes: &[u8]) -> Self {
+        let (mut set, mut place) = ([false; 256], 0);
+        while place < bytes.len() {
+            set[bytes[place] as usize] = true;
+            place += 1;
+        }
+        Self(set)
+    }
+
+    fn holds(&self, byte: u8) -> bool {
+        self.0.get(usize::from(byte)).copied().unwrap_or_default()
+    }
+}
+
 struct Parser<'a> {
     text: &'a str,
     place: usize,
@@ -188,7 +211,7 @@ impl<'a> Parser<'a> {
     }
 
     fn line(&mut self) -> Result<Line<'a>, String> {
-        let measurement = self.word(b", \n", ", ");
+        let measurement = self.word(&VALUE_ENDS, ", ");
         if measurement.is_empty() {
             return Err("the measurement is missing".into());
         }
@@ -221,32 +244,31 @@ impl<'a> Parser<'a> {
         while self.eat(b' ') {}
     }
 
-    /// Text up to an unescaped byte of `stops`; a backslash before one of `escaped` is dropped.
-    fn word(&mut self, stops: &[u8], escaped: &str) -> Cow<'a, str> {
+    /// Text up to an unescaped byte of `ends`; a backslash before one of `escaped` is dropped.
+    fn word(&mut self, ends: &Bytes, escaped: &str) -> Cow<'a, str> {
         let start = self.place;
         let mut escapes = false;
-        while let Some(byte) = self.peek() {
-            if byte == b'\\'
-                && self.text.as_bytes().get(self.place + 1).is_some_and(|next| escaped.as_bytes().contains(next))
-            {
-                escapes = true;
-                self.place += 2;
-            } else if stops.contains(&byte) {
+        let bytes = self.text.as_bytes();
+        loop {
+            let rest = bytes.get(self.place..).unwrap_or_default();
+            self.place += rest.iter().position(|byte| ends.holds(*byte)).unwrap_or(rest.len());
+            if self.peek() != Some(b'\\') {
                 break;
-            } else {
-                self.place += 1;
             }
+            let escape = bytes.get(self.place + 1).is_some_and(|next| escaped.as_bytes().contains(next));
+            escapes |= escape;
+            self.place += if escape { 2 } else { 1 };
         }
         let raw = self.slice(start, self.place);
         if escapes { Cow::Owned(unescape(raw, escaped)) } else { Cow::Borrowed(raw) }
     }
 
     fn tag(&mut self) -> Result<(Cow<'a, str>, Cow<'a, str>), String> {
-        let key = self.word(b",= \n", ",= ");
+        let key = self.word(&KEY_ENDS, ",= ");
         if key.is_empty() || !self.eat(b'=') {
             return Err(format!("a tag is not of the form key=value, at `{}`", self.excerpt()));
         }
-        let value = self.word(b", \n", ",= ");
+        let value = self.word(&VALUE_ENDS, ",= ");
         if value.is_empty() {
             return Err(format!("tag `{key}` has no value"));
         }
@@ -254,7 +276,7 @@ impl<'a> Parser<'a> {
     }
 
     fn field(&mut self) -> Result<(Cow<'a, str>, Field<'a>), String> {
-        let key = self.word(b",= \n", ",= ");
+        let key = self.word(&KEY_ENDS, ",= ");
         if key.is_empty() || !self.eat(b'=') {
             return Err(format!("a field is not of the form key=value, at `{}`", self.excerpt()));
         }
