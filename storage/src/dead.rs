@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::AsArray;
+use arrow::array::{Array, AsArray};
 use arrow::compute::take_record_batch;
 use arrow::datatypes::TimestampMicrosecondType;
 use arrow::record_batch::RecordBatch;
@@ -28,7 +28,8 @@ impl Dead {
         let name = spec.time.map(|index| spec.schema.field(index).name());
         let times = name.and_then(|name| rows.column_by_name(name)?.as_primitive_opt::<TimestampMicrosecondType>());
         for row in 0..rows.num_rows() {
-            let day = times.map_or(0, |times| day_of(times.value(row)));
+            // A key without a time may lie in segments of any day.
+            let day = times.map_or(0, |times| if times.is_valid(row) { day_of(times.value(row)) } else { i64::MIN });
             by_day.entry(day).or_default().push(u32::try_from(row).unwrap_or(u32::MAX));
         }
         let dead = by_day.into_iter().map(|(day, of_day)| {

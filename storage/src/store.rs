@@ -1,7 +1,7 @@
 //! The store: a writer thread makes groups durable and visible, a flusher turns them into segments, a joiner writes small
 //! segments together.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError, RwLock};
@@ -253,7 +253,7 @@ impl Store {
             unsettled: true,
             compactions: Vec::new(),
             compaction: None,
-            failed: HashSet::new(),
+            failed: HashMap::new(),
             retry: flush::Retry::default(),
             join_retry: flush::Retry::default(),
             runtime,

@@ -26,6 +26,8 @@ use crate::spec::TableSpec;
 
 /// Files stay this long after they left the table: other readers may have listed them just before.
 const GRACE: Duration = Duration::from_secs(600);
+/// Segments whose merge failed are left alone for this long.
+const LEFT_ALONE: Duration = Duration::from_secs(600);
 
 /// A segment that left its table.
 pub(super) struct Retired {
@@ -61,6 +63,8 @@ pub(super) struct Compaction {
     through: u64,
     /// Tables, whether their histories, and days that are done.
     done: HashSet<(usize, bool, i64)>,
+    /// What kept some of it from being merged.
+    failure: Option<StoreError>,
 }
 
 impl Compaction {
@@ -75,10 +79,6 @@ impl Compaction {
                 tracing::debug!("nobody waited for a compaction to end");
             }
         }
-    }
-
-    fn of(&self, segments: &[Arc<Segment>]) -> Vec<Arc<Segment>> {
-        segments.iter().filter(|segment| segment.sequence <= self.through).cloned().collect()
     }
 }
 
@@ -103,32 +103,37 @@ impl Flusher {
     /// Has some segments of one table merged, where that is due; removes files whose grace has passed.
     pub(super) fn compact_due(&mut self) {
         if !self.joining
-            && self.join_retry.is_due()
-            && self.shared.alive().is_ok()
-            && let Some(job) = self.due_job()
+            && let Some(job) = self.due_job(0)
         {
             self.joining = self.jobs.send(job).is_ok();
         }
         self.remove_retired();
     }
 
-    fn due_job(&mut self) -> Option<Job> {
-        if !self.unsettled {
+    /// What is due among segments that came after the position `after`.
+    fn due_job(&mut self, after: u64) -> Option<Job> {
+        if !self.unsettled || !self.join_retry.is_due() || self.shared.alive().is_err() {
             return None;
         }
+        self.failed.retain(|_, since| since.elapsed() < LEFT_ALONE);
         let piece_rows = piece_rows(self.shared.options.segment_rows);
         let state = self.shared.state.read().unwrap_or_else(PoisonError::into_inner);
         let tables = || state.tables.iter().enumerate();
         let due = |rows: &Table, segments: &[Arc<Segment>]| {
-            let mergeable: Vec<_> = segments.iter().filter(|part| !self.failed.contains(&part.path)).cloned().collect();
-            due(rows.spec.time.is_some(), &mergeable, piece_rows)
+            due(rows.spec.time.is_some(), &self.mergeable(segments, |sequence| sequence > after), piece_rows)
         };
         let of_table = |(table, rows): (usize, &Table)| Some(rows_job(table, rows, due(rows, &rows.segments)?));
         let of_history = |(table, rows): (usize, &Table)| self.history_job(table, rows, due(rows, &rows.history)?);
         let job = tables().find_map(of_table).or_else(|| tables().find_map(of_history));
         drop(state);
-        self.unsettled = job.is_some();
+        self.unsettled = job.is_some() || after > 0;
         job
+    }
+
+    fn mergeable(&self, segments: &[Arc<Segment>], in_reach: impl Fn(u64) -> bool) -> Vec<Arc<Segment>> {
+        let mergeable =
+            |segment: &&Arc<Segment>| in_reach(segment.sequence) && !self.failed.contains_key(&segment.path);
+        segments.iter().filter(mergeable).cloned().collect()
     }
 
     /// Takes in what the joiner has written.
@@ -145,17 +150,21 @@ impl Flusher {
                 match error {
                     StoreError::Poisoned(reason) => self.shared.poison(reason),
                     error if error.retryable() => {}
-                    // The others go on without them; after a restart they are tried again.
-                    _ => self.failed.extend(parts),
+                    // The others go on without them.
+                    _ => self.failed.extend(parts.into_iter().map(|path| (path, Instant::now()))),
                 }
                 tracing::error!(%error, "segments could not be merged; they are read as they are");
             }
         }
         if let Some(mut compaction) = self.compaction.take() {
             match committed {
-                Err(error) if asked => compaction.answer(Err(error)),
-                _ => {
-                    compaction.rows += if asked { rows } else { 0 };
+                Err(error @ (StoreError::Poisoned(_) | StoreError::Closed)) => compaction.answer(Err(error)),
+                Err(error) if asked && error.retryable() => compaction.answer(Err(error)),
+                committed => {
+                    if asked {
+                        compaction.rows += rows;
+                        compaction.failure = compaction.failure.take().or(committed.err());
+                    }
                     self.go_on(compaction);
                 }
             }
@@ -169,11 +178,11 @@ impl Flusher {
             return;
         }
         let callers = std::mem::take(&mut self.compactions);
-        let through = self.shared.state.read().unwrap_or_else(PoisonError::into_inner).position;
-        let mut compaction = Compaction { callers, rows: 0, through, done: HashSet::new() };
+        let mut compaction = Compaction { callers, rows: 0, through: 0, done: HashSet::new(), failure: None };
         match self.flush_all() {
             Err(error) => compaction.answer(Err(error)),
             Ok(()) => {
+                compaction.through = self.newest_sequence();
                 let rows = self.rows_to_merge(&compaction);
                 self.shared.merged_rows.store(0, Ordering::Relaxed);
                 self.shared.rows_to_merge.store(rows, Ordering::Relaxed);
@@ -185,8 +194,9 @@ impl Flusher {
     /// Hands the next job of a compaction to the joiner, or answers. What gathers meanwhile comes first: a compaction is
     /// long.
     fn go_on(&mut self, mut compaction: Compaction) {
-        let Some(job) = self.due_job().or_else(|| self.next_job(&mut compaction)) else {
-            return compaction.answer(Ok(()));
+        let Some(job) = self.due_job(compaction.through).or_else(|| self.next_job(&mut compaction)) else {
+            let outcome = compaction.failure.take().map_or(Ok(()), Err);
+            return compaction.answer(outcome);
         };
         self.joining = self.jobs.send(job).is_ok();
         if self.joining {
@@ -196,13 +206,19 @@ impl Flusher {
         }
     }
 
+    fn newest_sequence(&self) -> u64 {
+        let state = self.shared.state.read().unwrap_or_else(PoisonError::into_inner);
+        let segments = state.tables.iter().flat_map(|table| table.segments.iter().chain(&table.history));
+        segments.map(|segment| segment.sequence).max().unwrap_or_default()
+    }
+
     fn rows_to_merge(&self, compaction: &Compaction) -> u64 {
         let state = self.shared.state.read().unwrap_or_else(PoisonError::into_inner);
+        let of = |segments: &[Arc<Segment>]| self.mergeable(segments, |sequence| sequence <= compaction.through);
         let of_table = |rows: &Table| {
             let timed = rows.spec.time.is_some();
-            let segments =
-                unsettled_rows(timed, &compaction.of(&rows.segments), |segment| self.is_stale(rows, segment));
-            segments + unsettled_rows(timed, &compaction.of(&rows.history), |_| false)
+            let segments = unsettled_rows(timed, &of(&rows.segments), |segment| self.is_stale(rows, segment));
+            segments + unsettled_rows(timed, &of(&rows.history), |_| false)
         };
         state.tables.iter().map(of_table).sum()
     }
@@ -214,7 +230,8 @@ impl Flusher {
         for (table, rows) in state.tables.iter().enumerate() {
             let timed = rows.spec.time.is_some();
             for history in [false, true] {
-                let segments = compaction.of(if history { &rows.history } else { &rows.segments });
+                let segments = if history { &rows.history } else { &rows.segments };
+                let segments = self.mergeable(segments, |sequence| sequence <= compaction.through);
                 let is_stale = |segment: &Segment| !history && self.is_stale(rows, segment);
                 let done = |day| compaction.done.contains(&(table, history, day));
                 let parts = match unsettled(timed, &segments, is_stale, done) {
@@ -244,7 +261,10 @@ impl Flusher {
     fn commit_joined(&mut self, joined: Joined) -> Result<(), StoreError> {
         let Joined { job: Job { table, spec, parts, of, .. }, segments: merged } = joined;
         let merged = merged?;
-        self.shared.alive()?;
+        if let Err(error) = self.shared.alive() {
+            merged.iter().for_each(|segment| remove(&segment.path));
+            return Err(error);
+        }
         let Some(logs) = self.logs.get_mut(table) else { return Ok(()) };
         let log = match of {
             Of::Table(_) => &mut logs.rows,
@@ -323,6 +343,8 @@ fn rows_job(table: usize, rows: &Table, parts: Vec<Arc<Segment>>) -> Job {
 fn plan(spec: &TableSpec, all: &[Arc<Segment>], parts: &[Arc<Segment>]) -> Plan {
     let mut plan = Plan::default();
     let days = |segment: &Segment| days(spec.time.is_some(), segment);
+    let (firsts, lasts) = (parts.iter().map(|part| days(part).0), parts.iter().map(|part| days(part).1));
+    plan.days = (firsts.min().unwrap_or_default(), lasts.max().unwrap_or_default());
     // Of a segment of several days nobody knows how much is of which, and pieces of one run are counted once.
     let mut runs: BTreeMap<(i64, u64), u64> = BTreeMap::new();
     for part in parts {

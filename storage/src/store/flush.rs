@@ -1,6 +1,6 @@
 //! The flusher thread: turns hot rows into segments, commits them, and lets go of the log behind them.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
@@ -68,8 +68,8 @@ pub(super) struct Flusher {
     pub(super) compactions: Vec<Sender<Result<u64, StoreError>>>,
     /// The one under way.
     pub(super) compaction: Option<Compaction>,
-    /// Segments that could not be merged.
-    pub(super) failed: HashSet<PathBuf>,
+    /// Segments that could not be merged, and since when they are left alone.
+    pub(super) failed: HashMap<PathBuf, Instant>,
     /// When to try again what has failed.
     pub(super) retry: Retry,
     pub(super) join_retry: Retry,
@@ -106,8 +106,9 @@ struct Work {
 
 impl Flusher {
     pub(super) fn run(mut self, commands: &Receiver<Command>) {
+        let mut ticked = Instant::now();
         loop {
-            match commands.recv_timeout(TICK) {
+            match commands.recv_timeout(TICK.saturating_sub(ticked.elapsed())) {
                 Ok(Command::Stop) | Err(RecvTimeoutError::Disconnected) => return,
                 Ok(Command::Flush(reply)) => {
                     let result = self.flush_all();
@@ -123,10 +124,13 @@ impl Flusher {
                 }
                 Ok(Command::Joined(joined)) => self.joined(*joined),
                 Ok(Command::Due) => self.flush_due(),
-                Err(RecvTimeoutError::Timeout) => {
-                    self.flush_due();
-                    self.compact_due();
-                }
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            // Also where commands come without a pause.
+            if ticked.elapsed() >= TICK {
+                self.flush_due();
+                self.compact_due();
+                ticked = Instant::now();
             }
         }
     }

@@ -26,10 +26,8 @@ use crate::spec::TableSpec;
 const BATCH_BYTES: u64 = 64 << 20;
 /// Rows of one part in memory at most: a page.
 const BATCH_ROWS: u64 = 8_192;
-/// Days that are written at once; what is of others stays together, to be split by another merge.
-const OPEN_DAYS: usize = 32;
-/// Stands for the days that are not written one by one.
-const OTHER_DAYS: i64 = i64::MIN;
+/// Days that are written at once. Of more days as many stretches are written, to be split by further merges.
+pub(super) const OPEN_DAYS: i64 = 32;
 /// A segment ends where another one of its day begins once it has this part of the rows after which it ends anyway.
 const PIECE: u64 = 16;
 
@@ -177,8 +175,6 @@ pub(super) struct Cut<'a> {
     plan: &'a Plan,
     /// Rows after which a segment ends where its first key column changes.
     segment_rows: u64,
-    /// The days that are written one by one.
-    days: BTreeSet<i64>,
     open: BTreeMap<i64, Open>,
     finished: Vec<Segment>,
 }
@@ -186,6 +182,8 @@ pub(super) struct Cut<'a> {
 /// What is known of the days that a merge writes.
 #[derive(Debug, Default)]
 pub(super) struct Plan {
+    /// The first and the last of the days.
+    pub(super) days: (i64, i64),
     /// Values of the first key column at which other segments of a day begin.
     pub(super) borders: BTreeMap<i64, BTreeSet<String>>,
     /// Rows of the run that a day's segments are pieces of.
@@ -217,7 +215,6 @@ impl<'a> Cut<'a> {
             first,
             plan,
             segment_rows: segment_rows.max(PIECE),
-            days: BTreeSet::new(),
             open: BTreeMap::new(),
             finished: Vec::new(),
         }
@@ -230,32 +227,24 @@ impl<'a> Cut<'a> {
         let Some((name, (first, last))) = name.and_then(|name| Some((name.clone(), time_span(rows, &name)?))) else {
             return self.write_day(0, rows, keyed_through);
         };
-        if day_of(first) == day_of(last) && !self.written_days(&[day_of(first)]).is_empty() {
-            return self.write_day(day_of(first), rows, keyed_through);
+        let (first, last) = (self.stretch_of(first), self.stretch_of(last));
+        if first == last {
+            return self.write_day(first, rows, keyed_through);
         }
         let times = rows.column_by_name(&name).and_then(|times| times.as_primitive_opt::<TimestampMicrosecondType>());
-        let days: Vec<i64> = times.into_iter().flatten().map(|time| time.map_or(0, day_of)).collect();
-        for day in self.written_days(&days) {
-            let of_day: BooleanArray = days.iter().map(|other| Some(*other == day)).collect();
-            self.write_day(day, &keep(rows, &of_day)?, keyed_through)?;
-        }
-        let others: BooleanArray = days.iter().map(|day| Some(!self.days.contains(day))).collect();
-        if others.true_count() > 0 {
-            self.write_day(OTHER_DAYS, &keep(rows, &others)?, keyed_through)?;
+        let stretches: Vec<i64> = times.into_iter().flatten().map(|time| self.stretch_of(time.unwrap_or(0))).collect();
+        for stretch in stretches.iter().copied().collect::<BTreeSet<_>>() {
+            let within: BooleanArray = stretches.iter().map(|other| Some(*other == stretch)).collect();
+            self.write_day(stretch, &keep(rows, &within)?, keyed_through)?;
         }
         Ok(())
     }
 
-    /// Which of some days are written one by one: the first that come.
-    fn written_days(&mut self, days: &[i64]) -> BTreeSet<i64> {
-        let mut written = BTreeSet::new();
-        for &day in days {
-            if self.days.contains(&day) || self.days.len() < OPEN_DAYS {
-                self.days.insert(day);
-                written.insert(day);
-            }
-        }
-        written
+    /// The first day of the stretch that a time is written to: its day, unless there are too many of them.
+    fn stretch_of(&self, time: i64) -> i64 {
+        let (first, last) = self.plan.days;
+        let days = (last - first + 1 + OPEN_DAYS - 1) / OPEN_DAYS;
+        first + (day_of(time) - first).div_euclid(days.max(1)) * days.max(1)
     }
 
     fn write_day(&mut self, day: i64, rows: &RecordBatch, keyed_through: i64) -> Result<(), StoreError> {

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::merge::OPEN_DAYS;
 use crate::segment::{Segment, day_of};
 
 /// Runs of one class over one another that are merged.
@@ -45,9 +46,26 @@ pub(super) fn due(timed: bool, segments: &[Arc<Segment>], piece_rows: u64) -> Op
     });
     of_days.or_else(|| {
         let enough = mixed.len() >= FAN_IN;
-        let worth = mixed.into_iter().filter(|segment| enough || days(timed, segment).1 < newest).take(FAN_IN);
-        Some(worth.cloned().collect::<Vec<_>>()).filter(|parts| !parts.is_empty())
+        to_split(timed, mixed.into_iter().filter(|segment| enough || days(timed, segment).1 < newest))
     })
+}
+
+/// The first of some segments of several days, and others that do not reach further than it or than can be split at once:
+/// so each merge leaves it reaching less far.
+fn to_split<'a>(timed: bool, mixed: impl Iterator<Item = &'a Arc<Segment>>) -> Option<Vec<Arc<Segment>>> {
+    let mut mixed = mixed.peekable();
+    let (mut first, mut last) = days(timed, mixed.peek()?);
+    let most = (last - first).max(OPEN_DAYS - 1);
+    let mut parts: Vec<Arc<Segment>> = Vec::new();
+    for segment in mixed {
+        let (from, to) = days(timed, segment);
+        let (from, to) = (first.min(from), last.max(to));
+        if parts.len() < FAN_IN && to - from <= most {
+            (first, last) = (from, to);
+            parts.push(segment.clone());
+        }
+    }
+    Some(parts)
 }
 
 /// What has to be merged so that no segments of a day overlap in key, and none is stale.
@@ -66,8 +84,8 @@ pub(super) fn unsettled(
     done: impl Fn(i64) -> bool,
 ) -> Option<Unsettled> {
     let (by_day, mixed) = by_day(timed, segments);
-    if !mixed.is_empty() {
-        return Some(Unsettled::Mixed(mixed.into_iter().take(FAN_IN).cloned().collect()));
+    if let Some(parts) = to_split(timed, mixed.into_iter()) {
+        return Some(Unsettled::Mixed(parts));
     }
     let found = by_day.into_iter().find(|(day, segments)| !done(*day) && is_unsettled(segments, &is_stale))?;
     Some(Unsettled::Day(found.0, found.1.into_iter().cloned().collect()))
