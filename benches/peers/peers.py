@@ -407,7 +407,7 @@ def run_one(name, settings, parameters):
 def report(settings):
     results = {name: json.loads(path.read_text()) for name in settings.peers
                if (path := Path(settings.results) / f"{settings.size}.{name}.json").exists()}
-    print(f"\n| {settings.size} | " + " | ".join(results) + " |\n|---" * 1 + "|---" * len(results) + "|")
+    print(f"\n| {settings.size} | " + " | ".join(results) + " |\n|---" + "|---" * len(results) + "|")
     shown = lambda value, digits: "-" if value is None else f"{value:.{digits}f}"
     load = lambda key: [shown(result.get("load", {}).get(key), 2) for result in results.values()]
     print("| CPU s per M samples | " + " | ".join(load("cpu_s_per_m")) + " |")

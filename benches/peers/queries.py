@@ -17,22 +17,13 @@ TITLES = {
 
 
 class Dialect:
-    """PostgreSQL's own words."""
-
-    newest = "(array_agg(value ORDER BY time DESC))[1]"
-    text = "text"
+    """What all of them say alike."""
 
     def at(self, us):
         return f"TIMESTAMPTZ '{datetime.fromtimestamp(us / 1e6, UTC):%Y-%m-%d %H:%M:%S.%f}+00'"
 
-    def bucket(self, column, width_us, origin_us):
-        return f"date_bin(INTERVAL '{width_us / 1e6:.6f} seconds', {column}, {self.at(origin_us)})"
-
-    def seconds(self, column, origin_us):
-        return f"(extract(epoch FROM {column})::float8 - {origin_us / 1e6:.6f})"
-
     def each(self, low, high):
-        return f"generate_series({low}, {high})"
+        return f"unnest(range({low}, {high} + 1))"
 
 
 class Duck(Dialect):
@@ -44,18 +35,15 @@ class Duck(Dialect):
     def seconds(self, column, origin_us):
         return f"((epoch_us({column}) - {origin_us}) / 1e6)"
 
-    def each(self, low, high):
-        return f"unnest(range({low}, {high} + 1))"
-
 
 class Fusion(Dialect):
     newest = "last_value(value ORDER BY time)"
 
+    def bucket(self, column, width_us, origin_us):
+        return f"date_bin(INTERVAL '{width_us / 1e6:.6f} seconds', {column}, {self.at(origin_us)})"
+
     def seconds(self, column, origin_us):
         return f"(CAST(CAST({column} AS BIGINT) - {origin_us} AS DOUBLE) / 1e6)"
-
-    def each(self, low, high):
-        return f"unnest(range({low}, {high} + 1))"
 
 
 class Takt(Fusion):
@@ -112,7 +100,7 @@ def questions(d, p):
                    {p["ideal_cycle_s"]} * good / planned_s
             FROM times t JOIN made m ON m.equipment = t.equipment AND m.h = t.h WHERE run_s > 0 AND planned_s > 0""",
         "Q9": f"""WITH RECURSIVE reached AS (
-              SELECT CAST('{p["lot"]}' AS {d.text}) AS lot, CAST(0 AS bigint) AS depth
+              SELECT CAST('{p["lot"]}' AS text) AS lot, CAST(0 AS bigint) AS depth
               UNION ALL SELECT DISTINCT m.child, r.depth + 1 FROM reached r JOIN materials m ON m.parent = r.lot
               WHERE r.depth < 6)
             SELECT depth, count(*), min(lot), max(lot) FROM reached GROUP BY depth ORDER BY depth""",

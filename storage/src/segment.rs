@@ -287,6 +287,13 @@ fn time_place(group: &parquet::file::metadata::RowGroupMetaData, columns: usize)
     sorted.into_iter().find(is_time)
 }
 
+/// Removes a file that no table names; one that cannot be removed now goes at the next start.
+pub(crate) fn discard(path: &Path) {
+    if let Err(error) = std::fs::remove_file(path) {
+        tracing::warn!(path = %path.display(), %error, "a file that no table names stays until restart");
+    }
+}
+
 /// An fsync that fails leaves the disk in an unknown state.
 pub(crate) fn sync_error(path: &Path, error: &std::io::Error) -> StoreError {
     if crate::error::is_full(error) {

@@ -14,8 +14,8 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersi
 use parquet::schema::types::ColumnPath;
 
 use super::{
-    KEYED_THROUGH, RECORDED_THROUGH, ROWS_PER_PAGE, RUN_ROWS, SEQUENCE, Segment, Stamp, sync_error, sync_folder,
-    write_error,
+    KEYED_THROUGH, RECORDED_THROUGH, ROWS_PER_PAGE, RUN_ROWS, SEQUENCE, Segment, Stamp, discard, sync_error,
+    sync_folder, write_error,
 };
 use crate::StoreError;
 use crate::spec::TableSpec;
@@ -87,11 +87,8 @@ impl SegmentWriter {
 
 impl Drop for SegmentWriter {
     fn drop(&mut self) {
-        if !self.path.as_os_str().is_empty()
-            && let Err(error) = std::fs::remove_file(&self.path)
-        {
-            let path = self.path.display();
-            tracing::warn!(%path, %error, "a segment that could not be written stays until restart");
+        if !self.path.as_os_str().is_empty() {
+            discard(&self.path);
         }
     }
 }

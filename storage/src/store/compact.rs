@@ -21,7 +21,7 @@ use super::{Shared, Table};
 use crate::StoreError;
 use crate::dead::Dead;
 use crate::keys::KeySet;
-use crate::segment::{Segment, Stamp};
+use crate::segment::{Segment, Stamp, discard};
 use crate::spec::TableSpec;
 
 /// Files stay this long after they left the table: other readers may have listed them just before.
@@ -262,7 +262,7 @@ impl Flusher {
         let Joined { job: Job { table, spec, parts, of, .. }, segments: merged } = joined;
         let merged = merged?;
         if let Err(error) = self.shared.alive() {
-            merged.iter().for_each(|segment| remove(&segment.path));
+            merged.iter().for_each(|segment| discard(&segment.path));
             return Err(error);
         }
         let Some(logs) = self.logs.get_mut(table) else { return Ok(()) };
@@ -273,7 +273,7 @@ impl Flusher {
         if let Err(error) = log.replace(&merged, &spec, &parts) {
             // After any other error nobody knows whether the table names them.
             if !matches!(error, StoreError::Poisoned(_)) {
-                merged.iter().for_each(|segment| remove(&segment.path));
+                merged.iter().for_each(|segment| discard(&segment.path));
             }
             return Err(error);
         }
@@ -313,14 +313,8 @@ impl Flusher {
         let is_over =
             |retired: &mut Retired| retired.since.elapsed() >= GRACE && Arc::strong_count(&retired.segment) == 1;
         for retired in self.retired.extract_if(.., is_over) {
-            remove(&retired.segment.path);
+            discard(&retired.segment.path);
         }
-    }
-}
-
-fn remove(path: &std::path::Path) {
-    if let Err(error) = std::fs::remove_file(path) {
-        tracing::warn!(path = %path.display(), %error, "a file that no table names stays until restart");
     }
 }
 

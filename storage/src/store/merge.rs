@@ -19,7 +19,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 use super::apply::in_schema;
 use crate::StoreError;
 use crate::keys::{KeyEncoder, KeyOrder, KeySet, indices, time_span};
-use crate::segment::{Segment, SegmentWriter, Stamp, day_of, keep};
+use crate::segment::{Segment, SegmentWriter, Stamp, day_of, discard, keep};
 use crate::spec::TableSpec;
 
 /// Bytes of all parts' batches in memory together, before compression, roughly.
@@ -243,8 +243,8 @@ impl<'a> Cut<'a> {
     /// The first day of the stretch that a time is written to: its day, unless there are too many of them.
     fn stretch_of(&self, time: i64) -> i64 {
         let (first, last) = self.plan.days;
-        let days = (last - first + 1 + OPEN_DAYS - 1) / OPEN_DAYS;
-        first + (day_of(time) - first).div_euclid(days.max(1)) * days.max(1)
+        let days = (last - first).div_euclid(OPEN_DAYS) + 1;
+        first + (day_of(time) - first).div_euclid(days) * days
     }
 
     fn write_day(&mut self, day: i64, rows: &RecordBatch, keyed_through: i64) -> Result<(), StoreError> {
@@ -326,11 +326,7 @@ impl<'a> Cut<'a> {
 
 impl Drop for Cut<'_> {
     fn drop(&mut self) {
-        for Segment { path, .. } in &self.finished {
-            if let Err(error) = std::fs::remove_file(path) {
-                tracing::warn!(path = %path.display(), %error, "a segment that no table names stays until restart");
-            }
-        }
+        self.finished.iter().for_each(|segment| discard(&segment.path));
     }
 }
 

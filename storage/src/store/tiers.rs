@@ -152,8 +152,8 @@ fn newest_to_merge(rows: &[u64], is_over: bool) -> Option<usize> {
     }
     (0..=class(largest)).find_map(|limit| {
         let newest: Vec<u64> = rows.iter().rev().copied().take_while(|&rows| class(rows) <= limit).collect();
-        let is_even = newest.iter().max().is_some_and(|largest| sum(&newest) - largest >= *largest);
-        (newest.len() >= FAN_IN && is_even).then_some(newest.len())
+        let is_even = |newest: &[u64]| newest.iter().max().is_some_and(|largest| sum(newest) - largest >= *largest);
+        (FAN_IN..=newest.len()).rev().find(|count| newest.get(..*count).is_some_and(is_even))
     })
 }
 
@@ -186,6 +186,9 @@ mod tests {
         assert_eq!(newest_to_merge(&[9_000_000, 10_000, 10_000], true), None);
         assert_eq!(newest_to_merge(&[9_000_000, 500_000, 500_000, 500_000, 500_000, 500_000], true), Some(6));
         assert_eq!(newest_to_merge(&[9_000_000], true), None);
+        // Nor does it keep those over it from being merged.
+        assert_eq!(newest_to_merge(&[32, 2, 2, 2, 2, 2, 2, 2, 2, 2], false), Some(9));
+        assert_eq!(newest_to_merge(&[32, 2, 2, 2, 2, 2, 2, 2], false), None);
         assert_eq!(newest_to_merge(&[u64::MAX, u64::MAX], false), None);
     }
 }

@@ -187,7 +187,8 @@ fn small_segments_are_joined_by_themselves_and_nothing_changes() {
     let before = sample_values(&store);
     let history = history_count(&store, 0);
     let start = std::time::Instant::now();
-    while store.snapshot().tables[0].segments.len() >= 8 {
+    // Of 20 flushes a run may be left, and as many segments over it as together have fewer rows.
+    while store.snapshot().tables[0].segments.len() >= 12 {
         assert!(start.elapsed() < Duration::from_secs(20), "nothing was joined");
         std::thread::park_timeout(Duration::from_millis(10));
     }

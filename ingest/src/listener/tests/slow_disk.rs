@@ -53,6 +53,13 @@ impl Drop for OpenedAtTheEnd {
     }
 }
 
+/// A server that can store nothing until its gate is opened.
+async fn on_closed_gate(users: Users) -> (Server, OpenedAtTheEnd) {
+    let gate = Arc::new(Gate::default());
+    let limits = Limits { budget_bytes: BUDGET_BYTES, ..Limits::default() };
+    (serving(Fixture::on(gate.clone(), limits), users).await, OpenedAtTheEnd(gate))
+}
+
 /// Message `number`, about a kilobyte, with a time of its own.
 fn long_message(number: usize) -> Vec<u8> {
     let topic = "flat/press";
@@ -68,10 +75,7 @@ fn long_message(number: usize) -> Vec<u8> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_disk_holds_senders_back_and_loses_nothing() {
-    let gate = Arc::new(Gate::default());
-    let limits = Limits { budget_bytes: BUDGET_BYTES, ..Limits::default() };
-    let server = serving(Fixture::on(gate.clone(), limits), ANYBODY).await;
-    let opened = OpenedAtTheEnd(gate);
+    let (server, opened) = on_closed_gate(ANYBODY).await;
     let mut client = server.connect(&connect_v3("c")).await;
     expect(&mut client, CONNACK).await;
     let (mut receiving, mut sending) = client.into_split();
@@ -104,10 +108,7 @@ async fn a_slow_disk_holds_senders_back_and_loses_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_read_ahead_is_stored_though_nothing_follows_it() {
-    let gate = Arc::new(Gate::default());
-    let limits = Limits { budget_bytes: BUDGET_BYTES, ..Limits::default() };
-    let server = serving(Fixture::on(gate.clone(), limits), ANYBODY).await;
-    let opened = OpenedAtTheEnd(gate);
+    let (server, opened) = on_closed_gate(ANYBODY).await;
     let mut client = server.connect(&connect_v3("c")).await;
     expect(&mut client, CONNACK).await;
     let mut sent = 0;
@@ -141,12 +142,8 @@ async fn what_was_read_ahead_is_stored_though_nothing_follows_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_store_has_is_acknowledged_before_a_login_that_was_taken_back_is_told() {
-    let gate = Arc::new(Gate::default());
     let taken_back = CancellationToken::new();
-    let limits = Limits { budget_bytes: BUDGET_BYTES, ..Limits::default() };
-    let users = Users { taken_back: Some(taken_back.clone()), ..ANYBODY };
-    let server = serving(Fixture::on(gate.clone(), limits), users).await;
-    let opened = OpenedAtTheEnd(gate);
+    let (server, opened) = on_closed_gate(Users { taken_back: Some(taken_back.clone()), ..ANYBODY }).await;
     // MQTT 5, clean start, client `c`, no properties.
     let connect = [0x10, 14, 0, 4, b'M', b'Q', b'T', b'T', 5, 2, 0, 0, 0, 0, 1, b'c'];
     let mut client = server.connect(&connect).await;
