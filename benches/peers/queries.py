@@ -25,6 +25,9 @@ class Dialect:
     def each(self, low, high):
         return f"unnest(range({low}, {high} + 1))"
 
+    def newest_of_each(self):
+        return f"SELECT equipment, signal, max(time), {self.newest} FROM samples GROUP BY equipment, signal"
+
 
 class Duck(Dialect):
     newest = "arg_max(value, time)"
@@ -51,6 +54,45 @@ class Takt(Fusion):
         return f"time_bucket('{width_us} us', {column}, {self.at(origin_us)})"
 
 
+class ClickHouse(Dialect):
+    newest = "argMax(value, time)"
+
+    def at(self, us):
+        return f"toDateTime64('{datetime.fromtimestamp(us / 1e6, UTC):%Y-%m-%d %H:%M:%S.%f}', 6, 'UTC')"
+
+    def each(self, low, high):
+        return f"arrayJoin(range({low}, {high} + 1))"
+
+    def bucket(self, column, width_us, origin_us):
+        since = f"(toUnixTimestamp64Micro({column}) - {origin_us})"
+        return f"fromUnixTimestamp64Micro(intDiv({since}, {width_us}) * {width_us} + {origin_us}, 'UTC')"
+
+    def seconds(self, column, origin_us):
+        return f"((toUnixTimestamp64Micro({column}) - {origin_us}) / 1e6)"
+
+
+class Postgres(Dialect):
+    def each(self, low, high):
+        return f"generate_series({low}, {high})"
+
+    def bucket(self, column, width_us, origin_us):
+        return f"date_bin(INTERVAL '{width_us} microseconds', {column}, {self.at(origin_us)})"
+
+    def seconds(self, column, origin_us):
+        return f"date_part('epoch', {column} - {self.at(origin_us)})"
+
+    def newest_of_each(self):
+        """From series to series along the index: it would read all of it otherwise."""
+        return """WITH RECURSIVE series AS (
+              (SELECT equipment, signal FROM samples ORDER BY equipment, signal LIMIT 1)
+              UNION ALL SELECT n.equipment, n.signal FROM series s CROSS JOIN LATERAL (
+                SELECT equipment, signal FROM samples WHERE (equipment, signal) > (s.equipment, s.signal)
+                ORDER BY equipment, signal LIMIT 1) n)
+            SELECT s.equipment, s.signal, n.time, n.value FROM series s CROSS JOIN LATERAL (
+              SELECT time, value FROM samples x WHERE x.equipment = s.equipment AND x.signal = s.signal
+              ORDER BY time DESC LIMIT 1) n"""
+
+
 def listed(values):
     return ", ".join(f"'{value}'" for value in values)
 
@@ -71,7 +113,7 @@ def questions(d, p):
         "Q1": f"""SELECT {d.bucket("time", p["bucket_us"], p["start_us"])} AS bucket, avg(value), min(value), max(value)
             FROM samples WHERE equipment = '{equipment}' AND signal = '{signal}' AND time >= {start} AND time < {end}
             GROUP BY 1 ORDER BY 1""",
-        "Q2": f"SELECT equipment, signal, max(time), {d.newest} FROM samples GROUP BY equipment, signal",
+        "Q2": d.newest_of_each(),
         "Q3": f"""SELECT equipment, signal, {d.bucket("time", minute_us, p["hour_us"])} AS bucket, avg(value)
             FROM samples WHERE equipment IN ({listed(p["some_equipment"])}) AND signal IN ({listed(p["some_signals"])})
             AND time >= {hour} AND time < {d.at(p["hour_us"] + 3_600_000_000)} GROUP BY 1, 2, 3""",
