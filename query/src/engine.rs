@@ -19,6 +19,7 @@ use crate::context::ContextCache;
 use crate::error::QueryError;
 use crate::functions;
 use crate::instant::TimeConstants;
+use crate::newest::NewestRows;
 use crate::session::Session;
 use crate::wall_time::WallTimes;
 use crate::yielding::YieldingJoins;
@@ -87,6 +88,7 @@ impl Engine {
             .with_config(config(&limits))
             .with_runtime_env(runtime(&limits)?)
             .with_default_features()
+            .with_optimizer_rule(Arc::new(NewestRows))
             .with_physical_optimizer_rule(Arc::new(YieldingJoins));
         let template = functions::build(template, limits.function_bytes());
         Ok(Self { source, plant, limits, contexts: Arc::new(ContextCache::default()), template })

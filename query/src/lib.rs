@@ -18,6 +18,7 @@ mod error;
 mod functions;
 mod instant;
 mod locate;
+mod newest;
 mod reach;
 mod rekey;
 mod scan;

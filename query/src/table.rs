@@ -100,6 +100,11 @@ impl SnapshotTable {
             .collect()
     }
 
+    /// The view, where this is the table of its current rows.
+    pub(crate) fn current_view(&self) -> Option<Arc<TableView>> {
+        (self.side == Side::Current).then(|| Arc::clone(&self.view))
+    }
+
     fn name_of(&self, column: usize) -> &str {
         self.spec.schema.field(column).name()
     }
@@ -278,16 +283,7 @@ impl SnapshotTable {
         if rows.num_rows() == 0 {
             return Ok(None);
         }
-        let rows = self.projected(&rows, &request.columns)?;
-        let slices = (0..rows.num_rows())
-            .step_by(BATCH_ROWS)
-            .map(|start| rows.slice(start, BATCH_ROWS.min(rows.num_rows() - start)));
-        let mut source = MemorySourceConfig::try_new(&[slices.collect()], rows.schema(), None)?;
-        let sorted = if self.side == Side::Current { projected_ordering(&self.spec, &rows.schema()) } else { None };
-        if let Some(ordering) = sorted {
-            source = source.try_with_sort_information(vec![ordering])?;
-        }
-        Ok(Some(DataSourceExec::from_data_source(source)))
+        Ok(Some(memory_scan(&self.spec, &rows, &request.columns, self.side == Side::Current)?))
     }
 
     fn hot_rows(&self, request: &Request<'_>) -> Result<RecordBatch> {
@@ -308,25 +304,6 @@ impl SnapshotTable {
             Some(context) => Ok(Rekey { context: Arc::clone(context), scope: Scope::All }.apply(&rows)?),
             None => Ok(rows),
         }
-    }
-
-    /// The wanted columns in the types that SQL shows.
-    fn projected(&self, rows: &RecordBatch, columns: &[usize]) -> Result<RecordBatch> {
-        let (mut fields, mut values) = (Vec::new(), Vec::new());
-        for &index in columns {
-            let field = self.spec.schema.field(index);
-            let column = rows
-                .column_by_name(field.name())
-                .ok_or_else(|| QueryError::Layout(format!("{} without its column {}", self.spec.name, field.name())))?;
-            values.push(if column.data_type() == field.data_type() {
-                Arc::clone(column)
-            } else {
-                cast(column, field.data_type())?
-            });
-            fields.push(field.clone());
-        }
-        let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
-        Ok(RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), values, &options)?)
     }
 
     fn projected_schema(&self, columns: &[usize]) -> Result<SchemaRef> {
@@ -364,6 +341,44 @@ impl TableProvider for SnapshotTable {
             _ => UnionExec::try_new(plans),
         }
     }
+}
+
+/// A scan of rows in memory that have the columns of `spec` by name: the wanted ones in the types that SQL shows, in key
+/// order where `sorted`.
+pub(crate) fn memory_scan(
+    spec: &TableSpec,
+    rows: &RecordBatch,
+    columns: &[usize],
+    sorted: bool,
+) -> Result<Arc<dyn ExecutionPlan>> {
+    let rows = projected(spec, rows, columns)?;
+    let slices = (0..rows.num_rows())
+        .step_by(BATCH_ROWS)
+        .map(|start| rows.slice(start, BATCH_ROWS.min(rows.num_rows() - start)));
+    let mut source = MemorySourceConfig::try_new(&[slices.collect()], rows.schema(), None)?;
+    let ordering = if sorted { projected_ordering(spec, &rows.schema()) } else { None };
+    if let Some(ordering) = ordering {
+        source = source.try_with_sort_information(vec![ordering])?;
+    }
+    Ok(DataSourceExec::from_data_source(source))
+}
+
+fn projected(spec: &TableSpec, rows: &RecordBatch, columns: &[usize]) -> Result<RecordBatch> {
+    let (mut fields, mut values) = (Vec::new(), Vec::new());
+    for &index in columns {
+        let field = spec.schema.field(index);
+        let column = rows
+            .column_by_name(field.name())
+            .ok_or_else(|| QueryError::Layout(format!("{} without its column {}", spec.name, field.name())))?;
+        values.push(if column.data_type() == field.data_type() {
+            Arc::clone(column)
+        } else {
+            cast(column, field.data_type())?
+        });
+        fields.push(field.clone());
+    }
+    let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
+    Ok(RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), values, &options)?)
 }
 
 /// Whether a filter reads a derived column, and can be evaluated on stored rows.

@@ -1,6 +1,6 @@
 //! The hot buffer of one table: rows that are durable in the WAL and not yet in a segment.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arrow::array::{Array, ArrayRef, BooleanArray, DynComparator, make_comparator};
 use arrow::compute::{SortOptions, concat_batches, filter_record_batch, take_record_batch};
@@ -8,6 +8,7 @@ use arrow::record_batch::RecordBatch;
 
 use crate::StoreError;
 use crate::keys::{KeyOrder, indices, time_span};
+use crate::newest::last_rows;
 use crate::spec::{CHANGE_REASON, RECORDED, RECORDED_BY, TableSpec};
 
 /// Small chunks are joined once there are this many of them, so that a scan meets few batches.
@@ -30,6 +31,19 @@ pub(crate) struct Chunk {
     pub(crate) span: Option<(i64, i64)>,
     bytes: usize,
     level: u8,
+    /// The last row of each series, once that was asked for.
+    newest: OnceLock<RecordBatch>,
+}
+
+impl Chunk {
+    /// The last row of each series ([`TableSpec::has_series`]), as [`TableSpec::memory_schema`].
+    pub(crate) fn newest_rows(&self, spec: &TableSpec) -> Result<RecordBatch, StoreError> {
+        if let Some(rows) = self.newest.get() {
+            return Ok(rows.clone());
+        }
+        let rows = last_rows(spec, &self.batch)?;
+        Ok(self.newest.get_or_init(|| rows).clone())
+    }
 }
 
 /// The unflushed rows of one table, oldest first; cheap to clone.
@@ -78,7 +92,7 @@ impl Hot {
     ) -> Result<(), StoreError> {
         let span = spec.time.and_then(|index| time_span(&batch, spec.schema.field(index).name()));
         let bytes = batch.get_array_memory_size();
-        self.chunks.push(Arc::new(Chunk { batch, first, last, span, bytes, level: 0 }));
+        self.chunks.push(Arc::new(Chunk { batch, first, last, span, bytes, level: 0, newest: OnceLock::new() }));
         self.join()
     }
 
@@ -101,6 +115,7 @@ impl Hot {
                 span,
                 bytes,
                 level: level + 1,
+                newest: OnceLock::new(),
             }));
         }
         Ok(())
@@ -110,7 +125,7 @@ impl Hot {
     pub(crate) fn seal(&mut self) {
         for chunk in &mut self.chunks {
             if chunk.level != SEALED {
-                let Chunk { batch, first, last, span, bytes, .. } = chunk.as_ref();
+                let Chunk { batch, first, last, span, bytes, newest, .. } = chunk.as_ref();
                 *chunk = Arc::new(Chunk {
                     batch: batch.clone(),
                     first: *first,
@@ -118,6 +133,7 @@ impl Hot {
                     span: *span,
                     bytes: *bytes,
                     level: SEALED,
+                    newest: newest.clone(),
                 });
             }
         }

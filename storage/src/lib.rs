@@ -19,6 +19,7 @@ mod hot;
 mod keys;
 mod lock;
 mod log;
+mod newest;
 mod segment;
 mod snapshot;
 mod spec;

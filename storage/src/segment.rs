@@ -1,7 +1,16 @@
 //! One sorted Parquet file of a table.
 
+mod chunk;
+mod flags;
+mod hybrid;
+mod numbers;
+#[cfg(test)]
+mod tests;
+mod texts;
+mod times;
 mod writer;
 
+pub(crate) use chunk::Effort;
 pub(crate) use writer::SegmentWriter;
 
 use std::fs::File;
@@ -30,6 +39,8 @@ const KEYED_THROUGH: &str = "takt.keyed_through";
 const RECORDED_THROUGH: &str = "takt.recorded_through";
 const RUN_ROWS: &str = "takt.run_rows";
 const ROWS_PER_PAGE: usize = 8_192;
+/// Rows whose series are looked at together.
+const SERIES_BATCH_ROWS: usize = 1 << 16;
 
 const DAY_US: i64 = 86_400_000_000;
 
@@ -80,7 +91,7 @@ impl Segment {
     /// Writes `rows` (sorted; columns of `spec.file_schema()` by name, names may be dictionaries), fsyncs the file and its
     /// folder, and opens it.
     pub(crate) fn write(path: &Path, spec: &TableSpec, rows: &RecordBatch, stamp: Stamp) -> Result<Self, StoreError> {
-        let mut writer = SegmentWriter::create(path, spec, rows)?;
+        let mut writer = SegmentWriter::create(path, spec, rows, Effort::Quick)?;
         writer.write(rows)?;
         writer.finish(stamp)
     }
@@ -240,6 +251,11 @@ impl Segment {
     /// All rows in key order, so many at a time; texts as dictionaries where `wanted` has them so, which is how the file
     /// holds most of them.
     pub(crate) fn batches(&self, wanted: &Schema, rows: usize) -> Result<ParquetRecordBatchReader, StoreError> {
+        self.reader(wanted)?.with_batch_size(rows).build().map_err(|error| damaged(&self.path, &error))
+    }
+
+    /// A reader that gives texts as dictionaries where `wanted` has them so.
+    fn reader(&self, wanted: &Schema) -> Result<ParquetRecordBatchReaderBuilder<File>, StoreError> {
         let failed = |error| damaged(&self.path, &error);
         let fields = self.metadata.schema().fields().iter().map(|field| match wanted.field_with_name(field.name()) {
             Ok(name) if matches!(name.data_type(), DataType::Dictionary(..)) => {
@@ -250,8 +266,43 @@ impl Segment {
         let options = ArrowReaderOptions::new().with_schema(Arc::new(Schema::new(fields.collect::<Vec<_>>())));
         let metadata = ArrowReaderMetadata::try_new(self.metadata.metadata().clone(), options).map_err(failed)?;
         let file = File::open(&self.path).map_err(|error| StoreError::io(&self.path, error))?;
-        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata);
-        builder.with_batch_size(rows).build().map_err(failed)
+        Ok(ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata))
+    }
+
+    /// The last row of each series ([`TableSpec::has_series`]), as [`TableSpec::memory_schema`].
+    pub(crate) fn newest_rows(&self, spec: &TableSpec) -> Result<RecordBatch, StoreError> {
+        let layout = spec.memory_schema();
+        let series: Vec<&str> = spec
+            .key
+            .iter()
+            .filter(|&&index| Some(index) != spec.time)
+            .map(|&i| spec.schema.field(i).name().as_str())
+            .collect();
+        let builder = self.reader(&layout)?;
+        let mask = ProjectionMask::columns(builder.parquet_schema(), series.iter().copied());
+        let reader = builder.with_projection(mask).with_batch_size(SERIES_BATCH_ROWS).build();
+        let (mut ends, mut start, mut before) = (Vec::new(), 0, None::<RecordBatch>);
+        for rows in reader.map_err(|error| damaged(&self.path, &error))? {
+            let rows = rows?;
+            // Whether the series before ended with its batch shows in the first row of this one.
+            if let Some(last) = before.take() {
+                let both = concat_batches(&rows.schema(), [&last, &rows.slice(0, 1)])?;
+                if crate::newest::series_ends(spec, &both)?.len() > 1 {
+                    ends.push(start - 1);
+                }
+            }
+            let mut here = crate::newest::series_ends(spec, &rows)?;
+            here.pop();
+            ends.extend(here.into_iter().map(|row| start + row as usize));
+            start += rows.num_rows();
+            before = Some(rows.slice(rows.num_rows() - 1, 1));
+        }
+        ends.extend(start.checked_sub(1));
+        let selection = RowSelection::from_consecutive_ranges(ends.into_iter().map(|row| row..row + 1), start);
+        let reader = self.reader(&layout)?.with_row_selection(selection).build();
+        let batches: Result<Vec<RecordBatch>, _> = reader.map_err(|error| damaged(&self.path, &error))?.collect();
+        let rows = batches?;
+        Ok(concat_batches(&layout, &rows)?)
     }
 
     /// Every row, as the file has it.

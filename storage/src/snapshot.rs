@@ -13,6 +13,7 @@ use crate::StoreError;
 use crate::dead::Dead;
 use crate::hot::{ALWAYS, Hot, SameRow, Settled, plain};
 use crate::keys::{KeyEncoder, KeyOrder, KeySet, indices};
+use crate::newest::Newest;
 use crate::segment::Segment;
 use crate::spec::{
     CHANGE_REASON, DELETED, RECORDED, RECORDED_BY, SUPERSEDED, SUPERSEDED_BY, SUPERSEDED_REASON, TableSpec,
@@ -48,6 +49,7 @@ pub struct TableView {
     pub hot: Hot,
     /// Changes with every change of the table.
     pub version: u64,
+    pub(crate) newest: Arc<Newest>,
     pub(crate) dead: Vec<Arc<Dead>>,
     pub(crate) dead_by_segment: Mutex<HashMap<PathBuf, Option<Arc<KeySet>>>>,
 }

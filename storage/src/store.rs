@@ -18,6 +18,7 @@ use crate::dead::Dead;
 use crate::disk::Disk;
 use crate::hot::Hot;
 use crate::lock::FolderLock;
+use crate::newest::Newest;
 use crate::segment::Segment;
 use crate::snapshot::{Snapshot, TableView};
 use crate::spec::TableSpec;
@@ -150,6 +151,7 @@ struct Table {
     history: Vec<Arc<Segment>>,
     dead: Vec<Arc<Dead>>,
     hot: Hot,
+    newest: Arc<Newest>,
     index: Index,
     version: u64,
     view: Option<Arc<TableView>>,
@@ -527,6 +529,7 @@ impl Table {
             history: Vec::new(),
             dead: Vec::new(),
             hot: Hot::default(),
+            newest: Arc::default(),
             index: Index::default(),
             version: 0,
             view: None,
@@ -543,6 +546,7 @@ impl Table {
                 history: self.history.clone(),
                 hot: self.hot.clone(),
                 version: self.version,
+                newest: self.newest.clone(),
                 dead: self.dead.clone(),
                 dead_by_segment: Mutex::new(HashMap::new()),
             })

@@ -430,3 +430,79 @@ fn a_very_long_statement_harms_nobody() {
     assert!(body.contains("bytes long"), "{body}");
     assert_eq!(server.number("SELECT 1"), 1.0);
 }
+
+/// The physical plan of a statement.
+fn plan_of(server: &Server, sql: &str) -> String {
+    let (status, body) = server.post("/api/v1/sql?format=json", format!("EXPLAIN {sql}"));
+    assert_eq!(status, 200, "{sql}: {body}");
+    body
+}
+
+#[test]
+fn the_newest_value_of_every_signal_is_known_and_the_same_as_one_looked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = start(folder.path());
+    let send = |equipment: &str, signal: &str, minute: u32, value: f64| {
+        let time = format!("2025-03-03T10:{minute:02}:00Z");
+        post(&server, "samples", &json!([{"equipment": equipment, "signal": signal, "time": time, "value": value}]));
+    };
+    // Any aggregate of all rows, so that all are read.
+    let asked = |columns: &str, filter: &str, group: &str| {
+        (
+            format!("SELECT {columns} FROM samples s {filter} GROUP BY {group} ORDER BY equipment, signal"),
+            format!("SELECT {columns}, count(*) FROM samples s {filter} GROUP BY {group} ORDER BY equipment, signal"),
+        )
+    };
+    let known = [
+        ("equipment, signal, max(time), last_value(value ORDER BY time)", "", "equipment, signal"),
+        (
+            "signal, equipment, first_value(value ORDER BY time DESC)",
+            "WHERE signal = 'temperature'",
+            "signal, equipment",
+        ),
+        (
+            "equipment, signal, max(time) AS at",
+            "WHERE equipment LIKE 'cologne/%' AND signal <> 'x'",
+            "equipment, signal",
+        ),
+        (
+            "equipment, signal, last_value(text ORDER BY time), last_value(quality ORDER BY time)",
+            "WHERE time >= '2025-03-03T10:05:00Z'",
+            "1, 2",
+        ),
+    ];
+    let other = [
+        ("equipment, signal, min(time)", "", "equipment, signal"),
+        ("equipment, signal, last_value(value ORDER BY value)", "", "equipment, signal"),
+        ("equipment, signal, max(time)", "WHERE time < '2025-03-03T10:05:00Z'", "equipment, signal"),
+        ("equipment, signal, max(time)", "WHERE value < 5", "equipment, signal"),
+        ("equipment, signal, last_value(unit ORDER BY time)", "", "equipment, signal"),
+        ("'x' AS equipment, signal, max(time)", "", "signal"),
+    ];
+    let check = |moment: &str| {
+        for (place, (columns, filter, group)) in known.iter().chain(&other).enumerate() {
+            let (sql, all) = asked(columns, filter, group);
+            let aggregates = plan_of(&server, &sql).contains("AggregateExec");
+            assert_eq!(aggregates, place >= known.len(), "{moment}: {sql}");
+            let mut looked_for = server.sql(&all);
+            for row in looked_for.as_array_mut().unwrap() {
+                row.as_object_mut().unwrap().retain(|name, _| name != "count(*)");
+            }
+            assert_eq!(server.sql(&sql), looked_for, "{moment}: {sql}");
+        }
+    };
+    check("in memory");
+    let flush = || assert_eq!(server.post("/api/v1/compact", "").0, 200);
+    flush();
+    check("in files");
+    send(PRESS, "temperature", 8, 100.0);
+    send("cologne/line-2/press", "temperature", 1, 1.0);
+    check("late, and a signal more");
+    send(PRESS, "temperature", 9, 7.0);
+    check("the newest corrected");
+    flush();
+    check("in files again");
+    send(PRESS, "temperature", 12, 8.0);
+    send(PRESS, "speed", 1, 8.0);
+    check("in both");
+}

@@ -4,15 +4,15 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Schema};
-use arrow::record_batch::RecordBatch;
-use parquet::arrow::ArrowWriter;
-use parquet::arrow::arrow_writer::ArrowWriterOptions;
-use parquet::basic::{Compression, Encoding, ZstdLevel};
+use arrow::array::RecordBatch;
+use arrow::datatypes::{Schema, SchemaRef};
+use parquet::arrow::ArrowSchemaConverter;
+use parquet::errors::ParquetError;
 use parquet::file::metadata::{KeyValue, SortingColumn};
-use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
-use parquet::schema::types::ColumnPath;
+use parquet::file::properties::{WriterProperties, WriterVersion};
+use parquet::file::writer::SerializedFileWriter;
 
+use super::chunk::{Chunk, Effort, Press};
 use super::{
     KEYED_THROUGH, RECORDED_THROUGH, ROWS_PER_PAGE, RUN_ROWS, SEQUENCE, Segment, Stamp, discard, sync_error,
     sync_folder, write_error,
@@ -20,40 +20,91 @@ use super::{
 use crate::StoreError;
 use crate::spec::TableSpec;
 
-/// Bounds of pages keep this much of a text: the start of a run's name is where it ran.
-const BOUND_BYTES: usize = 256;
 /// Bytes of a row group at most: it is held in memory until it ends.
 const ROW_GROUP_BYTES: usize = 64 << 20;
-/// Different values that a bloom filter is begun for; with fewer it shrinks when its row group ends.
-const BLOOM_VALUES: u64 = 1 << 17;
+/// Rows of a row group at most: what a reader plans by.
+const ROW_GROUP_ROWS: usize = 1 << 20;
 
 /// A segment under construction. Its file goes again unless it is finished.
 pub(crate) struct SegmentWriter {
     spec: Arc<TableSpec>,
+    /// As rows come: the columns of the file.
+    layout: SchemaRef,
     /// None once it is finished.
-    writer: Option<ArrowWriter<File>>,
+    writer: Option<SerializedFileWriter<File>>,
+    press: Press,
+    /// The row group that is not full yet.
+    group: Vec<Chunk>,
+    group_rows: usize,
     path: PathBuf,
 }
 
 impl SegmentWriter {
     /// Begins a file for rows like `some`.
-    pub(crate) fn create(path: &Path, spec: &TableSpec, some: &RecordBatch) -> Result<Self, StoreError> {
-        let spec = Arc::new(spec.clone());
+    pub(crate) fn create(
+        path: &Path,
+        spec: &TableSpec,
+        some: &RecordBatch,
+        effort: Effort,
+    ) -> Result<Self, StoreError> {
+        let failed = |error| write_error(path, error);
+        let layout = project(spec, &some.slice(0, 0))?.schema();
+        let schema = ArrowSchemaConverter::new().convert(&layout).map_err(failed)?;
         let file = File::create(path).map_err(|error| StoreError::io(path, error))?;
-        let mut segment = Self { spec, writer: None, path: path.to_owned() };
-        let options =
-            ArrowWriterOptions::new().with_properties(properties(&segment.spec)).with_skip_arrow_metadata(true);
-        let layout = project(&segment.spec, &some.slice(0, 0))?.schema();
-        let writer = ArrowWriter::try_new_with_options(file, layout, options);
-        segment.writer = Some(writer.map_err(|error| write_error(path, error))?);
+        let mut segment = Self {
+            spec: Arc::new(spec.clone()),
+            layout,
+            writer: None,
+            press: Press::new(effort).map_err(failed)?,
+            group: Vec::new(),
+            group_rows: 0,
+            path: path.to_owned(),
+        };
+        let writer = SerializedFileWriter::new(file, schema.root_schema_ptr(), Arc::new(properties(spec)));
+        segment.writer = Some(writer.map_err(failed)?);
         Ok(segment)
     }
 
     /// Appends rows: sorted, behind those before.
     pub(crate) fn write(&mut self, rows: &RecordBatch) -> Result<(), StoreError> {
         let rows = project(&self.spec, rows)?;
-        let Some(writer) = &mut self.writer else { return Ok(()) };
-        writer.write(&rows).map_err(|error| write_error(&self.path, error))
+        for start in (0..rows.num_rows()).step_by(ROWS_PER_PAGE) {
+            let rows = rows.slice(start, ROWS_PER_PAGE.min(rows.num_rows() - start));
+            self.append(&rows).map_err(|error| write_error(&self.path, error))?;
+        }
+        Ok(())
+    }
+
+    fn append(&mut self, rows: &RecordBatch) -> Result<(), ParquetError> {
+        let Some(writer) = &self.writer else { return Ok(()) };
+        if self.group.is_empty() {
+            let columns = writer.schema_descr().columns().iter().zip(self.layout.fields());
+            let chunks = columns.enumerate().map(|(index, (column, field))| {
+                Chunk::new(column.clone(), field.data_type(), self.spec.bloom.contains(&index))
+            });
+            self.group = chunks.collect::<Result<_, _>>()?;
+        }
+        for (chunk, column) in self.group.iter_mut().zip(rows.columns()) {
+            chunk.append(column, &mut self.press)?;
+        }
+        self.group_rows += rows.num_rows();
+        let bytes: usize = self.group.iter().map(Chunk::bytes).sum();
+        if self.group_rows >= ROW_GROUP_ROWS || bytes >= ROW_GROUP_BYTES {
+            self.end_group()?;
+        }
+        Ok(())
+    }
+
+    fn end_group(&mut self) -> Result<(), ParquetError> {
+        let Some(writer) = self.writer.as_mut().filter(|_| !self.group.is_empty()) else { return Ok(()) };
+        let mut group = writer.next_row_group()?;
+        for chunk in self.group.drain(..) {
+            let (bytes, closed) = chunk.finish(&mut self.press)?;
+            group.append_column(&bytes, closed)?;
+        }
+        group.close()?;
+        self.group_rows = 0;
+        Ok(())
     }
 
     /// Ends the file, fsyncs it and its folder, and opens it.
@@ -67,6 +118,7 @@ impl SegmentWriter {
     }
 
     fn end(&mut self, stamp: Stamp) -> Result<(), StoreError> {
+        self.end_group().map_err(|error| write_error(&self.path, error))?;
         let Some(mut writer) = self.writer.take() else { return Ok(()) };
         let facts = [
             (SEQUENCE, Some(stamp.sequence.to_string())),
@@ -105,34 +157,14 @@ fn project(spec: &TableSpec, rows: &RecordBatch) -> Result<RecordBatch, StoreErr
     Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?)
 }
 
+/// What the file says of itself; how columns are written is theirs.
 fn properties(spec: &TableSpec) -> WriterProperties {
     let sorting = spec.key.iter().filter_map(|&index| i32::try_from(index).ok());
     let sorting =
         sorting.map(|index| SortingColumn { column_idx: index, descending: false, nulls_first: true }).collect();
-    let mut properties = WriterProperties::builder()
+    WriterProperties::builder()
         .set_writer_version(WriterVersion::PARQUET_1_0)
-        .set_compression(Compression::ZSTD(ZstdLevel::try_new(1).unwrap_or_default()))
-        .set_data_page_row_count_limit(ROWS_PER_PAGE)
-        .set_write_batch_size(ROWS_PER_PAGE)
-        .set_statistics_enabled(EnabledStatistics::Page)
-        .set_column_index_truncate_length(Some(BOUND_BYTES))
-        // Bounds of whole files tell which of them overlap: cut short, neighbours would seem to.
-        .set_statistics_truncate_length(None)
-        .set_max_row_group_bytes(Some(ROW_GROUP_BYTES))
         .set_sorting_columns(Some(sorting))
-        .set_created_by(format!("takt {}", env!("CARGO_PKG_VERSION")));
-    for (index, field) in spec.schema.fields().iter().enumerate() {
-        let path = ColumnPath::new(vec![field.name().clone()]);
-        if matches!(field.data_type(), DataType::Timestamp(..)) {
-            properties = properties
-                .set_column_dictionary_enabled(path.clone(), false)
-                .set_column_encoding(path.clone(), Encoding::DELTA_BINARY_PACKED);
-        }
-        if spec.bloom.contains(&index) {
-            properties = properties
-                .set_column_bloom_filter_enabled(path.clone(), true)
-                .set_column_bloom_filter_max_ndv(path, BLOOM_VALUES);
-        }
-    }
-    properties.build()
+        .set_created_by(format!("takt {}", env!("CARGO_PKG_VERSION")))
+        .build()
 }

@@ -19,7 +19,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 use super::apply::in_schema;
 use crate::StoreError;
 use crate::keys::{KeyEncoder, KeyOrder, KeySet, indices, time_span};
-use crate::segment::{Segment, SegmentWriter, Stamp, day_of, discard, keep};
+use crate::segment::{Effort, Segment, SegmentWriter, Stamp, day_of, discard, keep};
 use crate::spec::TableSpec;
 
 /// Bytes of all parts' batches in memory together, before compression, roughly.
@@ -265,7 +265,7 @@ impl<'a> Cut<'a> {
     fn append(&mut self, day: i64, rows: &RecordBatch, keyed_through: i64) -> Result<(), StoreError> {
         if !self.open.contains_key(&day) {
             let path = self.folder.join(new_name(self.first, self.stamp.sequence));
-            let writer = SegmentWriter::create(&path, self.spec, rows)?;
+            let writer = SegmentWriter::create(&path, self.spec, rows, Effort::Thorough)?;
             self.open.insert(day, Open { writer, rows: 0, keyed_through, last: None });
         }
         let Some(open) = self.open.get_mut(&day) else { return Ok(()) };

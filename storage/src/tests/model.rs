@@ -6,6 +6,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use super::*;
+use crate::Snapshot;
 
 const DAY_US: i64 = 86_400_000_000;
 
@@ -73,6 +74,25 @@ fn check(store: &Store, model: &Model, seed: u64, step: usize) {
     assert_eq!(history_count(store, 1), model.order_history, "orders_history, seed {seed}, step {step}");
 }
 
+/// Equipment, time and value of the newest row of each series, as a view says.
+fn newest(snapshot: &Snapshot) -> Vec<(String, i64, f64)> {
+    let rows = snapshot.tables[0].newest_of_series().unwrap();
+    let column = |name: &str| rows.column_by_name(name).unwrap().clone();
+    let equipment = arrow::compute::cast(&column("equipment"), &DataType::Utf8).unwrap();
+    let (time, value) = (column("time"), column("value"));
+    let (time, value) = (time.as_primitive::<TimestampMicrosecondType>(), value.as_primitive::<Float64Type>());
+    let row = |row| (equipment.as_string::<i32>().value(row).to_owned(), time.value(row), value.value(row));
+    (0..rows.num_rows()).map(row).collect()
+}
+
+fn newest_of(model: &Model) -> Vec<(String, i64, f64)> {
+    let mut newest: BTreeMap<&str, (i64, f64)> = BTreeMap::new();
+    for ((equipment, time), value) in &model.samples {
+        newest.insert(equipment, (*time, *value));
+    }
+    newest.into_iter().map(|(equipment, (time, value))| (equipment.to_owned(), time, value)).collect()
+}
+
 /// After a compaction the plain files hold the current rows, each once, in segments that do not overlap.
 fn check_files(store: &Store, model: &Model, seed: u64, step: usize) {
     let snapshot = store.snapshot();
@@ -111,6 +131,7 @@ fn run(seed: u64) {
     let mut store = open(folder.path());
     let mut model = Model::default();
     let mut random = StdRng::seed_from_u64(seed);
+    let mut earlier = (store.snapshot(), newest_of(&model));
     for step in 0..40 {
         match random.random_range(0..10) {
             0..=3 => {
@@ -152,7 +173,23 @@ fn run(seed: u64) {
             }
         }
         check(&store, &model, seed, step);
+        if random.random_bool(0.5) {
+            let now = (store.snapshot(), newest_of(&model));
+            assert_eq!(newest(&now.0), now.1, "newest rows, seed {seed}, step {step}");
+            if let Some(files) = files_of(&earlier.0) {
+                assert_eq!(newest(&files), earlier.1, "newest rows of an earlier view, seed {seed}, step {step}");
+            }
+            if random.random_bool(0.5) {
+                earlier = now;
+            }
+        }
     }
+}
+
+/// A view, as long as all its files are there.
+fn files_of(snapshot: &Arc<Snapshot>) -> Option<Arc<Snapshot>> {
+    let segments = &snapshot.tables[0].segments;
+    segments.iter().all(|segment| segment.path.exists()).then(|| snapshot.clone())
 }
 
 #[test]

@@ -1,0 +1,205 @@
+//! The newest sample of every signal, without reading the others.
+//!
+//! A question that groups a table by its series, and of each asks only for what the newest row says, is answered from the
+//! rows that the store knows to be the newest ones.
+
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use async_trait::async_trait;
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::Result;
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::datasource::{provider_as_source, source_as_provider};
+use datafusion::logical_expr::expr::{AggregateFunction, Sort};
+use datafusion::logical_expr::utils::split_conjunction;
+use datafusion::logical_expr::{
+    Aggregate, BinaryExpr, Expr, LogicalPlan, LogicalPlanBuilder, Operator, TableScan, TableType,
+};
+use datafusion::optimizer::optimizer::ApplyOrder;
+use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
+use datafusion::physical_plan::ExecutionPlan;
+use storage::TableView;
+
+use crate::error::QueryError;
+use crate::reach::{column_of, literal, micros};
+use crate::rekey::DERIVED;
+use crate::table::SnapshotTable;
+
+/// Puts the newest rows in the place of all rows, where the answer is the same.
+#[derive(Debug)]
+pub(crate) struct NewestRows;
+
+impl OptimizerRule for NewestRows {
+    fn name(&self) -> &str {
+        "newest_rows"
+    }
+
+    fn apply_order(&self) -> Option<ApplyOrder> {
+        Some(ApplyOrder::BottomUp)
+    }
+
+    fn rewrite(&self, plan: LogicalPlan, _config: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
+        let LogicalPlan::Aggregate(aggregate) = &plan else { return Ok(Transformed::no(plan)) };
+        match newest(aggregate)? {
+            Some(plan) => Ok(Transformed::yes(plan)),
+            None => Ok(Transformed::no(plan)),
+        }
+    }
+}
+
+/// The plan that takes the place of `aggregate`.
+fn newest(aggregate: &Aggregate) -> Result<Option<LogicalPlan>> {
+    let Some((scan, view)) = scan_of(&aggregate.input)? else { return Ok(None) };
+    let spec = &view.spec;
+    let time = spec.time.map(|index| spec.schema.field(index).name().as_str());
+    let Some(time) = time.filter(|_| spec.has_series()) else { return Ok(None) };
+    let series: Vec<&str> = spec.key_names().into_iter().filter(|name| *name != time).collect();
+
+    let mut groups: Vec<&str> = aggregate.group_expr.iter().filter_map(plain_column).collect();
+    let all_groups = groups.len() == aggregate.group_expr.len();
+    groups.sort_unstable();
+    let mut wanted = series.clone();
+    wanted.sort_unstable();
+    if !all_groups || groups != wanted {
+        return Ok(None);
+    }
+    let values: Option<Vec<&Expr>> = aggregate.aggr_expr.iter().map(|expr| newest_value(expr, time)).collect();
+    let Some(values) = values else { return Ok(None) };
+    // Filters that keep the newest row of a series wherever they keep any of it.
+    let keeps = |filter: &&Expr| {
+        let columns = filter.column_refs();
+        let on_series = columns.iter().all(|column| series.contains(&column.name.as_str()));
+        crate::reach::is_plain(filter) && on_series || is_since(filter, time)
+    };
+    if !scan.filters.iter().flat_map(split_conjunction).all(|filter| keeps(&filter)) {
+        return Ok(None);
+    }
+    let Some(filters) = filters_above(&aggregate.input) else { return Ok(None) };
+    if !filters.iter().flat_map(|filter| split_conjunction(filter)).all(|filter| keeps(&filter)) {
+        return Ok(None);
+    }
+    let rows = Arc::new(NewestTable { view });
+    let LogicalPlan::TableScan(table) =
+        LogicalPlanBuilder::scan(scan.table_name.clone(), provider_as_source(rows), scan.projection.clone())?
+            .build()?
+    else {
+        return Ok(None);
+    };
+    let input = aggregate.input.as_ref().clone().transform_up(|node| match node {
+        LogicalPlan::TableScan(_) => Ok(Transformed::yes(LogicalPlan::TableScan(table.clone()))),
+        other => Ok(Transformed::no(other)),
+    })?;
+    let outputs = aggregate.group_expr.iter().chain(values);
+    let columns = outputs
+        .zip(aggregate.schema.iter())
+        .map(|(expr, (qualifier, field))| expr.clone().alias_qualified(qualifier.cloned(), field.name()));
+    Ok(Some(LogicalPlanBuilder::from(input.data).project(columns.collect::<Vec<_>>())?.build()?))
+}
+
+/// The scan below filters, aliases and projections of plain columns, where it is one of current rows.
+fn scan_of(plan: &LogicalPlan) -> Result<Option<(&TableScan, Arc<TableView>)>> {
+    match plan {
+        LogicalPlan::Filter(filter) => scan_of(&filter.input),
+        LogicalPlan::SubqueryAlias(alias) => scan_of(&alias.input),
+        LogicalPlan::TableScan(scan) if scan.fetch.is_none() => {
+            let Ok(provider) = source_as_provider(&scan.source) else { return Ok(None) };
+            let Some(table) = (provider.as_ref() as &dyn std::any::Any).downcast_ref::<SnapshotTable>() else {
+                return Ok(None);
+            };
+            let stored = scan.projected_schema.fields().iter().all(|field| !DERIVED.contains(&field.name().as_str()));
+            Ok(table.current_view().filter(|_| stored).map(|view| (scan, view)))
+        }
+        _ => Ok(None),
+    }
+}
+
+fn filters_above(plan: &LogicalPlan) -> Option<Vec<Expr>> {
+    match plan {
+        LogicalPlan::Filter(filter) => {
+            let mut filters = filters_above(&filter.input)?;
+            filters.push(filter.predicate.clone());
+            Some(filters)
+        }
+        LogicalPlan::SubqueryAlias(alias) => filters_above(&alias.input),
+        LogicalPlan::TableScan(_) => Some(Vec::new()),
+        _ => None,
+    }
+}
+
+fn plain_column(expr: &Expr) -> Option<&str> {
+    match expr {
+        Expr::Column(column) => Some(&column.name),
+        Expr::Alias(alias) => plain_column(&alias.expr),
+        _ => None,
+    }
+}
+
+/// What an aggregate says of the newest row of its group, where it looks at no other one.
+fn newest_value<'a>(expr: &'a Expr, time: &str) -> Option<&'a Expr> {
+    let expr = match expr {
+        Expr::Alias(alias) => &alias.expr,
+        other => other,
+    };
+    let Expr::AggregateFunction(AggregateFunction { func, params }) = expr else { return None };
+    if params.distinct || params.filter.is_some() || params.null_treatment.is_some() {
+        return None;
+    }
+    let [value] = params.args.as_slice() else { return None };
+    let name = plain_column(value)?;
+    let by_time = |ascending: bool| match params.order_by.as_slice() {
+        [Sort { expr, asc, .. }] => plain_column(expr) == Some(time) && *asc == ascending,
+        _ => false,
+    };
+    let fits = match func.name() {
+        "max" => name == time && params.order_by.is_empty(),
+        "last_value" => by_time(true),
+        "first_value" => by_time(false),
+        _ => false,
+    };
+    fits.then_some(value)
+}
+
+/// Whether a filter is a lower bound on the time.
+fn is_since(filter: &Expr, time: &str) -> bool {
+    let Expr::BinaryExpr(BinaryExpr { left, op, right }) = filter else { return false };
+    let is_time = |expr: &Expr| column_of(expr) == Some(time);
+    let is_instant = |expr: &Expr| literal(expr).and_then(micros).is_some();
+    match op {
+        Operator::Gt | Operator::GtEq => is_time(left) && is_instant(right),
+        Operator::Lt | Operator::LtEq => is_instant(left) && is_time(right),
+        _ => false,
+    }
+}
+
+/// The newest row of each series of one table.
+#[derive(Debug)]
+struct NewestTable {
+    view: Arc<TableView>,
+}
+
+#[async_trait]
+impl TableProvider for NewestTable {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.view.spec.schema)
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    async fn scan(
+        &self,
+        _state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        _filters: &[Expr],
+        _limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let spec = Arc::clone(&self.view.spec);
+        let columns = projection.cloned().unwrap_or_else(|| (0..spec.schema.fields().len()).collect());
+        let view = Arc::clone(&self.view);
+        let rows = tokio::task::spawn_blocking(move || view.newest_of_series()).await;
+        let rows = rows.map_err(|error| QueryError::Execution(error.to_string()))?.map_err(QueryError::from)?;
+        crate::table::memory_scan(&spec, &rows, &columns, true)
+    }
+}

@@ -1,0 +1,112 @@
+//! The newest row of each series of a table: of the rows whose keys differ in their time only.
+//!
+//! A row is newer by its time, and by its version where times are equal. Since rows of such tables are replaced but never
+//! retracted, the newest of some rows is among the newest of their parts: so a segment is looked through once, and what
+//! is known of segments stays known whatever becomes of their files.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arrow::array::{ArrayRef, RecordBatch};
+use arrow::compute::{concat_batches, take_record_batch};
+use arrow::datatypes::SchemaRef;
+
+use crate::StoreError;
+use crate::keys::{KeyOrder, indices};
+use crate::segment::Segment;
+use crate::snapshot::TableView;
+use crate::spec::{TableSpec, Upsert};
+
+/// The newest rows of segments, kept from one question to the next.
+#[derive(Debug, Default)]
+pub(crate) struct Newest(Mutex<Option<Known>>);
+
+#[derive(Debug, Clone)]
+struct Known {
+    /// WAL position up to which all segments are looked through.
+    through: u64,
+    /// As [`TableSpec::memory_schema`], in key order.
+    rows: RecordBatch,
+}
+
+impl TableSpec {
+    /// Whether rows form series: all of a key but the time, which comes last, and rows that are never retracted.
+    pub fn has_series(&self) -> bool {
+        self.upsert == Upsert::Whole && self.time.is_some() && self.key.last() == self.time.as_ref()
+    }
+}
+
+impl TableView {
+    /// The newest row of each series ([`TableSpec::has_series`]), in key order; columns as [`TableSpec::memory_schema`].
+    /// Derived columns are as they were stored.
+    ///
+    /// # Errors
+    /// [`StoreError`] where a segment cannot be read, [`StoreError::Invalid`] where rows form no series.
+    pub fn newest_of_series(&self) -> Result<RecordBatch, StoreError> {
+        if !self.spec.has_series() {
+            return Err(StoreError::Invalid(format!("the rows of {} form no series", self.spec.name)));
+        }
+        let segments = self.newest_in_segments()?;
+        if self.hot.rows() == 0 {
+            return Ok(segments);
+        }
+        let mut parts = vec![segments];
+        for chunk in &self.hot.chunks {
+            parts.push(chunk.newest_rows(&self.spec)?);
+        }
+        last_rows(&self.spec, &concat_batches(&self.spec.memory_schema(), &parts)?)
+    }
+
+    fn newest_in_segments(&self) -> Result<RecordBatch, StoreError> {
+        let through = self.segments.iter().map(|segment| segment.sequence).max().unwrap_or_default();
+        let known = self.newest.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        // What later segments hold is not for an older view.
+        let known = known.filter(|known| known.through <= through);
+        let mut fresh: Vec<&Arc<Segment>> = self
+            .segments
+            .iter()
+            .filter(|segment| known.as_ref().is_none_or(|known| known.through < segment.sequence))
+            .collect();
+        if let (Some(known), true) = (&known, fresh.is_empty()) {
+            return Ok(known.rows.clone());
+        }
+        fresh.sort_by_key(|segment| segment.sequence);
+        let schema = self.spec.memory_schema();
+        let mut parts: Vec<RecordBatch> = known.into_iter().map(|known| known.rows).collect();
+        for segment in fresh {
+            parts.push(segment.newest_rows(&self.spec)?);
+        }
+        let rows = last_rows(&self.spec, &concat_batches(&schema, &parts)?)?;
+        let mut known = self.newest.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.as_ref().is_none_or(|known| known.through < through) {
+            *known = Some(Known { through, rows: rows.clone() });
+        }
+        Ok(rows)
+    }
+}
+
+/// The last row of each series, in key order, as [`TableSpec::memory_schema`]; of rows with one key the last.
+pub(crate) fn last_rows(spec: &TableSpec, rows: &RecordBatch) -> Result<RecordBatch, StoreError> {
+    let sorted = take_record_batch(rows, &indices(KeyOrder::of(rows, &spec.key)?.rows))?;
+    let ends = series_ends(spec, &sorted)?;
+    in_layout(&take_record_batch(&sorted, &indices(ends))?, &spec.memory_schema())
+}
+
+/// Rows of a batch in key order behind which another series begins, and the last one.
+pub(crate) fn series_ends(spec: &TableSpec, sorted: &RecordBatch) -> Result<Vec<u32>, StoreError> {
+    let series = spec.key.iter().filter(|&&index| Some(index) != spec.time);
+    let columns: Option<Vec<ArrayRef>> =
+        series.map(|&index| sorted.column_by_name(spec.schema.field(index).name()).cloned()).collect();
+    let columns = columns.ok_or_else(|| StoreError::Invalid(format!("{}: rows without their key", spec.name)))?;
+    if columns.is_empty() || sorted.num_rows() == 0 {
+        return Ok((0..u32::try_from(sorted.num_rows()).unwrap_or(u32::MAX)).next_back().into_iter().collect());
+    }
+    let ranges = arrow::compute::partition(&columns)?.ranges();
+    Ok(ranges.iter().filter_map(|range| u32::try_from(range.end.checked_sub(1)?).ok()).collect())
+}
+
+/// The columns of `schema`, which `rows` has, by name.
+fn in_layout(rows: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, StoreError> {
+    let places: Result<Vec<usize>, _> =
+        schema.fields().iter().map(|field| rows.schema().index_of(field.name())).collect();
+    Ok(RecordBatch::try_new(schema.clone(), rows.project(&places?)?.columns().to_vec())?)
+}

@@ -1,0 +1,102 @@
+//! Time columns: differences, in whole bytes and from one base for a whole series, so that equal differences look equal to
+//! the compression.
+//!
+//! Source: Parquet format, "Delta Encoding (DELTA_BINARY_PACKED = 5)".
+
+use std::ops::Range;
+
+use arrow::array::{ArrayRef, AsArray};
+use arrow::datatypes::TimestampMicrosecondType;
+use parquet::basic::Encoding;
+use parquet::errors::ParquetError;
+use parquet::file::statistics::Statistics;
+
+use super::chunk::{Dictionary, Encode, Page, foreign};
+use super::hybrid::{varint, zigzag};
+
+const BLOCK: usize = 256;
+const PARTS: usize = 4;
+
+#[derive(Default)]
+pub(super) struct Times {
+    /// The present page: microseconds UTC.
+    page: Vec<i64>,
+    before: Option<(i64, i64)>,
+    all: Option<(i64, i64)>,
+}
+
+impl Encode for Times {
+    fn take(&mut self, column: &ArrayRef, rows: Range<usize>) -> Result<usize, ParquetError> {
+        let times = column.as_primitive_opt::<TimestampMicrosecondType>();
+        let Some(times) = times else { return Err(foreign(column.as_ref())) };
+        self.page.extend(times.values().get(rows.clone()).unwrap_or_default());
+        Ok(rows.len())
+    }
+
+    fn end_page(&mut self, out: &mut Vec<u8>) -> Page {
+        write_deltas(&self.page, out);
+        let page = self.page.iter().min().zip(self.page.iter().max()).map(|(low, high)| (*low, *high));
+        let follows = match (self.before, page) {
+            (Some((low, high)), Some((next_low, next_high))) => low <= next_low && high <= next_high,
+            _ => true,
+        };
+        if let Some((low, high)) = page {
+            self.before = page;
+            self.all = Some(self.all.map_or((low, high), |(first, last)| (first.min(low), last.max(high))));
+        }
+        self.page.clear();
+        let bytes = |time: i64| time.to_le_bytes().to_vec();
+        let bounds = page.map(|(low, high)| (bytes(low), bytes(high)));
+        Page { encoding: Encoding::DELTA_BINARY_PACKED, bounds, follows }
+    }
+
+    fn dictionary(&mut self) -> Option<Dictionary> {
+        None
+    }
+
+    fn statistics(&self, nulls: u64) -> Statistics {
+        let (low, high) = self.all.unzip();
+        Statistics::int64(low, high, None, Some(nulls), false)
+    }
+
+    fn bytes(&self) -> usize {
+        self.page.len() * size_of::<i64>()
+    }
+}
+
+fn write_deltas(times: &[i64], out: &mut Vec<u8>) {
+    varint(BLOCK as u64, out);
+    varint(PARTS as u64, out);
+    varint(times.len() as u64, out);
+    zigzag(times.first().copied().unwrap_or_default(), out);
+    let deltas = times.windows(2).filter_map(|pair| Some(pair.last()?.wrapping_sub(*pair.first()?)));
+    let deltas: Vec<i64> = deltas.collect();
+    let blocks: Vec<(&[i64], i64)> =
+        deltas.chunks(BLOCK).map(|block| (block, block.iter().copied().min().unwrap_or_default())).collect();
+    // Within a series times only grow; a block in which they fall holds the end of one, and has its own base.
+    for series in blocks.chunk_by(|(_, one), (_, next)| (*one < 0) == (*next < 0)) {
+        let base = series.iter().map(|(_, least)| *least).min().unwrap_or_default();
+        for (block, least) in series {
+            write_block(block, if base < 0 { *least } else { base }, out);
+        }
+    }
+}
+
+fn write_block(deltas: &[i64], base: i64, out: &mut Vec<u8>) {
+    zigzag(base, out);
+    let above = |delta: &i64| delta.wrapping_sub(base).cast_unsigned();
+    let widths = out.len();
+    out.extend([0; PARTS]);
+    for (part, deltas) in deltas.chunks(BLOCK / PARTS).enumerate() {
+        let highest = deltas.iter().map(above).max().unwrap_or_default();
+        let bytes = (u64::BITS - highest.leading_zeros()).div_ceil(8) as usize;
+        if let Some(width) = out.get_mut(widths + part) {
+            *width = u8::try_from(bytes * 8).unwrap_or(64);
+        }
+        let start = out.len();
+        for delta in deltas {
+            out.extend(above(delta).to_le_bytes().iter().take(bytes));
+        }
+        out.resize(start + bytes * (BLOCK / PARTS), 0);
+    }
+}
