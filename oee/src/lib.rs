@@ -9,7 +9,8 @@
 //!    Names end in `_us` where the unit is not obvious.
 //! 2. **One rule, one place.** Keys: [`execution`]. Shifts and daylight saving: [`calendar`]. Which state holds:
 //!    [`state`]. Counter resets and rollovers: [`counter`]. Time elements and counts: [`machine`]. Ratios: [`kpi`].
-//!    Roll-up over a line or an area: [`line`]. SQL, pages, reports and live values call these and compute nothing
+//!    Roll-up over a line or an area: [`line`]. What holds between samples, and aggregates over time: [`series`]. Which
+//!    samples can be left out: [`thinning`]. SQL, pages, reports and live values call these and compute nothing
 //!    themselves.
 //! 3. **Time elements partition the window**: calendar = not scheduled + scheduled; scheduled = breaks + planned
 //!    downtime + planned production; planned production = run + micro-stops + changeover + unplanned + no order +
@@ -39,8 +40,10 @@ pub mod path;
 pub mod plant;
 #[cfg(test)]
 mod seeded;
+pub mod series;
 pub mod state;
 pub mod tables;
+pub mod thinning;
 pub mod time_element;
 
 /// The end of an interval that has none yet.
