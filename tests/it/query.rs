@@ -485,9 +485,8 @@ fn the_newest_value_of_every_signal_is_known_and_the_same_as_one_looked_for() {
             let aggregates = plan_of(&server, &sql).contains("AggregateExec");
             assert_eq!(aggregates, place >= known.len(), "{moment}: {sql}");
             let mut looked_for = server.sql(&all);
-            for row in looked_for.as_array_mut().unwrap() {
-                row.as_object_mut().unwrap().retain(|name, _| name != "count(*)");
-            }
+            looked_for.iter_mut().for_each(|row| drop(row.pop()));
+            assert!(!looked_for.is_empty(), "{moment}: {all}");
             assert_eq!(server.sql(&sql), looked_for, "{moment}: {sql}");
         }
     };

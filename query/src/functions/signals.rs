@@ -10,6 +10,7 @@ use futures::TryStreamExt;
 use oee::count::CounterSteps;
 use oee::counter::{Counter, CounterRule};
 use oee::plant::{Plant, Role, Source, value_text};
+use oee::series::Severity;
 use oee::state::{StateRecord, StateValue};
 
 use super::gather::{Doubles, Found, Gather, Integers, Span, Texts, Times, among, at, looking_back};
@@ -30,14 +31,13 @@ struct Sample<'a> {
 }
 
 impl Sample<'_> {
-    /// The two top bits of an OPC UA StatusCode: 0 Good, 1 Uncertain, 2 and 3 Bad.
-    fn severity(&self) -> i64 {
-        (self.quality >> 30) & 3
+    fn severity(&self) -> Severity {
+        Severity::of(self.quality)
     }
 
     /// The state it says, as state maps name it; none where the source says that there is no value.
     fn state(&self) -> Option<String> {
-        if self.severity() >= 2 {
+        if self.severity() == Severity::Bad {
             return None;
         }
         self.text.map(str::to_owned).or_else(|| self.value.map(value_text))
@@ -80,7 +80,7 @@ impl Track {
     fn can_begin_with(&self, sample: &Sample<'_>) -> bool {
         match self {
             Self::States { .. } => true,
-            Self::Steps { .. } => sample.severity() == 0 && sample.value.is_some_and(f64::is_finite),
+            Self::Steps { .. } => sample.severity() == Severity::Good && sample.value.is_some_and(f64::is_finite),
         }
     }
 
@@ -98,7 +98,7 @@ impl Track {
                 }
             }
             Self::Steps { counter, steps, .. } => {
-                if let Some(value) = sample.value.filter(|_| sample.severity() == 0)
+                if let Some(value) = sample.value.filter(|_| sample.severity() == Severity::Good)
                     && let Some(step) = counter.push(value)
                     && step != 0.0
                 {
