@@ -15,6 +15,7 @@ mod serve;
 mod sql;
 mod terminal;
 mod user;
+mod verify;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -48,6 +49,7 @@ Keep
   backup       Copy a running server's data
   restore      Lay out a new data folder from a backup
   compact      Merge a running server's files
+  verify       Check every file of a data folder
   completions  Completions for bash, zsh or fish
 
 Options
@@ -87,6 +89,7 @@ enum Command {
     Backup(backup::BackupArgs),
     Restore(restore::RestoreArgs),
     Compact(compact::CompactArgs),
+    Verify(verify::VerifyArgs),
     Completions(completions::CompletionsArgs),
 }
 
@@ -117,6 +120,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Backup(args) => backup::run(args),
         Command::Restore(args) => restore::run(&args),
         Command::Compact(args) => compact::run(args),
+        Command::Verify(args) => verify::run(&args),
         Command::Completions(args) => completions::run(&args),
     }
 }

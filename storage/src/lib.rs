@@ -24,6 +24,7 @@ mod segment;
 mod snapshot;
 mod spec;
 mod store;
+mod verify;
 mod wal;
 
 pub use backup::{BackupReport, restore};
@@ -36,6 +37,7 @@ pub use segment::Segment;
 pub use snapshot::{Snapshot, TableView, open_read_only};
 pub use spec::{Derived, TableSpec, Upsert};
 pub use store::{Clock, Health, Options, Receipt, Rows, Store, Transform, Write};
+pub use verify::{Fault, Verified, verify};
 
 #[cfg(test)]
 mod tests;

@@ -31,6 +31,13 @@ pub(crate) struct TableLog {
     commits: u32,
 }
 
+/// A file as a table log names it.
+pub(crate) struct Named {
+    pub(crate) path: PathBuf,
+    pub(crate) bytes: u64,
+    pub(crate) rows: Option<u64>,
+}
+
 /// A runtime for table logs.
 pub(crate) fn runtime() -> Result<Arc<Runtime>, StoreError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -101,6 +108,18 @@ impl TableLog {
         let state = self.table.snapshot().map_err(|error| wrong(&self.folder, &error))?;
         let paths = state.log_data().iter().map(|file| self.folder.join(file.path().as_ref())).collect();
         Ok(paths)
+    }
+
+    /// The files that make up the table now, and what the log says of them.
+    pub(crate) fn named(&self) -> Result<Vec<Named>, StoreError> {
+        let state = self.table.snapshot().map_err(|error| wrong(&self.folder, &error))?;
+        let files = state.log_data();
+        let named = files.iter().map(|file| Named {
+            path: self.folder.join(file.path().as_ref()),
+            bytes: u64::try_from(file.size()).unwrap_or_default(),
+            rows: file.num_records().map(|rows| rows as u64),
+        });
+        Ok(named.collect())
     }
 
     /// Adds `segment`, and records that the table now covers the WAL up to `position`.

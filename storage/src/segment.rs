@@ -4,6 +4,7 @@ mod chunk;
 mod flags;
 mod hybrid;
 mod numbers;
+mod sum;
 #[cfg(test)]
 mod tests;
 mod texts;
@@ -11,6 +12,7 @@ mod times;
 mod writer;
 
 pub(crate) use chunk::Effort;
+pub(crate) use sum::holds;
 pub(crate) use writer::SegmentWriter;
 
 use std::fs::File;
@@ -38,6 +40,7 @@ const SEQUENCE: &str = "takt.sequence";
 const KEYED_THROUGH: &str = "takt.keyed_through";
 const RECORDED_THROUGH: &str = "takt.recorded_through";
 const RUN_ROWS: &str = "takt.run_rows";
+const SUM: &str = "takt.sum";
 const ROWS_PER_PAGE: usize = 8_192;
 /// Rows whose series are looked at together.
 const SERIES_BATCH_ROWS: usize = 1 << 16;
@@ -310,6 +313,15 @@ impl Segment {
         self.read_columns(ProjectionMask::all())
     }
 
+    /// The key columns of every row, a batch at a time.
+    pub(crate) fn key_batches(&self, spec: &TableSpec) -> Result<ParquetRecordBatchReader, StoreError> {
+        let file = File::open(&self.path).map_err(|error| StoreError::io(&self.path, error))?;
+        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone());
+        let mask = ProjectionMask::columns(builder.parquet_schema(), spec.key_names());
+        let reader = builder.with_projection(mask).with_batch_size(ROWS_PER_PAGE).build();
+        reader.map_err(|error| damaged(&self.path, &error))
+    }
+
     /// Some columns of every row.
     pub(crate) fn read_named(&self, names: Vec<&str>) -> Result<RecordBatch, StoreError> {
         self.read_columns(ProjectionMask::columns(self.metadata.parquet_schema(), names))
@@ -375,7 +387,7 @@ fn write_error(path: &Path, error: parquet::errors::ParquetError) -> StoreError 
     StoreError::Io { path: path.to_owned(), message }
 }
 
-fn damaged(path: &Path, error: &dyn std::fmt::Display) -> StoreError {
+pub(crate) fn damaged(path: &Path, error: &dyn std::fmt::Display) -> StoreError {
     StoreError::Damaged { path: path.to_owned(), message: error.to_string() }
 }
 

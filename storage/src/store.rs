@@ -35,8 +35,8 @@ mod writer;
 use apply::Index;
 use flush::Flusher;
 pub(crate) use flush::{history_through, superseded_after};
-pub(crate) use recovery::read_only;
 use recovery::{Opened, open_folder};
+pub(crate) use recovery::{read_log, read_only};
 
 /// Where the store takes the time from: microseconds UTC.
 pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;

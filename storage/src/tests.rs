@@ -17,6 +17,7 @@ mod disk;
 mod durability;
 mod history;
 mod model;
+mod verify;
 
 fn names(values: &[Option<&str>]) -> ArrayRef {
     let distinct: Vec<&str> = values.iter().flatten().copied().collect();

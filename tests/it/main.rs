@@ -28,3 +28,4 @@ mod query;
 mod readers;
 mod readme;
 mod simulated;
+mod verify;

@@ -495,7 +495,7 @@ fn the_newest_value_of_every_signal_is_known_and_the_same_as_one_looked_for() {
     flush();
     check("in files");
     send(PRESS, "temperature", 8, 100.0);
-    send("cologne/line-2/press", "temperature", 1, 1.0);
+    send(PRESS, "pressure", 1, 1.0);
     check("late, and a signal more");
     send(PRESS, "temperature", 9, 7.0);
     check("the newest corrected");

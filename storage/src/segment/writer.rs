@@ -13,8 +13,9 @@ use parquet::file::properties::{WriterProperties, WriterVersion};
 use parquet::file::writer::SerializedFileWriter;
 
 use super::chunk::{Chunk, Effort, Press};
+use super::sum::Summed;
 use super::{
-    KEYED_THROUGH, RECORDED_THROUGH, ROWS_PER_PAGE, RUN_ROWS, SEQUENCE, Segment, Stamp, discard, sync_error,
+    KEYED_THROUGH, RECORDED_THROUGH, ROWS_PER_PAGE, RUN_ROWS, SEQUENCE, SUM, Segment, Stamp, discard, sync_error,
     sync_folder, write_error,
 };
 use crate::StoreError;
@@ -31,7 +32,7 @@ pub(crate) struct SegmentWriter {
     /// As rows come: the columns of the file.
     layout: SchemaRef,
     /// None once it is finished.
-    writer: Option<SerializedFileWriter<File>>,
+    writer: Option<SerializedFileWriter<Summed>>,
     press: Press,
     /// The row group that is not full yet.
     group: Vec<Chunk>,
@@ -50,7 +51,8 @@ impl SegmentWriter {
         let failed = |error| write_error(path, error);
         let layout = project(spec, &some.slice(0, 0))?.schema();
         let schema = ArrowSchemaConverter::new().convert(&layout).map_err(failed)?;
-        let file = File::create(path).map_err(|error| StoreError::io(path, error))?;
+        let file = File::options().read(true).write(true).create(true).truncate(true).open(path);
+        let file = file.map_err(|error| StoreError::io(path, error))?;
         let mut segment = Self {
             spec: Arc::new(spec.clone()),
             layout,
@@ -60,7 +62,7 @@ impl SegmentWriter {
             group_rows: 0,
             path: path.to_owned(),
         };
-        let writer = SerializedFileWriter::new(file, schema.root_schema_ptr(), Arc::new(properties(spec)));
+        let writer = SerializedFileWriter::new(Summed::new(file), schema.root_schema_ptr(), Arc::new(properties(spec)));
         segment.writer = Some(writer.map_err(failed)?);
         Ok(segment)
     }
@@ -125,6 +127,7 @@ impl SegmentWriter {
             (KEYED_THROUGH, Some(stamp.keyed_through.to_string())),
             (RECORDED_THROUGH, Some(stamp.recorded_through.to_string())),
             (RUN_ROWS, stamp.run_rows.map(|rows| rows.to_string())),
+            (SUM, Some(Summed::placeholder())),
         ];
         for (name, fact) in facts {
             if let Some(fact) = fact {
@@ -132,6 +135,7 @@ impl SegmentWriter {
             }
         }
         let file = writer.into_inner().map_err(|error| write_error(&self.path, error))?;
+        let file = file.seal().map_err(|error| StoreError::io(&self.path, error))?;
         file.sync_all().map_err(|error| sync_error(&self.path, &error))?;
         sync_folder(&self.path)
     }

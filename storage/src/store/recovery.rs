@@ -177,6 +177,11 @@ pub(crate) fn read_only(folder: &Path, specs: Vec<TableSpec>) -> Result<Arc<Snap
     })
 }
 
+/// How many writes the log in `folder` holds.
+pub(crate) fn read_log(folder: &Path) -> Result<u64, StoreError> {
+    frames(folder).map(|(frames, _)| frames.len() as u64)
+}
+
 /// Looks at the log of a folder that a server may be writing: where a file goes away or changes hands meanwhile, again.
 fn frames(folder: &Path) -> Result<(Vec<(Dictionary, Frame)>, u64), StoreError> {
     let mut last = None;

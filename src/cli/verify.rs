@@ -1,0 +1,57 @@
+//! `takt verify`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
+
+use super::terminal;
+
+/// Check every file of a data folder
+///
+/// Decodes all rows of all tables and compares checksums, counts, bounds and order with what the files and the table
+/// logs say. Changes nothing; a server may be running. Ends with 1 where something is wrong.
+#[derive(Debug, Args)]
+pub(super) struct VerifyArgs {
+    /// Data folder
+    #[arg(long, value_name = "DIR", env = "TAKT_DATA", default_value = "takt-data")]
+    data: PathBuf,
+}
+
+pub(super) fn run(args: &VerifyArgs) -> anyhow::Result<ExitCode> {
+    let style =
+        ProgressStyle::with_template("verifying [{wide_bar}] {percent:>3}%  {bytes} of {total_bytes}  ETA {eta}")?;
+    let bar = ProgressBar::new(0).with_style(style);
+    let verified = storage::verify(&args.data, &ingest::table_specs(), &mut |done, of| {
+        bar.set_length(of);
+        bar.set_position(done);
+    });
+    bar.finish_and_clear();
+    let verified = verified?;
+    terminal::say(format_args!(
+        "{} files, {} rows, {}; {} writes in the log",
+        HumanCount(verified.files),
+        HumanCount(verified.rows),
+        HumanBytes(verified.bytes),
+        HumanCount(verified.writes)
+    ))?;
+    if verified.without_checksum > 0 {
+        terminal::say(format_args!(
+            "{} files are from before takt wrote checksums; `takt compact` rewrites those it merges",
+            HumanCount(verified.without_checksum)
+        ))?;
+    }
+    for fault in &verified.faults {
+        terminal::say(format_args!("{}: {}", fault.path.display(), fault.message))?;
+    }
+    if verified.faults.is_empty() {
+        terminal::say("nothing is wrong")?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    terminal::complain(format_args!(
+        "{} faults. Take what is sound from a backup: `takt restore BACKUP --data NEW_FOLDER`.",
+        verified.faults.len()
+    ));
+    Ok(ExitCode::FAILURE)
+}

@@ -1,0 +1,102 @@
+//! A look through a folder finds every byte that changed, unless nothing that takt reads changed with it.
+
+use std::path::{Path, PathBuf};
+
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+
+use super::*;
+use crate::segment::Segment;
+use crate::{Verified, verify};
+
+fn specs() -> Vec<TableSpec> {
+    vec![samples(), orders()]
+}
+
+fn look(folder: &Path) -> Verified {
+    let mut told = Vec::new();
+    let verified = verify(folder, &specs(), &mut |done, of| told.push((done, of))).unwrap();
+    assert!(told.iter().all(|(done, of)| done <= of) && told.last().is_none_or(|(done, of)| done == of), "{told:?}");
+    verified
+}
+
+/// A folder with flushed, merged, corrected and retracted rows.
+fn filled(folder: &Path) {
+    let store = open(folder);
+    let random = &mut StdRng::seed_from_u64(3);
+    for round in 0..4 {
+        let rows: Vec<(i64, String, f64)> = (0..400)
+            .map(|_| {
+                let value = if random.random_bool(0.1) { f64::NAN } else { f64::from(random.random_range(0..9)) };
+                (random.random_range(0..900), format!("m{}", random.random_range(0..5)), value)
+            })
+            .collect();
+        let rows: Vec<_> = rows.iter().map(|row| (row.0, row.1.as_str(), row.2)).collect();
+        store.append_and_wait(write(vec![sample_rows(&rows)])).unwrap();
+        let product = if round % 2 == 0 { "a" } else { "b" };
+        store.append_and_wait(write(vec![order_row("o", Some(Some(product)), None, round == 3)])).unwrap();
+        store.flush().unwrap();
+        if round == 2 {
+            store.compact().unwrap();
+        }
+    }
+}
+
+fn parquet_files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for table in std::fs::read_dir(folder.join("tables")).unwrap() {
+        let files = std::fs::read_dir(table.unwrap().path()).unwrap().map(|file| file.unwrap().path());
+        found.extend(files.filter(|path| path.extension().is_some_and(|extension| extension == "parquet")));
+    }
+    found.sort();
+    found
+}
+
+/// All that takt takes from a file.
+fn content(path: &Path) -> Option<String> {
+    let read = || {
+        let segment = Segment::open(path).ok()?;
+        let facts = (segment.rows, segment.sequence, segment.keyed_through, segment.recorded_through, segment.run_rows);
+        let bounds = (segment.min_time, segment.max_time, segment.min_key.clone(), segment.max_key.clone());
+        Some(format!("{facts:?} {bounds:?} {:?}", segment.read().ok()?))
+    };
+    std::panic::catch_unwind(read).ok().flatten()
+}
+
+#[test]
+fn a_sound_folder_has_no_fault_and_a_changed_byte_is_one() {
+    let folder = tempfile::tempdir().unwrap();
+    filled(folder.path());
+    // What merges have left behind goes now.
+    let store = open(folder.path());
+    store.append_and_wait(write(vec![sample_rows(&[(5, "m1", 1.0)])])).unwrap();
+    let verified = look(folder.path());
+    assert!(verified.faults.is_empty(), "{:?}", verified.faults);
+    assert_eq!(verified.files, parquet_files(folder.path()).len() as u64);
+    assert_eq!((verified.without_checksum, verified.writes > 0), (0, true));
+    drop(store);
+
+    let random = &mut StdRng::seed_from_u64(4);
+    for path in parquet_files(folder.path()) {
+        let sound = std::fs::read(&path).unwrap();
+        let said = content(&path).unwrap();
+        for _ in 0..12 {
+            let mut changed = sound.clone();
+            let place = random.random_range(0..changed.len());
+            changed[place] ^= 1 << random.random_range(0..8);
+            std::fs::write(&path, &changed).unwrap();
+            let found = look(folder.path()).faults.iter().any(|fault| fault.path == path);
+            let says = content(&path);
+            assert!(
+                found || says.as_deref() == Some(&said),
+                "{said}\n{says:?}\nbyte {place} of {}: {path:?}",
+                sound.len()
+            );
+        }
+        std::fs::write(&path, &sound[..sound.len() / 2]).unwrap();
+        assert!(look(folder.path()).faults.iter().any(|fault| fault.path == path), "half of {path:?}");
+        std::fs::remove_file(&path).unwrap();
+        assert!(look(folder.path()).faults.iter().any(|fault| fault.path == path), "no {path:?}");
+        std::fs::write(&path, &sound).unwrap();
+    }
+}
