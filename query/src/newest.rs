@@ -25,6 +25,7 @@ use crate::error::QueryError;
 use crate::reach::{column_of, literal, micros};
 use crate::rekey::DERIVED;
 use crate::table::SnapshotTable;
+use crate::types::with_views;
 
 /// Puts the newest rows in the place of all rows, where the answer is the same.
 #[derive(Debug)]
@@ -181,7 +182,7 @@ struct NewestTable {
 #[async_trait]
 impl TableProvider for NewestTable {
     fn schema(&self) -> SchemaRef {
-        Arc::clone(&self.view.spec.schema)
+        with_views(&self.view.spec.schema)
     }
 
     fn table_type(&self) -> TableType {

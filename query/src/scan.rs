@@ -19,6 +19,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use storage::{Segment, TableSpec};
 
 use crate::error::QueryError;
+use crate::types::with_views;
 
 /// With more segments than this, several share a stream, and their common order is not declared.
 const MAX_SORTED_STREAMS: usize = 32;
@@ -43,7 +44,7 @@ pub(crate) struct Files<'a> {
 /// The scan of some segments of one table.
 pub(crate) fn scan_files(state: &dyn Session, files: Files<'_>) -> Result<Arc<dyn ExecutionPlan>> {
     let Files { spec, segments, columns, predicate } = files;
-    let schema = spec.file_schema();
+    let schema = with_views(&spec.file_schema());
     let url = ObjectStoreUrl::local_filesystem();
     let runtime = state.runtime_env();
     let readers = CachedParquetFileReaderFactory::new(

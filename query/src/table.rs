@@ -30,6 +30,7 @@ use crate::locate::{bounds, within};
 use crate::reach::{Reach, is_plain};
 use crate::rekey::{DERIVED, NEEDED, Rekey, RekeyExec, Scope};
 use crate::scan::{Files, key_ordering, scan_files};
+use crate::types::with_views;
 
 /// The column that hides retracted rows.
 const DELETED: &str = "deleted";
@@ -55,6 +56,8 @@ pub(crate) struct SnapshotTable {
     /// The layout of the rows: the table's own, or that of its history.
     spec: Arc<TableSpec>,
     side: Side,
+    /// The columns as SQL shows them.
+    schema: SchemaRef,
     contexts: Arc<ContextCache>,
 }
 
@@ -85,6 +88,7 @@ impl SnapshotTable {
         Some(Self {
             snapshot: Arc::clone(snapshot),
             view: Arc::clone(view),
+            schema: with_views(&spec.schema),
             spec,
             side,
             contexts: Arc::clone(contexts),
@@ -255,7 +259,7 @@ impl SnapshotTable {
             (None, _) => {}
         }
         let Some(predicate) = conjunction(all) else { return Ok(None) };
-        let schema = DFSchema::try_from(self.spec.file_schema())?;
+        let schema = DFSchema::try_from(with_views(&self.spec.file_schema()))?;
         Ok(Some(request.state.create_physical_expr(predicate, &schema)?))
     }
 
@@ -307,14 +311,14 @@ impl SnapshotTable {
     }
 
     fn projected_schema(&self, columns: &[usize]) -> Result<SchemaRef> {
-        Ok(Arc::new(self.spec.schema.project(columns)?))
+        Ok(Arc::new(self.schema.project(columns)?))
     }
 }
 
 #[async_trait]
 impl TableProvider for SnapshotTable {
     fn schema(&self) -> SchemaRef {
-        Arc::clone(&self.spec.schema)
+        Arc::clone(&self.schema)
     }
 
     fn table_type(&self) -> TableType {
@@ -365,8 +369,9 @@ pub(crate) fn memory_scan(
 
 fn projected(spec: &TableSpec, rows: &RecordBatch, columns: &[usize]) -> Result<RecordBatch> {
     let (mut fields, mut values) = (Vec::new(), Vec::new());
+    let schema = with_views(&spec.schema);
     for &index in columns {
-        let field = spec.schema.field(index);
+        let field = schema.field(index);
         let column = rows
             .column_by_name(field.name())
             .ok_or_else(|| QueryError::Layout(format!("{} without its column {}", spec.name, field.name())))?;

@@ -83,7 +83,7 @@ enum Sink {
 impl Encoder {
     /// An encoder for results of `schema`; what opens the answer is in the first [`Self::take`].
     pub(super) fn new(format: Format, schema: &Schema) -> Result<Self, ArrowError> {
-        let schema = Arc::new(in_utc(schema));
+        let schema = Arc::new(as_clients_know(schema));
         let sink = match format {
             Format::Json => {
                 let mut opening = b"{\"columns\":".to_vec();
@@ -100,7 +100,7 @@ impl Encoder {
 
     /// Adds the rows of `batch`.
     pub(super) fn write(&mut self, batch: &RecordBatch) -> Result<(), ArrowError> {
-        let batch = self.in_utc(batch)?;
+        let batch = self.as_clients_know(batch)?;
         match &mut self.sink {
             Sink::Json(writer) => writer.write(&batch),
             Sink::Csv { text, headed } => {
@@ -146,13 +146,13 @@ impl Encoder {
         })
     }
 
-    fn in_utc(&self, batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+    fn as_clients_know(&self, batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
         let columns = batch
             .columns()
             .iter()
             .zip(self.schema.fields())
             .map(|(column, field)| match field.data_type() {
-                wanted @ DataType::Timestamp(..) if wanted != column.data_type() => cast(column, wanted),
+                wanted if wanted != column.data_type() => cast(column, wanted),
                 _ => Ok(Arc::clone(column)),
             })
             .collect::<Result<Vec<ArrayRef>, _>>()?;
@@ -160,25 +160,24 @@ impl Encoder {
     }
 }
 
-/// The same schema with every instant in UTC, microseconds: a zone is how an instant is shown, not what it is.
-fn in_utc(schema: &Schema) -> Schema {
-    let fields: Vec<Field> = schema
-        .fields()
-        .iter()
-        .map(|field| match field.data_type() {
-            DataType::Timestamp(_, Some(_)) => {
-                let utc = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
-                field.as_ref().clone().with_data_type(utc).with_nullable(true)
-            }
-            DataType::Timestamp(_, None) => {
-                let local = DataType::Timestamp(TimeUnit::Microsecond, None);
-                field.as_ref().clone().with_data_type(local).with_nullable(true)
-            }
-            // Nullability is a planner's promise about its own columns; readers need not rely on it.
-            _ => field.as_ref().clone().with_nullable(true),
-        })
-        .collect();
-    Schema::new(fields)
+/// The same schema in types that every Arrow client has: instants in UTC, microseconds, for a zone is how an instant is shown
+/// and not what it is; texts as plain texts.
+fn as_clients_know(schema: &Schema) -> Schema {
+    // Nullability is a planner's promise about its own columns; readers need not rely on it.
+    let known = |field: &Arc<Field>| known(field).with_nullable(true);
+    Schema::new(schema.fields().iter().map(known).collect::<Vec<_>>())
+}
+
+fn known(field: &Field) -> Field {
+    let kind = match field.data_type() {
+        DataType::Timestamp(_, Some(_)) => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+        DataType::Timestamp(_, None) => DataType::Timestamp(TimeUnit::Microsecond, None),
+        DataType::Utf8View => DataType::Utf8,
+        DataType::BinaryView => DataType::Binary,
+        DataType::List(item) => DataType::List(Arc::new(known(item))),
+        other => other.clone(),
+    };
+    field.clone().with_data_type(kind)
 }
 
 fn json_writer() -> JsonWriterBuilder {

@@ -60,6 +60,9 @@ fn portable(data_type: &DataType) -> DataType {
         DataType::Timestamp(_, Some(_)) => DataType::Timestamp(TimeUnit::Microsecond, Some("+00:00".into())),
         DataType::Timestamp(_, None) => DataType::Timestamp(TimeUnit::Microsecond, None),
         DataType::Dictionary(_, values) => portable(values),
+        DataType::List(item) => {
+            DataType::List(Arc::new(item.as_ref().clone().with_data_type(portable(item.data_type()))))
+        }
         other => other.clone(),
     }
 }
