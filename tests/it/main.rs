@@ -27,4 +27,5 @@ mod quarantine;
 mod query;
 mod readers;
 mod readme;
+mod series;
 mod simulated;

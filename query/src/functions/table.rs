@@ -136,12 +136,14 @@ impl TableProvider for FunctionTable {
         };
         let (columns, schema) = self.projected(projection)?;
         let orderings = series::ordering(self.function, &schema);
+        // Signals may be of any equipment, machines are declared.
+        let equipment = if matches!(task, Task::Oee(_) | Task::States) { self.equipment(&names)? } else { Vec::new() };
         let call = Call {
             function: self.function,
             schema: Arc::clone(&schema),
             columns: columns.into(),
             gather: Arc::new(gather),
-            equipment: Arc::from(self.equipment(&names)?),
+            equipment: Arc::from(equipment),
             names: Arc::new(names),
             task: task.clone(),
             from,
@@ -170,7 +172,7 @@ struct Call {
     schema: SchemaRef,
     columns: Arc<[usize]>,
     gather: Arc<Gather>,
-    /// Declared equipment that WHERE leaves.
+    /// Declared equipment that WHERE leaves, for functions on machines.
     equipment: Arc<[String]>,
     /// What WHERE says of names.
     names: Arc<Names>,

@@ -90,6 +90,3 @@ impl Join {
         Some(signal)
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -126,8 +126,8 @@ async fn search(
         if wanted.is_empty() {
             break;
         }
-        let these: Vec<&Signal> = wanted.iter().filter_map(|&place| signals.get(place)).map(Arc::as_ref).collect();
-        let mut filter = of_these(&these).unwrap_or_else(|| lit(true)).and(stretch);
+        let these = wanted.iter().filter_map(|&place| signals.get(place)).map(Arc::as_ref);
+        let mut filter = of_these(these).unwrap_or_else(|| lit(true)).and(stretch);
         if wanted.iter().all(|&place| found.get(place).is_some_and(|nearest| nearest.any.is_some())) {
             // Only a number helps: signals of texts are not read through.
             filter = filter.and(ident("value").is_not_null());

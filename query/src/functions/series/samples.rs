@@ -12,6 +12,7 @@ use arrow::record_batch::RecordBatch;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::logical_expr::Expr;
 use datafusion::prelude::{ident, lit};
+use futures::TryStreamExt;
 
 use super::super::gather::{Gather, among, at, typed};
 use super::super::names::Names;
@@ -32,39 +33,55 @@ pub(super) struct Sample {
     pub(super) severity: Severity,
 }
 
+/// Whose samples they are.
+#[derive(Debug)]
+enum Owners {
+    /// All of one signal.
+    One(Arc<Signal>),
+    /// Equipment and signal of each row.
+    Each(StringArray, StringArray),
+}
+
 /// Samples of some signals.
 #[derive(Debug)]
 pub(super) struct Samples {
-    equipment: StringArray,
-    signals: StringArray,
+    owners: Owners,
     times: TimestampMicrosecondArray,
     values: Float64Array,
     qualities: Int64Array,
 }
 
 impl Samples {
-    /// The columns of a batch.
+    /// The columns of a batch that has names.
     pub(super) fn of(batch: &RecordBatch) -> Result<Self, QueryError> {
+        let equipment = typed(batch, "equipment", &DataType::Utf8)?.as_string::<i32>().clone();
+        let signals = typed(batch, "signal", &DataType::Utf8)?.as_string::<i32>().clone();
+        Self::owned(Owners::Each(equipment, signals), batch)
+    }
+
+    fn owned(owners: Owners, batch: &RecordBatch) -> Result<Self, QueryError> {
         Ok(Self {
-            equipment: typed(batch, "equipment", &DataType::Utf8)?.as_string::<i32>().clone(),
-            signals: typed(batch, "signal", &DataType::Utf8)?.as_string::<i32>().clone(),
+            owners,
             times: typed(batch, "time", &time_type())?.as_primitive::<TimestampMicrosecondType>().clone(),
             values: typed(batch, "value", &DataType::Float64)?.as_primitive::<Float64Type>().clone(),
             qualities: typed(batch, "quality", &DataType::Int64)?.as_primitive::<Int64Type>().clone(),
         })
     }
 
-    pub(super) fn equipment(&self) -> &StringArray {
-        &self.equipment
-    }
-
-    pub(super) fn signals(&self) -> &StringArray {
-        &self.signals
-    }
-
     /// Equipment and signal of a row.
     pub(super) fn names(&self, row: usize) -> (&str, &str) {
-        (self.equipment.value(row), self.signals.value(row))
+        match &self.owners {
+            Owners::One(signal) => signal.names(),
+            Owners::Each(equipment, signals) => (equipment.value(row), signals.value(row)),
+        }
+    }
+
+    /// The columns of names, where there are some.
+    pub(super) fn name_columns(&self) -> Option<[&StringArray; 2]> {
+        match &self.owners {
+            Owners::One(_) => None,
+            Owners::Each(equipment, signals) => Some([equipment, signals]),
+        }
     }
 
     #[inline]
@@ -81,16 +98,19 @@ impl Samples {
         }
     }
 
-    /// Stretches of rows of one signal. Rows in order mostly are one, which its ends tell.
+    /// Stretches of rows of one signal.
     pub(super) fn runs(&self) -> Result<Vec<Range<usize>>, QueryError> {
-        let rows = self.times.len();
-        if rows == 0 {
-            return Ok(Vec::new());
+        match &self.owners {
+            _ if self.times.is_empty() => Ok(Vec::new()),
+            Owners::One(_) => Ok(std::iter::once(0..self.times.len()).collect()),
+            Owners::Each(equipment, signals) => {
+                let names: [ArrayRef; 2] = [Arc::new(equipment.clone()), Arc::new(signals.clone())];
+                Ok(partition(&names)?.ranges())
+            }
         }
-        Ok(partition(&[Arc::new(self.equipment.clone()) as ArrayRef, Arc::new(self.signals.clone())])?.ranges())
     }
 
-    /// The same for rows in order of their names: one run where the first and the last row are of one signal.
+    /// The same for rows in order of their names: mostly one run, which its ends tell.
     pub(super) fn sorted_runs(&self) -> Result<Vec<Range<usize>>, QueryError> {
         match self.times.len() {
             0 => Ok(Vec::new()),
@@ -100,28 +120,50 @@ impl Samples {
     }
 }
 
-/// Samples of signals in a window, by equipment, signal and time; none where all signals end before it.
+/// Samples in a window that pass by, by equipment, signal and time.
+pub(super) struct Passing {
+    rows: SendableRecordBatchStream,
+    /// The only signal that there is.
+    only: Option<Arc<Signal>>,
+}
+
+impl Passing {
+    /// The next batch.
+    pub(super) async fn next(&mut self) -> Result<Option<Samples>, QueryError> {
+        let Some(batch) = self.rows.try_next().await? else { return Ok(None) };
+        match &self.only {
+            Some(signal) => Samples::owned(Owners::One(Arc::clone(signal)), &batch).map(Some),
+            None => Samples::of(&batch).map(Some),
+        }
+    }
+}
+
+/// Samples of signals in a window; none where all signals end before it. Names are not read where there is only one.
 pub(super) async fn of_signals(
     gather: &Gather,
     names: &Names,
     signals: &[Arc<Signal>],
     (from, to): (i64, i64),
-) -> Result<Option<SendableRecordBatchStream>, QueryError> {
-    let reaching: Vec<&Signal> =
-        signals.iter().map(|signal| signal.as_ref()).filter(|signal| from <= signal.newest.time_us).collect();
-    if reaching.is_empty() {
-        return Ok(None);
-    }
-    let named = of_these(&reaching).or_else(|| names.filter()).unwrap_or_else(|| lit(true));
+) -> Result<Option<Passing>, QueryError> {
+    let reaching: Vec<&Arc<Signal>> = signals.iter().filter(|signal| from <= signal.newest.time_us).collect();
+    let only = match reaching.as_slice() {
+        [] => return Ok(None),
+        [signal] => Some(Arc::clone(signal)),
+        _ => None,
+    };
+    let named = of_these(reaching.into_iter().map(Arc::as_ref)).or_else(|| names.filter()).unwrap_or_else(|| lit(true));
     let filter = named.and(ident("time").gt_eq(at(from))).and(ident("time").lt(at(to)));
-    let order = ["equipment", "signal", "time"].map(|column| ident(column).sort(true, true)).to_vec();
-    gather.rows(SAMPLES, filter, &COLUMNS, order).await.map(Some)
+    let order = |columns: &[&str]| columns.iter().map(|column| ident(*column).sort(true, true)).collect();
+    let rows = match &only {
+        Some(_) => gather.rows(SAMPLES, filter, &["time", "value", "quality"], order(&["time"])).await?,
+        None => gather.rows(SAMPLES, filter, &COLUMNS, order(&["equipment", "signal", "time"])).await?,
+    };
+    Ok(Some(Passing { rows, only }))
 }
 
 /// Samples of these signals, and perhaps of others of the same names; none where there are too many to list.
-pub(super) fn of_these(signals: &[&Signal]) -> Option<Expr> {
-    let equipment: BTreeSet<&str> = signals.iter().map(|signal| signal.equipment.as_str()).collect();
-    let names: BTreeSet<&str> = signals.iter().map(|signal| signal.name.as_str()).collect();
+pub(super) fn of_these<'a>(signals: impl Iterator<Item = &'a Signal>) -> Option<Expr> {
+    let (equipment, names): (BTreeSet<&str>, BTreeSet<&str>) = signals.map(Signal::names).unzip();
     let few = equipment.len() <= MOST_NAMES && names.len() <= MOST_NAMES;
     few.then(|| among("equipment", equipment).and(among("signal", names)))
 }

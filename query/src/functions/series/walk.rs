@@ -6,14 +6,12 @@ use std::sync::Arc;
 
 use ::oee::series::{Bucket, NotAscending, Series};
 use arrow::record_batch::RecordBatch;
-use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::memory_pool::MemoryReservation;
-use futures::TryStreamExt;
 
 use super::bounds::Nearest;
 use super::edges::{Buckets, Layout, lay_out};
 use super::known::{Signal, place};
-use super::samples::{Sample, Samples};
+use super::samples::{Passing, Sample, Samples};
 use super::sheet::{Finished, Sheet};
 use super::{Asked, Needs};
 use crate::error::QueryError;
@@ -31,7 +29,7 @@ pub(super) struct Input {
     pub(super) before: Vec<Nearest>,
     pub(super) after: Vec<Nearest>,
     /// Samples in the window, by equipment, signal and time.
-    pub(super) rows: Option<SendableRecordBatchStream>,
+    pub(super) rows: Option<Passing>,
 }
 
 /// A pass over the samples of all signals.
@@ -137,9 +135,8 @@ impl<R> Walk<R> {
                 self.batch = None;
             }
             let Some(rows) = &mut self.input.rows else { return Ok(None) };
-            match rows.try_next().await? {
-                Some(batch) => {
-                    let samples = Samples::of(&batch)?;
+            match rows.next().await? {
+                Some(samples) => {
                     let runs = samples.sorted_runs()?.into();
                     self.batch = Some((samples, runs));
                 }

@@ -4,12 +4,9 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
-use datafusion::execution::SendableRecordBatchStream;
-use futures::TryStreamExt;
-
 use super::super::bounds::Nearest;
 use super::super::known::{Signal, place};
-use super::super::samples::{Sample, Samples};
+use super::super::samples::{Passing, Sample, Samples};
 use crate::error::QueryError;
 
 /// A place in the stream.
@@ -18,7 +15,7 @@ pub(super) struct Cursor {
     signals: Vec<Arc<Signal>>,
     /// Of each, the samples before the window.
     before: Vec<Nearest>,
-    rows: Option<SendableRecordBatchStream>,
+    rows: Option<Passing>,
     batch: Option<Samples>,
     /// What is left of the batch, and whose it is. None is empty.
     runs: VecDeque<(usize, Range<usize>)>,
@@ -29,7 +26,7 @@ pub(super) struct Cursor {
 
 impl Cursor {
     pub(super) fn new(
-        rows: Option<SendableRecordBatchStream>,
+        rows: Option<Passing>,
         signals: Vec<Arc<Signal>>,
         before: Vec<Nearest>,
     ) -> Self {
@@ -43,9 +40,8 @@ impl Cursor {
                 return Ok(Some((*place, samples.sample(run.start))));
             }
             let Some(rows) = &mut self.rows else { return Ok(None) };
-            match rows.try_next().await? {
-                Some(batch) => {
-                    let samples = Samples::of(&batch)?;
+            match rows.next().await? {
+                Some(samples) => {
                     let known = |run: Range<usize>| Some((place(&self.signals, samples.names(run.start))?, run));
                     self.runs = samples.sorted_runs()?.into_iter().filter_map(known).collect();
                     self.batch = Some(samples);
