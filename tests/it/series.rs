@@ -167,17 +167,15 @@ fn hour_of_samples(server: &Server) {
 #[test]
 fn each_function_gives_its_figures() {
     let folder = tempfile::tempdir().unwrap();
-    let window = format!(
-        "time >= '{}' AND time < '{}' AND equipment = '{PRESS}'",
-        time(MONDAY_MS),
-        time(MONDAY_MS + 3_600_000)
-    );
+    let window =
+        format!("time >= '{}' AND time < '{}' AND equipment = '{PRESS}'", time(MONDAY_MS), time(MONDAY_MS + 3_600_000));
     in_every_place(folder.path(), hour_of_samples, |server, place| {
         let ask = |sql: &str| json!(server.sql(&sql.replace("WINDOW", &window)));
         // `state` has a role, so it is stepped: 1 for half an hour, 4 for the other half.
-        let sql = "SELECT signal, value, status, percent_good FROM time_weighted_avg('1 hour') \
+        let sql = "SELECT signal, round(value, 4), status, percent_good FROM time_weighted_avg('1 hour') \
                    WHERE WINDOW AND signal IN ('state', 'temperature')";
-        let expected = json!([["state", 2.5, "Uncertain", 100.0], ["temperature", 29.991666666666667, "Uncertain", 100.0]]);
+        let expected =
+            json!([["state", 2.5, "Uncertain", 100.0], ["temperature", 29.9917, "Uncertain", 100.0]]);
         assert_eq!(ask(sql), expected, "{place}");
 
         let sql = "SELECT value, status FROM interpolate('30 seconds') \
@@ -210,16 +208,17 @@ fn a_day_has_the_hours_of_its_clocks() {
     let server = Server::start(folder.path());
     post(&server, vec![sample("temperature", MONDAY_MS, 20.0, 0)]);
     for (from, to, hours) in
-        [("2025-03-29T23:00Z", "2025-03-30T22:00Z", 23.0), ("2025-10-25T22:00Z", "2025-10-26T23:00Z", 25.0)]
+        [("2025-03-29T23:00:00Z", "2025-03-30T22:00:00Z", 23.0), ("2025-10-25T22:00:00Z", "2025-10-26T23:00:00Z", 25.0)]
     {
-        for (call, rows) in [("aggregates('1 hour'", hours), ("aggregates('1 day'", 1.0), ("interpolate('1 hour'", hours)]
+        for (call, rows) in
+            [("aggregates('1 hour'", hours), ("aggregates('1 day'", 1.0), ("interpolate('1 hour'", hours)]
         {
             let sql = format!("SELECT count(*) FROM {call}, '{from}', '{to}') WHERE equipment = '{PRESS}'");
             assert_eq!(server.number(&sql), rows, "{sql}");
         }
     }
     let shifts = server.sql(&format!(
-        "SELECT shift, production_day, time_average2 FROM aggregates('shift', '2025-01-07T00:00Z', '2025-01-08T00:00Z') \
+        "SELECT shift, production_day, time_average2 FROM aggregates('shift', '2025-01-07T00:00:00Z', '2025-01-08T00:00:00Z') \
          WHERE equipment = '{PRESS}' AND shift IS NOT NULL"
     ));
     assert_eq!(shifts, [vec![json!("early"), json!("2025-01-07"), json!(20.0)]]);

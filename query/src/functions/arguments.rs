@@ -141,7 +141,9 @@ fn points(argument: &Expr) -> Result<u32> {
     });
     match points {
         Some(points @ 1..=MOST_POINTS) => Ok(points),
-        _ => plan_err!("trend takes a number of points from 1 to {MOST_POINTS}, such as the width of the plot in pixels"),
+        _ => {
+            plan_err!("trend takes a number of points from 1 to {MOST_POINTS}, such as the width of the plot in pixels")
+        }
     }
 }
 

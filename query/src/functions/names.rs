@@ -42,10 +42,14 @@ impl Names {
     }
 
     /// Which rows it keeps; `columns` begin with equipment and signal, as far as it knows of them.
-    pub(super) fn keeps(&self, columns: &[&StringArray]) -> Result<Vec<bool>> {
+    pub(super) fn keeps(&self, columns: &[StringArray]) -> Result<Vec<bool>> {
         let rows = columns.first().map_or(0, |column| column.len());
         let Some((_, filter)) = &self.filter else { return Ok(vec![true; rows]) };
-        let columns = columns.iter().take(self.schema.fields().len()).map(|column| Arc::new((*column).clone()) as ArrayRef).collect();
+        let columns = columns
+            .iter()
+            .take(self.schema.fields().len())
+            .map(|column| Arc::new(column.clone()) as ArrayRef)
+            .collect();
         let batch = RecordBatch::try_new(Arc::clone(&self.schema), columns)?;
         let kept = filter.evaluate(&batch)?.into_array(rows)?;
         Ok(kept.as_boolean().iter().map(|kept| kept == Some(true)).collect())

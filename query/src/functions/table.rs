@@ -84,7 +84,7 @@ impl FunctionTable {
     /// Declared equipment that the filters leave, in declared order.
     fn equipment(&self, names: &Names) -> Result<Vec<String>> {
         let paths: Vec<String> = self.plant.tree().map(|equipment| equipment.path.clone()).collect();
-        let kept = names.keeps(&[&StringArray::from_iter_values(&paths)])?;
+        let kept = names.keeps(&[StringArray::from_iter_values(&paths)])?;
         Ok(paths.into_iter().zip(kept).filter(|(_, kept)| *kept).map(|(path, _)| path).collect())
     }
 
@@ -207,9 +207,7 @@ impl Call {
                 let asked = series::Asked { gather: self.gather, names: self.names, window, reading, columns };
                 series::parts(asked, parts, &context).await
             }
-            Task::AsOf(signals) => {
-                series::asof_join::answer(self.gather, &self.names, &signals, window, columns).await
-            }
+            Task::AsOf(signals) => series::asof_join::answer(self.gather, &self.names, &signals, window, columns).await,
         }
     }
 }

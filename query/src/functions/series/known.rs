@@ -30,7 +30,7 @@ pub(super) async fn signals(gather: &Gather, names: &Names) -> Result<Vec<Arc<Si
     let rows = tokio::task::spawn_blocking(move || view.newest_of_series()).await;
     let rows = rows.map_err(|error| QueryError::Execution(error.to_string()))??;
     let rows = Samples::of(&rows)?;
-    let kept = rows.name_columns().map_or(Ok(Vec::new()), |columns| names.keeps(&columns))?;
+    let kept = rows.name_columns().map_or(Ok(Vec::new()), |columns| names.keeps(columns))?;
     let signal = |row: usize| {
         let (equipment, name) = rows.names(row);
         Arc::new(Signal { equipment: equipment.to_owned(), name: name.to_owned(), newest: rows.sample(row) })

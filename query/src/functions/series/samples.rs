@@ -39,7 +39,7 @@ enum Owners {
     /// All of one signal.
     One(Arc<Signal>),
     /// Equipment and signal of each row.
-    Each(StringArray, StringArray),
+    Each(Box<[StringArray; 2]>),
 }
 
 /// Samples of some signals.
@@ -56,7 +56,7 @@ impl Samples {
     pub(super) fn of(batch: &RecordBatch) -> Result<Self, QueryError> {
         let equipment = typed(batch, "equipment", &DataType::Utf8)?.as_string::<i32>().clone();
         let signals = typed(batch, "signal", &DataType::Utf8)?.as_string::<i32>().clone();
-        Self::owned(Owners::Each(equipment, signals), batch)
+        Self::owned(Owners::Each(Box::new([equipment, signals])), batch)
     }
 
     fn owned(owners: Owners, batch: &RecordBatch) -> Result<Self, QueryError> {
@@ -72,15 +72,18 @@ impl Samples {
     pub(super) fn names(&self, row: usize) -> (&str, &str) {
         match &self.owners {
             Owners::One(signal) => signal.names(),
-            Owners::Each(equipment, signals) => (equipment.value(row), signals.value(row)),
+            Owners::Each(columns) => {
+                let [equipment, signals] = columns.as_ref();
+                (equipment.value(row), signals.value(row))
+            }
         }
     }
 
     /// The columns of names, where there are some.
-    pub(super) fn name_columns(&self) -> Option<[&StringArray; 2]> {
+    pub(super) fn name_columns(&self) -> Option<&[StringArray; 2]> {
         match &self.owners {
             Owners::One(_) => None,
-            Owners::Each(equipment, signals) => Some([equipment, signals]),
+            Owners::Each(columns) => Some(columns),
         }
     }
 
@@ -103,8 +106,8 @@ impl Samples {
         match &self.owners {
             _ if self.times.is_empty() => Ok(Vec::new()),
             Owners::One(_) => Ok(std::iter::once(0..self.times.len()).collect()),
-            Owners::Each(equipment, signals) => {
-                let names: [ArrayRef; 2] = [Arc::new(equipment.clone()), Arc::new(signals.clone())];
+            Owners::Each(columns) => {
+                let names: Vec<ArrayRef> = columns.iter().map(|column| Arc::new(column.clone()) as ArrayRef).collect();
                 Ok(partition(&names)?.ranges())
             }
         }

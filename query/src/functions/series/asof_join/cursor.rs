@@ -25,11 +25,7 @@ pub(super) struct Cursor {
 }
 
 impl Cursor {
-    pub(super) fn new(
-        rows: Option<Passing>,
-        signals: Vec<Arc<Signal>>,
-        before: Vec<Nearest>,
-    ) -> Self {
+    pub(super) fn new(rows: Option<Passing>, signals: Vec<Arc<Signal>>, before: Vec<Nearest>) -> Self {
         Self { signals, before, rows, batch: None, runs: VecDeque::new(), asked: None, in_force: None }
     }
 

@@ -2,7 +2,9 @@
 
 use super::*;
 
-const AGGREGATES: [(&str, fn(&Bucket) -> Figure); 15] = [
+type Aggregate = (&'static str, fn(&Bucket) -> Figure);
+
+const AGGREGATES: [Aggregate; 15] = [
     ("interpolative", Bucket::interpolative),
     ("average", Bucket::average),
     ("time_average", Bucket::time_average),
@@ -104,8 +106,7 @@ async fn check_window(bench: &Bench, place: &str, signals: &[Vec<Row>], from: i6
     let sql = format!("SELECT * FROM aggregates('1 hour'{words}) WHERE {}", within(from, to));
     let answer = bench.batches(&sql).await;
     let mut rows = answer.iter().flat_map(|batch| (0..batch.num_rows()).map(move |row| (batch, row)));
-    let stepped =
-        if words.contains("'stepped'") { Some(true) } else { words.contains("'sloped'").then_some(false) };
+    let stepped = if words.contains("'stepped'") { Some(true) } else { words.contains("'sloped'").then_some(false) };
     for signal in signals.iter().filter(|signal| signal.first().is_some_and(|first| first.2 < to)) {
         let method = method(&signal[0], words.contains("use_uncertain"), stepped);
         for bucket in buckets(method, signal, &bounds) {
@@ -155,7 +156,8 @@ async fn figures_are_those_of_the_whole_history() {
         spread(&bench, &mut random, &signals);
         for stored in ["in parts", "merged"] {
             for words in ["", ", 'use_uncertain'", ", 'stepped'", ", 'sloped', 'use_uncertain'"] {
-                let from = NEW_YEAR + (random.below(30) - 4) * HOUR * [1, 24][usize::try_from(random.below(2)).unwrap()];
+                let from =
+                    NEW_YEAR + (random.below(30) - 4) * HOUR * [1, 24][usize::try_from(random.below(2)).unwrap()];
                 let hours = 1 + random.below(50);
                 let place = format!("seed {seed} {stored} {words} from {from} {hours} h");
                 check_window(&bench, &place, &signals, from, hours, words).await;

@@ -123,7 +123,10 @@ async fn a_trend_has_the_samples_that_draw_the_line() {
     }
     assert_eq!(got, expected);
     // More parts than microseconds, and more than samples.
-    assert_eq!(bench.ask(&format!("SELECT * FROM trend(1000) WHERE {}", within(NEW_YEAR, NEW_YEAR + 5))).await.len(), 1);
+    assert_eq!(
+        bench.ask(&format!("SELECT * FROM trend(1000) WHERE {}", within(NEW_YEAR, NEW_YEAR + 5))).await.len(),
+        1
+    );
     assert_eq!(bench.ask(&format!("SELECT count(*) FROM trend(100000) WHERE {whole}")).await, ["600"]);
     assert_eq!(bench.ask(&format!("SELECT count(*) FROM trend(1) WHERE {whole}")).await, ["3"]);
 }
