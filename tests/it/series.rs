@@ -174,8 +174,7 @@ fn each_function_gives_its_figures() {
         // `state` has a role, so it is stepped: 1 for half an hour, 4 for the other half.
         let sql = "SELECT signal, round(value, 4), status, percent_good FROM time_weighted_avg('1 hour') \
                    WHERE WINDOW AND signal IN ('state', 'temperature')";
-        let expected =
-            json!([["state", 2.5, "Uncertain", 100.0], ["temperature", 29.9917, "Uncertain", 100.0]]);
+        let expected = json!([["state", 2.5, "Uncertain", 100.0], ["temperature", 29.9917, "Uncertain", 100.0]]);
         assert_eq!(ask(sql), expected, "{place}");
 
         let sql = "SELECT value, status FROM interpolate('30 seconds') \

@@ -124,9 +124,10 @@ async fn answer<R: Send + Sync + 'static>(
     let signals = known::signals(&asked.gather, &asked.names).await?;
     // A counter goes on from a Good sample, whatever else may be used.
     let until = if needs.counts || !asked.reading.use_uncertain { Until::Good } else { Until::Usable };
+    let place = (asked.gather.as_ref(), asked.names.as_ref());
     let none = || vec![Nearest::default(); signals.len()];
-    let before = if needs.before { nearest_before(&asked.gather, &signals, from, until).await? } else { none() };
-    let after = if needs.after { nearest_after(&asked.gather, &signals, to, until).await? } else { none() };
+    let before = if needs.before { nearest_before(place, &signals, from, until).await? } else { none() };
+    let after = if needs.after { nearest_after(place, &signals, to, until).await? } else { none() };
     let rows = samples::of_signals(&asked.gather, &asked.names, &signals, asked.window).await?;
     let memory = MemoryConsumer::new("buckets").register(context.memory_pool());
     let walk = Walk::new(sheet, asked, layout, needs, walk::Input { signals, before, after, rows }, memory);

@@ -40,7 +40,7 @@ pub(in super::super) async fn answer(
     for other in others {
         let beside = |signal: &Arc<Signal>| known::place(&leading, (&signal.equipment, first)).is_some();
         let signals: Vec<Arc<Signal>> = named(other).into_iter().filter(beside).collect();
-        let before = nearest_before(&gather, &signals, window.0, Until::Any).await?;
+        let before = nearest_before((&gather, names), &signals, window.0, Until::Any).await?;
         let rows = of_signals(&gather, names, &signals, window).await?;
         cursors.push(Cursor::new(rows, signals, before));
     }

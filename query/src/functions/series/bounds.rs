@@ -8,6 +8,7 @@ use datafusion::prelude::{ident, lit};
 use futures::TryStreamExt;
 
 use super::super::gather::{Gather, looking_ahead, looking_back};
+use super::super::names::Names;
 use super::SAMPLES;
 use super::known::{Signal, place};
 use super::samples::{COLUMNS, Sample, Samples, of_these};
@@ -70,7 +71,7 @@ impl Nearest {
 
 /// The last samples before an instant, of each signal.
 pub(super) async fn nearest_before(
-    gather: &Gather,
+    (gather, names): (&Gather, &Names),
     signals: &[Arc<Signal>],
     before: i64,
     until: Until,
@@ -83,13 +84,13 @@ pub(super) async fn nearest_before(
         }
     }
     let wanted = incomplete(&found, until);
-    search(gather, signals, &mut found, wanted, looking_back("time", before), (later, until)).await?;
+    search((gather, names), signals, &mut found, wanted, looking_back("time", before), (later, until)).await?;
     Ok(found)
 }
 
 /// The first samples from an instant on, of each signal.
 pub(super) async fn nearest_after(
-    gather: &Gather,
+    (gather, names): (&Gather, &Names),
     signals: &[Arc<Signal>],
     from: i64,
     until: Until,
@@ -97,7 +98,7 @@ pub(super) async fn nearest_after(
     let mut found = vec![Nearest::default(); signals.len()];
     let wanted = (0..signals.len()).filter(|&place| signals.get(place).is_some_and(|it| from <= it.newest.time_us));
     let wanted = wanted.collect();
-    search(gather, signals, &mut found, wanted, looking_ahead("time", from), (earlier, until)).await?;
+    search((gather, names), signals, &mut found, wanted, looking_ahead("time", from), (earlier, until)).await?;
     Ok(found)
 }
 
@@ -115,7 +116,7 @@ fn incomplete(found: &[Nearest], until: Until) -> Vec<usize> {
 }
 
 async fn search(
-    gather: &Gather,
+    (gather, names): (&Gather, &Names),
     signals: &[Arc<Signal>],
     found: &mut [Nearest],
     mut wanted: Vec<usize>,
@@ -127,7 +128,7 @@ async fn search(
             break;
         }
         let these = wanted.iter().filter_map(|&place| signals.get(place)).map(Arc::as_ref);
-        let mut filter = of_these(these).unwrap_or_else(|| lit(true)).and(stretch);
+        let mut filter = of_these(these).or_else(|| names.filter()).unwrap_or_else(|| lit(true)).and(stretch);
         if wanted.iter().all(|&place| found.get(place).is_some_and(|nearest| nearest.any.is_some())) {
             // Only a number helps: signals of texts are not read through.
             filter = filter.and(ident("value").is_not_null());

@@ -111,6 +111,9 @@ impl<R> Walk<R> {
             Some((place, _)) if self.open.is_none() && self.next == place => self.begin()?,
             // Signals without a sample in the window come before this one.
             Some(_) | None if self.open.is_some() => self.end()?,
+            Some((place, _)) if place < self.next => {
+                return Err(QueryError::Layout("samples are not in the order of their names".to_owned()));
+            }
             Some(_) => self.pass_over()?,
             None if self.next < self.input.signals.len() => self.pass_over()?,
             None => return Ok(false),
