@@ -1,6 +1,7 @@
 //! Figures of signals in SQL, through a real server: the golden aggregates, and each function once, whether the samples
 //! are in memory, in segments or in merged ones.
 
+use std::collections::BTreeMap;
 use std::fs;
 
 use serde_json::{Value, json};
@@ -12,7 +13,9 @@ const PRESS: &str = "cologne/line-1/press";
 const MONDAY_MS: i64 = 1_736_121_600_000;
 
 /// Name in the golden file, the column, what the columns of status and time begin with, and units of the file in one of ours.
-const AGGREGATES: [(&str, &str, Option<&str>, f64); 14] = [
+type Aggregate = (&'static str, &'static str, Option<&'static str>, f64);
+
+const AGGREGATES: [Aggregate; 14] = [
     ("Interpolative", "interpolative", Some("interpolative"), 1.0),
     ("Average", "average", Some("average"), 1.0),
     ("TimeAverage", "time_average", Some("time_average"), 1.0),
@@ -80,61 +83,58 @@ fn golden_cases() -> Vec<Value> {
     list(&golden["cases"]).to_vec()
 }
 
+/// The rows that a statement gives, by the names of their columns.
+fn reports(server: &Server, sql: &str) -> Vec<BTreeMap<String, Value>> {
+    let (status, body) = server.post("/api/v1/sql?format=json", sql);
+    assert_eq!(status, 200, "{sql}: {body}");
+    let answer: Value = serde_json::from_str(&body).unwrap();
+    let names: Vec<&str> = list(&answer["columns"]).iter().map(|column| column["name"].as_str().unwrap()).collect();
+    let report = |row: &Value| names.iter().map(|name| (*name).to_owned()).zip(list(row).iter().cloned()).collect();
+    list(&answer["rows"]).iter().map(report).collect()
+}
+
 fn check_case(server: &Server, place: &str, signal: &str, case: &Value) -> usize {
-    let input = &case["input"];
+    let (id, input) = (&case["id"], &case["input"]);
     let ms = |name: &str| input[name].as_i64().unwrap();
     let word = if input["stepped"] == true { "stepped" } else { "sloped" };
     let uncertain = if input["treat_uncertain_as_bad"] == true { "" } else { ", 'use_uncertain'" };
-    let mut columns = vec!["time".to_owned(), "\"end\"".to_owned()];
-    for (_, column, base, _) in AGGREGATES {
-        let base = base.unwrap_or("count");
-        let picks = ["minimum", "maximum", "start", "end"].contains(&base);
-        columns.push(column.to_owned());
-        columns.push(format!("{base}_status"));
-        columns.push(if picks { format!("{base}_time") } else { format!("NULL AS {column}_no_time") });
-    }
-    // A status that is there for filling is asked for more than once.
-    let columns: Vec<String> =
-        columns.iter().enumerate().map(|(place, column)| format!("{} AS c{place}", plain(column))).collect();
-    let rows = server.sql(&format!(
-        "SELECT {} FROM aggregates('{} milliseconds', '{word}'{uncertain}) WHERE time >= '{}' AND time < '{}' \
-         AND equipment = '{PRESS}' AND signal = '{signal}' ORDER BY time",
-        columns.join(", "),
-        ms("interval"),
-        time(MONDAY_MS + ms("start")),
-        time(MONDAY_MS + ms("end")),
-    ));
+    let (interval, from, to) = (ms("interval"), time(MONDAY_MS + ms("start")), time(MONDAY_MS + ms("end")));
+    let found = reports(
+        server,
+        &format!(
+            "SELECT * FROM aggregates('{interval} milliseconds', '{word}'{uncertain}) \
+             WHERE time >= '{from}' AND time < '{to}' AND equipment = '{PRESS}' AND signal = '{signal}' ORDER BY time"
+        ),
+    );
     let expected = list(&case["expected"]);
-    assert_eq!(rows.len(), expected.len(), "{place} {}", case["id"]);
-    for (row, wanted) in rows.iter().zip(expected) {
-        let at = |name: &str| json!(shown(MONDAY_MS + wanted[name].as_i64().unwrap()));
-        assert_eq!((&row[0], &row[1]), (&at("start"), &at("end")), "{place} {}", case["id"]);
-        for (number, (name, _, base, scale)) in AGGREGATES.into_iter().enumerate() {
-            let place = format!("{place} {} {} {name}", case["id"], wanted["start"]);
-            let [value, status, time] = [0, 1, 2].map(|part| &row[2 + 3 * number + part]);
-            check_figure(&place, (value, status, time), base.is_some(), scale, &wanted[name]);
+    assert_eq!(found.len(), expected.len(), "{place} {id}");
+    for (report, wanted) in found.iter().zip(expected) {
+        for name in ["start", "end"] {
+            let column = if name == "start" { "time" } else { "end" };
+            let edge = shown(MONDAY_MS + wanted[name].as_i64().unwrap());
+            assert_eq!(report[column], json!(edge), "{place} {id} {column}");
+        }
+        for aggregate in AGGREGATES {
+            let place = format!("{place} {id} {} {}", wanted["start"], aggregate.0);
+            check_figure(&place, report, aggregate, &wanted[aggregate.0]);
         }
     }
     expected.len() * AGGREGATES.len()
 }
 
-/// An expression without the name that it already has.
-fn plain(column: &str) -> &str {
-    column.split(" AS ").next().unwrap_or(column)
-}
-
-fn check_figure(place: &str, got: (&Value, &Value, &Value), has_status: bool, scale: f64, wanted: &Value) {
-    let (value, status, time) = got;
-    let (found, expected) = (value.as_f64().map(|value| value * scale), wanted["value"].as_f64());
-    assert_eq!(found.is_some(), expected.is_some(), "{place}: {value}, not {wanted}");
+/// Values to 1e-9, statuses and times exactly.
+fn check_figure(place: &str, report: &BTreeMap<String, Value>, aggregate: Aggregate, wanted: &Value) {
+    let (_, column, base, scale) = aggregate;
+    let (found, expected) = (report[column].as_f64().map(|value| value * scale), wanted["value"].as_f64());
+    assert_eq!(found.is_some(), expected.is_some(), "{place}: {found:?}, not {wanted}");
     if let (Some(found), Some(expected)) = (found, expected) {
         assert!((found - expected).abs() <= 1e-9 * expected.abs(), "{place}: {found}, not {expected}");
     }
-    if has_status {
-        assert_eq!(status, &wanted["status"], "{place}");
-    }
-    let expected = wanted["time"].as_i64().map(|ms| json!(shown(MONDAY_MS + ms)));
-    assert_eq!(*time, expected.unwrap_or(Value::Null), "{place}");
+    let Some(base) = base else { return };
+    assert_eq!(report[&format!("{base}_status")], wanted["status"], "{place}");
+    let time = report.get(&format!("{base}_time")).cloned().unwrap_or(Value::Null);
+    let expected = wanted["time"].as_i64().map_or(Value::Null, |ms| json!(shown(MONDAY_MS + ms)));
+    assert_eq!(time, expected, "{place}");
 }
 
 #[test]
@@ -150,7 +150,7 @@ fn golden_aggregates() {
         }
     };
     in_every_place(folder.path(), fill, |server, place| {
-        let check = |(number, case)| check_case(server, place, &format!("golden{number}"), case);
+        let check = |(number, case): (usize, &Value)| check_case(server, place, &format!("golden{number}"), case);
         let checked: usize = cases.iter().enumerate().map(check).sum();
         assert!(checked > 1_000, "{place}: {checked}");
     });

@@ -288,3 +288,26 @@ async fn a_long_gap_needs_memory() {
     let refused = bench.refusal(&sql).await;
     assert!(matches!(refused, QueryError::Memory(_)), "{refused}");
 }
+
+/// The examples of the document run as they stand, and all columns are in it.
+#[tokio::test]
+async fn the_document_says_what_the_functions_do() {
+    const DOCUMENT: &str = include_str!("../../../../../docs/sql.md");
+    let bench = Bench::holding(&minutes("speed", NEW_YEAR, &[1.0]));
+    for function in Function::ALL.into_iter().filter(|function| !["oee", "state_timeline"].contains(&function.name())) {
+        let name = function.name();
+        let (_, section) =
+            DOCUMENT.split_once(&format!("\n### {name}(")).unwrap_or_else(|| panic!("no section {name}"));
+        let section = section.split("\n### ").next().unwrap();
+        let (_, example) = section.split_once("```sql\n").unwrap_or_else(|| panic!("no example of {name}"));
+        let example = example.split("```").next().unwrap();
+        assert!(example.contains(&format!("FROM {name}(")), "{example}");
+        bench.ask(example).await;
+        for field in function.schema().fields() {
+            let column = field.name().as_str();
+            let base = column.strip_suffix("_status").or_else(|| column.strip_suffix("_time")).unwrap_or(column);
+            let said = [column, base, &format!("{base}_value")].map(|name| section.contains(&format!("`{name}`")));
+            assert!(said.contains(&true), "{name} says nothing of {column}");
+        }
+    }
+}
