@@ -1,4 +1,5 @@
-//! SQL functions: `time_bucket`, `timezone`, `current_user`, `oee`, `state_timeline`.
+//! SQL functions: `time_bucket`, `timezone`, `current_user`, and table functions on machines (`oee`, `state_timeline`) and
+//! on signals (`series`).
 //!
 //! A table function is planned with constant arguments; the window of time and the equipment come from `WHERE`. What it
 //! computes it takes from `oee`, from rows of the statement's own snapshot.
@@ -8,10 +9,14 @@ mod bounded;
 mod bucket;
 mod columns;
 mod current_user;
+mod cut;
+mod function;
 mod gather;
 mod interval;
+mod names;
 mod oee;
 mod records;
+mod series;
 mod signals;
 mod state_timeline;
 mod table;
@@ -29,7 +34,8 @@ use crate::catalog::Current;
 pub(crate) use bounded::{bound, build, check_shape};
 #[cfg(test)]
 pub(crate) use bucket::zone;
-use table::{Function, TableFunction};
+use function::Function;
+use table::TableFunction;
 pub(crate) use timezone::{AtTimeZoneCalls, timezone};
 
 /// Adds takt's functions to a session of `user`.

@@ -27,5 +27,6 @@ mod quarantine;
 mod query;
 mod readers;
 mod readme;
+mod series;
 mod simulated;
 mod verify;

@@ -4,13 +4,19 @@ use datafusion::common::{Result, ScalarValue, plan_err};
 use datafusion::logical_expr::Expr;
 use jiff::tz::TimeZone;
 use oee::calendar::timestamp;
+use oee::plant::Interpolation;
 
 use super::bucket::Width;
-use super::table::Function;
+use super::function::Function;
 use crate::instant::instant;
 use crate::reach::{literal, micros};
 
-/// How `oee` cuts the window.
+/// Most points of a trend.
+pub(crate) const MOST_POINTS: u32 = 100_000;
+/// Most other signals of an as-of join: each is a stream of its own.
+pub(crate) const MOST_JOINED: usize = 16;
+
+/// How the window is cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Cut {
     /// Equal widths, by the calendar of the equipment's zone.
@@ -21,13 +27,50 @@ pub(crate) enum Cut {
     Day,
 }
 
+/// How a call has signals read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Reading {
+    /// How values run between samples; as the plant declares the signal where it is not given.
+    pub(crate) interpolation: Option<Interpolation>,
+    /// Uncertain samples are used. OPC UA treats them as Bad.
+    pub(crate) use_uncertain: bool,
+}
+
+impl Reading {
+    /// Takes a word; says whether it is one.
+    fn take(&mut self, word: &str) -> bool {
+        match word {
+            "stepped" => self.interpolation = Some(Interpolation::Stepped),
+            "sloped" => self.interpolation = Some(Interpolation::Sloped),
+            "use_uncertain" => self.use_uncertain = true,
+            _ => return false,
+        }
+        true
+    }
+}
+
+/// What is asked for within the window.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Task {
+    /// OEE, cut like this.
+    Oee(Cut),
+    /// State intervals.
+    States,
+    /// Figures of signals, cut like this.
+    Buckets(Cut, Reading),
+    /// So many parts of equal length.
+    Parts(u32, Reading),
+    /// The first signal with the others as of its times.
+    AsOf(Vec<String>),
+}
+
 /// What a call says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Arguments {
     /// Everything it needs; the window where it is given explicitly.
     Bound {
-        /// How to cut the window.
-        cut: Cut,
+        /// What is asked for.
+        task: Task,
         /// `[from, to)`, microseconds.
         window: Option<(i64, i64)>,
     },
@@ -35,24 +78,97 @@ pub(crate) enum Arguments {
     Unbound,
 }
 
+const HOUR: Cut = Cut::Width(Width::Micros(3_600_000_000));
+
 impl Arguments {
     /// Reads the arguments of a call; times without an offset are wall time in `zone`.
     pub(crate) fn read(function: Function, arguments: &[Expr], zone: &TimeZone) -> Result<Self> {
         if arguments.iter().any(|argument| matches!(argument, Expr::Placeholder(_))) {
             return Ok(Self::Unbound);
         }
-        let (cut, times) = match (function, arguments) {
-            (Function::Oee, []) => (Cut::Width(Width::Micros(3_600_000_000)), arguments),
-            (Function::Oee, [bucket, times @ ..]) => (cut(bucket)?, times),
-            (Function::StateTimeline, times) => (Cut::Day, times),
+        let (task, times) = match (function, arguments) {
+            (Function::Oee, []) => (Task::Oee(HOUR), arguments),
+            (Function::Oee, [bucket, times @ ..]) => (Task::Oee(cut(function, bucket)?), times),
+            (Function::StateTimeline, times) => (Task::States, times),
+            (Function::Aggregates | Function::TimeWeightedAvg | Function::CounterDelta, []) => {
+                (Task::Buckets(HOUR, Reading::default()), arguments)
+            }
+            (Function::CounterDelta, [bucket, times @ ..]) => {
+                (Task::Buckets(cut(function, bucket)?, Reading::default()), times)
+            }
+            (Function::Aggregates | Function::TimeWeightedAvg, [bucket, rest @ ..]) => {
+                let (reading, times) = reading(rest);
+                (Task::Buckets(cut(function, bucket)?, reading), times)
+            }
+            (Function::Interpolate, [step, rest @ ..]) => {
+                let (reading, times) = reading(rest);
+                (Task::Buckets(cut(function, step)?, reading), times)
+            }
+            (Function::Trend, [parts, rest @ ..]) => {
+                let (reading, times) = reading(rest);
+                (Task::Parts(points(parts)?, reading), times)
+            }
+            (Function::AsofJoin, arguments) => {
+                let (signals, times) = signals(arguments, zone);
+                (Task::AsOf(joined(signals)?), times)
+            }
+            (Function::Interpolate | Function::Trend, []) => return plan_err!("{}", function.usage()),
         };
         let window = match times {
             [] => None,
             [from, to] => Some(ordered(function, time(function, from, zone)?, time(function, to, zone)?)?),
             _ => return plan_err!("{}", function.usage()),
         };
-        Ok(Self::Bound { cut, window })
+        Ok(Self::Bound { task, window })
     }
+}
+
+/// The words that say how to read signals, and what follows them.
+fn reading(mut rest: &[Expr]) -> (Reading, &[Expr]) {
+    let mut reading = Reading::default();
+    while let [word, after @ ..] = rest
+        && text(word).is_some_and(|word| reading.take(word))
+    {
+        rest = after;
+    }
+    (reading, rest)
+}
+
+fn points(argument: &Expr) -> Result<u32> {
+    let points = literal(argument).and_then(|value| match value {
+        ScalarValue::Int64(Some(points)) => u32::try_from(*points).ok(),
+        _ => None,
+    });
+    match points {
+        Some(points @ 1..=MOST_POINTS) => Ok(points),
+        _ => {
+            plan_err!("trend takes a number of points from 1 to {MOST_POINTS}, such as the width of the plot in pixels")
+        }
+    }
+}
+
+/// Signals, and the window behind them where the last two arguments are times.
+fn signals<'a>(arguments: &'a [Expr], zone: &TimeZone) -> (&'a [Expr], &'a [Expr]) {
+    let is_time = |argument: &Expr| {
+        let value = literal(argument);
+        value.and_then(micros).is_some() || text(argument).is_some_and(|text| instant(text, zone).is_some())
+    };
+    match arguments.split_last_chunk::<2>() {
+        Some((signals, times)) if times.iter().all(is_time) => (signals, times),
+        _ => (arguments, &[]),
+    }
+}
+
+fn joined(signals: &[Expr]) -> Result<Vec<String>> {
+    let names: Option<Vec<String>> = signals.iter().map(|signal| text(signal).map(str::to_owned)).collect();
+    match names {
+        Some(names) if (2..=1 + MOST_JOINED).contains(&names.len()) => Ok(names),
+        _ => plan_err!("{}", Function::AsofJoin.usage()),
+    }
+}
+
+fn text(argument: &Expr) -> Option<&str> {
+    literal(argument)?.try_as_str()?
 }
 
 /// A window that ends before it begins is a mistake: nobody asks for nothing.
@@ -64,14 +180,16 @@ fn ordered(function: Function, from: i64, to: i64) -> Result<(i64, i64)> {
     plan_err!("the window of {} ends before it begins: from {from} to {to}; exchange the two", function.name())
 }
 
-fn cut(argument: &Expr) -> Result<Cut> {
-    let text = literal(argument).and_then(|value| value.try_as_str().flatten().map(str::to_owned));
-    match text.as_deref().map(str::trim) {
-        Some("shift") => Ok(Cut::Shift),
-        Some("day") => Ok(Cut::Day),
+fn cut(function: Function, argument: &Expr) -> Result<Cut> {
+    match text(argument).map(str::trim) {
+        Some("shift") if function.takes_shifts() => Ok(Cut::Shift),
+        Some("day") if function.takes_shifts() => Ok(Cut::Day),
         Some(width) => match Width::parse(width) {
             Ok(width) => Ok(Cut::Width(width)),
-            Err(error) => plan_err!("{error}; oee also takes 'shift' and 'day'"),
+            Err(error) if function.takes_shifts() => {
+                plan_err!("{error}; {} also takes 'shift' and 'day'", function.name())
+            }
+            Err(error) => plan_err!("{error}"),
         },
         None => match literal(argument) {
             Some(ScalarValue::IntervalMonthDayNano(Some(width))) => {
@@ -80,7 +198,7 @@ fn cut(argument: &Expr) -> Result<Cut> {
                     Err(error) => plan_err!("{error}"),
                 }
             }
-            _ => plan_err!("{}", Function::Oee.usage()),
+            _ => plan_err!("{}", function.usage()),
         },
     }
 }

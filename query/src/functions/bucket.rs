@@ -137,11 +137,13 @@ pub(crate) struct Buckets {
     width: Width,
     anchor: Anchor,
     last: Option<(i64, i64)>,
+    /// The local day of the last answer, where buckets are parts of days.
+    day: Option<(i64, i64)>,
 }
 
 impl Buckets {
     pub(crate) fn new(width: Width, anchor: Anchor) -> Self {
-        Self { width, anchor, last: None }
+        Self { width, anchor, last: None, day: None }
     }
 
     /// Start of the bucket that holds `at_us`.
@@ -157,6 +159,22 @@ impl Buckets {
         Ok(found.0)
     }
 
+    /// End of the bucket that holds `at_us`. Cheap for one bucket after another.
+    pub(crate) fn end(&mut self, at_us: i64) -> Result<i64, BucketError> {
+        let (Anchor::Zone(zone), Width::Micros(width)) = (&self.anchor, self.width) else {
+            return Ok(self.bounds(at_us)?.1);
+        };
+        if DAY_US % width != 0 {
+            return Ok(self.bounds(at_us)?.1);
+        }
+        let day = match self.day {
+            Some((start, end)) if start <= at_us && at_us < end => (start, end),
+            _ => local_day(at_us, zone)?,
+        };
+        self.day = Some(day);
+        Ok(part_of_day(at_us, day, width)?.1)
+    }
+
     /// `[start, end)` of the bucket that holds `at_us`.
     pub(crate) fn bounds(&self, at_us: i64) -> Result<(i64, i64), BucketError> {
         let zoned = match (&self.anchor, self.width) {
@@ -166,7 +184,7 @@ impl Buckets {
             (Anchor::Zone(zone), _) => zone,
         };
         match self.width {
-            Width::Micros(width) if DAY_US % width == 0 => within_day(at_us, zoned, width),
+            Width::Micros(width) if DAY_US % width == 0 => part_of_day(at_us, local_day(at_us, zoned)?, width),
             Width::Micros(width) => floor(at_us, ORIGIN_US, width),
             Width::Days(days) => {
                 let date = local_date(at_us, zoned)?;
@@ -191,11 +209,15 @@ fn floor(at_us: i64, origin_us: i64, width_us: i64) -> Result<(i64, i64), Bucket
     Ok((start, start.checked_add(width_us).ok_or_else(range)?))
 }
 
-/// Buckets of less than a day restart at every local midnight, so a day of 23 or 25 hours has a shorter or one more bucket.
-fn within_day(at_us: i64, zone: &TimeZone, width_us: i64) -> Result<(i64, i64), BucketError> {
+/// From one local midnight to the next: 23 to 25 hours.
+fn local_day(at_us: i64, zone: &TimeZone) -> Result<(i64, i64), BucketError> {
     let date = local_date(at_us, zone)?;
     let day = days_between(ORIGIN, date).ok_or(BucketError::Range(at_us))?;
-    let (start_us, end_us) = (midnight(at_us, day, zone)?, midnight(at_us, day + 1, zone)?);
+    Ok((midnight(at_us, day, zone)?, midnight(at_us, day + 1, zone)?))
+}
+
+/// Buckets of less than a day restart at every local midnight, so a day of 23 or 25 hours has a shorter or one more bucket.
+fn part_of_day(at_us: i64, (start_us, end_us): (i64, i64), width_us: i64) -> Result<(i64, i64), BucketError> {
     let (start, end) = floor(at_us, start_us, width_us)?;
     Ok((start, end.min(end_us)))
 }

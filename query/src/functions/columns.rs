@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BooleanArray, Float64Array, Int64Array, StringArray, TimestampMicrosecondArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use arrow::record_batch::RecordBatch;
+use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 
 use crate::error::QueryError;
 use crate::types::time_type;
@@ -19,6 +19,8 @@ pub(crate) struct Column<R> {
 pub(crate) enum Value<R> {
     /// Microseconds since 1970.
     Time(fn(&R) -> i64),
+    /// Microseconds since 1970, where there is such a time.
+    Instant(fn(&R) -> Option<i64>),
     /// Text.
     Text(fn(&R) -> Option<&str>),
     /// A number.
@@ -30,10 +32,10 @@ pub(crate) enum Value<R> {
 }
 
 /// The schema of some columns.
-pub(crate) fn schema<R>(columns: &[Column<R>]) -> SchemaRef {
+pub(crate) fn schema<'a, R: 'a>(columns: impl IntoIterator<Item = &'a Column<R>>) -> SchemaRef {
     let field = |column: &Column<R>| {
         let kind = match column.value {
-            Value::Time(_) => time_type(),
+            Value::Time(_) | Value::Instant(_) => time_type(),
             Value::Text(_) => DataType::Utf8,
             Value::Double(_) => DataType::Float64,
             Value::Integer(_) => DataType::Int64,
@@ -41,15 +43,21 @@ pub(crate) fn schema<R>(columns: &[Column<R>]) -> SchemaRef {
         };
         Field::new(column.name, kind, true)
     };
-    Arc::new(Schema::new(columns.iter().map(field).collect::<Vec<_>>()))
+    Arc::new(Schema::new(columns.into_iter().map(field).collect::<Vec<_>>()))
 }
 
 /// Rows as a batch.
-pub(crate) fn batch<R>(columns: &[Column<R>], rows: &[R]) -> Result<RecordBatch, QueryError> {
+pub(crate) fn batch<'a, R: 'a>(
+    columns: impl IntoIterator<Item = &'a Column<R>> + Clone,
+    rows: &[R],
+) -> Result<RecordBatch, QueryError> {
     let array = |column: &Column<R>| -> ArrayRef {
         match column.value {
             Value::Time(value) => {
                 Arc::new(TimestampMicrosecondArray::from_iter_values(rows.iter().map(value)).with_timezone("UTC"))
+            }
+            Value::Instant(value) => {
+                Arc::new(rows.iter().map(value).collect::<TimestampMicrosecondArray>().with_timezone("UTC"))
             }
             Value::Text(value) => Arc::new(rows.iter().map(value).collect::<StringArray>()),
             Value::Double(value) => Arc::new(rows.iter().map(value).collect::<Float64Array>()),
@@ -60,5 +68,7 @@ pub(crate) fn batch<R>(columns: &[Column<R>], rows: &[R]) -> Result<RecordBatch,
             Value::Flag(value) => Arc::new(rows.iter().map(|row| Some(value(row))).collect::<BooleanArray>()),
         }
     };
-    Ok(RecordBatch::try_new(schema(columns), columns.iter().map(array).collect())?)
+    let arrays = columns.clone().into_iter().map(array).collect();
+    let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
+    Ok(RecordBatch::try_new_with_options(schema(columns), arrays, &options)?)
 }

@@ -151,9 +151,11 @@ pub(super) fn at(us: i64) -> Expr {
     Expr::Literal(ScalarValue::TimestampMicrosecond(Some(us), Some("UTC".into())), None)
 }
 
+/// How far the stretches of a search for the nearest row reach, microseconds: an hour, a day, 30 days.
+const STEPS_US: [i64; 3] = [3_600_000_000, 86_400_000_000, 30 * 86_400_000_000];
+
 /// Stretches of time before an instant, the nearest first, each longer than the one before; the last is all the rest.
 pub(super) fn looking_back(column: &str, before: i64) -> Vec<Expr> {
-    const STEPS_US: [i64; 3] = [3_600_000_000, 86_400_000_000, 30 * 86_400_000_000];
     let mut upper = before;
     let mut stretches = Vec::with_capacity(STEPS_US.len() + 1);
     for step in STEPS_US {
@@ -165,7 +167,20 @@ pub(super) fn looking_back(column: &str, before: i64) -> Vec<Expr> {
     stretches
 }
 
-fn typed(batch: &RecordBatch, name: &str, kind: &DataType) -> Result<ArrayRef, QueryError> {
+/// The same from an instant on, itself included.
+pub(super) fn looking_ahead(column: &str, from: i64) -> Vec<Expr> {
+    let mut lower = from;
+    let mut stretches = Vec::with_capacity(STEPS_US.len() + 1);
+    for step in STEPS_US {
+        let upper = from.saturating_add(step);
+        stretches.push(ident(column).gt_eq(at(lower)).and(ident(column).lt(at(upper))));
+        lower = upper;
+    }
+    stretches.push(ident(column).gt_eq(at(lower)));
+    stretches
+}
+
+pub(super) fn typed(batch: &RecordBatch, name: &str, kind: &DataType) -> Result<ArrayRef, QueryError> {
     let column =
         batch.column_by_name(name).ok_or_else(|| QueryError::Layout(format!("rows without their column {name}")))?;
     Ok(if column.data_type() == kind { Arc::clone(column) } else { cast(column, kind)? })

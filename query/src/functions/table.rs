@@ -3,78 +3,31 @@
 use std::sync::Arc;
 
 use ::oee::plant::Plant;
-use arrow::array::{AsArray, StringArray};
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::array::StringArray;
+use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableFunctionArgs, TableFunctionImpl, TableProvider};
-use datafusion::common::{DFSchema, DataFusionError, Result, plan_err};
+use datafusion::common::{DataFusionError, Result, plan_err};
 use datafusion::execution::session_state::SessionState;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
 use futures::stream::BoxStream;
-use futures::{TryStreamExt, stream};
+use futures::{StreamExt, TryStreamExt, stream};
 use storage::Snapshot;
 
-use super::arguments::{Arguments, Cut};
+use super::arguments::{Arguments, Task};
+use super::function::Function;
 use super::gather::Gather;
-use super::window::{Window, pushdown, reads_only_equipment};
-use super::{oee, state_timeline};
+use super::names::Names;
+use super::window::{Window, pushdown};
+use super::{oee, series, state_timeline};
 use crate::catalog::Current;
 use crate::context::ContextCache;
 use crate::error::QueryError;
-
-/// The table functions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Function {
-    /// OEE, its factors, time elements and counts per equipment and bucket.
-    Oee,
-    /// State intervals.
-    StateTimeline,
-}
-
-impl Function {
-    pub(crate) const ALL: [Self; 2] = [Self::Oee, Self::StateTimeline];
-
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Oee => "oee",
-            Self::StateTimeline => "state_timeline",
-        }
-    }
-
-    /// The call that gives its window itself.
-    pub(crate) fn explicit_form(self) -> &'static str {
-        match self {
-            Self::Oee => "oee('1 hour', from, to)",
-            Self::StateTimeline => "state_timeline(from, to)",
-        }
-    }
-
-    /// How to call it.
-    pub(crate) fn usage(self) -> &'static str {
-        match self {
-            Self::Oee => {
-                "oee takes a bucket ('15 minutes', '1 hour', 'shift', 'day') and, unless WHERE bounds time, a window: \
-                 oee('1 hour', from, to)"
-            }
-            Self::StateTimeline => {
-                "state_timeline takes no arguments where WHERE bounds time, or a window: state_timeline(from, to)"
-            }
-        }
-    }
-
-    fn schema(self) -> SchemaRef {
-        match self {
-            Self::Oee => oee::schema(),
-            Self::StateTimeline => state_timeline::schema(),
-        }
-    }
-}
 
 /// A function, in a session.
 #[derive(Debug)]
@@ -129,17 +82,17 @@ impl FunctionTable {
     }
 
     /// Declared equipment that the filters leave, in declared order.
-    fn equipment(&self, state: &dyn Session, filters: &[Expr]) -> Result<Vec<String>> {
+    fn equipment(&self, names: &Names) -> Result<Vec<String>> {
         let paths: Vec<String> = self.plant.tree().map(|equipment| equipment.path.clone()).collect();
-        let Some(filter) = conjunction(filters.iter().filter(|filter| reads_only_equipment(filter)).cloned()) else {
-            return Ok(paths);
-        };
-        let schema = Arc::new(Schema::new(vec![Field::new("equipment", DataType::Utf8, true)]));
-        let filter = state.create_physical_expr(filter, &DFSchema::try_from(Arc::clone(&schema))?)?;
-        let batch = RecordBatch::try_new(schema, vec![Arc::new(StringArray::from_iter_values(&paths))])?;
-        let kept = filter.evaluate(&batch)?.into_array(paths.len())?;
-        let kept = kept.as_boolean();
-        Ok(paths.into_iter().zip(kept.iter()).filter(|(_, kept)| *kept == Some(true)).map(|(path, _)| path).collect())
+        let kept = names.keeps(&[StringArray::from_iter_values(&paths)])?;
+        Ok(paths.into_iter().zip(kept).filter(|(_, kept)| *kept).map(|(path, _)| path).collect())
+    }
+
+    /// The part of the answer that is asked for.
+    fn projected(&self, projection: Option<&Vec<usize>>) -> Result<(Vec<usize>, SchemaRef)> {
+        let columns = projection.cloned().unwrap_or_else(|| (0..self.schema.fields().len()).collect());
+        let schema = Arc::new(self.schema.project(&columns)?);
+        Ok((columns, schema))
     }
 }
 
@@ -164,14 +117,16 @@ impl TableProvider for FunctionTable {
         filters: &[Expr],
         _limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let Arguments::Bound { cut, window } = self.arguments else {
+        let Arguments::Bound { task, window } = &self.arguments else {
             return plan_err!("{} was called with a parameter that has no value", self.function.name());
         };
         let Some(session) = state.as_any().downcast_ref::<SessionState>() else {
             return plan_err!("{} runs in takt's own sessions only", self.function.name());
         };
         let now = now_us(state);
-        let (from, to) = self.window(window, filters, now)?;
+        let (from, to) = self.window(*window, filters, now)?;
+        series::check_fits(self.function, task, from, to)?;
+        let names = Names::of(state, filters, self.function.names())?;
         let gather = Gather {
             session: session.clone(),
             snapshot: Arc::clone(&self.snapshot),
@@ -179,17 +134,22 @@ impl TableProvider for FunctionTable {
             plant: Arc::clone(&self.plant),
             now,
         };
+        let (columns, schema) = self.projected(projection)?;
+        let orderings = series::ordering(self.function, &schema);
+        // Signals may be of any equipment, machines are declared.
+        let equipment = if matches!(task, Task::Oee(_) | Task::States) { self.equipment(&names)? } else { Vec::new() };
         let call = Call {
             function: self.function,
-            schema: Arc::clone(&self.schema),
+            schema: Arc::clone(&schema),
+            columns: columns.into(),
             gather: Arc::new(gather),
-            equipment: Arc::from(self.equipment(state, filters)?),
-            cut,
+            equipment: Arc::from(equipment),
+            names: Arc::new(names),
+            task: task.clone(),
             from,
             to,
         };
-        let plan =
-            StreamingTableExec::try_new(Arc::clone(&self.schema), vec![Arc::new(call)], projection, [], false, None)?;
+        let plan = StreamingTableExec::try_new(schema, vec![Arc::new(call)], None, orderings, false, None)?;
         Ok(Arc::new(plan))
     }
 }
@@ -208,26 +168,46 @@ fn now_us(state: &dyn Session) -> i64 {
 #[derive(Debug, Clone)]
 struct Call {
     function: Function,
+    /// Of the columns that are asked for.
     schema: SchemaRef,
+    columns: Arc<[usize]>,
     gather: Arc<Gather>,
+    /// Declared equipment that WHERE leaves, for functions on machines.
     equipment: Arc<[String]>,
-    cut: Cut,
+    /// What WHERE says of names.
+    names: Arc<Names>,
+    task: Task,
     from: i64,
     to: i64,
 }
 
+type Answer = BoxStream<'static, Result<RecordBatch, QueryError>>;
+
 impl Call {
-    async fn answer(self) -> Result<BoxStream<'static, Result<RecordBatch, QueryError>>, QueryError> {
+    async fn answer(self, context: Arc<TaskContext>) -> Result<Answer, QueryError> {
         let window = (self.from, self.to);
         if self.from >= self.to {
             return Ok(Box::pin(stream::empty()));
         }
-        match self.function {
-            Function::Oee => Ok(Box::pin(oee::answer(self.gather, self.equipment, self.cut, window).await?)),
-            Function::StateTimeline => {
-                let rows = state_timeline::answer(&self.gather, &self.equipment, self.from, self.to).await?;
-                Ok(Box::pin(stream::once(async move { Ok(rows) })))
+        let columns = self.columns;
+        match self.task {
+            Task::Oee(cut) => {
+                let rows = oee::answer(self.gather, self.equipment, cut, window).await?;
+                Ok(Box::pin(rows.map(move |batch| Ok(batch?.project(&columns)?))))
             }
+            Task::States => {
+                let rows = state_timeline::answer(&self.gather, &self.equipment, self.from, self.to).await?;
+                Ok(Box::pin(stream::once(async move { Ok(rows.project(&columns)?) })))
+            }
+            Task::Buckets(cut, reading) => {
+                let asked = series::Asked { gather: self.gather, names: self.names, window, reading, columns };
+                series::buckets(self.function, asked, cut, &context).await
+            }
+            Task::Parts(parts, reading) => {
+                let asked = series::Asked { gather: self.gather, names: self.names, window, reading, columns };
+                series::parts(asked, parts, &context).await
+            }
+            Task::AsOf(signals) => series::asof_join::answer(self.gather, &self.names, &signals, window, columns).await,
         }
     }
 }
@@ -237,8 +217,8 @@ impl PartitionStream for Call {
         &self.schema
     }
 
-    fn execute(&self, _context: Arc<TaskContext>) -> SendableRecordBatchStream {
-        let answer = stream::once(self.clone().answer()).try_flatten().map_err(DataFusionError::from);
+    fn execute(&self, context: Arc<TaskContext>) -> SendableRecordBatchStream {
+        let answer = stream::once(self.clone().answer(context)).try_flatten().map_err(DataFusionError::from);
         Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.schema), Box::pin(answer)))
     }
 }

@@ -5,12 +5,10 @@ use datafusion::logical_expr::expr::Between;
 use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{BinaryExpr, Expr, Operator, TableProviderFilterPushDown};
 
-use super::table::Function;
+use super::function::Function;
 use crate::reach::{column_of, is_plain, literal, micros};
 
-/// The columns that a table function reads from `WHERE`.
 const TIME: &str = "time";
-const EQUIPMENT: &str = "equipment";
 
 /// `[from, to)` as far as it is known, microseconds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -70,7 +68,7 @@ fn bounds(filter: &Expr) -> Option<Vec<Bound>> {
 
 /// What becomes of a filter. `explicit`: the call itself gives the window, so filters on `time` are ordinary ones.
 pub(crate) fn pushdown(function: Function, filter: &Expr, explicit: bool) -> Result<TableProviderFilterPushDown> {
-    if reads_only_equipment(filter) {
+    if reads_only(filter, function.names()) {
         return Ok(TableProviderFilterPushDown::Inexact);
     }
     let reads_time = filter.column_refs().iter().any(|column| column.name == TIME);
@@ -87,10 +85,10 @@ pub(crate) fn pushdown(function: Function, filter: &Expr, explicit: bool) -> Res
     )
 }
 
-/// Whether a filter can be decided by the path alone.
-pub(crate) fn reads_only_equipment(filter: &Expr) -> bool {
+/// Whether a filter can be decided by some columns alone.
+pub(crate) fn reads_only(filter: &Expr, names: &[&str]) -> bool {
     let columns = filter.column_refs();
-    !columns.is_empty() && columns.iter().all(|column| column.name == EQUIPMENT) && is_plain(filter)
+    !columns.is_empty() && columns.iter().all(|column| names.contains(&column.name.as_str())) && is_plain(filter)
 }
 
 #[cfg(test)]

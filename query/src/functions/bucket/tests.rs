@@ -82,3 +82,16 @@ fn the_remembered_bucket_never_answers_for_another() {
     assert_eq!(buckets.start(second), Ok(second));
     assert_eq!(buckets.start(first), Ok(us("2025-03-28T23:00:00Z")));
 }
+
+#[test]
+fn one_end_after_another_is_the_end_of_each_bucket() {
+    for width in ["15 minutes", "5 hours", "7 hours", "1 day", "1 month"] {
+        let mut walked = Buckets::new(Width::parse(width).unwrap(), Anchor::Zone(zone("Europe/Berlin").unwrap()));
+        let mut at = us("2025-03-29T11:00:00Z");
+        for _ in 0..300 {
+            let (_, end) = walked.bounds(at).unwrap();
+            assert_eq!(walked.end(at), Ok(end), "{width}");
+            at = end;
+        }
+    }
+}

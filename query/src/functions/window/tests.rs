@@ -37,3 +37,16 @@ fn equipment_prunes_and_the_rest_is_filtered_above() {
     assert_eq!(push(&col("equipment").like(lit("cologne/%")), false).unwrap(), TableProviderFilterPushDown::Inexact);
     assert_eq!(push(&col("oee").gt(lit(0.5)), false).unwrap(), TableProviderFilterPushDown::Unsupported);
 }
+
+#[test]
+fn a_signal_prunes_where_rows_are_of_signals() {
+    let filter = col("equipment").eq(lit("press")).and(col("signal").like(lit("temp%")));
+    for function in [Function::Aggregates, Function::Interpolate, Function::Trend] {
+        assert_eq!(pushdown(function, &filter, false).unwrap(), TableProviderFilterPushDown::Inexact);
+    }
+    for function in [Function::Oee, Function::AsofJoin] {
+        assert_eq!(pushdown(function, &filter, false).unwrap(), TableProviderFilterPushDown::Unsupported);
+    }
+    let refused = pushdown(Function::Interpolate, &col("time").eq(at(10)), false).unwrap_err().to_string();
+    assert!(refused.contains("interpolate('1 minute', from, to)"), "{refused}");
+}

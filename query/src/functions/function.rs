@@ -1,0 +1,135 @@
+//! Which table functions there are, and how they are called.
+
+use arrow::datatypes::SchemaRef;
+
+use super::{oee, series, state_timeline};
+
+/// The table functions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Function {
+    /// OEE, its factors, time elements and counts per equipment and bucket.
+    Oee,
+    /// State intervals.
+    StateTimeline,
+    /// All aggregates of each signal and bucket.
+    Aggregates,
+    /// The time-weighted average of each signal and bucket.
+    TimeWeightedAvg,
+    /// The value of each signal at the instants of a grid.
+    Interpolate,
+    /// By how much each counter went up in each bucket.
+    CounterDelta,
+    /// The samples that draw a signal.
+    Trend,
+    /// Samples of one signal with the values of others at their times.
+    AsofJoin,
+}
+
+impl Function {
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Oee,
+        Self::StateTimeline,
+        Self::Aggregates,
+        Self::TimeWeightedAvg,
+        Self::Interpolate,
+        Self::CounterDelta,
+        Self::Trend,
+        Self::AsofJoin,
+    ];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Oee => "oee",
+            Self::StateTimeline => "state_timeline",
+            Self::Aggregates => "aggregates",
+            Self::TimeWeightedAvg => "time_weighted_avg",
+            Self::Interpolate => "interpolate",
+            Self::CounterDelta => "counter_delta",
+            Self::Trend => "trend",
+            Self::AsofJoin => "asof_join",
+        }
+    }
+
+    /// The call that gives its window itself.
+    pub(crate) fn explicit_form(self) -> &'static str {
+        match self {
+            Self::Oee => "oee('1 hour', from, to)",
+            Self::StateTimeline => "state_timeline(from, to)",
+            Self::Aggregates => "aggregates('1 hour', from, to)",
+            Self::TimeWeightedAvg => "time_weighted_avg('1 hour', from, to)",
+            Self::Interpolate => "interpolate('1 minute', from, to)",
+            Self::CounterDelta => "counter_delta('1 hour', from, to)",
+            Self::Trend => "trend(1000, from, to)",
+            Self::AsofJoin => "asof_join('signal_a', 'signal_b', from, to)",
+        }
+    }
+
+    /// How to call it.
+    pub(crate) fn usage(self) -> &'static str {
+        match self {
+            Self::Oee => {
+                "oee takes a bucket ('15 minutes', '1 hour', 'shift', 'day') and, unless WHERE bounds time, a window: \
+                 oee('1 hour', from, to)"
+            }
+            Self::StateTimeline => {
+                "state_timeline takes no arguments where WHERE bounds time, or a window: state_timeline(from, to)"
+            }
+            Self::Aggregates => {
+                "aggregates takes a bucket ('15 minutes', '1 hour', 'shift', 'day'), then any of 'stepped', 'sloped' and \
+                 'use_uncertain', and, unless WHERE bounds time, a window: aggregates('1 hour', from, to)"
+            }
+            Self::TimeWeightedAvg => {
+                "time_weighted_avg takes a bucket ('15 minutes', '1 hour', 'shift', 'day'), then any of 'stepped', \
+                 'sloped' and 'use_uncertain', and, unless WHERE bounds time, a window: \
+                 time_weighted_avg('1 hour', from, to)"
+            }
+            Self::Interpolate => {
+                "interpolate takes a step ('1 minute', '1 hour'), then any of 'stepped', 'sloped' and 'use_uncertain', \
+                 and, unless WHERE bounds time, a window: interpolate('1 minute', from, to)"
+            }
+            Self::CounterDelta => {
+                "counter_delta takes a bucket ('15 minutes', '1 hour', 'shift', 'day') and, unless WHERE bounds time, a \
+                 window: counter_delta('1 hour', from, to)"
+            }
+            Self::Trend => {
+                "trend takes a number of points, then perhaps 'use_uncertain', and, unless WHERE bounds time, a window: \
+                 trend(1000, from, to)"
+            }
+            Self::AsofJoin => {
+                "asof_join takes the names of 2 to 17 signals and, unless WHERE bounds time, a window: \
+                 asof_join('signal_a', 'signal_b', from, to)"
+            }
+        }
+    }
+
+    /// Columns that say whose row it is: filters on them leave out what need not be read.
+    pub(crate) fn names(self) -> &'static [&'static str] {
+        match self {
+            Self::Oee | Self::StateTimeline | Self::AsofJoin => &["equipment"],
+            Self::Aggregates | Self::TimeWeightedAvg | Self::Interpolate | Self::CounterDelta | Self::Trend => {
+                &["equipment", "signal"]
+            }
+        }
+    }
+
+    /// Whether it cuts its window by shifts and production days too.
+    pub(crate) fn takes_shifts(self) -> bool {
+        matches!(self, Self::Oee | Self::Aggregates | Self::TimeWeightedAvg | Self::CounterDelta)
+    }
+
+    pub(crate) fn schema(self) -> SchemaRef {
+        match self {
+            Self::Oee => oee::schema(),
+            Self::StateTimeline => state_timeline::schema(),
+            Self::Aggregates => series::aggregates::SHEET.schema(),
+            Self::TimeWeightedAvg => series::time_weighted_avg::SHEET.schema(),
+            Self::Interpolate => series::interpolate::SHEET.schema(),
+            Self::CounterDelta => series::counter_delta::SHEET.schema(),
+            Self::Trend => series::trend::SHEET.schema(),
+            Self::AsofJoin => series::asof_join::schema(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
