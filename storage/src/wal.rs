@@ -1,9 +1,13 @@
 //! The write-ahead log: files of CRC-checked frames, preallocated, written in groups, one fsync a group.
 //!
 //! File: magic, header length, header CRC, header (the tables and columns that its frames speak of, as JSON), frames.
-//! Frame: `length u32, crc u32, position u64, recorded i64, author length u16, author, blocks`; length and CRC cover what
-//! follows the CRC. Positions are consecutive over all files. A file is reused once it is covered: frames of its former
-//! life carry positions that do not continue the present ones, so they end the scan as zeros would.
+//! Frame: `length u32, crc u32, position u64, group u64, recorded i64, author length u16, author, blocks`; length and CRC cover
+//! what follows the CRC. Positions are consecutive over all files; `group` is the first of those that one fsync made
+//! durable together. A file is reused once it is covered: frames of its former life carry positions that do not continue the
+//! present ones, so they end the scan as zeros would.
+//!
+//! A crash tears the last group at most, which nobody was told of. A frame of a later group behind a frame that cannot be
+//! read is proof of damage: that group was begun only once all before it was durable.
 
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
@@ -18,10 +22,14 @@ use crate::error::is_full;
 use crate::segment::{sync_error, sync_folder};
 use crate::spec::TableSpec;
 
-const MAGIC: &[u8; 8] = b"TAKTWAL1";
+const MAGIC: &[u8; 8] = b"TAKTWAL2";
+/// As it was before frames named their group.
+const MAGIC_WITHOUT_GROUPS: &[u8; 8] = b"TAKTWAL1";
 const FRAME_HEAD: usize = 8;
-/// Position and recorded time.
-const STAMPS: usize = 16;
+/// Position, group and recorded time.
+const STAMPS: usize = 24;
+/// The furthest that positions in one file can lie apart: fewer than frames fit.
+const MOST_FRAMES: u64 = 1 << 32;
 /// Covered files kept for reuse.
 const SPARE_FILES: usize = 2;
 const SPARE: &str = "spare-";
@@ -148,7 +156,7 @@ impl Wal {
         let mut position = first;
         let mut group = Vec::new();
         for (recorded, by, blocks) in frames {
-            encode(&mut group, position, recorded, by, blocks)?;
+            encode(&mut group, (position, first), recorded, by, blocks)?;
             position += 1;
         }
         let needed = group.len() as u64;
@@ -260,7 +268,13 @@ pub(crate) fn read(
     Ok(next.unwrap_or(1))
 }
 
-fn encode(group: &mut Vec<u8>, position: u64, recorded: i64, by: &str, blocks: &[u8]) -> Result<(), StoreError> {
+fn encode(
+    group: &mut Vec<u8>,
+    (position, first): (u64, u64),
+    recorded: i64,
+    by: &str,
+    blocks: &[u8],
+) -> Result<(), StoreError> {
     let author = by.as_bytes().get(..by.len().min(usize::from(u16::MAX))).unwrap_or_default();
     let length = STAMPS + 2 + author.len() + blocks.len();
     let length = u32::try_from(length).map_err(|_| StoreError::Invalid("a write holds at most 4 GB".into()))?;
@@ -268,6 +282,7 @@ fn encode(group: &mut Vec<u8>, position: u64, recorded: i64, by: &str, blocks: &
     group.extend_from_slice(&length.to_le_bytes());
     group.extend_from_slice(&[0; 4]);
     group.extend_from_slice(&position.to_le_bytes());
+    group.extend_from_slice(&first.to_le_bytes());
     group.extend_from_slice(&recorded.to_le_bytes());
     group.extend_from_slice(&u16::try_from(author.len()).unwrap_or_default().to_le_bytes());
     group.extend_from_slice(author);
@@ -309,14 +324,21 @@ fn scan(
 ) -> Result<End, StoreError> {
     let bytes = std::fs::read(path).map_err(|error| StoreError::io(path, error))?;
     let Some((dictionary, mut offset)) = header(&bytes) else {
-        // The crash came before the header was on disk: nothing of this file was ever acknowledged.
+        // The crash came before the header was on disk, so that nothing of this file was ever acknowledged: it has no frames.
+        if let Some(found) = later_group(&bytes, 0, first) {
+            return Err(rotten(path, first, found));
+        }
         return Ok(End { next: first, offset: 0, bytes });
     };
+    let grouped = bytes.starts_with(MAGIC);
     let mut next = first;
-    while let Some((frame, end)) = frame(&bytes, offset, next) {
+    while let Some((frame, _, end)) = frame(&bytes, offset, grouped).filter(|(frame, ..)| frame.position == next) {
         replay(&dictionary, frame)?;
         offset = end;
         next += 1;
+    }
+    if grouped && let Some(found) = later_group(&bytes, offset, next + 1) {
+        return Err(rotten(path, next, found));
     }
     Ok(End { next, bytes, offset })
 }
@@ -325,27 +347,53 @@ fn header(bytes: &[u8]) -> Option<(Dictionary, usize)> {
     let length = u32::from_le_bytes(bytes.get(8..12)?.try_into().ok()?) as usize;
     let crc = u32::from_le_bytes(bytes.get(12..16)?.try_into().ok()?);
     let text = bytes.get(16..16 + length)?;
-    if bytes.get(..8)? != MAGIC || crc32fast::hash(text) != crc {
+    let magic = bytes.get(..8)?;
+    if magic != MAGIC && magic != MAGIC_WITHOUT_GROUPS || crc32fast::hash(text) != crc {
         return None;
     }
     Some((serde_json::from_slice(text).ok()?, 16 + length))
 }
 
-fn frame(bytes: &[u8], offset: usize, position: u64) -> Option<(Frame, usize)> {
+/// The whole frame at `offset`, its group, and where it ends.
+fn frame(bytes: &[u8], offset: usize, grouped: bool) -> Option<(Frame, u64, usize)> {
     let head = bytes.get(offset..offset + FRAME_HEAD)?;
     let length = u32::from_le_bytes(head.get(..4)?.try_into().ok()?) as usize;
     let crc = u32::from_le_bytes(head.get(4..)?.try_into().ok()?);
     let end = offset + FRAME_HEAD + length;
     let body = bytes.get(offset + FRAME_HEAD..end)?;
-    if length < STAMPS + 2 || crc32fast::hash(body) != crc {
+    let stamps = if grouped { STAMPS } else { STAMPS - size_of::<u64>() };
+    if length < stamps + 2 || crc32fast::hash(body) != crc {
         return None;
     }
-    let found = u64::from_le_bytes(body.get(..8)?.try_into().ok()?);
-    let recorded = i64::from_le_bytes(body.get(8..16)?.try_into().ok()?);
-    let author = usize::from(u16::from_le_bytes(body.get(16..18)?.try_into().ok()?));
-    let by = String::from_utf8_lossy(body.get(18..18 + author)?).into_owned();
-    let blocks = body.get(18 + author..)?.to_vec();
-    (found == position).then_some((Frame { position, recorded, by, blocks }, end))
+    let number = |at: usize| Some(u64::from_le_bytes(body.get(at..at + 8)?.try_into().ok()?));
+    let position = number(0)?;
+    let group = if grouped { number(8)? } else { position };
+    let recorded = number(stamps - 8)?.cast_signed();
+    let author = stamps + 2;
+    let blocks = author + usize::from(u16::from_le_bytes(body.get(stamps..author)?.try_into().ok()?));
+    let by = String::from_utf8_lossy(body.get(author..blocks)?).into_owned();
+    let blocks = body.get(blocks..)?.to_vec();
+    Some((Frame { position, recorded, by, blocks }, group, end))
+}
+
+/// The position of a whole frame behind `offset` whose group begins at `from` or later.
+fn later_group(bytes: &[u8], offset: usize, from: u64) -> Option<u64> {
+    let stamps = offset + FRAME_HEAD..;
+    let stamps = bytes.get(stamps)?.windows(size_of::<u64>() * 2).zip(offset..);
+    stamps
+        .filter(|(stamps, _)| {
+            let number = |at: usize| stamps.get(at..at + 8).and_then(|bytes| bytes.try_into().ok()).map(u64::from_le_bytes);
+            let (position, group) = (number(0).unwrap_or_default(), number(8).unwrap_or_default());
+            from <= group && group <= position && position - from < MOST_FRAMES
+        })
+        .find_map(|(_, offset)| Some(frame(bytes, offset, true)?.0.position))
+}
+
+fn rotten(path: &Path, broken: u64, found: u64) -> StoreError {
+    let message = format!(
+        "write {broken} cannot be read, and write {found}, made after it was durable, can: acknowledged rows are lost. Restore a backup, or move the file away to go on without its writes"
+    );
+    StoreError::Damaged { path: path.to_owned(), message }
 }
 
 /// Writes back what was read and ends it with zeros: after a failed fsync the page cache may show what the disk never got.

@@ -65,6 +65,41 @@ fn a_torn_tail_loses_only_what_was_never_acknowledged() {
 }
 
 #[test]
+fn a_changed_byte_before_acknowledged_writes_is_damage_and_no_torn_tail() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    for time in 1..=3 {
+        store.append_and_wait(write(vec![sample_rows(&[(time, "a", 1.0)])])).unwrap();
+    }
+    let path = newest_wal(folder.path());
+    let sound = fs::read(&path).unwrap();
+    let end = sound.iter().rposition(|byte| *byte != 0).unwrap();
+    let (mut refused, mut shorter) = (0, 0);
+    for place in (0..=end).step_by(3) {
+        let crashed = image(folder.path());
+        let path = newest_wal(crashed.path());
+        let mut changed = sound.clone();
+        changed[place] ^= 1;
+        fs::write(&path, &changed).unwrap();
+        match Store::open(crashed.path(), vec![samples(), orders()], options()) {
+            Ok(reopened) => {
+                // Only the last write can be what a crash has torn.
+                assert_eq!(sample_values(&reopened).len(), 2, "byte {place} of {end}");
+                shorter += 1;
+            }
+            Err(StoreError::Damaged { path: named, message }) => {
+                assert_eq!(named.file_name(), path.file_name());
+                assert!(message.contains("Restore a backup"), "{message}");
+                assert_eq!(fs::read(&path).unwrap(), changed, "nothing is repaired that may be rows");
+                refused += 1;
+            }
+            Err(other) => panic!("{other}"),
+        }
+    }
+    assert!(refused > 2 * shorter && shorter > 5, "{refused} refused, {shorter} taken for torn");
+}
+
+#[test]
 fn a_log_with_a_hole_is_refused_by_name() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());
