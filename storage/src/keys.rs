@@ -31,14 +31,18 @@ impl KeyEncoder {
     /// # Errors
     /// [`StoreError::Invalid`] where a key column is missing or of a foreign type.
     pub fn encode(&self, batch: &RecordBatch) -> Result<arrow::row::Rows, StoreError> {
-        let mut columns: Vec<ArrayRef> = Vec::with_capacity(self.names.len());
+        let (mut columns, mut fields): (Vec<ArrayRef>, Vec<SortField>) = Default::default();
         for (name, kind) in self.names.iter().zip(&self.kinds) {
             let column = batch
                 .column_by_name(name)
                 .ok_or_else(|| StoreError::Invalid(format!("rows without their key column {name}")))?;
-            columns.push(if column.data_type() == kind { column.clone() } else { cast(column, kind)? });
+            // Views of texts have the bytes of texts, without a copy of each.
+            let as_is =
+                column.data_type() == kind || *kind == DataType::Utf8 && *column.data_type() == DataType::Utf8View;
+            let column = if as_is { column.clone() } else { cast(column, kind)? };
+            fields.push(SortField::new(column.data_type().clone()));
+            columns.push(column);
         }
-        let fields = self.kinds.iter().map(|kind| SortField::new(kind.clone())).collect();
         Ok(RowConverter::new(fields)?.convert_columns(&columns)?)
     }
 }
@@ -218,4 +222,31 @@ fn pack(columns: Vec<(Vec<u64>, u32)>) -> Vec<Vec<u64>> {
 /// Row numbers as an index array.
 pub(crate) fn indices(rows: Vec<u32>) -> UInt32Array {
     UInt32Array::from(rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{DictionaryArray, StringArray};
+    use arrow::datatypes::{Field, Schema};
+
+    use super::*;
+
+    #[test]
+    fn a_key_has_the_same_bytes_in_whatever_texts_it_comes() {
+        let texts = [Some("a"), None, Some(""), Some("a name that is longer than a view holds"), Some("ö")];
+        let plain: ArrayRef = Arc::new(StringArray::from(texts.to_vec()));
+        let encoder = KeyEncoder { names: vec!["name".to_owned()], kinds: vec![DataType::Utf8] };
+        let bytes = |column: ArrayRef| -> Vec<Vec<u8>> {
+            let schema = Schema::new(vec![Field::new("name", column.data_type().clone(), true)]);
+            let batch = RecordBatch::try_new(Arc::new(schema), vec![column]).expect("one column");
+            let rows = encoder.encode(&batch).expect("keys");
+            rows.iter().map(|row| row.as_ref().to_vec()).collect()
+        };
+        let names: DictionaryArray<Int32Type> = texts.into_iter().collect();
+        let expected = bytes(plain.clone());
+        assert_eq!(bytes(cast(&plain, &DataType::Utf8View).expect("views")), expected);
+        assert_eq!(bytes(Arc::new(names)), expected);
+    }
 }

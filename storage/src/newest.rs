@@ -4,6 +4,7 @@
 //! retracted, the newest of some rows is among the newest of their parts: so a segment is looked through once, and what
 //! is known of segments stays known whatever becomes of their files.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::{ArrayRef, RecordBatch};
@@ -16,9 +17,17 @@ use crate::segment::Segment;
 use crate::snapshot::TableView;
 use crate::spec::{TableSpec, Upsert};
 
+/// How many states of the segments are remembered: a statement looks at a view that is a flush or two old.
+const STATES: usize = 3;
+
 /// The newest rows of segments, kept from one question to the next.
 #[derive(Debug, Default)]
-pub(crate) struct Newest(Mutex<Option<Known>>);
+pub(crate) struct Newest {
+    /// Oldest first.
+    known: Mutex<VecDeque<Known>>,
+    /// Held while segments are looked through: whoever asks meanwhile waits instead of doing the same.
+    looking: Mutex<()>,
+}
 
 #[derive(Debug, Clone)]
 struct Known {
@@ -26,6 +35,24 @@ struct Known {
     through: u64,
     /// As [`TableSpec::memory_schema`], in key order.
     rows: RecordBatch,
+}
+
+impl Newest {
+    /// What is known of the segments up to `through`, and at most of those: later ones are not for an older view.
+    fn known(&self, through: u64) -> Option<Known> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.iter().rev().find(|known| known.through <= through).cloned()
+    }
+
+    fn keep(&self, fresh: Known) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.back().is_none_or(|known| known.through < fresh.through) {
+            known.push_back(fresh);
+            if known.len() > STATES {
+                known.pop_front();
+            }
+        }
+    }
 }
 
 impl TableSpec {
@@ -45,7 +72,7 @@ impl TableView {
         if !self.spec.has_series() {
             return Err(StoreError::Invalid(format!("the rows of {} form no series", self.spec.name)));
         }
-        let segments = self.newest_in_segments()?;
+        let segments = self.newest_in_segments(&|| false)?;
         if self.hot.rows() == 0 {
             return Ok(segments);
         }
@@ -56,31 +83,38 @@ impl TableView {
         last_rows(&self.spec, &concat_batches(&self.spec.memory_schema(), &parts)?)
     }
 
-    fn newest_in_segments(&self) -> Result<RecordBatch, StoreError> {
-        let through = self.segments.iter().map(|segment| segment.sequence).max().unwrap_or_default();
-        let known = self.newest.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        // What later segments hold is not for an older view.
-        let known = known.filter(|known| known.through <= through);
-        let mut fresh: Vec<&Arc<Segment>> = self
-            .segments
-            .iter()
-            .filter(|segment| known.as_ref().is_none_or(|known| known.through < segment.sequence))
-            .collect();
-        if let (Some(known), true) = (&known, fresh.is_empty()) {
-            return Ok(known.rows.clone());
+    /// Looks through the segments that nobody has looked through, and remembers it segment by segment.
+    ///
+    /// # Errors
+    /// [`StoreError::Closed`] where `ended` says that nobody needs to know any more.
+    pub(crate) fn newest_in_segments(&self, ended: &dyn Fn() -> bool) -> Result<RecordBatch, StoreError> {
+        let mut segments: Vec<&Arc<Segment>> = self.segments.iter().collect();
+        segments.sort_by_key(|segment| segment.sequence);
+        let through = segments.last().map_or(0, |segment| segment.sequence);
+        if let Some(known) = self.newest.known(through).filter(|known| known.through == through) {
+            return Ok(known.rows);
         }
-        fresh.sort_by_key(|segment| segment.sequence);
+        let _looking = self.newest.looking.lock().unwrap_or_else(PoisonError::into_inner);
         let schema = self.spec.memory_schema();
-        let mut parts: Vec<RecordBatch> = known.into_iter().map(|known| known.rows).collect();
-        for segment in fresh {
-            parts.push(segment.newest_rows(&self.spec)?);
+        let mut known = self.newest.known(through);
+        let behind = known.as_ref().map_or(0, |known| known.through);
+        let fresh = segments.partition_point(|segment| known.is_some() && segment.sequence <= behind);
+        // Pieces of one merge have one sequence: only all of them together are a state.
+        for pieces in segments.get(fresh..).unwrap_or_default().chunk_by(|one, next| one.sequence == next.sequence) {
+            let mut parts: Vec<RecordBatch> = known.take().into_iter().map(|known| known.rows).collect();
+            for segment in pieces {
+                if ended() {
+                    return Err(StoreError::Closed);
+                }
+                parts.push(segment.newest_rows(&self.spec)?);
+            }
+            let rows = last_rows(&self.spec, &concat_batches(&schema, &parts)?)?;
+            let through = pieces.first().map_or(through, |segment| segment.sequence);
+            let state = Known { through, rows };
+            self.newest.keep(state.clone());
+            known = Some(state);
         }
-        let rows = last_rows(&self.spec, &concat_batches(&schema, &parts)?)?;
-        let mut known = self.newest.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.as_ref().is_none_or(|known| known.through < through) {
-            *known = Some(Known { through, rows: rows.clone() });
-        }
-        Ok(rows)
+        Ok(known.map_or_else(|| RecordBatch::new_empty(schema), |known| known.rows))
     }
 }
 

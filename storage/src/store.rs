@@ -261,11 +261,15 @@ impl Store {
             runtime,
         };
         let flusher = spawn("takt-flush", move || flusher.run(&commands))?;
+        let looker = spawn_behind("takt-newest", {
+            let shared = shared.clone();
+            move || look_for_newest(&shared)
+        })?;
         Ok(Self {
             shared,
             queue: Mutex::new(Some(queue)),
             flushes,
-            threads: Mutex::new(vec![writer, flusher, joiner]),
+            threads: Mutex::new(vec![writer, flusher, joiner, looker]),
             _lock: lock,
         })
     }
@@ -518,6 +522,17 @@ fn note(place: &Mutex<Option<StoreError>>, trouble: Option<&StoreError>, what: &
 /// What [`note`] remembers.
 fn trouble(place: &Mutex<Option<StoreError>>) -> Option<StoreError> {
     place.lock().unwrap_or_else(PoisonError::into_inner).clone()
+}
+
+/// Looks through the segments before the first question for newest rows has to wait for it.
+fn look_for_newest(shared: &Shared) {
+    let snapshot = shared.snapshot();
+    for view in snapshot.tables.iter().filter(|view| view.spec.has_series()) {
+        match view.newest_in_segments(&|| shared.closing.load(Ordering::Acquire)) {
+            Ok(_) | Err(StoreError::Closed) => {}
+            Err(error) => tracing::warn!(table = view.spec.name, %error, "the newest rows are not known yet"),
+        }
+    }
 }
 
 impl Table {

@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray};
 use arrow::compute::concat;
-use arrow::datatypes::{DataType, Float64Type, Int64Type, Schema, TimestampMicrosecondType};
+use arrow::datatypes::{DataType, Float64Type, Int64Type, Schema, SchemaRef, TimestampMicrosecondType};
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::arrow::arrow_reader::statistics::StatisticsConverter;
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use parquet::file::page_index::column_index::ColumnIndexMetaData;
 
 use crate::StoreError;
@@ -19,6 +20,8 @@ use crate::log::{Named, TableLog};
 use crate::segment::Segment;
 use crate::spec::TableSpec;
 
+/// Bounds of longer texts are cut short, as `segment/texts.rs` writes them.
+const CUT_BYTES: usize = 256;
 /// How often files are looked for again that a server merged meanwhile.
 const LOOKS: usize = 5;
 
@@ -49,6 +52,14 @@ pub struct Fault {
 }
 
 impl Verified {
+    fn counts(&self) -> [u64; 4] {
+        [self.files, self.rows, self.bytes, self.without_checksum]
+    }
+
+    fn take_back(&mut self, counts: [u64; 4]) {
+        [self.files, self.rows, self.bytes, self.without_checksum] = counts;
+    }
+
     fn fault(&mut self, path: &Path, message: impl std::fmt::Display) {
         self.faults.push(Fault { path: path.to_owned(), message: message.to_string() });
     }
@@ -79,11 +90,13 @@ pub fn verify(
         specs.iter().flat_map(|spec| [(spec.clone(), true), (spec.history(), false)]).collect();
     let mut seen: BTreeSet<PathBuf> = BTreeSet::new();
     for look in 1..=LOOKS {
-        let mut files: Vec<(&(TableSpec, bool), Named)> = Vec::new();
+        let (mut files, mut again): (Vec<(&(TableSpec, bool), Named)>, bool) = (Vec::new(), false);
         for table in &all {
             let place = folder.join("tables").join(&table.0.name);
             match TableLog::open(&runtime, &place).and_then(|log| log.as_ref().map_or(Ok(vec![]), TableLog::named)) {
                 Ok(named) => files.extend(named.into_iter().map(|named| (table, named))),
+                // A running server may just have cut its log.
+                Err(_) if look < LOOKS => again = true,
                 Err(error) => verified.fault(&place, error),
             }
         }
@@ -91,17 +104,22 @@ pub fn verify(
         let total: u64 = files.iter().map(|(_, named)| named.bytes).sum();
         let (mut done, mut gone) = (0, Vec::new());
         for ((spec, unique), named) in files {
-            // A running server may have merged it since: then another file has its rows.
+            let before = (verified.counts(), verified.faults.len());
             if named.path.exists() {
                 verify_file(&mut verified, spec, *unique, &named);
+            }
+            if named.path.exists() {
                 seen.insert(named.path.clone());
             } else {
+                // A running server may have merged it meanwhile: then another file has its rows.
+                verified.faults.truncate(before.1);
+                verified.take_back(before.0);
                 gone.push(named.path.clone());
             }
             done += named.bytes;
             progress(done, total);
         }
-        if gone.is_empty() || look == LOOKS {
+        if gone.is_empty() && !again || look == LOOKS {
             gone.iter().for_each(|path| verified.fault(path, "the table names it, and it is not there"));
             break;
         }
@@ -206,23 +224,35 @@ fn columns(segment: &Segment) -> Result<Vec<String>, StoreError> {
     Ok(wrong)
 }
 
+fn with_views(schema: &Schema) -> SchemaRef {
+    let fields = schema.fields().iter().map(|field| match field.data_type() {
+        DataType::Utf8 => Arc::new(field.as_ref().clone().with_data_type(DataType::Utf8View)),
+        _ => field.clone(),
+    });
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+}
+
 fn has_nan(values: &ArrayRef) -> bool {
     values.as_primitive_opt::<Float64Type>().is_some_and(|values| values.iter().flatten().any(f64::is_nan))
 }
 
 fn read_column(segment: &Segment, column: usize, group: usize) -> Result<ArrayRef, StoreError> {
+    let failed = |error: &dyn std::fmt::Display| crate::segment::damaged(&segment.path, error);
     let file = File::open(&segment.path).map_err(|error| StoreError::io(&segment.path, error))?;
-    let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, segment.metadata().clone());
+    // Texts as views: a text that comes a million times is in memory once.
+    let options = ArrowReaderOptions::new().with_schema(with_views(segment.metadata().schema()));
+    let metadata = ArrowReaderMetadata::try_new(segment.metadata().metadata().clone(), options);
+    let metadata = metadata.map_err(|error| failed(&error))?;
+    let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata);
     let mask = ProjectionMask::roots(builder.parquet_schema(), [column]);
     let reader = builder.with_projection(mask).with_row_groups(vec![group]).build();
-    let failed = |error: &dyn std::fmt::Display| crate::segment::damaged(&segment.path, error);
     let mut parts = Vec::new();
     for batch in reader.map_err(|error| failed(&error))? {
         parts.push(batch.map_err(|error| failed(&error))?.column(0).clone());
     }
     let parts: Vec<&dyn Array> = parts.iter().map(AsRef::as_ref).collect();
     if parts.is_empty() {
-        return Ok(arrow::array::new_empty_array(segment.metadata().schema().field(column).data_type()));
+        return Ok(arrow::array::new_empty_array(with_views(segment.metadata().schema()).field(column).data_type()));
     }
     Ok(concat(&parts)?)
 }
@@ -253,13 +283,13 @@ fn bound(values: &ArrayRef, low: &ArrayRef, high: &ArrayRef, place: usize) -> bo
             let flags = || values.as_boolean().iter().flatten();
             (flags().min(), flags().max()) == (at(low), at(high))
         }
-        _ => match (low.as_string_opt::<i32>(), high.as_string_opt::<i32>(), values.as_string_opt::<i32>()) {
+        _ => match (low.as_string_opt::<i32>(), high.as_string_opt::<i32>(), values.as_string_view_opt()) {
             (Some(low), Some(high), Some(values)) => {
                 let (low, high) = (low.value(place), high.value(place));
                 let texts = || values.iter().flatten();
                 let (Some(least), Some(most)) = (texts().min(), texts().max()) else { return false };
                 (low == least || low.len() < least.len() && least.starts_with(low))
-                    && (high == most || most.len() > high.len() && most < high)
+                    && (high == most || most.len() > CUT_BYTES && most < high)
             }
             _ => true,
         },

@@ -382,7 +382,8 @@ fn later_group(bytes: &[u8], offset: usize, from: u64) -> Option<u64> {
     let stamps = bytes.get(stamps)?.windows(size_of::<u64>() * 2).zip(offset..);
     stamps
         .filter(|(stamps, _)| {
-            let number = |at: usize| stamps.get(at..at + 8).and_then(|bytes| bytes.try_into().ok()).map(u64::from_le_bytes);
+            let number =
+                |at: usize| stamps.get(at..at + 8).and_then(|bytes| bytes.try_into().ok()).map(u64::from_le_bytes);
             let (position, group) = (number(0).unwrap_or_default(), number(8).unwrap_or_default());
             from <= group && group <= position && position - from < MOST_FRAMES
         })

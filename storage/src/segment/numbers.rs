@@ -1,4 +1,6 @@
-//! Number columns: a dictionary where values come again, as readings of few decimals do; else what compresses best.
+//! Number columns: a dictionary where values come again, as readings of few decimals do; else the values themselves.
+//!
+//! BYTE_STREAM_SPLIT would be smaller for values of many digits, but not every Spark reads it.
 
 use std::ops::Range;
 
@@ -21,8 +23,6 @@ pub(super) struct Numbers {
     /// The present page: bit patterns.
     page: Vec<u64>,
     dictionary: Places,
-    /// How pages without dictionary are written, once that was tried.
-    plain: Option<Encoding>,
     before: Option<(u64, u64)>,
     all: Option<(u64, u64)>,
 }
@@ -30,7 +30,7 @@ pub(super) struct Numbers {
 impl Numbers {
     pub(super) fn new(kind: &DataType) -> Self {
         let dictionary = Places::default();
-        Self { doubles: *kind == DataType::Float64, page: Vec::new(), dictionary, plain: None, before: None, all: None }
+        Self { doubles: *kind == DataType::Float64, page: Vec::new(), dictionary, before: None, all: None }
     }
 
     /// Whether bit pattern `one` is a smaller number than `other`.
@@ -70,20 +70,6 @@ impl Numbers {
         missing.dedup();
         missing.len() * 16 < probe.len() * 15
     }
-
-    /// As they are, or their first bytes, then their second ones, and so on: whichever is smaller compressed.
-    fn choose_plain(&self) -> Encoding {
-        let size = |encoding| {
-            let mut page = Vec::new();
-            write_plain(&self.page, encoding, &mut page);
-            zstd::bulk::compress(&page, 1).map_or(usize::MAX, |page| page.len())
-        };
-        if size(Encoding::BYTE_STREAM_SPLIT) < size(Encoding::PLAIN) {
-            Encoding::BYTE_STREAM_SPLIT
-        } else {
-            Encoding::PLAIN
-        }
-    }
 }
 
 impl Encode for Numbers {
@@ -110,10 +96,8 @@ impl Encode for Numbers {
             hybrid::encode(runs.into_iter(), bits, out);
             Encoding::RLE_DICTIONARY
         } else {
-            let encoding = self.plain.unwrap_or_else(|| self.choose_plain());
-            self.plain = Some(encoding);
-            write_plain(&self.page, encoding, out);
-            encoding
+            out.extend(self.page.iter().flat_map(|bits| bits.to_le_bytes()));
+            Encoding::PLAIN
         };
         let page = self.bounds();
         let follows = match (self.before, page) {
@@ -150,16 +134,6 @@ impl Encode for Numbers {
 
     fn bytes(&self) -> usize {
         (self.page.len() + self.dictionary.entries.len()) * size_of::<u64>()
-    }
-}
-
-fn write_plain(page: &[u64], encoding: Encoding, out: &mut Vec<u8>) {
-    if encoding == Encoding::BYTE_STREAM_SPLIT {
-        for byte in 0..size_of::<u64>() {
-            out.extend(page.iter().filter_map(|bits| bits.to_le_bytes().get(byte).copied()));
-        }
-    } else {
-        out.extend(page.iter().flat_map(|bits| bits.to_le_bytes()));
     }
 }
 

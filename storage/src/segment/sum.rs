@@ -4,8 +4,10 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 
-/// What the digits follow in the footer.
-const MARK: &[u8] = b"crc32=";
+/// What the digits follow in the footer: their key, and how Thrift begins a text of fourteen bytes in the next field.
+const MARK: &[u8] = b"takt.sum\x18\x0ecrc32=";
+/// What of it is in the value.
+const NAME: &[u8] = b"crc32=";
 /// The digits until they are known.
 const ZEROS: &[u8; 8] = b"00000000";
 /// The end of a Parquet file: length of its footer, and a word.
@@ -24,7 +26,7 @@ impl Summed {
 
     /// What the footer says until the file is complete.
     pub(super) fn placeholder() -> String {
-        String::from_utf8_lossy(&[MARK, ZEROS].concat()).into_owned()
+        String::from_utf8_lossy(&[NAME, ZEROS].concat()).into_owned()
     }
 
     /// Puts the checksum into the complete file.

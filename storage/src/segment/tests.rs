@@ -236,7 +236,6 @@ fn values_that_come_again_are_looked_up_and_others_are_not() {
     };
     let (segment, rows) = written(folder.path(), &[with(&|row| (row % 700) as f64 / 10.0)], Effort::Quick);
     assert!(encodings(&segment, "value").contains(&Encoding::RLE_DICTIONARY));
-    assert!(!encodings(&segment, "value").contains(&Encoding::BYTE_STREAM_SPLIT));
     assert_same(&segment.read().expect("the file is read"), &rows);
     let (segment, rows) = written(folder.path(), &[with(&|row| (row as f64).sqrt())], Effort::Quick);
     assert!(!encodings(&segment, "value").contains(&Encoding::RLE_DICTIONARY));

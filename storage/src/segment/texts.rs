@@ -16,7 +16,9 @@ use super::chunk::{Dictionary, Encode, Page, foreign};
 use super::hybrid;
 
 /// Bytes of a dictionary at most: a reader of one page reads all of it.
-const DICTIONARY_BYTES: usize = 1 << 20;
+const DICTIONARY_BYTES: usize = 1 << 18;
+/// What an entry takes in memory besides.
+const ENTRY_BYTES: usize = 100;
 /// Bytes of a page of texts after which it ends.
 const PAGE_BYTES: usize = 1 << 20;
 /// Bounds of pages keep this much of a text: the start of a run's name is where it ran.
@@ -33,6 +35,8 @@ pub(super) struct Texts {
     dictionary: Vec<u8>,
     texts: Vec<Arc<str>>,
     places: HashMap<Arc<str>, u32>,
+    /// A page goes by the dictionary, be it empty.
+    referred: bool,
     /// Places of the texts of the dictionary that rows came with last.
     known: Option<(ArrayRef, Vec<u32>)>,
     /// The present page where it goes by the dictionary: place and how often.
@@ -40,7 +44,8 @@ pub(super) struct Texts {
     /// The present page where it does not.
     plain: Option<Vec<u8>>,
     page: Bounds,
-    before: Bounds,
+    /// Bounds of the page before, as they were written.
+    before: Option<(Vec<u8>, Vec<u8>)>,
     all: Bounds,
     bloom: Option<Sbbf>,
 }
@@ -66,11 +71,12 @@ impl Texts {
             dictionary: Vec::new(),
             texts: Vec::new(),
             places: HashMap::new(),
+            referred: false,
             known: None,
             runs: Vec::new(),
             plain: None,
             page: Bounds::default(),
-            before: Bounds::default(),
+            before: None,
             all: Bounds::default(),
             bloom: if bloom { Some(Sbbf::new_with_ndv_fpp(BLOOM_VALUES, BLOOM_ERRORS)?) } else { None },
         })
@@ -181,9 +187,9 @@ impl Encode for Texts {
                 out.append(plain);
                 Encoding::PLAIN
             }
-            // Where all rows are NULL there may be no dictionary to refer to.
-            None if self.runs.is_empty() => Encoding::PLAIN,
+            // Also where all rows are NULL: one page without dictionary makes a reader give the dictionary up.
             None => {
+                self.referred = true;
                 let bits = hybrid::place_bits(self.texts.len());
                 out.extend(bits.to_le_bytes().first());
                 hybrid::encode(self.runs.iter().copied(), bits, out);
@@ -199,22 +205,22 @@ impl Encode for Texts {
             }
         };
         let page = std::mem::take(&mut self.page);
-        let follows = match (&self.before.0, &page.0) {
+        let bounds = page.0.as_ref().map(|(low, high)| (lower(low), upper(high)));
+        // Of the bounds as they are written: cut short, those of later texts may come before those of earlier ones.
+        let follows = match (&self.before, &bounds) {
             (Some((low, high)), Some((next_low, next_high))) => low <= next_low && high <= next_high,
             _ => true,
         };
-        let bounds = page.0.as_ref().map(|(low, high)| (lower(low), upper(high)));
         if let Some((low, high)) = &page.0 {
             self.all.meet(low, || low.clone());
             self.all.meet(high, || high.clone());
-            self.before = page;
+            self.before.clone_from(&bounds);
         }
         Page { encoding, bounds, follows }
     }
 
     fn dictionary(&mut self) -> Option<Dictionary> {
-        (!self.texts.is_empty())
-            .then(|| Dictionary { entries: self.texts.len(), page: std::mem::take(&mut self.dictionary) })
+        self.referred.then(|| Dictionary { entries: self.texts.len(), page: std::mem::take(&mut self.dictionary) })
     }
 
     fn statistics(&self, nulls: u64) -> Statistics {
@@ -225,7 +231,7 @@ impl Encode for Texts {
     }
 
     fn bytes(&self) -> usize {
-        self.dictionary.len() + self.plain.as_ref().map_or(0, Vec::len)
+        self.dictionary.len() + self.texts.len() * ENTRY_BYTES + self.plain.as_ref().map_or(0, Vec::len)
     }
 
     fn bloom(&mut self) -> Option<Sbbf> {
