@@ -50,6 +50,16 @@ def loaded(peer, settings):
     return found | {"bytes_per_sample": peer.bytes() / rows, "date": now()}
 
 
+def rest(peer, most_s=60, step_s=0.2):
+    """Waits until a server has done what it does by itself after its start: that is no part of an answer."""
+    end, before = time.monotonic() + most_s, peer.cpu_s()
+    while time.monotonic() < end:
+        time.sleep(step_s)
+        spent, before = peer.cpu_s() - before, peer.cpu_s()
+        if spent < step_s / 50:
+            return
+
+
 def answered(peer, name, asked, settings):
     """How it answered one question, by its name and in its own words."""
     peer.forget()
@@ -58,6 +68,7 @@ def answered(peer, name, asked, settings):
         answer = peer.ask(asked)
         cold = time.perf_counter() - began
         rows = peer.rows(answer, name)
+        rest(peer)
         warm, before = [], peer.cpu_s()
         while len(warm) < settings.runs and (not warm or sum(warm) < 20):
             began = time.perf_counter()

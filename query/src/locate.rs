@@ -9,6 +9,8 @@ use datafusion::prelude::{col, lit};
 use oee::OPEN;
 use oee::execution::Affected;
 
+use crate::types::text;
+
 /// Rows within one of the stretches: on its equipment or below, at its time.
 pub(crate) fn within(stretches: &[Affected]) -> Expr {
     let each = stretches.iter().map(|stretch| {
@@ -36,8 +38,8 @@ pub(crate) fn bounds(stretches: &[Affected]) -> Vec<Expr> {
 /// `0` follows `/`, so paths below `a` are those from `a/` to before `a0`.
 fn on_or_below(equipment: &str) -> Expr {
     let below =
-        col("equipment").gt_eq(lit(format!("{equipment}/"))).and(col("equipment").lt(lit(format!("{equipment}0"))));
-    col("equipment").eq(lit(equipment)).or(below)
+        col("equipment").gt_eq(text(format!("{equipment}/"))).and(col("equipment").lt(text(format!("{equipment}0"))));
+    col("equipment").eq(text(equipment)).or(below)
 }
 
 fn times(from: i64, to: i64) -> Vec<Expr> {

@@ -19,7 +19,6 @@ use datafusion::physical_expr::{LexOrdering, PhysicalExpr, PhysicalSortExpr};
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::union::UnionExec;
 use datafusion::physical_plan::{ExecutionPlan, empty::EmptyExec};
-use datafusion::prelude::lit;
 use oee::execution::Affected;
 use storage::{Segment, Snapshot, StoreError, TableSpec, TableView, Upsert};
 
@@ -30,7 +29,7 @@ use crate::locate::{bounds, within};
 use crate::reach::{Reach, is_plain};
 use crate::rekey::{DERIVED, NEEDED, Rekey, RekeyExec, Scope};
 use crate::scan::{Files, key_ordering, scan_files};
-use crate::types::with_views;
+use crate::types::{text, with_views};
 
 /// The column that hides retracted rows.
 const DELETED: &str = "deleted";
@@ -253,7 +252,7 @@ impl SnapshotTable {
         match (&request.places, only_derived) {
             (Some(places), true) => all.extend(bounds(places)),
             (Some(places), false) => {
-                let explicit = datafusion::prelude::col("key_source").eq(lit(crate::rekey::EXPLICIT));
+                let explicit = datafusion::prelude::col("key_source").eq(text(crate::rekey::EXPLICIT));
                 all.push(explicit.or(within(places)));
             }
             (None, _) => {}

@@ -505,3 +505,20 @@ fn the_newest_value_of_every_signal_is_known_and_the_same_as_one_looked_for() {
     send(PRESS, "speed", 1, 8.0);
     check("in both");
 }
+
+#[test]
+fn texts_reach_every_client_as_plain_texts() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = start(folder.path());
+    let sql = "SELECT equipment, array_agg(DISTINCT signal) AS all, named_struct('s', signal) AS one, \
+               coalesce(text, signal || '!') AS either FROM samples GROUP BY equipment, signal, text";
+    let accepted = ureq::post(server.url("/api/v1/sql")).header("accept", "application/vnd.apache.arrow.stream");
+    let bytes = accepted.send(sql.as_bytes()).unwrap().body_mut().read_to_vec().unwrap();
+    let reader = StreamReader::try_new(Cursor::new(bytes), None).unwrap();
+    let kinds: Vec<String> = reader.schema().fields().iter().map(|field| field.data_type().to_string()).collect();
+    assert!(kinds.iter().all(|kind| kind.contains("Utf8") && !kind.contains("View")), "{kinds:?}");
+    let (status, answer) = server.post("/api/v1/sql?format=json", sql);
+    assert_eq!(status, 200, "{answer}");
+    let answer: Value = serde_json::from_str(&answer).unwrap();
+    assert_eq!(answer["rows"], json!([[PRESS, ["temperature"], {"s": "temperature"}, "temperature!"]]));
+}

@@ -175,6 +175,8 @@ fn known(field: &Field) -> Field {
         DataType::Utf8View => DataType::Utf8,
         DataType::BinaryView => DataType::Binary,
         DataType::List(item) => DataType::List(Arc::new(known(item))),
+        DataType::LargeList(item) => DataType::LargeList(Arc::new(known(item))),
+        DataType::Struct(parts) => DataType::Struct(parts.iter().map(|part| known(part)).collect()),
         other => other.clone(),
     };
     field.clone().with_data_type(kind)
