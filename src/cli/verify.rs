@@ -38,7 +38,7 @@ pub(super) fn run(args: &VerifyArgs) -> anyhow::Result<ExitCode> {
     ))?;
     if verified.without_checksum > 0 {
         terminal::say(format_args!(
-            "{} files are from before takt wrote checksums; `takt compact` rewrites those it merges",
+            "files from before takt wrote checksums, looked through without: {}",
             HumanCount(verified.without_checksum)
         ))?;
     }
@@ -50,7 +50,7 @@ pub(super) fn run(args: &VerifyArgs) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     terminal::complain(format_args!(
-        "{} faults. Take what is sound from a backup: `takt restore BACKUP --data NEW_FOLDER`.",
+        "Faults: {}. Take what is sound from a backup: `takt restore BACKUP --data NEW_FOLDER`.",
         verified.faults.len()
     ));
     Ok(ExitCode::FAILURE)

@@ -93,8 +93,11 @@ pub fn verify(
         let (mut files, mut again): (Vec<(&(TableSpec, bool), Named)>, bool) = (Vec::new(), false);
         for table in &all {
             let place = folder.join("tables").join(&table.0.name);
-            match TableLog::open(&runtime, &place).and_then(|log| log.as_ref().map_or(Ok(vec![]), TableLog::named)) {
-                Ok(named) => files.extend(named.into_iter().map(|named| (table, named))),
+            match TableLog::open(&runtime, &place).and_then(|log| log.as_ref().map(TableLog::named).transpose()) {
+                Ok(None) if look < LOOKS => again = true,
+                // The first start makes all of them.
+                Ok(None) => verified.fault(&place, "the table is not there"),
+                Ok(Some(named)) => files.extend(named.into_iter().map(|named| (table, named))),
                 // A running server may just have cut its log.
                 Err(_) if look < LOOKS => again = true,
                 Err(error) => verified.fault(&place, error),
@@ -129,19 +132,26 @@ pub fn verify(
 
 fn verify_file(verified: &mut Verified, spec: &TableSpec, unique: bool, named: &Named) {
     let path = &named.path;
+    let mut has_none = false;
     match File::open(path).and_then(|file| crate::segment::holds(&file)) {
         Ok(Some(true)) => {}
         // Nothing else that it says is to be believed.
         Ok(Some(false)) => return verified.fault(path, "its bytes are not those that were written"),
-        Ok(None) => verified.without_checksum += 1,
+        Ok(None) => has_none = true,
         Err(error) => return verified.fault(path, error),
     }
+    let faults = verified.faults.len();
     // Without a checksum, anything may be in the file, and its reader is not made for that.
     let looked = catch_unwind(AssertUnwindSafe(|| look_through(verified, spec, unique, named)));
     match looked {
         Ok(Ok(())) => {}
+        // The file is named beside it.
+        Ok(Err(StoreError::Damaged { message, .. } | StoreError::Io { message, .. })) => verified.fault(path, message),
         Ok(Err(error)) => verified.fault(path, error),
         Err(_) => verified.fault(path, "it cannot be decoded"),
+    }
+    if has_none && verified.faults.len() == faults {
+        verified.without_checksum += 1;
     }
 }
 

@@ -391,8 +391,9 @@ fn later_group(bytes: &[u8], offset: usize, from: u64) -> Option<u64> {
 }
 
 fn rotten(path: &Path, broken: u64, found: u64) -> StoreError {
+    let what = if found == broken { "its beginning".to_owned() } else { format!("write {broken}") };
     let message = format!(
-        "write {broken} cannot be read, and write {found}, made after it was durable, can: acknowledged rows are lost. Restore a backup, or move the file away to go on without its writes"
+        "{what} cannot be read, and write {found}, acknowledged later, can: acknowledged rows may be lost. Restore a backup, or move the file away to go on without its writes; after a clean stop all of them are in the tables"
     );
     StoreError::Damaged { path: path.to_owned(), message }
 }

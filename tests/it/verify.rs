@@ -56,6 +56,9 @@ fn a_data_folder_is_looked_through_and_a_changed_byte_is_named() {
     fs::remove_file(&path).unwrap();
     let (code, said) = verify(&data);
     assert_eq!((code, said.contains("is not there")), (Some(1), true), "{said}");
+    fs::remove_dir_all(data.join("tables/counts")).unwrap();
+    let (code, said) = verify(&data);
+    assert_eq!((code, said.contains("the table is not there")), (Some(1), true), "{said}");
     let (code, said) = verify(folder.path());
     assert_eq!((code, said.contains("no takt data folder")), (Some(1), true), "{said}");
 }
