@@ -14,7 +14,7 @@ use arrow::datatypes::SchemaRef;
 use crate::StoreError;
 use crate::keys::{KeyOrder, indices};
 use crate::segment::Segment;
-use crate::snapshot::TableView;
+use crate::snapshot::{Snapshot, TableView};
 use crate::spec::{TableSpec, Upsert};
 
 /// How many states of the segments are remembered: a statement looks at a view that is a flush or two old.
@@ -87,7 +87,7 @@ impl TableView {
     ///
     /// # Errors
     /// [`StoreError::Closed`] where `ended` says that nobody needs to know any more.
-    pub(crate) fn newest_in_segments(&self, ended: &dyn Fn() -> bool) -> Result<RecordBatch, StoreError> {
+    fn newest_in_segments(&self, ended: &dyn Fn() -> bool) -> Result<RecordBatch, StoreError> {
         let mut segments: Vec<&Arc<Segment>> = self.segments.iter().collect();
         segments.sort_by_key(|segment| segment.sequence);
         let through = segments.last().map_or(0, |segment| segment.sequence);
@@ -115,6 +115,16 @@ impl TableView {
             known = Some(state);
         }
         Ok(known.map_or_else(|| RecordBatch::new_empty(schema), |known| known.rows))
+    }
+}
+
+/// Looks through the segments of a snapshot before the first question for newest rows has to wait for it.
+pub(crate) fn look(snapshot: &Snapshot, ended: &dyn Fn() -> bool) {
+    for view in snapshot.tables.iter().filter(|view| view.spec.has_series()) {
+        match view.newest_in_segments(ended) {
+            Ok(_) | Err(StoreError::Closed) => {}
+            Err(error) => tracing::warn!(table = view.spec.name, %error, "the newest rows are not known yet"),
+        }
     }
 }
 

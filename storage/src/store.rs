@@ -18,7 +18,7 @@ use crate::dead::Dead;
 use crate::disk::Disk;
 use crate::hot::Hot;
 use crate::lock::FolderLock;
-use crate::newest::Newest;
+use crate::newest::{self, Newest};
 use crate::segment::Segment;
 use crate::snapshot::{Snapshot, TableView};
 use crate::spec::TableSpec;
@@ -263,7 +263,7 @@ impl Store {
         let flusher = spawn("takt-flush", move || flusher.run(&commands))?;
         let looker = spawn_behind("takt-newest", {
             let shared = shared.clone();
-            move || look_for_newest(&shared)
+            move || newest::look(&shared.snapshot(), &|| shared.closing.load(Ordering::Acquire))
         })?;
         Ok(Self {
             shared,
@@ -522,17 +522,6 @@ fn note(place: &Mutex<Option<StoreError>>, trouble: Option<&StoreError>, what: &
 /// What [`note`] remembers.
 fn trouble(place: &Mutex<Option<StoreError>>) -> Option<StoreError> {
     place.lock().unwrap_or_else(PoisonError::into_inner).clone()
-}
-
-/// Looks through the segments before the first question for newest rows has to wait for it.
-fn look_for_newest(shared: &Shared) {
-    let snapshot = shared.snapshot();
-    for view in snapshot.tables.iter().filter(|view| view.spec.has_series()) {
-        match view.newest_in_segments(&|| shared.closing.load(Ordering::Acquire)) {
-            Ok(_) | Err(StoreError::Closed) => {}
-            Err(error) => tracing::warn!(table = view.spec.name, %error, "the newest rows are not known yet"),
-        }
-    }
 }
 
 impl Table {
