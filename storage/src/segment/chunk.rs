@@ -60,6 +60,25 @@ pub(super) struct Page {
     pub(super) follows: bool,
 }
 
+/// The bounds of the page before, and of all pages.
+#[derive(Default)]
+pub(super) struct Extremes<T> {
+    before: Option<(T, T)>,
+    pub(super) all: Option<(T, T)>,
+}
+
+impl<T: Copy + Ord> Extremes<T> {
+    /// Takes the values of a page in; gives their bounds, and whether neither is below that of the page before.
+    pub(super) fn note(&mut self, page: &[T]) -> (Option<(T, T)>, bool) {
+        let bounds = page.iter().min().zip(page.iter().max()).map(|(low, high)| (*low, *high));
+        let Some((low, high)) = bounds else { return (None, true) };
+        let follows = self.before.is_none_or(|before| before.0 <= low && before.1 <= high);
+        self.before = bounds;
+        self.all = Some(self.all.map_or((low, high), |all| (all.0.min(low), all.1.max(high))));
+        (bounds, follows)
+    }
+}
+
 pub(super) struct Dictionary {
     pub(super) entries: usize,
     pub(super) page: Vec<u8>,

@@ -7,14 +7,13 @@ use parquet::basic::Encoding;
 use parquet::errors::ParquetError;
 use parquet::file::statistics::Statistics;
 
-use super::chunk::{Dictionary, Encode, Page, foreign};
+use super::chunk::{Dictionary, Encode, Extremes, Page, foreign};
 
 #[derive(Default)]
 pub(super) struct Flags {
     /// The present page.
     page: Vec<bool>,
-    before: Option<(bool, bool)>,
-    all: Option<(bool, bool)>,
+    extremes: Extremes<bool>,
 }
 
 impl Encode for Flags {
@@ -28,15 +27,7 @@ impl Encode for Flags {
         for flags in self.page.chunks(8) {
             out.push(flags.iter().rev().fold(0, |byte, &flag| byte << 1 | u8::from(flag)));
         }
-        let page = self.page.iter().min().zip(self.page.iter().max()).map(|(low, high)| (*low, *high));
-        let follows = match (self.before, page) {
-            (Some((low, high)), Some((next_low, next_high))) => low <= next_low && high <= next_high,
-            _ => true,
-        };
-        if let Some((low, high)) = page {
-            self.before = page;
-            self.all = Some(self.all.map_or((low, high), |(first, last)| (first.min(low), last.max(high))));
-        }
+        let (page, follows) = self.extremes.note(&self.page);
         self.page.clear();
         let bytes = |flag: bool| vec![u8::from(flag)];
         let bounds = page.map(|(low, high)| (bytes(low), bytes(high)));
@@ -48,7 +39,7 @@ impl Encode for Flags {
     }
 
     fn statistics(&self, nulls: u64) -> Statistics {
-        let (low, high) = self.all.unzip();
+        let (low, high) = self.extremes.all.unzip();
         Statistics::boolean(low, high, None, Some(nulls), false)
     }
 

@@ -11,7 +11,7 @@ use parquet::basic::Encoding;
 use parquet::errors::ParquetError;
 use parquet::file::statistics::Statistics;
 
-use super::chunk::{Dictionary, Encode, Page, foreign};
+use super::chunk::{Dictionary, Encode, Extremes, Page, foreign};
 use super::hybrid::{varint, zigzag};
 
 const BLOCK: usize = 256;
@@ -21,8 +21,7 @@ const PARTS: usize = 4;
 pub(super) struct Times {
     /// The present page: microseconds UTC.
     page: Vec<i64>,
-    before: Option<(i64, i64)>,
-    all: Option<(i64, i64)>,
+    extremes: Extremes<i64>,
 }
 
 impl Encode for Times {
@@ -35,15 +34,7 @@ impl Encode for Times {
 
     fn end_page(&mut self, out: &mut Vec<u8>) -> Page {
         write_deltas(&self.page, out);
-        let page = self.page.iter().min().zip(self.page.iter().max()).map(|(low, high)| (*low, *high));
-        let follows = match (self.before, page) {
-            (Some((low, high)), Some((next_low, next_high))) => low <= next_low && high <= next_high,
-            _ => true,
-        };
-        if let Some((low, high)) = page {
-            self.before = page;
-            self.all = Some(self.all.map_or((low, high), |(first, last)| (first.min(low), last.max(high))));
-        }
+        let (page, follows) = self.extremes.note(&self.page);
         self.page.clear();
         let bytes = |time: i64| time.to_le_bytes().to_vec();
         let bounds = page.map(|(low, high)| (bytes(low), bytes(high)));
@@ -55,7 +46,7 @@ impl Encode for Times {
     }
 
     fn statistics(&self, nulls: u64) -> Statistics {
-        let (low, high) = self.all.unzip();
+        let (low, high) = self.extremes.all.unzip();
         Statistics::int64(low, high, None, Some(nulls), false)
     }
 
