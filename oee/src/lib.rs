@@ -33,6 +33,8 @@ pub mod calendar;
 pub mod count;
 pub mod counter;
 pub mod execution;
+#[cfg(test)]
+mod golden;
 pub mod kpi;
 pub mod line;
 pub mod machine;

@@ -19,13 +19,12 @@ use datafusion::logical_expr::{
 use datafusion::optimizer::optimizer::ApplyOrder;
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 use datafusion::physical_plan::ExecutionPlan;
-use storage::TableView;
+use storage::{TableView, with_views};
 
 use crate::error::QueryError;
 use crate::reach::{column_of, literal, micros};
 use crate::rekey::DERIVED;
 use crate::table::SnapshotTable;
-use crate::types::with_views;
 
 /// Puts the newest rows in the place of all rows, where the answer is the same.
 #[derive(Debug)]
@@ -51,7 +50,8 @@ impl OptimizerRule for NewestRows {
 
 /// The plan that takes the place of `aggregate`.
 fn newest(aggregate: &Aggregate) -> Result<Option<LogicalPlan>> {
-    let Some((scan, view)) = scan_of(&aggregate.input)? else { return Ok(None) };
+    let mut filters = Vec::new();
+    let Some((scan, view)) = scan_of(&aggregate.input, &mut filters) else { return Ok(None) };
     let spec = &view.spec;
     let time = spec.time.map(|index| spec.schema.field(index).name().as_str());
     let Some(time) = time.filter(|_| spec.has_series()) else { return Ok(None) };
@@ -73,11 +73,7 @@ fn newest(aggregate: &Aggregate) -> Result<Option<LogicalPlan>> {
         let on_series = columns.iter().all(|column| series.contains(&column.name.as_str()));
         crate::reach::is_plain(filter) && on_series || is_since(filter, time)
     };
-    if !scan.filters.iter().flat_map(split_conjunction).all(|filter| keeps(&filter)) {
-        return Ok(None);
-    }
-    let Some(filters) = filters_above(&aggregate.input) else { return Ok(None) };
-    if !filters.iter().flat_map(|filter| split_conjunction(filter)).all(|filter| keeps(&filter)) {
+    if !filters.into_iter().flat_map(split_conjunction).all(|filter| keeps(&filter)) {
         return Ok(None);
     }
     let rows = Arc::new(NewestTable { view });
@@ -98,32 +94,21 @@ fn newest(aggregate: &Aggregate) -> Result<Option<LogicalPlan>> {
     Ok(Some(LogicalPlanBuilder::from(input.data).project(columns.collect::<Vec<_>>())?.build()?))
 }
 
-/// The scan below filters, aliases and projections of plain columns, where it is one of current rows.
-fn scan_of(plan: &LogicalPlan) -> Result<Option<(&TableScan, Arc<TableView>)>> {
-    match plan {
-        LogicalPlan::Filter(filter) => scan_of(&filter.input),
-        LogicalPlan::SubqueryAlias(alias) => scan_of(&alias.input),
-        LogicalPlan::TableScan(scan) if scan.fetch.is_none() => {
-            let Ok(provider) = source_as_provider(&scan.source) else { return Ok(None) };
-            let Some(table) = (provider.as_ref() as &dyn std::any::Any).downcast_ref::<SnapshotTable>() else {
-                return Ok(None);
-            };
-            let stored = scan.projected_schema.fields().iter().all(|field| !DERIVED.contains(&field.name().as_str()));
-            Ok(table.current_view().filter(|_| stored).map(|view| (scan, view)))
-        }
-        _ => Ok(None),
-    }
-}
-
-fn filters_above(plan: &LogicalPlan) -> Option<Vec<Expr>> {
+/// The scan below filters and aliases, where it is one of current rows as they are stored; `filters` gets all of them.
+fn scan_of<'a>(plan: &'a LogicalPlan, filters: &mut Vec<&'a Expr>) -> Option<(&'a TableScan, Arc<TableView>)> {
     match plan {
         LogicalPlan::Filter(filter) => {
-            let mut filters = filters_above(&filter.input)?;
-            filters.push(filter.predicate.clone());
-            Some(filters)
+            filters.push(&filter.predicate);
+            scan_of(&filter.input, filters)
         }
-        LogicalPlan::SubqueryAlias(alias) => filters_above(&alias.input),
-        LogicalPlan::TableScan(_) => Some(Vec::new()),
+        LogicalPlan::SubqueryAlias(alias) => scan_of(&alias.input, filters),
+        LogicalPlan::TableScan(scan) if scan.fetch.is_none() => {
+            filters.extend(&scan.filters);
+            let provider = source_as_provider(&scan.source).ok()?;
+            let table = (provider.as_ref() as &dyn std::any::Any).downcast_ref::<SnapshotTable>()?;
+            let stored = scan.projected_schema.fields().iter().all(|field| !DERIVED.contains(&field.name().as_str()));
+            Some((scan, table.current_view().filter(|_| stored)?))
+        }
         _ => None,
     }
 }

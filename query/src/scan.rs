@@ -16,10 +16,9 @@ use datafusion::object_store::path::Path;
 use datafusion::physical_expr::expressions::col;
 use datafusion::physical_expr::{LexOrdering, PhysicalExpr, PhysicalSortExpr};
 use datafusion::physical_plan::ExecutionPlan;
-use storage::{Segment, TableSpec};
+use storage::{Segment, TableSpec, with_views};
 
 use crate::error::QueryError;
-use crate::types::with_views;
 
 /// With more segments than this, several share a stream, and their common order is not declared.
 const MAX_SORTED_STREAMS: usize = 32;

@@ -20,7 +20,7 @@ use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::union::UnionExec;
 use datafusion::physical_plan::{ExecutionPlan, empty::EmptyExec};
 use oee::execution::Affected;
-use storage::{Segment, Snapshot, StoreError, TableSpec, TableView, Upsert};
+use storage::{Segment, Snapshot, StoreError, TableSpec, TableView, Upsert, with_views};
 
 use crate::context::{Context, ContextCache, OPERATIONS};
 use crate::current_rows::CurrentRowsExec;
@@ -29,7 +29,7 @@ use crate::locate::{bounds, within};
 use crate::reach::{Reach, is_plain};
 use crate::rekey::{DERIVED, NEEDED, Rekey, RekeyExec, Scope};
 use crate::scan::{Files, key_ordering, scan_files};
-use crate::types::{text, with_views};
+use crate::types::text;
 
 /// The column that hides retracted rows.
 const DELETED: &str = "deleted";

@@ -35,7 +35,7 @@ pub use keys::{KeyEncoder, KeySet};
 pub use lock::FolderLock;
 pub use segment::Segment;
 pub use snapshot::{Snapshot, TableView, open_read_only};
-pub use spec::{Derived, TableSpec, Upsert};
+pub use spec::{Derived, TableSpec, Upsert, with_views};
 pub use store::{Clock, Health, Options, Receipt, Rows, Store, Transform, Write};
 pub use verify::{Fault, Verified, verify};
 

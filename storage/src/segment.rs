@@ -13,6 +13,7 @@ mod writer;
 
 pub(crate) use chunk::Effort;
 pub(crate) use sum::holds;
+pub(crate) use texts::BOUND_BYTES;
 pub(crate) use writer::SegmentWriter;
 
 use std::fs::File;

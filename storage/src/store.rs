@@ -1,5 +1,5 @@
 //! The store: a writer thread makes groups durable and visible, a flusher turns them into segments, a joiner writes small
-//! segments together.
+//! segments together; after a start one more looks for the newest rows.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

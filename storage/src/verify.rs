@@ -4,11 +4,10 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray};
 use arrow::compute::concat;
-use arrow::datatypes::{DataType, Float64Type, Int64Type, Schema, SchemaRef, TimestampMicrosecondType};
+use arrow::datatypes::{DataType, Float64Type, Int64Type, Schema, TimestampMicrosecondType};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::statistics::StatisticsConverter;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
@@ -17,11 +16,9 @@ use parquet::file::page_index::column_index::ColumnIndexMetaData;
 use crate::StoreError;
 use crate::keys::KeyEncoder;
 use crate::log::{Named, TableLog};
-use crate::segment::Segment;
-use crate::spec::TableSpec;
+use crate::segment::{BOUND_BYTES, Segment};
+use crate::spec::{TableSpec, with_views};
 
-/// Bounds of longer texts are cut short, as `segment/texts.rs` writes them.
-const CUT_BYTES: usize = 256;
 /// How often files are looked for again that a server merged meanwhile.
 const LOOKS: usize = 5;
 
@@ -234,14 +231,6 @@ fn columns(segment: &Segment) -> Result<Vec<String>, StoreError> {
     Ok(wrong)
 }
 
-fn with_views(schema: &Schema) -> SchemaRef {
-    let fields = schema.fields().iter().map(|field| match field.data_type() {
-        DataType::Utf8 => Arc::new(field.as_ref().clone().with_data_type(DataType::Utf8View)),
-        _ => field.clone(),
-    });
-    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
-}
-
 fn has_nan(values: &ArrayRef) -> bool {
     values.as_primitive_opt::<Float64Type>().is_some_and(|values| values.iter().flatten().any(f64::is_nan))
 }
@@ -299,7 +288,7 @@ fn bound(values: &ArrayRef, low: &ArrayRef, high: &ArrayRef, place: usize) -> bo
                 let texts = || values.iter().flatten();
                 let (Some(least), Some(most)) = (texts().min(), texts().max()) else { return false };
                 (low == least || low.len() < least.len() && least.starts_with(low))
-                    && (high == most || most.len() > CUT_BYTES && most < high)
+                    && (high == most || most.len() > BOUND_BYTES && most < high)
             }
             _ => true,
         },

@@ -1,9 +1,7 @@
 //! The golden timelines: seconds and counts exact, ratios to 1e-9.
 //!
-//! `tests/golden/oee_timelines.json` was computed independently of this crate. A folder named by `TAKT_GOLDEN` is
-//! read as well, so that other sets of cases can be checked without a change here.
+//! `tests/golden/oee_timelines.json` was computed independently of this crate.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -349,19 +347,7 @@ fn check_case(case: &Value) {
     }
 }
 
-fn check_file(path: &Path) -> usize {
-    let content = std::fs::read_to_string(path).expect("the golden file is there");
-    let golden: Value = serde_json::from_str(&content).expect("JSON");
-    let cases = array(&golden["cases"]);
-    cases.iter().for_each(check_case);
-    cases.len()
-}
-
 #[test]
 fn golden_timelines() {
-    let own = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden/oee_timelines.json");
-    assert_eq!(check_file(&own), 15);
-    if let Some(folder) = std::env::var_os("TAKT_GOLDEN") {
-        assert!(check_file(&PathBuf::from(folder).join("oee_timelines.json")) > 0);
-    }
+    crate::golden::check("oee_timelines.json", 15, check_case);
 }

@@ -1,9 +1,6 @@
 //! The golden aggregates: statuses, times and counts exact, values to 1e-9.
 //!
-//! `tests/golden/aggregates.json` was computed in exact rational arithmetic, independently of this crate. A folder
-//! named by `TAKT_GOLDEN` is read as well, so that other sets of cases can be checked without a change here.
-
-use std::path::{Path, PathBuf};
+//! `tests/golden/aggregates.json` was computed in exact rational arithmetic, independently of this crate.
 
 use serde_json::Value;
 
@@ -101,22 +98,12 @@ fn check_case(case: &Value, origin_us: i64) {
     }
 }
 
-fn check_file(path: &Path) -> usize {
-    let content = std::fs::read_to_string(path).expect("the golden file is there");
-    let golden: Value = serde_json::from_str(&content).expect("JSON");
-    let cases = array(&golden["cases"]);
-    // Near 1970, where the cases lie, and where large times would cost digits.
-    for origin_us in [0, 1_790_000_000_000_001, 200_000_000_000_000_003] {
-        cases.iter().for_each(|case| check_case(case, origin_us));
-    }
-    cases.len()
-}
-
 #[test]
 fn golden_aggregates() {
-    let own = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden/aggregates.json");
-    assert_eq!(check_file(&own), 12);
-    if let Some(folder) = std::env::var_os("TAKT_GOLDEN") {
-        assert!(check_file(&PathBuf::from(folder).join("aggregates.json")) > 0);
-    }
+    crate::golden::check("aggregates.json", 12, |case| {
+        // Near 1970, where the cases lie, and where large times would cost digits.
+        for origin_us in [0, 1_790_000_000_000_001, 200_000_000_000_000_003] {
+            check_case(case, origin_us);
+        }
+    });
 }

@@ -1,9 +1,6 @@
 //! The golden compressions: what is kept exact, the largest error to 1e-9.
 //!
-//! `tests/golden/compression.json` was computed in exact rational arithmetic, independently of this crate. A folder
-//! named by `TAKT_GOLDEN` is read as well, so that other sets of cases can be checked without a change here.
-
-use std::path::{Path, PathBuf};
+//! `tests/golden/compression.json` was computed in exact rational arithmetic, independently of this crate.
 
 use serde_json::Value;
 
@@ -68,19 +65,7 @@ fn check_case(case: &Value) {
     check(&format!("{} dead band", case["id"]), &samples, &kept, &case["deadband"], false);
 }
 
-fn check_file(path: &Path) -> usize {
-    let content = std::fs::read_to_string(path).expect("the golden file is there");
-    let golden: Value = serde_json::from_str(&content).expect("JSON");
-    let cases = array(&golden["cases"]);
-    cases.iter().for_each(check_case);
-    cases.len()
-}
-
 #[test]
 fn golden_compression() {
-    let own = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden/compression.json");
-    assert_eq!(check_file(&own), 12);
-    if let Some(folder) = std::env::var_os("TAKT_GOLDEN") {
-        assert!(check_file(&PathBuf::from(folder).join("compression.json")) > 0);
-    }
+    crate::golden::check("compression.json", 12, check_case);
 }

@@ -37,11 +37,11 @@ pub(crate) struct Reading {
 }
 
 impl Reading {
-    /// Takes a word; says whether it is one.
+    /// Takes a word; says whether it is one, and none that says otherwise was taken.
     fn take(&mut self, word: &str) -> bool {
         match word {
-            "stepped" => self.interpolation = Some(Interpolation::Stepped),
-            "sloped" => self.interpolation = Some(Interpolation::Sloped),
+            "stepped" if self.interpolation.is_none() => self.interpolation = Some(Interpolation::Stepped),
+            "sloped" if self.interpolation.is_none() => self.interpolation = Some(Interpolation::Sloped),
             "use_uncertain" => self.use_uncertain = true,
             _ => return false,
         }

@@ -22,7 +22,7 @@ const ENTRY_BYTES: usize = 100;
 /// Bytes of a page of texts after which it ends.
 const PAGE_BYTES: usize = 1 << 20;
 /// Bounds of pages keep this much of a text: the start of a run's name is where it ran.
-const BOUND_BYTES: usize = 256;
+pub(crate) const BOUND_BYTES: usize = 256;
 /// Different values that a bloom filter is begun for; with fewer it shrinks when its row group ends.
 const BLOOM_VALUES: u64 = 1 << 17;
 /// How often a bloom filter may say yes wrongly.
