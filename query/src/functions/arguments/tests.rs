@@ -55,6 +55,8 @@ fn words_after_the_bucket_say_how_to_read_signals() {
         assert!(wrong.contains("'stepped'"), "{wrong}");
     }
     assert!(refused(Function::CounterDelta, &[lit("1 minute"), lit("stepped")]).contains("counter_delta takes"));
+    let both = [lit("1 minute"), lit("stepped"), lit("sloped")];
+    assert!(refused(Function::Aggregates, &both).contains("aggregates takes"));
     assert!(refused(Function::Aggregates, &[lit("fortnight")]).contains("aggregates also takes 'shift' and 'day'"));
     assert!(!refused(Function::Interpolate, &[lit("shift")]).contains("also takes"));
     assert!(refused(Function::Interpolate, &[]).contains("interpolate('1 minute', from, to)"));
