@@ -22,6 +22,8 @@ mod newest;
 mod reach;
 mod rekey;
 mod scan;
+mod series_rows;
+mod series_scan;
 mod session;
 mod statement;
 mod table;

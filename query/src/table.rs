@@ -29,6 +29,8 @@ use crate::locate::{bounds, within};
 use crate::reach::{Reach, is_plain};
 use crate::rekey::{DERIVED, NEEDED, Rekey, RekeyExec, Scope};
 use crate::scan::{Files, key_ordering, scan_files};
+use crate::series_rows::{SeriesRows, Wanted};
+use crate::series_scan::SeriesScanExec;
 use crate::types::text;
 
 /// The column that hides retracted rows.
@@ -71,6 +73,10 @@ struct Request<'a> {
     context: Option<Arc<Context>>,
     /// Where rows with the asked-for keys can lie, where a filter names keys.
     places: Option<Vec<Affected>>,
+    /// Whether filters read nothing but what an outline tells of rows: their series, and their time.
+    only_series: bool,
+    /// Whether filters read columns that follow from the context.
+    on_derived: bool,
 }
 
 impl SnapshotTable {
@@ -134,7 +140,11 @@ impl SnapshotTable {
             |column: &str| reach.one_of(column).map(|values| values.iter().map(String::as_str).collect::<Vec<_>>());
         let (units, orders) = (names("unit"), names("work_order"));
         let places = context.as_ref().and_then(|context| context.located(units.as_deref(), orders.as_deref()));
-        Ok(Request { state, filters, columns, context, places, reach })
+        let key = self.spec.key_names();
+        let read = || filters.iter().flat_map(Expr::column_refs);
+        let only_series = read().all(|column| key.contains(&column.name.as_str()));
+        let on_derived = read().any(|column| DERIVED.contains(&column.name.as_str()));
+        Ok(Request { state, filters, columns, context, places, reach, only_series, on_derived })
     }
 
     /// Segments that can hold matching rows, by their bounds alone.
@@ -184,8 +194,9 @@ impl SnapshotTable {
                 needed.push("key_source");
             }
             let columns = self.with_columns(&request.columns, &needed);
-            let stored = self.stored_predicate(request, &stretches, only_derived(&segment))?;
-            let mut plan = self.files(request, vec![segment], &columns, stored)?;
+            let derived = only_derived(&segment);
+            let stored = self.stored_predicate(request, &stretches, derived)?;
+            let mut plan = self.files(request, vec![segment], &columns, stored, derived)?;
             if let Some(dead) = dead {
                 plan = Arc::new(CurrentRowsExec::new(plan, dead));
             }
@@ -198,7 +209,7 @@ impl SnapshotTable {
         for (segments, derived) in [(all_derived, true), (mixed, false)] {
             if !segments.is_empty() {
                 let predicate = self.stored_predicate(request, &[], derived)?;
-                plans.push(self.files(request, segments, &request.columns, predicate)?);
+                plans.push(self.files(request, segments, &request.columns, predicate, derived)?);
             }
         }
         Ok(plans)
@@ -262,15 +273,54 @@ impl SnapshotTable {
         Ok(Some(request.state.create_physical_expr(predicate, &schema)?))
     }
 
+    /// The rows of `segments` that can match, and nothing that `predicate` refuses.
     fn files(
         &self,
         request: &Request<'_>,
         segments: Vec<Arc<Segment>>,
         columns: &[usize],
         predicate: Option<Arc<dyn PhysicalExpr>>,
+        only_derived: bool,
     ) -> Result<Arc<dyn ExecutionPlan>> {
+        if let Some(rows) = self.series_rows(request, &segments, columns, only_derived)? {
+            let streams = request.state.config().target_partitions();
+            return Ok(Arc::new(SeriesScanExec::new(&self.spec, rows, columns, streams)?));
+        }
         let files = Files { spec: &self.spec, segments, columns, predicate };
         scan_files(request.state, files)
+    }
+
+    /// Has outlines read off the async threads, where nobody has read them yet.
+    async fn know_outlines(&self, reach: &Reach) -> Result<()> {
+        let unknown: Vec<_> = self.segments(reach).into_iter().filter(|segment| !segment.knows_outline()).collect();
+        if unknown.is_empty() {
+            return Ok(());
+        }
+        let known = tokio::task::spawn_blocking(move || unknown.iter().try_for_each(|it| it.outline().map(drop))).await;
+        Ok(known.map_err(|error| QueryError::Execution(error.to_string()))?.map_err(QueryError::from)?)
+    }
+
+    /// The rows to be read of `segments`, where outlines tell more of them than the filters do that a Parquet reader
+    /// understands: those look into pages for what no outline knows.
+    fn series_rows(
+        &self,
+        request: &Request<'_>,
+        segments: &[Arc<Segment>],
+        columns: &[usize],
+        only_derived: bool,
+    ) -> Result<Option<Vec<SeriesRows>>> {
+        if self.side != Side::Current || !self.spec.has_series() || self.hides_deleted() {
+            return Ok(None);
+        }
+        let places = request.places.as_deref().filter(|_| only_derived);
+        let wanted = Wanted { spec: &self.spec, reach: &request.reach, places };
+        let Some(rows) = wanted.rows_of(segments).map_err(QueryError::from)? else { return Ok(None) };
+        let chosen: usize = rows.iter().map(SeriesRows::count).sum();
+        let all: u64 = segments.iter().map(|segment| segment.rows).sum();
+        let few = chosen as u64 <= all / 2;
+        let located = !request.on_derived || places.is_some();
+        let narrow = request.only_series && columns.len() <= self.spec.key.len() + 1;
+        Ok((few && located || narrow).then_some(rows))
     }
 
     /// Rows that are in no segment yet.
@@ -336,6 +386,7 @@ impl TableProvider for SnapshotTable {
         _limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let request = self.request(state, projection, filters).await?;
+        self.know_outlines(&request.reach).await?;
         let mut plans = self.segment_plans(&request)?;
         plans.extend(self.memory_plan(&request).await?);
         match plans.len() {

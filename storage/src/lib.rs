@@ -33,7 +33,7 @@ pub use error::StoreError;
 pub use hot::Hot;
 pub use keys::{KeyEncoder, KeySet};
 pub use lock::FolderLock;
-pub use segment::Segment;
+pub use segment::{Cell, Outline, Segment, SeriesOutline, Sums};
 pub use snapshot::{Snapshot, TableView, open_read_only};
 pub use spec::{Derived, TableSpec, Upsert, with_views};
 pub use store::{Clock, Health, Options, Receipt, Rows, Store, Transform, Write};

@@ -4,6 +4,7 @@ mod chunk;
 mod flags;
 mod hybrid;
 mod numbers;
+mod outline;
 mod sum;
 #[cfg(test)]
 mod tests;
@@ -12,13 +13,17 @@ mod times;
 mod writer;
 
 pub(crate) use chunk::Effort;
+pub(crate) use outline::Draft;
+pub use outline::{Cell, Outline, SeriesOutline, Sums};
 pub(crate) use sum::holds;
 pub(crate) use texts::BOUND_BYTES;
 pub(crate) use writer::SegmentWriter;
 
 use std::fs::File;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arrow::array::{Array, AsArray, BooleanArray};
 use arrow::compute::{concat_batches, filter_record_batch};
@@ -42,6 +47,9 @@ const KEYED_THROUGH: &str = "takt.keyed_through";
 const RECORDED_THROUGH: &str = "takt.recorded_through";
 const RUN_ROWS: &str = "takt.run_rows";
 const SUM: &str = "takt.sum";
+const OUTLINE: &str = "takt.outline";
+/// More than any outline has.
+const OUTLINE_BYTES: usize = 1 << 30;
 const ROWS_PER_PAGE: usize = 8_192;
 /// Rows whose series are looked at together.
 const SERIES_BATCH_ROWS: usize = 1 << 16;
@@ -78,6 +86,9 @@ pub struct Segment {
     pub recorded_through: i64,
     /// Rows of the run that it is a piece of: a merge may be cut into several segments of one day.
     pub(crate) run_rows: u64,
+    /// Where its outline lies, and how many bytes it has before compression.
+    outline_place: Option<(Range<u64>, usize)>,
+    outline: OnceLock<Option<Outline>>,
     metadata: ArrowReaderMetadata,
 }
 
@@ -119,6 +130,8 @@ impl Segment {
             keyed_through: i64::MIN,
             recorded_through: i64::MIN,
             run_rows: u64::try_from(file_metadata.num_rows()).unwrap_or_default(),
+            outline_place: None,
+            outline: OnceLock::new(),
             metadata: metadata.clone(),
         };
         for pair in file_metadata.key_value_metadata().into_iter().flatten() {
@@ -131,6 +144,7 @@ impl Segment {
                 RECORDED_THROUGH => {
                     segment.recorded_through = value.parse().map_err(|_| damaged(path, &"no recorded_through"))?
                 }
+                OUTLINE => segment.outline_place = outline::place(value),
                 RUN_ROWS => segment.run_rows = value.parse().map_err(|_| damaged(path, &"no run_rows"))?,
                 _ => {}
             }
@@ -167,6 +181,57 @@ impl Segment {
                 }
             }
         }
+    }
+
+    /// Its series and their sums, where it has an outline; read with the first call.
+    ///
+    /// # Errors
+    /// [`StoreError`] where it cannot be read.
+    pub fn outline(&self) -> Result<Option<&Outline>, StoreError> {
+        if self.outline.get().is_none() {
+            let read = self.outline_place.as_ref().map(|(place, length)| self.read_outline(place, *length));
+            let read = read.transpose()?;
+            self.outline.get_or_init(|| read);
+        }
+        Ok(self.outline.get().and_then(Option::as_ref))
+    }
+
+    fn read_outline(&self, place: &Range<u64>, length: usize) -> Result<Outline, StoreError> {
+        if length > OUTLINE_BYTES || place.end > self.bytes {
+            return Err(damaged(&self.path, &"its outline has no place in it"));
+        }
+        let file = File::open(&self.path).map_err(|error| StoreError::io(&self.path, error))?;
+        let mut pressed = vec![0; usize::try_from(place.end - place.start).unwrap_or_default()];
+        file.read_exact_at(&mut pressed, place.start).map_err(|error| StoreError::io(&self.path, error))?;
+        let bytes = zstd::bulk::decompress(&pressed, length).map_err(|error| damaged(&self.path, &error))?;
+        match Outline::decode(&bytes) {
+            Some(outline) if outline.rows() == self.rows => Ok(outline),
+            _ => Err(damaged(&self.path, &"its outline cannot be read")),
+        }
+    }
+
+    /// Whether [`Segment::outline`] needs not read it any more.
+    pub fn knows_outline(&self) -> bool {
+        self.outline_place.is_none() || self.outline.get().is_some()
+    }
+
+    /// Some columns of some rows, `rows` at a time: texts as views, and in the order of the file. Reads the pages that
+    /// hold them, and no others.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the file cannot be read.
+    pub fn rows_in(
+        &self,
+        ranges: impl Iterator<Item = Range<usize>>,
+        columns: &[&str],
+        rows: usize,
+    ) -> Result<ParquetRecordBatchReader, StoreError> {
+        let builder = self.reader(&crate::with_views(self.metadata.schema()))?;
+        let mask = ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied());
+        let all = usize::try_from(self.rows).unwrap_or(usize::MAX);
+        let selection = RowSelection::from_consecutive_ranges(ranges, all);
+        let builder = builder.with_projection(mask).with_row_selection(selection).with_batch_size(rows);
+        builder.build().map_err(|error| damaged(&self.path, &error))
     }
 
     /// Footer and page index, ready for readers.
@@ -258,11 +323,11 @@ impl Segment {
         self.reader(wanted)?.with_batch_size(rows).build().map_err(|error| damaged(&self.path, &error))
     }
 
-    /// A reader that gives texts as dictionaries where `wanted` has them so.
+    /// A reader that gives texts as dictionaries or views where `wanted` has them so.
     fn reader(&self, wanted: &Schema) -> Result<ParquetRecordBatchReaderBuilder<File>, StoreError> {
         let failed = |error| damaged(&self.path, &error);
         let fields = self.metadata.schema().fields().iter().map(|field| match wanted.field_with_name(field.name()) {
-            Ok(name) if matches!(name.data_type(), DataType::Dictionary(..)) => {
+            Ok(name) if matches!(name.data_type(), DataType::Dictionary(..) | DataType::Utf8View) => {
                 Arc::new(field.as_ref().clone().with_data_type(name.data_type().clone()))
             }
             _ => field.clone(),
@@ -276,13 +341,27 @@ impl Segment {
     /// The last row of each series ([`TableSpec::has_series`]), as [`TableSpec::memory_schema`].
     pub(crate) fn newest_rows(&self, spec: &TableSpec) -> Result<RecordBatch, StoreError> {
         let layout = spec.memory_schema();
+        let ends = match self.outline()? {
+            Some(outline) => outline.series.iter().filter_map(SeriesOutline::last_row).collect(),
+            None => self.series_ends(spec)?,
+        };
+        let total = usize::try_from(self.rows).unwrap_or(usize::MAX);
+        let selection = RowSelection::from_consecutive_ranges(ends.into_iter().map(|row| row..row + 1), total);
+        let reader = self.reader(&layout)?.with_row_selection(selection).build();
+        let batches: Result<Vec<RecordBatch>, _> = reader.map_err(|error| damaged(&self.path, &error))?.collect();
+        let rows = batches?;
+        Ok(concat_batches(&layout, &rows)?)
+    }
+
+    /// The last row of each series, by a look at all of them.
+    fn series_ends(&self, spec: &TableSpec) -> Result<Vec<usize>, StoreError> {
         let series: Vec<&str> = spec
             .key
             .iter()
             .filter(|&&index| Some(index) != spec.time)
             .map(|&i| spec.schema.field(i).name().as_str())
             .collect();
-        let builder = self.reader(&layout)?;
+        let builder = self.reader(&spec.memory_schema())?;
         let mask = ProjectionMask::columns(builder.parquet_schema(), series.iter().copied());
         let reader = builder.with_projection(mask).with_batch_size(SERIES_BATCH_ROWS).build();
         let (mut ends, mut start, mut before) = (Vec::new(), 0, None::<RecordBatch>);
@@ -302,11 +381,7 @@ impl Segment {
             before = Some(rows.slice(rows.num_rows() - 1, 1));
         }
         ends.extend(start.checked_sub(1));
-        let selection = RowSelection::from_consecutive_ranges(ends.into_iter().map(|row| row..row + 1), start);
-        let reader = self.reader(&layout)?.with_row_selection(selection).build();
-        let batches: Result<Vec<RecordBatch>, _> = reader.map_err(|error| damaged(&self.path, &error))?.collect();
-        let rows = batches?;
-        Ok(concat_batches(&layout, &rows)?)
+        Ok(ends)
     }
 
     /// Every row, as the file has it.

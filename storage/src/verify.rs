@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray};
 use arrow::compute::concat;
@@ -16,11 +17,13 @@ use parquet::file::page_index::column_index::ColumnIndexMetaData;
 use crate::StoreError;
 use crate::keys::KeyEncoder;
 use crate::log::{Named, TableLog};
-use crate::segment::{BOUND_BYTES, Segment};
+use crate::segment::{BOUND_BYTES, Draft, Segment};
 use crate::spec::{TableSpec, with_views};
 
 /// How often files are looked for again that a server merged meanwhile.
 const LOOKS: usize = 5;
+/// Rows that are outlined together.
+const OUTLINED_ROWS: usize = 1 << 16;
 
 /// What a look through a folder found.
 #[derive(Debug, Default)]
@@ -171,7 +174,7 @@ fn look_through(verified: &mut Verified, spec: &TableSpec, unique: bool, named: 
         verified.fault(&named.path, "its columns are not those of the table");
         return Ok(());
     }
-    for fault in columns(&segment)?.into_iter().chain(order(&segment, spec, unique)?) {
+    for fault in columns(&segment)?.into_iter().chain(order(&segment, spec, unique)?).chain(outline(&segment, spec)?) {
         verified.fault(&named.path, fault);
     }
     Ok(())
@@ -293,6 +296,18 @@ fn bound(values: &ArrayRef, low: &ArrayRef, high: &ArrayRef, place: usize) -> bo
             _ => true,
         },
     }
+}
+
+/// Whether the outline says of the rows what they are.
+fn outline(segment: &Segment, spec: &TableSpec) -> Result<Option<String>, StoreError> {
+    let Some(said) = segment.outline()? else { return Ok(None) };
+    let Some(mut found) = Draft::new(&Arc::new(spec.clone())) else {
+        return Ok(Some("an outline of rows that form no series".to_owned()));
+    };
+    for rows in segment.batches(&spec.memory_schema(), OUTLINED_ROWS)? {
+        found.add(&rows?)?;
+    }
+    Ok((found.finish() != *said).then(|| "the outline does not fit the rows".to_owned()))
 }
 
 /// Whether rows follow one another by key, and each key is there once where `unique`.

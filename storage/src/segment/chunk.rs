@@ -108,7 +108,7 @@ impl Press {
         Ok(Self(compressor))
     }
 
-    fn compress(&mut self, page: &[u8]) -> Result<Bytes, ParquetError> {
+    pub(super) fn compress(&mut self, page: &[u8]) -> Result<Bytes, ParquetError> {
         Ok(self.0.compress(page)?.into())
     }
 }

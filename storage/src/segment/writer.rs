@@ -15,8 +15,8 @@ use parquet::file::writer::SerializedFileWriter;
 use super::chunk::{Chunk, Effort, Press};
 use super::sum::Summed;
 use super::{
-    KEYED_THROUGH, RECORDED_THROUGH, ROWS_PER_PAGE, RUN_ROWS, SEQUENCE, SUM, Segment, Stamp, discard, sync_error,
-    sync_folder, write_error,
+    Draft, KEYED_THROUGH, OUTLINE, Outline, RECORDED_THROUGH, ROWS_PER_PAGE, RUN_ROWS, SEQUENCE, SUM, Segment, Stamp,
+    discard, outline, sync_error, sync_folder, write_error,
 };
 use crate::StoreError;
 use crate::spec::TableSpec;
@@ -37,6 +37,8 @@ pub(crate) struct SegmentWriter {
     /// The row group that is not full yet.
     group: Vec<Chunk>,
     group_rows: usize,
+    /// `None` where the segment is to have no outline.
+    outline: Option<Draft>,
     path: PathBuf,
 }
 
@@ -53,8 +55,10 @@ impl SegmentWriter {
         let schema = ArrowSchemaConverter::new().convert(&layout).map_err(failed)?;
         let file = File::options().read(true).write(true).create(true).truncate(true).open(path);
         let file = file.map_err(|error| StoreError::io(path, error))?;
+        let spec = Arc::new(spec.clone());
         let mut segment = Self {
-            spec: Arc::new(spec.clone()),
+            outline: Draft::new(&spec),
+            spec: spec.clone(),
             layout,
             writer: None,
             press: Press::new(effort).map_err(failed)?,
@@ -62,7 +66,8 @@ impl SegmentWriter {
             group_rows: 0,
             path: path.to_owned(),
         };
-        let writer = SerializedFileWriter::new(Summed::new(file), schema.root_schema_ptr(), Arc::new(properties(spec)));
+        let writer =
+            SerializedFileWriter::new(Summed::new(file), schema.root_schema_ptr(), Arc::new(properties(&spec)));
         segment.writer = Some(writer.map_err(failed)?);
         Ok(segment)
     }
@@ -73,6 +78,11 @@ impl SegmentWriter {
         for start in (0..rows.num_rows()).step_by(ROWS_PER_PAGE) {
             let rows = rows.slice(start, ROWS_PER_PAGE.min(rows.num_rows() - start));
             self.append(&rows).map_err(|error| write_error(&self.path, error))?;
+        }
+        if let Some(mut outline) = self.outline.take()
+            && outline.add(&rows)?
+        {
+            self.outline = Some(outline);
         }
         Ok(())
     }
@@ -122,11 +132,15 @@ impl SegmentWriter {
     fn end(&mut self, stamp: Stamp) -> Result<(), StoreError> {
         self.end_group().map_err(|error| write_error(&self.path, error))?;
         let Some(mut writer) = self.writer.take() else { return Ok(()) };
+        let outline = self.outline.take().filter(|outline| !outline.is_empty());
+        let outline = outline.map(|outline| append_outline(&mut writer, outline.finish(), &mut self.press)).transpose();
+        let outline = outline.map_err(|error| write_error(&self.path, error))?;
         let facts = [
             (SEQUENCE, Some(stamp.sequence.to_string())),
             (KEYED_THROUGH, Some(stamp.keyed_through.to_string())),
             (RECORDED_THROUGH, Some(stamp.recorded_through.to_string())),
             (RUN_ROWS, stamp.run_rows.map(|rows| rows.to_string())),
+            (OUTLINE, outline),
             (SUM, Some(Summed::placeholder())),
         ];
         for (name, fact) in facts {
@@ -147,6 +161,19 @@ impl Drop for SegmentWriter {
             discard(&self.path);
         }
     }
+}
+
+/// Puts an outline behind the row groups; gives what the footer says of its place.
+fn append_outline(
+    writer: &mut SerializedFileWriter<Summed>,
+    outline: Outline,
+    press: &mut Press,
+) -> Result<String, ParquetError> {
+    let bytes = outline.encode();
+    let pressed = press.compress(&bytes)?;
+    let start = writer.bytes_written() as u64;
+    writer.write_all(&pressed)?;
+    Ok(outline::named(start..start + pressed.len() as u64, bytes.len()))
 }
 
 fn project(spec: &TableSpec, rows: &RecordBatch) -> Result<RecordBatch, StoreError> {

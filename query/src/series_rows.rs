@@ -1,0 +1,103 @@
+//! Which rows of which series a question can need, as the outlines of segments tell.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use oee::execution::Affected;
+use oee::path::is_within;
+use storage::{Cell, Segment, SeriesOutline, StoreError, TableSpec};
+
+use crate::reach::Reach;
+
+/// Rows of one series in one segment.
+#[derive(Debug, Clone)]
+pub(crate) struct SeriesRows {
+    pub(crate) segment: Arc<Segment>,
+    /// Values of the key columns but the time, in key order.
+    pub(crate) key: Vec<Option<Arc<str>>>,
+    /// Which rows of the segment, in ascending order.
+    pub(crate) ranges: Vec<Range<usize>>,
+}
+
+impl SeriesRows {
+    /// How many.
+    pub(crate) fn count(&self) -> usize {
+        self.ranges.iter().map(ExactSizeIterator::len).sum()
+    }
+}
+
+/// What is asked for: series by their names, and times.
+pub(crate) struct Wanted<'a> {
+    pub(crate) spec: &'a TableSpec,
+    pub(crate) reach: &'a Reach,
+    /// Where rows can lie besides, by equipment and time.
+    pub(crate) places: Option<&'a [Affected]>,
+}
+
+impl Wanted<'_> {
+    /// The rows of `segments` that can match, segment by segment and in key order; `None` where a segment has no outline.
+    ///
+    /// # Errors
+    /// [`StoreError`] where an outline cannot be read.
+    pub(crate) fn rows_of(&self, segments: &[Arc<Segment>]) -> Result<Option<Vec<SeriesRows>>, StoreError> {
+        let mut found = Vec::new();
+        for segment in segments {
+            let Some(outline) = segment.outline()? else { return Ok(None) };
+            for series in outline.series.iter().filter(|series| self.names(&series.key)) {
+                let ranges = self.ranges(series);
+                if !ranges.is_empty() {
+                    found.push(SeriesRows { segment: Arc::clone(segment), key: series.key.clone(), ranges });
+                }
+            }
+        }
+        Ok(Some(found))
+    }
+
+    /// Whether the filters on names leave a series.
+    pub(crate) fn names(&self, key: &[Option<Arc<str>>]) -> bool {
+        series_columns(self.spec).zip(key).all(|(name, value)| match (self.reach.texts(name), value) {
+            (None, _) => true,
+            // No comparison holds for NULL.
+            (Some(_), None) => false,
+            (Some(texts), Some(value)) => texts.meets(value, value),
+        })
+    }
+
+    /// The rows of the cells that can match.
+    fn ranges(&self, series: &SeriesOutline) -> Vec<Range<usize>> {
+        let (from, to) = self.spec.time.map_or((i64::MIN, i64::MAX), |time| self.reach.times(name(self.spec, time)));
+        let equipment = series.key.first().cloned().flatten();
+        let here: Option<Vec<&Affected>> = self.places.map(|places| {
+            let is_here =
+                |place: &&Affected| equipment.as_deref().is_some_and(|path| is_within(path, &place.equipment));
+            places.iter().filter(is_here).collect()
+        });
+        let can_match = |cell: &Cell| {
+            let (first, last) = (cell.start_us, cell.start_us + (series.width_us - 1));
+            let meets = |place: &&Affected| place.from <= last && first < place.to;
+            first <= to && from <= last && here.as_ref().is_none_or(|places| places.iter().any(meets))
+        };
+        let mut ranges: Vec<Range<usize>> = Vec::new();
+        let mut row = usize::try_from(series.first_row).unwrap_or(usize::MAX);
+        for cell in &series.cells {
+            let end = row.saturating_add(usize::try_from(cell.rows).unwrap_or(usize::MAX));
+            if can_match(cell) {
+                match ranges.last_mut() {
+                    Some(last) if last.end == row => last.end = end,
+                    _ => ranges.push(row..end),
+                }
+            }
+            row = end;
+        }
+        ranges
+    }
+}
+
+/// Names of the key columns but the time, in key order.
+pub(crate) fn series_columns(spec: &TableSpec) -> impl Iterator<Item = &str> {
+    spec.key.iter().filter(|&&index| Some(index) != spec.time).map(|&index| name(spec, index))
+}
+
+fn name(spec: &TableSpec, index: usize) -> &str {
+    spec.schema.field(index).name()
+}

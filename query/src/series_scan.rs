@@ -1,0 +1,336 @@
+//! Rows of some series out of segments whose outlines tell where they lie: only their pages are read, and their names
+//! need not be read at all.
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, StringViewArray, UInt32Array};
+use arrow::compute::{cast, take};
+use arrow::datatypes::{Schema, SchemaRef};
+use datafusion::common::stats::Precision;
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::{Result, Statistics};
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::expressions::col;
+use datafusion::physical_expr::{EquivalenceProperties, LexOrdering, Partitioning, PhysicalExpr, PhysicalSortExpr};
+use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
+use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
+use datafusion::physical_plan::statistics::StatisticsArgs;
+use datafusion::physical_plan::stream::RecordBatchReceiverStreamBuilder;
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
+use storage::{Segment, TableSpec, with_views};
+
+use crate::error::QueryError;
+use crate::scan::key_ordering;
+use crate::series_rows::{SeriesRows, series_columns};
+
+/// Fewer rows than this are read by one stream.
+const STREAM_ROWS: usize = 1 << 17;
+/// With more segments than this that overlap in time, several share a stream, and no order is declared.
+const MAX_SORTED_STREAMS: usize = 32;
+/// Batches that wait for the reader of a stream.
+const BATCHES_AHEAD: usize = 2;
+
+/// Reads rows of series.
+#[derive(Debug)]
+pub(crate) struct SeriesScanExec {
+    /// What each stream reads, one after another.
+    streams: Vec<Arc<[SeriesRows]>>,
+    columns: Arc<[Column]>,
+    metrics: ExecutionPlanMetricsSet,
+    properties: Arc<PlanProperties>,
+}
+
+/// Where a column of the answer comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Column {
+    /// A part of the series' key.
+    Name(usize),
+    /// A column of the file.
+    Stored(String),
+}
+
+impl SeriesScanExec {
+    /// Reads `rows`, which are in the order of their segments, by at most so many streams.
+    pub(crate) fn new(spec: &TableSpec, rows: Vec<SeriesRows>, columns: &[usize], streams: usize) -> Result<Self> {
+        let schema = Arc::new(with_views(&spec.schema).project(columns)?);
+        let parts: Vec<&str> = series_columns(spec).collect();
+        let columns = schema.fields().iter().map(|field| {
+            let part = parts.iter().position(|part| part == field.name());
+            part.map_or_else(|| Column::Stored(field.name().clone()), Column::Name)
+        });
+        let columns: Arc<[Column]> = columns.collect();
+        let single = rows.windows(2).all(|pair| matches!(pair, [one, next] if one.key == next.key));
+        let (streams, sorted) = arranged(rows, streams);
+        let mut equivalences = EquivalenceProperties::new(Arc::clone(&schema));
+        if sorted {
+            equivalences.add_orderings(orderings(spec, &schema, single));
+        }
+        let properties = PlanProperties::new(
+            equivalences,
+            Partitioning::UnknownPartitioning(streams.len()),
+            EmissionType::Incremental,
+            Boundedness::Bounded,
+        );
+        Ok(Self { streams, columns, metrics: ExecutionPlanMetricsSet::new(), properties: Arc::new(properties) })
+    }
+
+    fn rows(&self, stream: Option<usize>) -> usize {
+        let of = |rows: &Arc<[SeriesRows]>| rows.iter().map(SeriesRows::count).sum::<usize>();
+        match stream {
+            Some(stream) => self.streams.get(stream).map_or(0, of),
+            None => self.streams.iter().map(of).sum(),
+        }
+    }
+}
+
+/// Deals rows out to streams; whether each of them then gives its rows in key order.
+fn arranged(mut rows: Vec<SeriesRows>, streams: usize) -> (Vec<Arc<[SeriesRows]>>, bool) {
+    let mut spans: Vec<(i64, i64)> = rows
+        .chunk_by(|one, next| Arc::ptr_eq(&one.segment, &next.segment))
+        .filter_map(|of_segment| of_segment.first())
+        .filter_map(|rows| rows.segment.min_time.zip(rows.segment.max_time))
+        .collect();
+    spans.sort_unstable();
+    let apart = spans.windows(2).all(|pair| matches!(pair, [one, next] if one.1 < next.0));
+    if apart {
+        // From series to series through all segments: one order over all of them.
+        rows.sort_by(|one, next| (&one.key, one.segment.min_time).cmp(&(&next.key, next.segment.min_time)));
+        let total: usize = rows.iter().map(SeriesRows::count).sum();
+        let streams = streams.min(total.div_ceil(STREAM_ROWS)).max(1);
+        return (dealt(rows, total.div_ceil(streams)), true);
+    }
+    let of_segments: Vec<Vec<SeriesRows>> =
+        rows.chunk_by(|one, next| Arc::ptr_eq(&one.segment, &next.segment)).map(<[SeriesRows]>::to_vec).collect();
+    let sorted = of_segments.len() <= MAX_SORTED_STREAMS;
+    let shared = of_segments.len().div_ceil(MAX_SORTED_STREAMS);
+    (of_segments.chunks(shared).map(|segments| segments.concat().into()).collect(), sorted)
+}
+
+/// Cuts rows into parts of about so many each.
+fn dealt(rows: Vec<SeriesRows>, count: usize) -> Vec<Arc<[SeriesRows]>> {
+    let (mut parts, mut part, mut held) = (Vec::new(), Vec::new(), 0);
+    for rows in rows {
+        held += rows.count();
+        part.push(rows);
+        if held >= count {
+            parts.push(std::mem::take(&mut part).into());
+            held = 0;
+        }
+    }
+    if !part.is_empty() || parts.is_empty() {
+        parts.push(part.into());
+    }
+    parts
+}
+
+/// Orders that rows of one stream are in.
+fn orderings(spec: &TableSpec, schema: &SchemaRef, single: bool) -> Vec<LexOrdering> {
+    let by = |columns: &[usize]| {
+        let there = columns.iter().map_while(|&index| col(spec.schema.field(index).name(), schema).ok());
+        LexOrdering::new(there.map(|column| PhysicalSortExpr::new(column, key_ordering())))
+    };
+    let time: Vec<usize> = spec.time.into_iter().collect();
+    by(&spec.key).into_iter().chain(single.then(|| by(&time)).flatten()).collect()
+}
+
+impl DisplayAs for SeriesScanExec {
+    fn fmt_as(&self, _format: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let series: usize = self.streams.iter().map(|rows| rows.len()).sum();
+        write!(f, "SeriesScanExec: streams={}, series={series}, rows={}", self.streams.len(), self.rows(None))
+    }
+}
+
+impl ExecutionPlan for SeriesScanExec {
+    fn name(&self) -> &'static str {
+        "SeriesScanExec"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        Vec::new()
+    }
+
+    fn apply_expressions(
+        &self,
+        _f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn with_new_children(self: Arc<Self>, _children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
+        Ok(self)
+    }
+
+    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        let rows = self.streams.get(partition).map_or_else(|| Arc::from([]), Arc::clone);
+        let mut stream = RecordBatchReceiverStreamBuilder::new(self.schema(), BATCHES_AHEAD);
+        let (batches, metrics) = (stream.tx(), BaselineMetrics::new(&self.metrics, partition));
+        let mut reader = Reader {
+            schema: self.schema(),
+            columns: Arc::clone(&self.columns),
+            batch_rows: context.session_config().batch_size(),
+        };
+        // Reads files, so it runs off the async threads. It ends when nobody takes its batches any more.
+        stream.spawn_blocking(move || {
+            let mut rows: &[SeriesRows] = &rows;
+            while let Some(first) = rows.first() {
+                let count = rows.windows(2).take_while(|pair| continues(pair)).count() + 1;
+                let (together, rest) = rows.split_at(count);
+                rows = rest;
+                let send = |batch: RecordBatch| {
+                    metrics.record_output(batch.num_rows());
+                    batches.blocking_send(Ok(batch)).is_ok()
+                };
+                if !reader.read(&first.segment, together, send)? {
+                    break;
+                }
+            }
+            metrics.done();
+            Ok(())
+        });
+        Ok(stream.build())
+    }
+
+    fn metrics(&self) -> Option<MetricsSet> {
+        Some(self.metrics.clone_inner())
+    }
+
+    fn statistics_from_inputs(
+        &self,
+        _input_stats: &[Arc<Statistics>],
+        args: &StatisticsArgs,
+    ) -> Result<Arc<Statistics>> {
+        let mut statistics = Statistics::new_unknown(&self.schema());
+        statistics.num_rows = Precision::Exact(self.rows(args.partition()));
+        Ok(Arc::new(statistics))
+    }
+}
+
+/// Whether the second rows of a pair follow the first in the same segment, so that one reader reads both.
+fn continues(pair: &[SeriesRows]) -> bool {
+    let [one, next] = pair else { return false };
+    let (last, first) = (one.ranges.last().map_or(0, |range| range.end), next.ranges.first().map(|range| range.start));
+    Arc::ptr_eq(&one.segment, &next.segment) && first.is_none_or(|first| last <= first)
+}
+
+struct Reader {
+    schema: SchemaRef,
+    columns: Arc<[Column]>,
+    batch_rows: usize,
+}
+
+impl Reader {
+    /// Reads rows of one segment; false where `send` is refused.
+    fn read(
+        &mut self,
+        segment: &Segment,
+        rows: &[SeriesRows],
+        mut send: impl FnMut(RecordBatch) -> bool,
+    ) -> Result<bool, QueryError> {
+        let unreadable = |message: String| QueryError::Unreadable { path: segment.path.clone(), message };
+        let stored = self.columns.iter().filter_map(|column| match column {
+            Column::Stored(name) => Some(name.as_str()),
+            Column::Name(_) => None,
+        });
+        let stored: Vec<&str> = stored.collect();
+        let mut names = Names::new(rows);
+        if stored.is_empty() {
+            let total: usize = rows.iter().map(SeriesRows::count).sum();
+            for start in (0..total).step_by(self.batch_rows) {
+                let batch = self.batch(None, self.batch_rows.min(total - start), &mut names)?;
+                if !send(batch) {
+                    return Ok(false);
+                }
+            }
+            return Ok(true);
+        }
+        let ranges = rows.iter().flat_map(|rows| rows.ranges.iter().cloned()).collect::<Vec<Range<usize>>>();
+        for batch in segment.rows_in(ranges.into_iter(), &stored, self.batch_rows)? {
+            let batch = batch.map_err(|error| unreadable(error.to_string()))?;
+            if !send(self.batch(Some(&batch), batch.num_rows(), &mut names)?) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// The next rows: what was read of them, and their names.
+    fn batch(
+        &self,
+        stored: Option<&RecordBatch>,
+        count: usize,
+        names: &mut Names<'_>,
+    ) -> Result<RecordBatch, QueryError> {
+        let places = names.next(count);
+        let mut columns = Vec::with_capacity(self.columns.len());
+        for (column, field) in self.columns.iter().zip(self.schema.fields()) {
+            columns.push(match column {
+                Column::Name(part) => names.column(*part, &places)?,
+                Column::Stored(name) => {
+                    let values = stored.and_then(|batch| batch.column_by_name(name));
+                    let values =
+                        values.ok_or_else(|| QueryError::Layout(format!("a file without its column {name}")))?;
+                    if values.data_type() == field.data_type() {
+                        Arc::clone(values)
+                    } else {
+                        cast(values, field.data_type())?
+                    }
+                }
+            });
+        }
+        let options = RecordBatchOptions::new().with_row_count(Some(count));
+        let schema: &Arc<Schema> = &self.schema;
+        Ok(RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)?)
+    }
+}
+
+/// The names of rows, as these come.
+struct Names<'a> {
+    rows: &'a [SeriesRows],
+    /// Values of a part of the key, one for each of `rows`; made when first asked for.
+    parts: Vec<Option<ArrayRef>>,
+    /// The rows that come next are of this series …
+    series: usize,
+    /// … of which so many were given.
+    given: usize,
+}
+
+impl<'a> Names<'a> {
+    fn new(rows: &'a [SeriesRows]) -> Self {
+        let parts = rows.first().map_or(0, |rows| rows.key.len());
+        Self { rows, parts: vec![None; parts], series: 0, given: 0 }
+    }
+
+    /// For each of the next `count` rows: the place of its series.
+    fn next(&mut self, count: usize) -> UInt32Array {
+        let mut places: Vec<u32> = Vec::with_capacity(count);
+        while places.len() < count
+            && let Some(rows) = self.rows.get(self.series)
+        {
+            let left = rows.count() - self.given;
+            let now = left.min(count - places.len());
+            places.resize(places.len() + now, u32::try_from(self.series).unwrap_or(u32::MAX));
+            self.given += now;
+            if now == left {
+                (self.series, self.given) = (self.series + 1, 0);
+            }
+        }
+        places.into()
+    }
+
+    fn column(&mut self, part: usize, places: &UInt32Array) -> Result<ArrayRef, QueryError> {
+        let Some(known) = self.parts.get_mut(part) else {
+            return Err(QueryError::Layout("a series without a part of its key".to_owned()));
+        };
+        let values = known.get_or_insert_with(|| {
+            let values = self.rows.iter().map(|rows| rows.key.get(part).and_then(Option::as_deref));
+            Arc::new(values.collect::<StringViewArray>())
+        });
+        Ok(take(values, places, None)?)
+    }
+}
