@@ -21,6 +21,7 @@ use crate::functions;
 use crate::instant::TimeConstants;
 use crate::newest::NewestRows;
 use crate::session::Session;
+use crate::sums::SumsOfStretches;
 use crate::wall_time::WallTimes;
 use crate::yielding::YieldingJoins;
 
@@ -89,6 +90,7 @@ impl Engine {
             .with_runtime_env(runtime(&limits)?)
             .with_default_features()
             .with_optimizer_rule(Arc::new(NewestRows))
+            .with_optimizer_rule(Arc::new(SumsOfStretches))
             .with_physical_optimizer_rule(Arc::new(YieldingJoins));
         let template = functions::build(template, limits.function_bytes());
         Ok(Self { source, plant, limits, contexts: Arc::new(ContextCache::default()), template })

@@ -10,21 +10,16 @@ use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::Result;
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::datasource::{provider_as_source, source_as_provider};
+use datafusion::datasource::provider_as_source;
 use datafusion::logical_expr::expr::{AggregateFunction, Sort};
-use datafusion::logical_expr::utils::split_conjunction;
-use datafusion::logical_expr::{
-    Aggregate, BinaryExpr, Expr, LogicalPlan, LogicalPlanBuilder, Operator, TableScan, TableType,
-};
+use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan, LogicalPlanBuilder, TableType};
 use datafusion::optimizer::optimizer::ApplyOrder;
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 use datafusion::physical_plan::ExecutionPlan;
 use storage::{TableView, with_views};
 
 use crate::error::QueryError;
-use crate::reach::{column_of, literal, micros};
-use crate::rekey::DERIVED;
-use crate::table::SnapshotTable;
+use crate::stored::{StoredScan, plain_column, time_bound};
 
 /// Puts the newest rows in the place of all rows, where the answer is the same.
 #[derive(Debug)]
@@ -50,8 +45,8 @@ impl OptimizerRule for NewestRows {
 
 /// The plan that takes the place of `aggregate`.
 fn newest(aggregate: &Aggregate) -> Result<Option<LogicalPlan>> {
-    let mut filters = Vec::new();
-    let Some((scan, view)) = scan_of(&aggregate.input, &mut filters) else { return Ok(None) };
+    let Some(StoredScan { scan, table, filters }) = StoredScan::below(&aggregate.input) else { return Ok(None) };
+    let Some(view) = table.current_view() else { return Ok(None) };
     let spec = &view.spec;
     let time = spec.time.map(|index| spec.schema.field(index).name().as_str());
     let Some(time) = time.filter(|_| spec.has_series()) else { return Ok(None) };
@@ -68,12 +63,12 @@ fn newest(aggregate: &Aggregate) -> Result<Option<LogicalPlan>> {
     let values: Option<Vec<&Expr>> = aggregate.aggr_expr.iter().map(|expr| newest_value(expr, time)).collect();
     let Some(values) = values else { return Ok(None) };
     // Filters that keep the newest row of a series wherever they keep any of it.
-    let keeps = |filter: &&Expr| {
+    let keeps = |filter: &&Expr| -> bool {
         let columns = filter.column_refs();
         let on_series = columns.iter().all(|column| series.contains(&column.name.as_str()));
-        crate::reach::is_plain(filter) && on_series || is_since(filter, time)
+        crate::reach::is_plain(filter) && on_series || time_bound(filter, time) == Some((true, false))
     };
-    if !filters.into_iter().flat_map(split_conjunction).all(|filter| keeps(&filter)) {
+    if !filters.iter().all(keeps) {
         return Ok(None);
     }
     let rows = Arc::new(NewestTable { view });
@@ -92,33 +87,6 @@ fn newest(aggregate: &Aggregate) -> Result<Option<LogicalPlan>> {
         .zip(aggregate.schema.iter())
         .map(|(expr, (qualifier, field))| expr.clone().alias_qualified(qualifier.cloned(), field.name()));
     Ok(Some(LogicalPlanBuilder::from(input.data).project(columns.collect::<Vec<_>>())?.build()?))
-}
-
-/// The scan below filters and aliases, where it is one of current rows as they are stored; `filters` gets all of them.
-fn scan_of<'a>(plan: &'a LogicalPlan, filters: &mut Vec<&'a Expr>) -> Option<(&'a TableScan, Arc<TableView>)> {
-    match plan {
-        LogicalPlan::Filter(filter) => {
-            filters.push(&filter.predicate);
-            scan_of(&filter.input, filters)
-        }
-        LogicalPlan::SubqueryAlias(alias) => scan_of(&alias.input, filters),
-        LogicalPlan::TableScan(scan) if scan.fetch.is_none() => {
-            filters.extend(&scan.filters);
-            let provider = source_as_provider(&scan.source).ok()?;
-            let table = (provider.as_ref() as &dyn std::any::Any).downcast_ref::<SnapshotTable>()?;
-            let stored = scan.projected_schema.fields().iter().all(|field| !DERIVED.contains(&field.name().as_str()));
-            Some((scan, table.current_view().filter(|_| stored)?))
-        }
-        _ => None,
-    }
-}
-
-fn plain_column(expr: &Expr) -> Option<&str> {
-    match expr {
-        Expr::Column(column) => Some(&column.name),
-        Expr::Alias(alias) => plain_column(&alias.expr),
-        _ => None,
-    }
 }
 
 /// What an aggregate says of the newest row of its group, where it looks at no other one.
@@ -144,18 +112,6 @@ fn newest_value<'a>(expr: &'a Expr, time: &str) -> Option<&'a Expr> {
         _ => false,
     };
     fits.then_some(value)
-}
-
-/// Whether a filter is a lower bound on the time.
-fn is_since(filter: &Expr, time: &str) -> bool {
-    let Expr::BinaryExpr(BinaryExpr { left, op, right }) = filter else { return false };
-    let is_time = |expr: &Expr| column_of(expr) == Some(time);
-    let is_instant = |expr: &Expr| literal(expr).and_then(micros).is_some();
-    match op {
-        Operator::Gt | Operator::GtEq => is_time(left) && is_instant(right),
-        Operator::Lt | Operator::LtEq => is_instant(left) && is_time(right),
-        _ => false,
-    }
 }
 
 /// The newest row of each series of one table.

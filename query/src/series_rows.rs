@@ -63,34 +63,42 @@ impl Wanted<'_> {
         })
     }
 
+    /// Whether the time of a cell is asked for.
+    pub(crate) fn meets(&self, series: &SeriesOutline, cell: &Cell) -> bool {
+        let (from, to) = self.spec.time.map_or((i64::MIN, i64::MAX), |time| self.reach.times(name(self.spec, time)));
+        cell.start_us <= to && from <= series.last_us(cell)
+    }
+
     /// The rows of the cells that can match.
     fn ranges(&self, series: &SeriesOutline) -> Vec<Range<usize>> {
-        let (from, to) = self.spec.time.map_or((i64::MIN, i64::MAX), |time| self.reach.times(name(self.spec, time)));
         let equipment = series.key.first().cloned().flatten();
         let here: Option<Vec<&Affected>> = self.places.map(|places| {
             let is_here =
                 |place: &&Affected| equipment.as_deref().is_some_and(|path| is_within(path, &place.equipment));
             places.iter().filter(is_here).collect()
         });
-        let can_match = |cell: &Cell| {
-            let (first, last) = (cell.start_us, cell.start_us + (series.width_us - 1));
-            let meets = |place: &&Affected| place.from <= last && first < place.to;
-            first <= to && from <= last && here.as_ref().is_none_or(|places| places.iter().any(meets))
-        };
-        let mut ranges: Vec<Range<usize>> = Vec::new();
-        let mut row = usize::try_from(series.first_row).unwrap_or(usize::MAX);
-        for cell in &series.cells {
-            let end = row.saturating_add(usize::try_from(cell.rows).unwrap_or(usize::MAX));
-            if can_match(cell) {
-                match ranges.last_mut() {
-                    Some(last) if last.end == row => last.end = end,
-                    _ => ranges.push(row..end),
-                }
-            }
-            row = end;
-        }
-        ranges
+        ranges_of(series, |_, cell| {
+            let meets = |place: &&Affected| place.from <= series.last_us(cell) && cell.start_us < place.to;
+            self.meets(series, cell) && here.as_ref().is_none_or(|places| places.iter().any(meets))
+        })
     }
+}
+
+/// The rows of the cells that are wanted, told by their place and what they are.
+pub(crate) fn ranges_of(series: &SeriesOutline, wanted: impl Fn(usize, &Cell) -> bool) -> Vec<Range<usize>> {
+    let mut ranges: Vec<Range<usize>> = Vec::new();
+    let mut row = usize::try_from(series.first_row).unwrap_or(usize::MAX);
+    for (place, cell) in series.cells.iter().enumerate() {
+        let end = row.saturating_add(usize::try_from(cell.rows).unwrap_or(usize::MAX));
+        if wanted(place, cell) {
+            match ranges.last_mut() {
+                Some(last) if last.end == row => last.end = end,
+                _ => ranges.push(row..end),
+            }
+        }
+        row = end;
+    }
+    ranges
 }
 
 /// Names of the key columns but the time, in key order.

@@ -1,6 +1,8 @@
 //! One table of one snapshot, as DataFusion reads it: clean segments, segments with superseded rows, and the hot buffer,
 //! in one union.
 
+use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::array::{AsArray, BooleanArray};
@@ -29,6 +31,7 @@ use crate::locate::{bounds, within};
 use crate::reach::{Reach, is_plain};
 use crate::rekey::{DERIVED, NEEDED, Rekey, RekeyExec, Scope};
 use crate::scan::{Files, key_ordering, scan_files};
+use crate::series_cells::{Grouping, Stretches, stretches};
 use crate::series_rows::{SeriesRows, Wanted};
 use crate::series_scan::SeriesScanExec;
 use crate::types::text;
@@ -50,7 +53,7 @@ pub(crate) enum Side {
 }
 
 /// A table of one snapshot.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct SnapshotTable {
     snapshot: Arc<Snapshot>,
     view: Arc<TableView>,
@@ -60,6 +63,8 @@ pub(crate) struct SnapshotTable {
     /// The columns as SQL shows them.
     schema: SchemaRef,
     contexts: Arc<ContextCache>,
+    /// By path: the only rows of a segment that are wanted, where not all are.
+    rows: Option<Arc<HashMap<PathBuf, Vec<SeriesRows>>>>,
 }
 
 /// What one scan asks for.
@@ -97,6 +102,7 @@ impl SnapshotTable {
             spec,
             side,
             contexts: Arc::clone(contexts),
+            rows: None,
         })
     }
 
@@ -112,6 +118,26 @@ impl SnapshotTable {
     /// The view, where this is the table of its current rows.
     pub(crate) fn current_view(&self) -> Option<Arc<TableView>> {
         (self.side == Side::Current).then(|| Arc::clone(&self.view))
+    }
+
+    /// The layout of the rows.
+    pub(crate) fn spec(&self) -> &Arc<TableSpec> {
+        &self.spec
+    }
+
+    /// The same table, of whose segments only these rows are wanted.
+    pub(crate) fn with_rows(self, rows: Arc<HashMap<PathBuf, Vec<SeriesRows>>>) -> Self {
+        Self { rows: Some(rows), ..self }
+    }
+
+    /// What outlines say of the rows that are wanted, where they say it of most of them.
+    pub(crate) fn stretches_of(&self, wanted: &Wanted<'_>, grouping: &Grouping) -> Result<Option<Stretches>> {
+        let with_dead = |segment: Arc<Segment>| {
+            let dead = self.view.dead_keys(&segment).map_err(QueryError::from)?;
+            Ok((segment, dead))
+        };
+        let segments: Result<Vec<_>> = self.segments(wanted.reach).into_iter().map(with_dead).collect();
+        stretches(wanted, grouping, segments?)
     }
 
     fn name_of(&self, column: usize) -> &str {
@@ -162,7 +188,11 @@ impl SnapshotTable {
             };
             in_time && in_key
         };
-        segments.iter().filter(can_match).cloned().collect()
+        let has_wanted = |segment: &&Arc<Segment>| match &self.rows {
+            Some(rows) => rows.get(&segment.path).is_some_and(|rows| !rows.is_empty()),
+            None => true,
+        };
+        segments.iter().filter(can_match).filter(has_wanted).cloned().collect()
     }
 
     /// One plan for all segments that can be read as they are, one for each of the others.
@@ -311,6 +341,11 @@ impl SnapshotTable {
     ) -> Result<Option<Vec<SeriesRows>>> {
         if self.side != Side::Current || !self.spec.has_series() || self.hides_deleted() {
             return Ok(None);
+        }
+        if let Some(rows) = &self.rows {
+            return Ok(Some(
+                segments.iter().filter_map(|segment| rows.get(&segment.path)).flatten().cloned().collect(),
+            ));
         }
         let places = request.places.as_deref().filter(|_| only_derived);
         let wanted = Wanted { spec: &self.spec, reach: &request.reach, places };

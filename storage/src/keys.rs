@@ -1,6 +1,7 @@
 //! Keys of rows: as sortable ranks for sorting, as bytes for look-ups.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, UInt32Array};
 use arrow::compute::cast;
@@ -47,6 +48,9 @@ impl KeyEncoder {
     }
 }
 
+/// Times by series: by the values of the key columns but the time.
+pub type TimesOfSeries = HashMap<Vec<Option<Arc<str>>>, Vec<i64>>;
+
 /// A set of keys of one table.
 #[derive(Debug)]
 pub struct KeySet {
@@ -75,7 +79,7 @@ impl KeySet {
         Ok(())
     }
 
-    pub(crate) fn union(spec: &TableSpec, sets: &[std::sync::Arc<KeySet>]) -> Self {
+    pub(crate) fn union(spec: &TableSpec, sets: &[Arc<KeySet>]) -> Self {
         let mut all = Self::new(spec);
         for set in sets {
             all.keys.extend(set.keys.iter().cloned());
@@ -84,8 +88,39 @@ impl KeySet {
         all
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
         self.keys.is_empty()
+    }
+
+    /// How many keys.
+    pub fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// The times of the keys of each series ([`TableSpec::has_series`]), in order, by the other columns of the key.
+    ///
+    /// # Errors
+    /// [`StoreError::Invalid`] where keys hold something else than texts and a time.
+    pub fn times_of_series(&self) -> Result<TimesOfSeries, StoreError> {
+        let fields = self.encoder.kinds.iter().map(|kind| SortField::new(kind.clone()));
+        let converter = RowConverter::new(fields.collect())?;
+        let parser = converter.parser();
+        let columns = converter.convert_rows(self.keys.iter().map(|key| parser.parse(key)))?;
+        let mut found = TimesOfSeries::new();
+        for row in 0..self.keys.len() {
+            let (mut series, mut time) = (Vec::new(), None);
+            for (column, name) in columns.iter().zip(&self.encoder.names) {
+                match (column.as_string_opt::<i32>(), column.as_primitive_opt::<TimestampMicrosecondType>()) {
+                    (Some(names), _) => series.push(names.is_valid(row).then(|| Arc::from(names.value(row)))),
+                    (_, Some(times)) if times.is_valid(row) => time = Some(times.value(row)),
+                    _ => return Err(StoreError::Invalid(format!("{name} is no part of a series"))),
+                }
+            }
+            found.entry(series).or_default().extend(time);
+        }
+        found.values_mut().for_each(|times| times.sort_unstable());
+        Ok(found)
     }
 
     pub(crate) fn span(&self) -> Option<(i64, i64)> {
@@ -226,8 +261,6 @@ pub(crate) fn indices(rows: Vec<u32>) -> UInt32Array {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use arrow::array::{DictionaryArray, StringArray};
     use arrow::datatypes::{Field, Schema};
 

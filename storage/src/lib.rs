@@ -31,7 +31,7 @@ pub use backup::{BackupReport, restore};
 pub use disk::{Disk, LocalDisk};
 pub use error::StoreError;
 pub use hot::Hot;
-pub use keys::{KeyEncoder, KeySet};
+pub use keys::{KeyEncoder, KeySet, TimesOfSeries};
 pub use lock::FolderLock;
 pub use segment::{Cell, Outline, Segment, SeriesOutline, Sums};
 pub use snapshot::{Snapshot, TableView, open_read_only};

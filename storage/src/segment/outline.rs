@@ -84,6 +84,11 @@ impl SeriesOutline {
         self.cells.iter().map(|cell| cell.rows).sum()
     }
 
+    /// The last microsecond of one of its cells.
+    pub fn last_us(&self, cell: &Cell) -> i64 {
+        cell.start_us.saturating_add(self.width_us - 1)
+    }
+
     /// Its last row in the segment.
     pub(crate) fn last_row(&self) -> Option<usize> {
         usize::try_from((self.first_row + self.rows()).checked_sub(1)?).ok()
@@ -93,7 +98,8 @@ impl SeriesOutline {
 impl Sums {
     const NONE: Self = Self { values: 0, sum: 0.0, min: f64::INFINITY, max: f64::NEG_INFINITY };
 
-    fn add(&mut self, other: &Self) {
+    /// Takes the sums of other rows in.
+    pub fn add(&mut self, other: &Self) {
         self.values += other.values;
         self.sum += other.sum;
         self.min = self.min.min(other.min);

@@ -1,0 +1,73 @@
+//! Scans of stored rows below an aggregate: what the rules look for that answer from what is known of rows already.
+
+use datafusion::datasource::source_as_provider;
+use datafusion::logical_expr::utils::split_conjunction;
+use datafusion::logical_expr::{Between, BinaryExpr, Expr, LogicalPlan, Operator, TableScan};
+
+use crate::reach::{column_of, literal, micros};
+use crate::rekey::DERIVED;
+use crate::table::SnapshotTable;
+
+/// A scan of a table's current rows, of whose columns none follows from the context.
+pub(crate) struct StoredScan<'a> {
+    pub(crate) scan: &'a TableScan,
+    pub(crate) table: SnapshotTable,
+    /// What rows have to fulfil, all of it.
+    pub(crate) filters: Vec<&'a Expr>,
+}
+
+impl<'a> StoredScan<'a> {
+    /// The scan below nothing but filters and aliases.
+    pub(crate) fn below(plan: &'a LogicalPlan) -> Option<Self> {
+        match plan {
+            LogicalPlan::Filter(filter) => {
+                let mut found = Self::below(&filter.input)?;
+                found.filters.extend(split_conjunction(&filter.predicate));
+                Some(found)
+            }
+            LogicalPlan::SubqueryAlias(alias) => Self::below(&alias.input),
+            LogicalPlan::TableScan(scan) if scan.fetch.is_none() => {
+                let provider = source_as_provider(&scan.source).ok()?;
+                let table = (provider.as_ref() as &dyn std::any::Any).downcast_ref::<SnapshotTable>()?.clone();
+                let mut columns = scan.projected_schema.fields().iter();
+                let stored = columns.all(|field| !DERIVED.contains(&field.name().as_str()));
+                let filters = scan.filters.iter().flat_map(split_conjunction).collect();
+                (stored && table.current_view().is_some()).then_some(Self { scan, table, filters })
+            }
+            _ => None,
+        }
+    }
+}
+
+/// The name of the column that an expression is.
+pub(crate) fn plain_column(expr: &Expr) -> Option<&str> {
+    match expr {
+        Expr::Column(column) => Some(&column.name),
+        Expr::Alias(alias) => plain_column(&alias.expr),
+        _ => None,
+    }
+}
+
+/// Which sides of `time` a filter bounds, below and above, where it does nothing else.
+pub(crate) fn time_bound(filter: &Expr, time: &str) -> Option<(bool, bool)> {
+    let is_time = |expr: &Expr| column_of(expr) == Some(time);
+    let is_instant = |expr: &Expr| literal(expr).and_then(micros).is_some();
+    match filter {
+        Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
+            let op = match (is_time(left) && is_instant(right), is_instant(left) && is_time(right)) {
+                (true, _) => *op,
+                (_, true) => op.swap()?,
+                _ => return None,
+            };
+            match op {
+                Operator::Gt | Operator::GtEq => Some((true, false)),
+                Operator::Lt | Operator::LtEq => Some((false, true)),
+                _ => None,
+            }
+        }
+        Expr::Between(Between { expr, negated: false, low, high }) => {
+            (is_time(expr) && is_instant(low) && is_instant(high)).then_some((true, true))
+        }
+        _ => None,
+    }
+}
