@@ -133,7 +133,8 @@ pub(crate) fn stretches(
             let taken = series.cells.iter().zip(&takes).filter(|(_, taken)| **taken);
             known += taken.map(|(cell, _)| cell.rows).sum::<u64>();
             if !ranges.is_empty() {
-                let series = SeriesRows { segment: Arc::clone(&segment), key: series.key.clone(), ranges };
+                let series =
+                    SeriesRows { segment: Arc::clone(&segment), key: series.key.clone(), ranges, times: Vec::new() };
                 unknown += series.count() as u64;
                 rows.push(series);
             }

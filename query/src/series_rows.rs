@@ -17,6 +17,8 @@ pub(crate) struct SeriesRows {
     pub(crate) key: Vec<Option<Arc<str>>>,
     /// Which rows of the segment, in ascending order.
     pub(crate) ranges: Vec<Range<usize>>,
+    /// The only times wanted of them, in order and apart, first and last microsecond; without any, all.
+    pub(crate) times: Vec<(i64, i64)>,
 }
 
 impl SeriesRows {
@@ -44,10 +46,17 @@ impl Wanted<'_> {
         for segment in segments {
             let Some(outline) = segment.outline()? else { return Ok(None) };
             for series in outline.series.iter().filter(|series| self.names(&series.key)) {
-                let ranges = self.ranges(series);
-                if !ranges.is_empty() {
-                    found.push(SeriesRows { segment: Arc::clone(segment), key: series.key.clone(), ranges });
+                let times = self.times_at(series);
+                let meets = |cell: &Cell, (from, to): (i64, i64)| cell.start_us <= to && from <= series.last_us(cell);
+                let ranges = ranges_of(series, |_, cell| times.iter().any(|times| meets(cell, *times)));
+                if ranges.is_empty() {
+                    continue;
                 }
+                let first = series.cells.first().map_or(i64::MAX, |cell| cell.start_us);
+                let last = series.cells.last().map_or(i64::MIN, |cell| series.last_us(cell));
+                let times =
+                    if matches!(times[..], [(from, to)] if from <= first && last <= to) { Vec::new() } else { times };
+                found.push(SeriesRows { segment: Arc::clone(segment), key: series.key.clone(), ranges, times });
             }
         }
         Ok(Some(found))
@@ -69,18 +78,24 @@ impl Wanted<'_> {
         cell.start_us <= to && from <= series.last_us(cell)
     }
 
-    /// The rows of the cells that can match.
-    fn ranges(&self, series: &SeriesOutline) -> Vec<Range<usize>> {
-        let equipment = series.key.first().cloned().flatten();
-        let here: Option<Vec<&Affected>> = self.places.map(|places| {
-            let is_here =
-                |place: &&Affected| equipment.as_deref().is_some_and(|path| is_within(path, &place.equipment));
-            places.iter().filter(is_here).collect()
-        });
-        ranges_of(series, |_, cell| {
-            let meets = |place: &&Affected| place.from <= series.last_us(cell) && cell.start_us < place.to;
-            self.meets(series, cell) && here.as_ref().is_none_or(|places| places.iter().any(meets))
-        })
+    /// Times at which rows of a series can match, in order and apart.
+    fn times_at(&self, series: &SeriesOutline) -> Vec<(i64, i64)> {
+        let (from, to) = self.spec.time.map_or((i64::MIN, i64::MAX), |time| self.reach.times(name(self.spec, time)));
+        let Some(places) = self.places else { return vec![(from, to)] };
+        let equipment = series.key.first().and_then(Option::as_deref);
+        let is_here = |place: &&Affected| equipment.is_some_and(|path| is_within(path, &place.equipment));
+        let within = |place: &Affected| (place.from.max(from), (place.to - 1).min(to));
+        let mut times: Vec<(i64, i64)> = places.iter().filter(is_here).map(within).collect();
+        times.retain(|(from, to)| from <= to);
+        times.sort_unstable();
+        let mut apart: Vec<(i64, i64)> = Vec::new();
+        for (from, to) in times {
+            match apart.last_mut() {
+                Some(last) if from <= last.1 => last.1 = last.1.max(to),
+                _ => apart.push((from, to)),
+            }
+        }
+        apart
     }
 }
 

@@ -1,13 +1,16 @@
 //! Rows of some series out of segments whose outlines tell where they lie: only their pages are read, and their names
 //! need not be read at all.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, StringViewArray, UInt32Array};
-use arrow::compute::{cast, take};
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::array::{
+    Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions, StringViewArray, UInt32Array, new_empty_array,
+};
+use arrow::compute::{cast, concat, take};
+use arrow::datatypes::{SchemaRef, TimestampMicrosecondType};
 use datafusion::common::stats::Precision;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Result, Statistics};
@@ -24,6 +27,7 @@ use storage::{Segment, TableSpec, with_views};
 use crate::error::QueryError;
 use crate::scan::key_ordering;
 use crate::series_rows::{SeriesRows, series_columns};
+use crate::types::time_type;
 
 /// Fewer rows than this are read by one stream.
 const STREAM_ROWS: usize = 1 << 17;
@@ -31,6 +35,8 @@ const STREAM_ROWS: usize = 1 << 17;
 const MAX_SORTED_STREAMS: usize = 32;
 /// Batches that wait for the reader of a stream.
 const BATCHES_AHEAD: usize = 2;
+/// Times of more rows than this are not held in memory to find those that are wanted.
+const TIMES_AHEAD: usize = 1 << 20;
 
 /// Reads rows of series.
 #[derive(Debug)]
@@ -38,6 +44,8 @@ pub(crate) struct SeriesScanExec {
     /// What each stream reads, one after another.
     streams: Vec<Arc<[SeriesRows]>>,
     columns: Arc<[Column]>,
+    /// The column of the key that holds the time.
+    time: Arc<str>,
     metrics: ExecutionPlanMetricsSet,
     properties: Arc<PlanProperties>,
 }
@@ -73,7 +81,8 @@ impl SeriesScanExec {
             EmissionType::Incremental,
             Boundedness::Bounded,
         );
-        Ok(Self { streams, columns, metrics: ExecutionPlanMetricsSet::new(), properties: Arc::new(properties) })
+        let time = spec.time.map_or("", |time| spec.schema.field(time).name()).into();
+        Ok(Self { streams, columns, time, metrics: ExecutionPlanMetricsSet::new(), properties: Arc::new(properties) })
     }
 
     fn rows(&self, stream: Option<usize>) -> usize {
@@ -173,6 +182,7 @@ impl ExecutionPlan for SeriesScanExec {
         let mut reader = Reader {
             schema: self.schema(),
             columns: Arc::clone(&self.columns),
+            time: Arc::clone(&self.time),
             batch_rows: context.session_config().batch_size(),
         };
         // Reads files, so it runs off the async threads. It ends when nobody takes its batches any more.
@@ -206,7 +216,9 @@ impl ExecutionPlan for SeriesScanExec {
         args: &StatisticsArgs,
     ) -> Result<Arc<Statistics>> {
         let mut statistics = Statistics::new_unknown(&self.schema());
-        statistics.num_rows = Precision::Exact(self.rows(args.partition()));
+        let of_all_times = self.streams.iter().flat_map(|rows| rows.iter()).all(|rows| rows.times.is_empty());
+        let rows = self.rows(args.partition());
+        statistics.num_rows = if of_all_times { Precision::Exact(rows) } else { Precision::Inexact(rows) };
         Ok(Arc::new(statistics))
     }
 }
@@ -221,7 +233,15 @@ fn continues(pair: &[SeriesRows]) -> bool {
 struct Reader {
     schema: SchemaRef,
     columns: Arc<[Column]>,
+    time: Arc<str>,
     batch_rows: usize,
+}
+
+/// Rows as they come: their names, and their times where these are known already.
+struct Coming<'a> {
+    names: Names<'a>,
+    times: Option<ArrayRef>,
+    given: usize,
 }
 
 impl Reader {
@@ -232,46 +252,99 @@ impl Reader {
         rows: &[SeriesRows],
         mut send: impl FnMut(RecordBatch) -> bool,
     ) -> Result<bool, QueryError> {
-        let unreadable = |message: String| QueryError::Unreadable { path: segment.path.clone(), message };
+        let at_times = rows.iter().any(|rows| !rows.times.is_empty());
+        let (rows, times) = if at_times && rows.iter().map(SeriesRows::count).sum::<usize>() <= TIMES_AHEAD {
+            let (rows, times) = self.at_their_times(segment, rows)?;
+            (Cow::Owned(rows), Some(times))
+        } else {
+            (Cow::Borrowed(rows), None)
+        };
         let stored = self.columns.iter().filter_map(|column| match column {
-            Column::Stored(name) => Some(name.as_str()),
-            Column::Name(_) => None,
+            Column::Stored(name) if times.is_none() || **name != *self.time => Some(name.as_str()),
+            Column::Stored(_) | Column::Name(_) => None,
         });
         let stored: Vec<&str> = stored.collect();
-        let mut names = Names::new(rows);
+        let total: usize = rows.iter().map(SeriesRows::count).sum();
+        let mut coming = Coming { names: Names::new(&rows), times, given: 0 };
         if stored.is_empty() {
-            let total: usize = rows.iter().map(SeriesRows::count).sum();
             for start in (0..total).step_by(self.batch_rows) {
-                let batch = self.batch(None, self.batch_rows.min(total - start), &mut names)?;
+                let batch = self.batch(None, self.batch_rows.min(total - start), &mut coming)?;
                 if !send(batch) {
                     return Ok(false);
                 }
             }
             return Ok(true);
         }
-        let ranges = rows.iter().flat_map(|rows| rows.ranges.iter().cloned()).collect::<Vec<Range<usize>>>();
-        for batch in segment.rows_in(ranges.into_iter(), &stored, self.batch_rows)? {
-            let batch = batch.map_err(|error| unreadable(error.to_string()))?;
-            if !send(self.batch(Some(&batch), batch.num_rows(), &mut names)?) {
+        if total == 0 {
+            return Ok(true);
+        }
+        for batch in segment.rows_in(ranges(&rows).into_iter(), &stored, self.batch_rows)? {
+            let batch = batch.map_err(|error| unreadable(segment, &error))?;
+            if !send(self.batch(Some(&batch), batch.num_rows(), &mut coming)?) {
                 return Ok(false);
             }
         }
         Ok(true)
     }
 
-    /// The next rows: what was read of them, and their names.
+    /// The rows that are of the wanted times, and these. Rows of a series are in the order of time.
+    fn at_their_times(
+        &self,
+        segment: &Segment,
+        rows: &[SeriesRows],
+    ) -> Result<(Vec<SeriesRows>, ArrayRef), QueryError> {
+        let read = segment.rows_in(ranges(rows).into_iter(), &[&self.time], self.batch_rows)?;
+        let read = read.collect::<Result<Vec<_>, _>>().map_err(|error| unreadable(segment, &error))?;
+        let read: Vec<&dyn Array> = read.iter().map(|batch| batch.column(0).as_ref()).collect();
+        let all = match read.as_slice() {
+            [] => new_empty_array(&time_type()),
+            read => concat(read)?,
+        };
+        let Some(times) = all.as_primitive_opt::<TimestampMicrosecondType>() else {
+            return Err(unreadable(segment, &"its times are none"));
+        };
+        let (mut found, mut kept, mut start): (Vec<SeriesRows>, Vec<ArrayRef>, usize) = Default::default();
+        for rows in rows {
+            let mut narrowed: Vec<Range<usize>> = Vec::new();
+            for range in &rows.ranges {
+                let here = times.values().get(start..start + range.len()).unwrap_or_default();
+                for (from, to) in &rows.times {
+                    let low = here.partition_point(|time| time < from);
+                    let high = here.partition_point(|time| time <= to);
+                    if low < high {
+                        narrowed.push(range.start + low..range.start + high);
+                        kept.push(all.slice(start + low, high - low));
+                    }
+                }
+                if rows.times.is_empty() {
+                    narrowed.push(range.clone());
+                    kept.push(all.slice(start, range.len()));
+                }
+                start += range.len();
+            }
+            if !narrowed.is_empty() {
+                found.push(SeriesRows { ranges: narrowed, times: Vec::new(), ..rows.clone() });
+            }
+        }
+        let kept: Vec<&dyn Array> = kept.iter().map(AsRef::as_ref).collect();
+        let kept = if kept.is_empty() { new_empty_array(all.data_type()) } else { concat(&kept)? };
+        Ok((found, kept))
+    }
+
+    /// The next rows: what was read of them, and what is known besides.
     fn batch(
         &self,
         stored: Option<&RecordBatch>,
         count: usize,
-        names: &mut Names<'_>,
+        coming: &mut Coming<'_>,
     ) -> Result<RecordBatch, QueryError> {
-        let places = names.next(count);
+        let places = coming.names.next(count);
         let mut columns = Vec::with_capacity(self.columns.len());
         for (column, field) in self.columns.iter().zip(self.schema.fields()) {
-            columns.push(match column {
-                Column::Name(part) => names.column(*part, &places)?,
-                Column::Stored(name) => {
+            columns.push(match (column, &coming.times) {
+                (Column::Name(part), _) => coming.names.column(*part, &places)?,
+                (Column::Stored(name), Some(times)) if **name == *self.time => times.slice(coming.given, count),
+                (Column::Stored(name), _) => {
                     let values = stored.and_then(|batch| batch.column_by_name(name));
                     let values =
                         values.ok_or_else(|| QueryError::Layout(format!("a file without its column {name}")))?;
@@ -283,10 +356,18 @@ impl Reader {
                 }
             });
         }
+        coming.given += count;
         let options = RecordBatchOptions::new().with_row_count(Some(count));
-        let schema: &Arc<Schema> = &self.schema;
-        Ok(RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)?)
+        Ok(RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options)?)
     }
+}
+
+fn ranges(rows: &[SeriesRows]) -> Vec<Range<usize>> {
+    rows.iter().flat_map(|rows| rows.ranges.iter().cloned()).collect()
+}
+
+fn unreadable(segment: &Segment, error: &dyn fmt::Display) -> QueryError {
+    QueryError::Unreadable { path: segment.path.clone(), message: error.to_string() }
 }
 
 /// The names of rows, as these come.
