@@ -8,7 +8,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::StoreError;
-use crate::segment::{Segment, sync_folder};
+use crate::disk::{LocalDisk, sync_name};
+use crate::segment::Segment;
 
 const MANIFEST: &str = "backup.json";
 /// Where files lie until all of them are found to be sound: a folder that failed half-way must not open as a store.
@@ -122,7 +123,7 @@ pub fn restore(from: &Path, to: &Path, mut progress: impl FnMut(u64, u64)) -> Re
             for path in children(&staging)? {
                 let place = to.join(path.file_name().unwrap_or_default());
                 fs::rename(&path, &place).map_err(|error| StoreError::io(&place, error))?;
-                sync_folder(&place)?;
+                sync_name(&LocalDisk, &place)?;
             }
             Ok(())
         });
@@ -164,7 +165,7 @@ fn sync_tree(folder: &Path) -> Result<(), StoreError> {
     for child in children(folder)?.iter().filter(|child| child.is_dir()) {
         sync_tree(child)?;
     }
-    sync_folder(&folder.join(MANIFEST))
+    sync_name(&LocalDisk, &folder.join(MANIFEST))
 }
 
 fn children(folder: &Path) -> Result<Vec<PathBuf>, StoreError> {

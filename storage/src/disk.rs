@@ -1,44 +1,111 @@
-//! What the write-ahead log asks of a disk. Tests hand in one that is slow, full, or fails.
+//! What the store asks of a disk: every call that changes files of a data folder. Tests hand in a disk that is slow, full,
+//! fails, or loses power.
+//!
+//! A file's bytes are certain once [`Disk::sync`] has returned, its name once [`Disk::sync_folder`] has: until then a power
+//! cut may leave either, in part, in any order.
 
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
+use std::path::Path;
 
-/// A disk, as the write-ahead log uses it.
+use crate::StoreError;
+use crate::error::is_full;
+
+/// A disk. What an implementation leaves out is the machine's own.
+///
+/// Errors are what the system says; `StorageFull` and `QuotaExceeded` count as a full disk.
 pub trait Disk: Send + Sync {
+    /// Opens a file for reading and writing as it is, an empty one where there is none.
+    fn open(&self, path: &Path) -> io::Result<File> {
+        File::options().read(true).write(true).create(true).truncate(false).open(path)
+    }
+
+    /// Opens an empty file for reading and writing; what was in it is gone.
+    fn create(&self, path: &Path) -> io::Result<File> {
+        File::options().read(true).write(true).create(true).truncate(true).open(path)
+    }
+
     /// Makes room for `bytes` bytes of a file.
-    ///
-    /// # Errors
-    /// What the system says; `StorageFull` and `QuotaExceeded` count as a full disk.
-    fn reserve(&self, file: &File, bytes: u64) -> io::Result<()>;
+    fn reserve(&self, file: &File, bytes: u64) -> io::Result<()> {
+        Ok(rustix::fs::fallocate(file, rustix::fs::FallocateFlags::empty(), 0, bytes)?)
+    }
 
     /// Writes all of `bytes` at a place of a file.
-    ///
-    /// # Errors
-    /// As [`Disk::reserve`].
-    fn write_at(&self, file: &File, bytes: &[u8], offset: u64) -> io::Result<()>;
+    fn write_at(&self, file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
+        file.write_all_at(bytes, offset)
+    }
 
-    /// Makes what was written to a file durable.
-    ///
-    /// # Errors
-    /// What the system says; what the disk holds is unknown then.
-    fn sync(&self, file: &File) -> io::Result<()>;
+    /// Makes what was written to a file durable. After an error it is unknown what the disk holds.
+    fn sync(&self, file: &File) -> io::Result<()> {
+        file.sync_data()
+    }
+
+    /// Makes a folder in one that is there.
+    fn create_folder(&self, path: &Path) -> io::Result<()> {
+        std::fs::create_dir(path)
+    }
+
+    /// Gives a file another name in its folder, which is free or whose file goes.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        std::fs::rename(from, to)
+    }
+
+    /// Gives a file a second name; an error where that name is taken.
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        std::fs::hard_link(from, to)
+    }
+
+    /// Takes a file's name away.
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        std::fs::remove_file(path)
+    }
+
+    /// Makes the names in a folder durable.
+    fn sync_folder(&self, folder: &Path) -> io::Result<()> {
+        File::open(folder)?.sync_all()
+    }
 }
 
 /// The machine's own.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct LocalDisk;
 
-impl Disk for LocalDisk {
-    fn reserve(&self, file: &File, bytes: u64) -> io::Result<()> {
-        Ok(rustix::fs::fallocate(file, rustix::fs::FallocateFlags::empty(), 0, bytes)?)
-    }
+impl Disk for LocalDisk {}
 
-    fn write_at(&self, file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
-        file.write_all_at(bytes, offset)
+/// Makes a folder and those above it durably, as far as they are missing.
+pub(crate) fn create_folders(disk: &dyn Disk, folder: &Path) -> Result<(), StoreError> {
+    if folder.is_dir() {
+        return Ok(());
     }
+    if let Some(above) = folder.parent().filter(|above| !above.as_os_str().is_empty()) {
+        create_folders(disk, above)?;
+    }
+    match disk.create_folder(folder) {
+        // Somebody else was faster.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => {}
+        made => made.map_err(|error| StoreError::io(folder, error))?,
+    }
+    sync_name(disk, folder)
+}
 
-    fn sync(&self, file: &File) -> io::Result<()> {
-        file.sync_data()
+/// Makes the name of a file or folder durable.
+pub(crate) fn sync_name(disk: &dyn Disk, path: &Path) -> Result<(), StoreError> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    disk.sync_folder(folder).map_err(|error| sync_error(folder, &error))
+}
+
+/// An fsync that fails leaves the disk in an unknown state.
+pub(crate) fn sync_error(path: &Path, error: &io::Error) -> StoreError {
+    if is_full(error) {
+        return StoreError::Full(format!("{}: {error}", path.display()));
+    }
+    StoreError::Poisoned(format!("{}: {error}", path.display()))
+}
+
+/// Removes a file that no table names; one that cannot be removed now goes at the next start.
+pub(crate) fn discard(disk: &dyn Disk, path: &Path) {
+    if let Err(error) = disk.remove(path) {
+        tracing::warn!(path = %path.display(), %error, "a file that no table names stays until restart");
     }
 }

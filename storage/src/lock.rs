@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FlockOperation, flock};
 
 use crate::StoreError;
+use crate::disk::{LocalDisk, create_folders};
 
 /// A folder by its one name, without `..`: table logs and readers take no other.
 pub(crate) fn canonical(folder: &Path) -> Result<PathBuf, StoreError> {
@@ -26,7 +27,7 @@ impl FolderLock {
     /// # Errors
     /// [`StoreError::Locked`] names the process that holds it.
     pub fn take(folder: &Path) -> Result<Self, StoreError> {
-        std::fs::create_dir_all(folder).map_err(|error| StoreError::io(folder, error))?;
+        create_folders(&LocalDisk, folder)?;
         let folder = &canonical(folder)?;
         let path = folder.join("lock");
         let mut file = OpenOptions::new()

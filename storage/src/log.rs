@@ -1,7 +1,7 @@
 //! The table log: Delta Lake commits that name a table's segments and carry the WAL position they cover.
 //!
-//! The only async corner of the crate. The object store below never fsyncs, so this module fsyncs the commit and its
-//! folder itself; until that has happened a commit does not count.
+//! The only async corner of the crate. Commits go through an object store of its own (`files`): once one has its name, it
+//! is durable.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,8 +16,13 @@ use tokio::runtime::Runtime;
 use url::Url;
 
 use crate::StoreError;
-use crate::segment::{Segment, sync_error, sync_folder};
+use crate::disk::{Disk, LocalDisk, create_folders, sync_error};
+use crate::segment::Segment;
 use crate::spec::TableSpec;
+
+mod files;
+
+use files::Files;
 
 const APPLICATION: &str = "takt";
 /// A table object chained through many commits grows slow; after this many it is read afresh.
@@ -27,6 +32,7 @@ const RELOAD_AFTER: u32 = 50;
 pub(crate) struct TableLog {
     runtime: Arc<Runtime>,
     folder: PathBuf,
+    files: Files,
     table: DeltaTable,
     commits: u32,
 }
@@ -45,18 +51,29 @@ pub(crate) fn runtime() -> Result<Arc<Runtime>, StoreError> {
 }
 
 impl TableLog {
-    /// Opens the log in `folder`; creates the table where there is none.
-    pub(crate) fn open_or_create(runtime: &Arc<Runtime>, folder: &Path, spec: &TableSpec) -> Result<Self, StoreError> {
-        if let Some(log) = Self::open(runtime, folder)? {
+    /// Opens the log in `folder` to write to it; creates the table where there is none.
+    pub(crate) fn open_or_create(
+        runtime: &Arc<Runtime>,
+        disk: &Arc<dyn Disk>,
+        folder: &Path,
+        spec: &TableSpec,
+    ) -> Result<Self, StoreError> {
+        create_folders(disk.as_ref(), folder)?;
+        let (files, log) = (Files::new(disk.clone()), folder.join("_delta_log"));
+        if log.is_dir() {
+            files.remove_staged(&log)?;
+            // The newest commit may have a name that no fsync made durable: what builds on it must not outlive it.
+            disk.sync_folder(&log).map_err(|error| sync_error(&log, &error))?;
+        }
+        if let Some(log) = Self::open(runtime, &files, folder)? {
             return Ok(log);
         }
-        std::fs::create_dir_all(folder).map_err(|error| StoreError::io(folder, error))?;
         let url = folder_url(folder)?;
         let columns = columns(&spec.file_schema())?;
         // Other readers take bounds for granted in all columns but those left out here, and skip files that have none.
         let bounded = spec.time.map(|index| spec.schema.field(index).name().clone());
         let created = runtime.block_on(async {
-            DeltaTableBuilder::from_url(url)?
+            builder(&files, url)?
                 .build()?
                 .create()
                 .with_table_name(&spec.name)
@@ -69,26 +86,31 @@ impl TableLog {
                 .with_configuration_property(deltalake_core::TableProperty::DataSkippingStatsColumns, bounded)
                 .await
         });
-        let log = Self {
-            runtime: runtime.clone(),
-            folder: folder.to_owned(),
-            table: created.map_err(|error| wrong(folder, &error))?,
-            commits: 0,
-        };
-        log.sync()?;
-        sync_folder(folder)?;
-        Ok(log)
+        files.sound()?;
+        let table = created.map_err(|error| wrong(folder, &error))?;
+        Ok(Self { runtime: runtime.clone(), folder: folder.to_owned(), files, table, commits: 0 })
     }
 
-    /// Opens the log in `folder`, `None` where there is none.
-    pub(crate) fn open(runtime: &Arc<Runtime>, folder: &Path) -> Result<Option<Self>, StoreError> {
+    /// Opens the log in `folder` to read it, `None` where there is none.
+    pub(crate) fn read(runtime: &Arc<Runtime>, folder: &Path) -> Result<Option<Self>, StoreError> {
+        Self::open(runtime, &Files::new(Arc::new(LocalDisk)), folder)
+    }
+
+    fn open(runtime: &Arc<Runtime>, files: &Files, folder: &Path) -> Result<Option<Self>, StoreError> {
         if !folder.join("_delta_log").is_dir() {
             return without_log(folder);
         }
         let url = folder_url(folder)?;
-        let loaded = runtime.block_on(async { DeltaTableBuilder::from_url(url)?.load().await });
+        let loaded = runtime.block_on(async { builder(files, url)?.load().await });
+        let opened = |table| Self {
+            runtime: runtime.clone(),
+            folder: folder.to_owned(),
+            files: files.clone(),
+            table,
+            commits: 0,
+        };
         match loaded {
-            Ok(table) => Ok(Some(Self { runtime: runtime.clone(), folder: folder.to_owned(), table, commits: 0 })),
+            Ok(table) => Ok(Some(opened(table))),
             Err(DeltaTableError::NotATable(_)) => without_log(folder),
             Err(error) => Err(wrong(folder, &error)),
         }
@@ -128,26 +150,30 @@ impl TableLog {
         let action = Action::Add(add(segment, spec)?);
         let runtime = self.runtime.clone();
         let result = runtime.block_on(self.append(vec![action], Some(version)));
+        self.sound()?;
         if let Err(error) = result {
             // It may have landed all the same: only what a fresh look shows counts.
             if self.look_again(|log| log.covered())? < position {
                 return Err(wrong(&self.folder, &error));
             }
         }
-        self.committed()
+        self.committed();
+        Ok(())
     }
 
-    /// What follows a commit that has landed. It must not be tried again, so an error here is either the disk's, which
-    /// poisons, or only costs time.
-    fn committed(&mut self) -> Result<(), StoreError> {
+    /// What follows a commit that has landed. It must not be tried again, so an error here only costs time.
+    fn committed(&mut self) {
         self.commits += 1;
-        self.sync().map_err(|error| StoreError::Poisoned(format!("a commit may not be on the disk: {error}")))?;
         if self.commits >= RELOAD_AFTER
             && let Err(error) = self.reload()
         {
             tracing::warn!(%error, "a table log could not be read afresh; it is tried after the next commit");
         }
-        Ok(())
+    }
+
+    /// Nothing may follow an fsync that failed.
+    fn sound(&self) -> Result<(), StoreError> {
+        self.files.sound()
     }
 
     /// Puts `merged` in the place of `parts`, which hold the same current rows.
@@ -168,6 +194,7 @@ impl TableLog {
         }
         let runtime = self.runtime.clone();
         let result = runtime.block_on(self.append(actions, None));
+        self.sound()?;
         if let Err(error) = result {
             // It may have landed all the same: only what a fresh look shows counts.
             let files = self.look_again(|log| log.files())?;
@@ -175,7 +202,8 @@ impl TableLog {
                 return Err(wrong(&self.folder, &error));
             }
         }
-        self.committed()
+        self.committed();
+        Ok(())
     }
 
     async fn append(&mut self, actions: Vec<Action>, covers: Option<i64>) -> Result<(), DeltaTableError> {
@@ -200,21 +228,11 @@ impl TableLog {
     }
 
     fn reload(&mut self) -> Result<(), StoreError> {
-        if let Some(fresh) = Self::open(&self.runtime, &self.folder)? {
+        if let Some(fresh) = Self::open(&self.runtime, &self.files, &self.folder)? {
             self.table = fresh.table;
             self.commits = 0;
         }
         Ok(())
-    }
-
-    /// Makes the newest commit durable.
-    fn sync(&self) -> Result<(), StoreError> {
-        let log = self.folder.join("_delta_log");
-        let version = self.table.version().unwrap_or_default();
-        let path = log.join(format!("{version:020}.json"));
-        let file = std::fs::File::open(&path).map_err(|error| StoreError::io(&path, error))?;
-        file.sync_all().map_err(|error| sync_error(&path, &error))?;
-        sync_folder(&path)
     }
 }
 
@@ -229,6 +247,11 @@ fn without_log(folder: &Path) -> Result<Option<TableLog>, StoreError> {
         }
     }
     Ok(None)
+}
+
+/// A table whose log is written through `files`.
+fn builder(files: &Files, url: Url) -> Result<DeltaTableBuilder, DeltaTableError> {
+    Ok(DeltaTableBuilder::from_url(url.clone())?.with_storage_backend(Arc::new(files.clone()), url))
 }
 
 fn folder_url(folder: &Path) -> Result<Url, StoreError> {

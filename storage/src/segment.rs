@@ -39,6 +39,7 @@ use parquet::file::page_index::column_index::ColumnIndexMetaData;
 use parquet::file::statistics::Statistics;
 
 use crate::StoreError;
+use crate::disk::Disk;
 use crate::keys::KeySet;
 use crate::spec::TableSpec;
 
@@ -105,8 +106,14 @@ pub(crate) struct Stamp {
 impl Segment {
     /// Writes `rows` (sorted; columns of `spec.file_schema()` by name, names may be dictionaries), fsyncs the file and its
     /// folder, and opens it.
-    pub(crate) fn write(path: &Path, spec: &TableSpec, rows: &RecordBatch, stamp: Stamp) -> Result<Self, StoreError> {
-        let mut writer = SegmentWriter::create(path, spec, rows, Effort::Quick)?;
+    pub(crate) fn write(
+        disk: &Arc<dyn Disk>,
+        path: &Path,
+        spec: &TableSpec,
+        rows: &RecordBatch,
+        stamp: Stamp,
+    ) -> Result<Self, StoreError> {
+        let mut writer = SegmentWriter::create(disk, path, spec, rows, Effort::Quick)?;
         writer.write(rows)?;
         writer.finish(stamp)
     }
@@ -424,28 +431,6 @@ fn time_place(group: &parquet::file::metadata::RowGroupMetaData, columns: usize)
             )
     };
     sorted.into_iter().find(is_time)
-}
-
-/// Removes a file that no table names; one that cannot be removed now goes at the next start.
-pub(crate) fn discard(path: &Path) {
-    if let Err(error) = std::fs::remove_file(path) {
-        tracing::warn!(path = %path.display(), %error, "a file that no table names stays until restart");
-    }
-}
-
-/// An fsync that fails leaves the disk in an unknown state.
-pub(crate) fn sync_error(path: &Path, error: &std::io::Error) -> StoreError {
-    if crate::error::is_full(error) {
-        return StoreError::Full(format!("{}: {error}", path.display()));
-    }
-    StoreError::Poisoned(format!("{}: {error}", path.display()))
-}
-
-/// Makes a new name in a folder durable.
-pub(crate) fn sync_folder(path: &Path) -> Result<(), StoreError> {
-    let folder = path.parent().unwrap_or(path);
-    let handle = File::open(folder).map_err(|error| StoreError::io(folder, error))?;
-    handle.sync_all().map_err(|error| sync_error(folder, &error))
 }
 
 fn write_error(path: &Path, error: parquet::errors::ParquetError) -> StoreError {

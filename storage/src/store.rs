@@ -58,7 +58,7 @@ pub struct Options {
     pub segment_rows: u64,
     /// Source of recorded times.
     pub clock: Clock,
-    /// Where the write-ahead log lies.
+    /// What the data folder lies on.
     pub disk: Arc<dyn Disk>,
 }
 

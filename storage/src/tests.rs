@@ -13,8 +13,10 @@ use arrow::datatypes::{DataType, Field, Float64Type, Int32Type, Schema, Timestam
 use crate::spec::time_type;
 use crate::{Options, Rows, Store, StoreError, TableSpec, Upsert, Write};
 
+mod crash;
 mod disk;
 mod durability;
+mod faulty;
 mod history;
 mod model;
 mod verify;
@@ -75,6 +77,10 @@ fn orders() -> TableSpec {
     }
 }
 
+fn disk() -> Arc<dyn crate::Disk> {
+    Arc::new(crate::LocalDisk)
+}
+
 fn options() -> Options {
     let now = AtomicI64::new(1_000);
     Options {
@@ -85,7 +91,7 @@ fn options() -> Options {
         hot_bytes: 1 << 30,
         segment_rows: 32,
         clock: Arc::new(move || now.fetch_add(1, Ordering::Relaxed)),
-        disk: Arc::new(crate::LocalDisk),
+        disk: disk(),
     }
 }
 

@@ -93,7 +93,7 @@ pub fn verify(
         let (mut files, mut again): (Vec<(&(TableSpec, bool), Named)>, bool) = (Vec::new(), false);
         for table in &all {
             let place = folder.join("tables").join(&table.0.name);
-            match TableLog::open(&runtime, &place).and_then(|log| log.as_ref().map(TableLog::named).transpose()) {
+            match TableLog::read(&runtime, &place).and_then(|log| log.as_ref().map(TableLog::named).transpose()) {
                 Ok(None) if look < LOOKS => again = true,
                 // The first start makes all of them.
                 Ok(None) => verified.fault(&place, "the table is not there"),

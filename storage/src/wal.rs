@@ -9,17 +9,15 @@
 //! A crash tears the last group at most, which nobody was told of. A frame of a later group behind a frame that cannot be
 //! read is proof of damage: that group was begun only once all before it was durable.
 
-use std::fs::{File, OpenOptions};
-use std::os::unix::fs::FileExt;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::StoreError;
-use crate::disk::Disk;
+use crate::disk::{Disk, create_folders, sync_error, sync_name};
 use crate::error::is_full;
-use crate::segment::{sync_error, sync_folder};
 use crate::spec::TableSpec;
 
 const MAGIC: &[u8; 8] = b"TAKTWAL2";
@@ -87,7 +85,7 @@ impl Wal {
         covered: u64,
         mut replay: impl FnMut(&Dictionary, Frame) -> Result<(), StoreError>,
     ) -> Result<Self, StoreError> {
-        std::fs::create_dir_all(folder).map_err(|error| StoreError::io(folder, error))?;
+        create_folders(disk.as_ref(), folder)?;
         let dictionary =
             serde_json::to_vec(&Dictionary::of(specs)).map_err(|error| StoreError::Invalid(error.to_string()))?;
         let mut head = MAGIC.to_vec();
@@ -96,7 +94,7 @@ impl Wal {
         head.extend_from_slice(&dictionary);
         let (files, spare) = list(folder)?;
         for path in spare {
-            std::fs::remove_file(&path).map_err(|error| StoreError::io(&path, error))?;
+            disk.remove(&path).map_err(|error| StoreError::io(&path, error))?;
         }
         let mut next = None;
         for (index, (first, path)) in files.iter().enumerate() {
@@ -107,7 +105,7 @@ impl Wal {
             let end = scan(path, *first, &mut replay)?;
             next = Some(end.next);
             if last {
-                repair(path, &end)?;
+                repair(disk.as_ref(), path, &end)?;
             }
         }
         let next = next.unwrap_or(1).max(covered + 1);
@@ -127,7 +125,7 @@ impl Wal {
             && first == next
         {
             wal.closed.pop();
-            std::fs::remove_file(&path).map_err(|error| StoreError::io(&path, error))?;
+            wal.disk.remove(&path).map_err(|error| StoreError::io(&path, error))?;
         }
         Ok(wal)
     }
@@ -170,7 +168,8 @@ impl Wal {
                 return Err(poisoned(error));
             }
             // Whole frames of the group may be there: after a crash they must not come back.
-            self.disk.write_at(&current.file, &vec![0; group.len()], current.offset).map_err(poisoned)?;
+            let emptied = self.disk.write_at(&current.file, &vec![0; group.len()], current.offset);
+            emptied.and_then(|()| self.disk.sync(&current.file)).map_err(poisoned)?;
             return Err(StoreError::Full(error.to_string()));
         }
         self.disk
@@ -200,10 +199,9 @@ impl Wal {
         let path = self.folder.join(format!("{:020}.wal", self.next));
         let capacity = self.file_bytes.max(needed + self.head.len() as u64);
         if let Some(spare) = self.spare.pop() {
-            std::fs::rename(&spare, &path).map_err(|error| StoreError::io(&spare, error))?;
+            self.disk.rename(&spare, &path).map_err(|error| StoreError::io(&spare, error))?;
         }
-        let file = OpenOptions::new().create(true).truncate(false).write(true).read(true).open(&path);
-        let file = file.map_err(|error| StoreError::io(&path, error))?;
+        let file = self.disk.open(&path).map_err(|error| StoreError::io(&path, error))?;
         let prepared = self
             .disk
             .reserve(&file, capacity)
@@ -211,14 +209,15 @@ impl Wal {
             // The first frame's place must not hold a frame of the file's former life that happens to fit.
             .and_then(|()| self.disk.write_at(&file, &[0; FRAME_HEAD], self.head.len() as u64));
         if let Err(error) = prepared {
-            let removed = std::fs::remove_file(&path);
+            let removed = self.disk.remove(&path);
             let error = StoreError::io(&path, error);
             return removed.map_err(|error| StoreError::io(&path, error)).and(Err(error));
         }
-        let synced = file.sync_all().map_err(|error| sync_error(&path, &error)).and_then(|()| sync_folder(&path));
+        let synced = self.disk.sync(&file).map_err(|error| sync_error(&path, &error));
+        let synced = synced.and_then(|()| sync_name(self.disk.as_ref(), &path));
         if let Err(error) = synced {
             // What a failed fsync left of it is unknown: nothing builds on it, and a later start must not find it.
-            std::fs::remove_file(&path).map_err(|error| StoreError::io(&path, error))?;
+            self.disk.remove(&path).map_err(|error| StoreError::io(&path, error))?;
             return Err(error);
         }
         let opened = Current { file, path, first: self.next, offset: self.head.len() as u64, capacity };
@@ -240,14 +239,16 @@ impl Wal {
             if self.spare.len() < SPARE_FILES {
                 self.spare_number += 1;
                 let spare = self.folder.join(format!("{SPARE}{}", self.spare_number));
-                std::fs::rename(&path, &spare).map_err(|error| StoreError::io(&path, error))?;
+                self.disk.rename(&path, &spare).map_err(|error| StoreError::io(&path, error))?;
                 self.spare.push(spare);
             } else {
-                std::fs::remove_file(&path).map_err(|error| StoreError::io(&path, error))?;
+                self.disk.remove(&path).map_err(|error| StoreError::io(&path, error))?;
             }
             self.closed.remove(0);
+            // One after another: after a power cut a file that is left must not have lost the one before or behind it.
+            sync_name(self.disk.as_ref(), &path)?;
         }
-        sync_folder(&self.folder.join("any"))
+        Ok(())
     }
 }
 
@@ -399,13 +400,13 @@ fn rotten(path: &Path, broken: u64, found: u64) -> StoreError {
 }
 
 /// Writes back what was read and ends it with zeros: after a failed fsync the page cache may show what the disk never got.
-fn repair(path: &Path, end: &End) -> Result<(), StoreError> {
-    let file = OpenOptions::new().write(true).open(path).map_err(|error| StoreError::io(path, error))?;
+fn repair(disk: &dyn Disk, path: &Path, end: &End) -> Result<(), StoreError> {
+    let file = disk.open(path).map_err(|error| StoreError::io(path, error))?;
     let kept = end.bytes.get(..end.offset).unwrap_or_default();
-    file.write_all_at(kept, 0).map_err(|error| StoreError::io(path, error))?;
+    disk.write_at(&file, kept, 0).map_err(|error| StoreError::io(path, error))?;
     let rest = end.bytes.len().saturating_sub(end.offset).min(FRAME_HEAD);
-    file.write_all_at(&[0; FRAME_HEAD][..rest], end.offset as u64).map_err(|error| StoreError::io(path, error))?;
-    file.sync_all().map_err(|error| sync_error(path, &error))
+    disk.write_at(&file, &[0; FRAME_HEAD][..rest], end.offset as u64).map_err(|error| StoreError::io(path, error))?;
+    disk.sync(&file).map_err(|error| sync_error(path, &error))
 }
 
 fn gap(path: &Path, expected: u64, found: u64) -> StoreError {

@@ -3,6 +3,9 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+
+use crate::disk::Disk;
 
 /// What the digits follow in the footer: their key, and how Thrift begins a text of fourteen bytes in the next field.
 const MARK: &[u8] = b"takt.sum\x18\x0ecrc32=";
@@ -15,13 +18,16 @@ const TAIL: u64 = 8;
 
 /// A file that is being written, and the checksum of what was written so far.
 pub(super) struct Summed {
+    disk: Arc<dyn Disk>,
     file: File,
+    written: u64,
     crc: crc32fast::Hasher,
 }
 
 impl Summed {
-    pub(super) fn new(file: File) -> Self {
-        Self { file, crc: crc32fast::Hasher::new() }
+    /// Of an empty file.
+    pub(super) fn new(disk: Arc<dyn Disk>, file: File) -> Self {
+        Self { disk, file, written: 0, crc: crc32fast::Hasher::new() }
     }
 
     /// What the footer says until the file is complete.
@@ -34,20 +40,21 @@ impl Summed {
         let Some(place) = digits(&self.file)? else {
             return Err(io::Error::other("the footer has no place for its checksum"));
         };
-        self.file.write_all_at(format!("{:08x}", self.crc.finalize()).as_bytes(), place)?;
+        self.disk.write_at(&self.file, format!("{:08x}", self.crc.finalize()).as_bytes(), place)?;
         Ok(self.file)
     }
 }
 
 impl Write for Summed {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.file.write(bytes)?;
-        self.crc.update(bytes.get(..written).unwrap_or_default());
-        Ok(written)
+        self.disk.write_at(&self.file, bytes, self.written)?;
+        self.written += bytes.len() as u64;
+        self.crc.update(bytes);
+        Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
+        Ok(())
     }
 }
 

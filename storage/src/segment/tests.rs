@@ -92,9 +92,9 @@ fn rows(random: &mut StdRng, count: usize, first: usize) -> RecordBatch {
 
 /// A segment of `parts`, and the rows that were written.
 fn written(folder: &std::path::Path, parts: &[RecordBatch], effort: Effort) -> (Segment, RecordBatch) {
-    let spec = spec();
+    let (spec, disk): (_, Arc<dyn crate::Disk>) = (spec(), Arc::new(crate::LocalDisk));
     let mut writer =
-        SegmentWriter::create(&folder.join("rows.parquet"), &spec, &parts[0], effort).expect("a file is begun");
+        SegmentWriter::create(&disk, &folder.join("rows.parquet"), &spec, &parts[0], effort).expect("a file is begun");
     for part in parts {
         writer.write(part).expect("rows are written");
     }

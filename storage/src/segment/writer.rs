@@ -1,6 +1,5 @@
 //! Writes a segment, a batch of rows after another.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -16,9 +15,10 @@ use super::chunk::{Chunk, Effort, Press};
 use super::sum::Summed;
 use super::{
     Draft, KEYED_THROUGH, OUTLINE, Outline, RECORDED_THROUGH, ROWS_PER_PAGE, RUN_ROWS, SEQUENCE, SUM, Segment, Stamp,
-    discard, outline, sync_error, sync_folder, write_error,
+    outline, write_error,
 };
 use crate::StoreError;
+use crate::disk::{Disk, discard, sync_error, sync_name};
 use crate::spec::TableSpec;
 
 /// Bytes of a row group at most: it is held in memory until it ends.
@@ -28,6 +28,7 @@ const ROW_GROUP_ROWS: usize = 1 << 20;
 
 /// A segment under construction. Its file goes again unless it is finished.
 pub(crate) struct SegmentWriter {
+    disk: Arc<dyn Disk>,
     spec: Arc<TableSpec>,
     /// As rows come: the columns of the file.
     layout: SchemaRef,
@@ -45,6 +46,7 @@ pub(crate) struct SegmentWriter {
 impl SegmentWriter {
     /// Begins a file for rows like `some`.
     pub(crate) fn create(
+        disk: &Arc<dyn Disk>,
         path: &Path,
         spec: &TableSpec,
         some: &RecordBatch,
@@ -53,10 +55,10 @@ impl SegmentWriter {
         let failed = |error| write_error(path, error);
         let layout = project(spec, &some.slice(0, 0))?.schema();
         let schema = ArrowSchemaConverter::new().convert(&layout).map_err(failed)?;
-        let file = File::options().read(true).write(true).create(true).truncate(true).open(path);
-        let file = file.map_err(|error| StoreError::io(path, error))?;
+        let file = disk.create(path).map_err(|error| StoreError::io(path, error))?;
         let spec = Arc::new(spec.clone());
         let mut segment = Self {
+            disk: disk.clone(),
             outline: Draft::new(&spec),
             spec: spec.clone(),
             layout,
@@ -66,8 +68,8 @@ impl SegmentWriter {
             group_rows: 0,
             path: path.to_owned(),
         };
-        let writer =
-            SerializedFileWriter::new(Summed::new(file), schema.root_schema_ptr(), Arc::new(properties(&spec)));
+        let file = Summed::new(disk.clone(), file);
+        let writer = SerializedFileWriter::new(file, schema.root_schema_ptr(), Arc::new(properties(&spec)));
         segment.writer = Some(writer.map_err(failed)?);
         Ok(segment)
     }
@@ -150,15 +152,15 @@ impl SegmentWriter {
         }
         let file = writer.into_inner().map_err(|error| write_error(&self.path, error))?;
         let file = file.seal().map_err(|error| StoreError::io(&self.path, error))?;
-        file.sync_all().map_err(|error| sync_error(&self.path, &error))?;
-        sync_folder(&self.path)
+        self.disk.sync(&file).map_err(|error| sync_error(&self.path, &error))?;
+        sync_name(self.disk.as_ref(), &self.path)
     }
 }
 
 impl Drop for SegmentWriter {
     fn drop(&mut self) {
         if !self.path.as_os_str().is_empty() {
-            discard(&self.path);
+            discard(self.disk.as_ref(), &self.path);
         }
     }
 }

@@ -20,8 +20,9 @@ use super::tiers::{Unsettled, days, due, unsettled, unsettled_rows};
 use super::{Shared, Table};
 use crate::StoreError;
 use crate::dead::Dead;
+use crate::disk::discard;
 use crate::keys::KeySet;
-use crate::segment::{Segment, Stamp, discard};
+use crate::segment::{Segment, Stamp};
 use crate::spec::TableSpec;
 
 /// Files stay this long after they left the table: other readers may have listed them just before.
@@ -262,7 +263,7 @@ impl Flusher {
         let Joined { job: Job { table, spec, parts, of, .. }, segments: merged } = joined;
         let merged = merged?;
         if let Err(error) = self.shared.alive() {
-            merged.iter().for_each(|segment| discard(&segment.path));
+            self.discard(&merged);
             return Err(error);
         }
         let Some(logs) = self.logs.get_mut(table) else { return Ok(()) };
@@ -273,7 +274,7 @@ impl Flusher {
         if let Err(error) = log.replace(&merged, &spec, &parts) {
             // After any other error nobody knows whether the table names them.
             if !matches!(error, StoreError::Poisoned(_)) {
-                merged.iter().for_each(|segment| discard(&segment.path));
+                self.discard(&merged);
             }
             return Err(error);
         }
@@ -303,6 +304,10 @@ impl Flusher {
         Ok(())
     }
 
+    fn discard(&self, segments: &[Segment]) {
+        segments.iter().for_each(|segment| discard(self.shared.options.disk.as_ref(), &segment.path));
+    }
+
     fn history_job(&self, table: usize, rows: &Table, parts: Vec<Arc<Segment>>) -> Option<Job> {
         let spec = Arc::clone(&self.logs.get(table)?.history_spec);
         Some(Job { table, plan: plan(&spec, &rows.history, &parts), spec, parts, of: Of::History, asked: false })
@@ -312,8 +317,9 @@ impl Flusher {
     fn remove_retired(&mut self) {
         let is_over =
             |retired: &mut Retired| retired.since.elapsed() >= GRACE && Arc::strong_count(&retired.segment) == 1;
+        let disk = &self.shared.options.disk;
         for retired in self.retired.extract_if(.., is_over) {
-            discard(&retired.segment.path);
+            discard(disk.as_ref(), &retired.segment.path);
         }
     }
 }
@@ -389,7 +395,8 @@ fn write_merged(shared: &Shared, job: &Job) -> Result<Vec<Segment>, StoreError> 
         run_rows: None,
     };
     let folder = last.path.parent().unwrap_or(&last.path);
-    let mut cut = Cut::new(folder, spec, first.sequence, stamp, plan, shared.options.segment_rows);
+    let mut cut =
+        Cut::new((&shared.options.disk, folder), spec, first.sequence, stamp, plan, shared.options.segment_rows);
     let part = |segment: &Arc<Segment>| Part { segment: segment.clone(), dead: superseded(of, segment) };
     let equals = if matches!(of, Of::Table(_)) { Equals::Newest } else { Equals::All };
     let mut merge = Merge::new(spec, parts.iter().map(part).collect(), equals)?;

@@ -258,6 +258,7 @@ impl Flusher {
         let rows = arrow::compute::take_record_batch(&rows, &indices(order.rows))?;
         let path = path(&self.shared.folder, &logs.history_spec, first, position);
         let segment = Segment::write(
+            &self.shared.options.disk,
             &path,
             &logs.history_spec,
             &rows,
@@ -283,6 +284,7 @@ impl Flusher {
         let Some(logs) = self.logs.get_mut(index) else { return Ok(None) };
         let path = path(&self.shared.folder, &work.spec, first, position);
         let segment = Segment::write(
+            &self.shared.options.disk,
             &path,
             &work.spec,
             &rows,

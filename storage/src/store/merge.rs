@@ -18,8 +18,9 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 
 use super::apply::in_schema;
 use crate::StoreError;
+use crate::disk::{Disk, discard};
 use crate::keys::{KeyEncoder, KeyOrder, KeySet, indices, time_span};
-use crate::segment::{Effort, Segment, SegmentWriter, Stamp, day_of, discard, keep};
+use crate::segment::{Effort, Segment, SegmentWriter, Stamp, day_of, keep};
 use crate::spec::TableSpec;
 
 /// Bytes of all parts' batches in memory together, before compression, roughly.
@@ -165,6 +166,7 @@ fn key_at(encoder: &KeyEncoder, rows: &RecordBatch, row: usize) -> Result<Box<[u
 
 /// Where merged rows go: segments of one day each, which do not overlap. Their files go again unless they are taken.
 pub(super) struct Cut<'a> {
+    disk: &'a Arc<dyn Disk>,
     folder: PathBuf,
     /// The layout of the files.
     spec: &'a Arc<TableSpec>,
@@ -201,7 +203,7 @@ struct Open {
 impl<'a> Cut<'a> {
     /// Segments of `spec` in `folder`, of parts of which the oldest has the sequence `first`.
     pub(super) fn new(
-        folder: &Path,
+        (disk, folder): (&'a Arc<dyn Disk>, &Path),
         spec: &'a Arc<TableSpec>,
         first: u64,
         stamp: Stamp,
@@ -209,6 +211,7 @@ impl<'a> Cut<'a> {
         segment_rows: u64,
     ) -> Self {
         Self {
+            disk,
             folder: folder.to_owned(),
             spec,
             stamp,
@@ -265,7 +268,7 @@ impl<'a> Cut<'a> {
     fn append(&mut self, day: i64, rows: &RecordBatch, keyed_through: i64) -> Result<(), StoreError> {
         if !self.open.contains_key(&day) {
             let path = self.folder.join(new_name(self.first, self.stamp.sequence));
-            let writer = SegmentWriter::create(&path, self.spec, rows, Effort::Thorough)?;
+            let writer = SegmentWriter::create(self.disk, &path, self.spec, rows, Effort::Thorough)?;
             self.open.insert(day, Open { writer, rows: 0, keyed_through, last: None });
         }
         let Some(open) = self.open.get_mut(&day) else { return Ok(()) };
@@ -326,7 +329,7 @@ impl<'a> Cut<'a> {
 
 impl Drop for Cut<'_> {
     fn drop(&mut self) {
-        self.finished.iter().for_each(|segment| discard(&segment.path));
+        self.finished.iter().for_each(|segment| discard(self.disk.as_ref(), &segment.path));
     }
 }
 

@@ -8,6 +8,7 @@ use super::{Options, State, Table, apply, flush, off_thread};
 use crate::StoreError;
 use crate::codec::Decoder;
 use crate::dead::Dead;
+use crate::disk::{Disk, sync_error};
 use crate::log::TableLog;
 use crate::segment::Segment;
 use crate::snapshot::Snapshot;
@@ -30,7 +31,7 @@ pub(super) fn open_folder(folder: &Path, specs: &[TableSpec], options: &Options)
     let mut tables = Vec::new();
     let mut covered = Vec::new();
     for spec in specs {
-        let (table, opened) = open_table(&runtime, folder, spec)?;
+        let (table, opened) = open_table(&runtime, &options.disk, folder, spec)?;
         covered.push(opened.covered);
         tables.push(table);
         logs.push(opened);
@@ -45,24 +46,29 @@ pub(super) fn open_folder(folder: &Path, specs: &[TableSpec], options: &Options)
         replay(&mut state, specs, dictionary, &frame, &covered)
     })?;
     state.position = wal.next().saturating_sub(1);
+    // A former start may have ended before it made these names durable.
+    for named in [folder.to_owned(), folder.join("tables")] {
+        options.disk.sync_folder(&named).map_err(|error| sync_error(&named, &error))?;
+    }
     Ok(Opened { state, logs, wal, runtime })
 }
 
 fn open_table(
     runtime: &Arc<tokio::runtime::Runtime>,
+    disk: &Arc<dyn Disk>,
     folder: &Path,
     spec: &TableSpec,
 ) -> Result<(Table, flush::Logs), StoreError> {
     let tables = folder.join("tables");
-    let rows = TableLog::open_or_create(runtime, &tables.join(&spec.name), spec)?;
+    let rows = TableLog::open_or_create(runtime, disk, &tables.join(&spec.name), spec)?;
     let history_spec = Arc::new(spec.history());
-    let history = TableLog::open_or_create(runtime, &tables.join(&history_spec.name), &history_spec)?;
+    let history = TableLog::open_or_create(runtime, disk, &tables.join(&history_spec.name), &history_spec)?;
     let mut table = Table::new(spec);
     load_segments(&mut table, &rows, &history, &history_spec)?;
     let covered = rows.covered()?;
     let history_covered = history.covered()?;
-    remove_strays(&tables.join(&spec.name), &table.segments)?;
-    remove_strays(&tables.join(&history_spec.name), &table.history)?;
+    remove_strays(disk.as_ref(), &tables.join(&spec.name), &table.segments)?;
+    remove_strays(disk.as_ref(), &tables.join(&history_spec.name), &table.history)?;
     let logs = flush::Logs { rows, history, history_spec, covered, history_covered };
     Ok((table, logs))
 }
@@ -91,12 +97,12 @@ fn sorted(files: Vec<PathBuf>) -> Result<Vec<Arc<Segment>>, StoreError> {
 }
 
 /// Files that a crash left behind before their commit: no table names them.
-fn remove_strays(folder: &Path, segments: &[Arc<Segment>]) -> Result<(), StoreError> {
+fn remove_strays(disk: &dyn Disk, folder: &Path, segments: &[Arc<Segment>]) -> Result<(), StoreError> {
     for entry in std::fs::read_dir(folder).map_err(|error| StoreError::io(folder, error))? {
         let path = entry.map_err(|error| StoreError::io(folder, error))?.path();
         let is_segment = path.extension().is_some_and(|extension| extension == "parquet");
         if is_segment && !segments.iter().any(|segment| segment.path == path) {
-            std::fs::remove_file(&path).map_err(|error| StoreError::io(&path, error))?;
+            disk.remove(&path).map_err(|error| StoreError::io(&path, error))?;
         }
     }
     Ok(())
@@ -159,8 +165,8 @@ pub(crate) fn read_only(folder: &Path, specs: Vec<TableSpec>) -> Result<Arc<Snap
         for spec in &specs {
             let mut table = Table::new(spec);
             let history_spec = spec.history();
-            let rows = TableLog::open(&runtime, &folder.join("tables").join(&spec.name))?;
-            let history = TableLog::open(&runtime, &folder.join("tables").join(&history_spec.name))?;
+            let rows = TableLog::read(&runtime, &folder.join("tables").join(&spec.name))?;
+            let history = TableLog::read(&runtime, &folder.join("tables").join(&history_spec.name))?;
             if let (Some(rows), Some(history)) = (&rows, &history) {
                 load_segments(&mut table, rows, history, &history_spec)?;
             }

@@ -26,10 +26,6 @@ impl Disk for Switched {
         LocalDisk.reserve(file, bytes)
     }
 
-    fn write_at(&self, file: &File, bytes: &[u8], offset: u64) -> std::io::Result<()> {
-        LocalDisk.write_at(file, bytes, offset)
-    }
-
     fn sync(&self, file: &File) -> std::io::Result<()> {
         if self.failing.load(Ordering::Acquire) {
             return Err(Error::other("the disk is gone"));

@@ -72,7 +72,7 @@ fn segment(folder: &Path, times: &[i64], sequence: u64, recorded_through: i64) -
     let rows: Vec<_> = times.iter().map(|&time| (time, "m", 0.0)).collect();
     let stamp = Stamp { sequence, keyed_through: i64::MIN, recorded_through, run_rows: None };
     let path = folder.join(format!("{sequence}-{}.parquet", rows.len()));
-    Arc::new(Segment::write(&path, &samples(), &sample_rows(&rows).batch, stamp).unwrap())
+    Arc::new(Segment::write(&disk(), &path, &samples(), &sample_rows(&rows).batch, stamp).unwrap())
 }
 
 /// A segment of their history: (time, recorded time of the row that replaced it).
@@ -89,7 +89,7 @@ fn history_segment(folder: &Path, rows: &[(i64, i64)]) -> Segment {
     let columns = spec.schema.fields().iter().map(column).collect();
     let batch = RecordBatch::try_new(spec.schema.clone(), columns).unwrap();
     let stamp = Stamp { sequence: 40, keyed_through: i64::MIN, recorded_through: 400, run_rows: None };
-    Segment::write(&folder.join("history.parquet"), &spec, &batch, stamp).unwrap()
+    Segment::write(&disk(), &folder.join("history.parquet"), &spec, &batch, stamp).unwrap()
 }
 
 /// Times whose rows in `segment` are current.

@@ -10,26 +10,43 @@ use crate::Snapshot;
 
 const DAY_US: i64 = 86_400_000_000;
 
+/// Product and quantity.
 type Order = (Option<String>, Option<f64>);
 
-#[derive(Default)]
-struct Model {
+/// What a store should hold.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Model {
     samples: BTreeMap<(String, i64), f64>,
-    sample_history: usize,
+    sample_history: Vec<(String, i64, f64)>,
     orders: BTreeMap<String, (Order, bool)>,
-    order_history: usize,
+    order_history: Vec<(String, Order)>,
+}
+
+/// What a store, or a model, says of everything in it: in order, so that equal answers are equal.
+#[derive(Debug, PartialEq)]
+pub(super) struct Answers {
+    samples: Vec<(String, i64, f64)>,
+    sample_history: Vec<(String, i64, f64)>,
+    orders: Vec<(String, Order)>,
+    order_history: Vec<(String, Order)>,
 }
 
 impl Model {
-    fn sample(&mut self, equipment: &str, time: i64, value: f64) {
+    pub(super) fn sample(&mut self, equipment: &str, time: i64, value: f64) {
         if let Some(older) = self.samples.insert((equipment.to_owned(), time), value)
             && older != value
         {
-            self.sample_history += 1;
+            self.sample_history.push((equipment.to_owned(), time, older));
         }
     }
 
-    fn order(&mut self, order: &str, product: Option<Option<&str>>, quantity: Option<Option<f64>>, deleted: bool) {
+    pub(super) fn order(
+        &mut self,
+        order: &str,
+        product: Option<Option<&str>>,
+        quantity: Option<Option<f64>>,
+        deleted: bool,
+    ) {
         let older = self.orders.get(order).cloned();
         let base = match &older {
             Some((row, false)) => row.clone(),
@@ -44,45 +61,74 @@ impl Model {
             (product.map_or(base.0, |product| product.map(str::to_owned)), quantity.unwrap_or(base.1))
         };
         let new = (row, deleted);
-        if older.as_ref().is_some_and(|older| *older != new) {
-            self.order_history += 1;
+        if let Some(older) = older.filter(|older| *older != new) {
+            self.order_history.push((order.to_owned(), older.0));
         }
         self.orders.insert(order.to_owned(), new);
     }
-}
 
-fn check(store: &Store, model: &Model, seed: u64, step: usize) {
-    let expected: Vec<_> =
-        model.samples.iter().map(|((equipment, time), value)| (equipment.clone(), *time, *value)).collect();
-    assert_eq!(sample_values(store), expected, "samples, seed {seed}, step {step}");
-    assert_eq!(history_count(store, 0), model.sample_history, "samples_history, seed {seed}, step {step}");
-    let mut orders = Vec::new();
-    let batch = current(store, 1);
-    let (key, product) = (batch.column(0).as_string::<i32>(), batch.column(1).as_string::<i32>());
-    let quantity = batch.column(2).as_primitive::<Float64Type>();
-    for (row, (product, quantity)) in product.iter().zip(quantity).enumerate() {
-        orders.push((key.value(row).to_owned(), (product.map(str::to_owned), quantity)));
+    pub(super) fn answers(&self) -> Answers {
+        let samples = self.samples.iter().map(|((equipment, time), value)| (equipment.clone(), *time, *value));
+        let orders = self.orders.iter().filter(|(_, (_, deleted))| !deleted);
+        Answers {
+            samples: samples.collect(),
+            sample_history: in_order(self.sample_history.clone()),
+            orders: orders.map(|(order, (row, _))| (order.clone(), row.clone())).collect(),
+            order_history: in_order(self.order_history.clone()),
+        }
     }
-    orders.sort_by(|a, b| a.0.cmp(&b.0));
-    let expected: Vec<_> = model
-        .orders
-        .iter()
-        .filter(|(_, (_, deleted))| !deleted)
-        .map(|(order, (row, _))| (order.clone(), row.clone()))
-        .collect();
-    assert_eq!(orders, expected, "orders, seed {seed}, step {step}");
-    assert_eq!(history_count(store, 1), model.order_history, "orders_history, seed {seed}, step {step}");
 }
 
-/// Equipment, time and value of the newest row of each series, as a view says.
-fn newest(snapshot: &Snapshot) -> Vec<(String, i64, f64)> {
-    let rows = snapshot.tables[0].newest_of_series().unwrap();
+impl Answers {
+    /// Of a store with both tables or one of them.
+    pub(super) fn of(store: &Store) -> Self {
+        let history = |table: usize| {
+            let snapshot = store.snapshot();
+            let view = &snapshot.tables[table];
+            let flushed = view.history.iter().map(|segment| segment.read().unwrap());
+            flushed.chain([view.pending_history().unwrap()]).collect::<Vec<_>>()
+        };
+        let (samples, orders) = (store.table("samples"), store.table("orders"));
+        let (sample_history, order_history) = (samples.map(history), orders.map(history));
+        Self {
+            samples: in_order(samples.map(|table| samples_in(&current(store, table))).unwrap_or_default()),
+            sample_history: in_order(sample_history.iter().flatten().flat_map(samples_in).collect()),
+            orders: in_order(orders.map(|table| orders_in(&current(store, table))).unwrap_or_default()),
+            order_history: in_order(order_history.iter().flatten().flat_map(orders_in).collect()),
+        }
+    }
+}
+
+fn in_order<T: PartialOrd>(mut rows: Vec<T>) -> Vec<T> {
+    rows.sort_by(|one, other| one.partial_cmp(other).unwrap());
+    rows
+}
+
+fn samples_in(rows: &RecordBatch) -> Vec<(String, i64, f64)> {
     let column = |name: &str| rows.column_by_name(name).unwrap().clone();
     let equipment = arrow::compute::cast(&column("equipment"), &DataType::Utf8).unwrap();
     let (time, value) = (column("time"), column("value"));
     let (time, value) = (time.as_primitive::<TimestampMicrosecondType>(), value.as_primitive::<Float64Type>());
     let row = |row| (equipment.as_string::<i32>().value(row).to_owned(), time.value(row), value.value(row));
     (0..rows.num_rows()).map(row).collect()
+}
+
+fn orders_in(rows: &RecordBatch) -> Vec<(String, Order)> {
+    let text = |name: &str| arrow::compute::cast(rows.column_by_name(name).unwrap(), &DataType::Utf8).unwrap();
+    let (order, product, quantity) = (text("order"), text("product"), rows.column_by_name("quantity").unwrap());
+    let values = product.as_string::<i32>().iter().zip(quantity.as_primitive::<Float64Type>());
+    let rows = order.as_string::<i32>().iter().zip(values);
+    rows.map(|(order, (product, quantity))| (order.unwrap().to_owned(), (product.map(str::to_owned), quantity)))
+        .collect()
+}
+
+fn check(store: &Store, model: &Model, seed: u64, step: usize) {
+    assert_eq!(Answers::of(store), model.answers(), "seed {seed}, step {step}");
+}
+
+/// Equipment, time and value of the newest row of each series, as a view says.
+fn newest(snapshot: &Snapshot) -> Vec<(String, i64, f64)> {
+    samples_in(&snapshot.tables[0].newest_of_series().unwrap())
 }
 
 fn newest_of(model: &Model) -> Vec<(String, i64, f64)> {
@@ -94,29 +140,27 @@ fn newest_of(model: &Model) -> Vec<(String, i64, f64)> {
 }
 
 /// After a compaction the plain files hold the current rows, each once, in segments that do not overlap.
-fn check_files(store: &Store, model: &Model, seed: u64, step: usize) {
+pub(super) fn check_plain_files(store: &Store, model: &Model) {
     let snapshot = store.snapshot();
-    let segments = &snapshot.tables[0].segments;
+    let Some(samples) = snapshot.table("samples") else { return };
+    let segments = &samples.segments;
     let mut rows: Vec<(String, i64)> = Vec::new();
     for segment in segments {
-        let batch = segment.read().unwrap();
-        let times = batch.column_by_name("time").unwrap().as_primitive::<TimestampMicrosecondType>();
-        let equipment = batch.column_by_name("equipment").unwrap().as_string::<i32>();
         let of_segment: Vec<_> =
-            (0..batch.num_rows()).map(|row| (equipment.value(row).to_owned(), times.value(row))).collect();
-        assert!(of_segment.is_sorted(), "{:?}, seed {seed}, step {step}", segment.path);
+            samples_in(&segment.read().unwrap()).into_iter().map(|(equipment, time, _)| (equipment, time)).collect();
+        assert!(of_segment.is_sorted(), "{:?}", segment.path);
         let days: std::collections::BTreeSet<i64> = of_segment.iter().map(|row| row.1.div_euclid(DAY_US)).collect();
-        assert_eq!(days.len(), 1, "{:?} has one day, seed {seed}, step {step}", segment.path);
+        assert_eq!(days.len(), 1, "{:?} has one day", segment.path);
         rows.extend(of_segment);
     }
     rows.sort();
     let expected: Vec<_> = model.samples.keys().cloned().collect();
-    assert_eq!(rows, expected, "files, seed {seed}, step {step}");
+    assert_eq!(rows, expected, "plain files");
     for (place, one) in segments.iter().enumerate() {
         for other in &segments[place + 1..] {
             let apart_in_time = one.max_time < other.min_time || other.max_time < one.min_time;
             let apart_in_key = one.max_key < other.min_key || other.max_key < one.min_key;
-            assert!(apart_in_time || apart_in_key, "{:?} and {:?}, seed {seed}, step {step}", one.path, other.path);
+            assert!(apart_in_time || apart_in_key, "{:?} and {:?}", one.path, other.path);
         }
     }
 }
@@ -162,7 +206,7 @@ fn run(seed: u64) {
             7 => store.flush().unwrap(),
             8 => {
                 store.compact().unwrap();
-                check_files(&store, &model, seed, step);
+                check_plain_files(&store, &model);
             }
             _ => {
                 if random.random_bool(0.5) {

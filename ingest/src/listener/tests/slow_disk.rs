@@ -15,14 +15,17 @@ const STANDSTILL: Duration = Duration::from_millis(500);
 /// What sockets, windows and the budget may hold together: far less than is sent.
 const HELD_BYTES: usize = 24 << 20;
 
-/// A disk whose fsyncs wait until it is let go.
-#[derive(Default)]
+/// A disk whose fsyncs wait while it is closed.
 struct Gate {
     open: Mutex<bool>,
     opened: Condvar,
 }
 
 impl Gate {
+    fn close(&self) {
+        *self.open.lock().unwrap() = false;
+    }
+
     fn open(&self) {
         *self.open.lock().unwrap() = true;
         self.opened.notify_all();
@@ -30,14 +33,6 @@ impl Gate {
 }
 
 impl Disk for Gate {
-    fn reserve(&self, file: &File, bytes: u64) -> io::Result<()> {
-        LocalDisk.reserve(file, bytes)
-    }
-
-    fn write_at(&self, file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
-        LocalDisk.write_at(file, bytes, offset)
-    }
-
     fn sync(&self, file: &File) -> io::Result<()> {
         drop(self.opened.wait_while(self.open.lock().unwrap(), |open| !*open).unwrap());
         LocalDisk.sync(file)
@@ -55,9 +50,12 @@ impl Drop for OpenedAtTheEnd {
 
 /// A server that can store nothing until its gate is opened.
 async fn on_closed_gate(users: Users) -> (Server, OpenedAtTheEnd) {
-    let gate = Arc::new(Gate::default());
+    let gate = Arc::new(Gate { open: Mutex::new(true), opened: Condvar::new() });
     let limits = Limits { budget_bytes: BUDGET_BYTES, ..Limits::default() };
-    (serving(Fixture::on(gate.clone(), limits), users).await, OpenedAtTheEnd(gate))
+    let fixture = Fixture::on(gate.clone(), limits);
+    // The store's own files are made by now.
+    gate.close();
+    (serving(fixture, users).await, OpenedAtTheEnd(gate))
 }
 
 /// Message `number`, about a kilobyte, with a time of its own.
