@@ -1,6 +1,7 @@
 //! The store against plain maps, under random histories with a seed.
 #![expect(clippy::unwrap_used, reason = "a failing test may panic")]
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -13,6 +14,7 @@ use arrow::datatypes::{DataType, Field, Float64Type, Int32Type, Schema, Timestam
 use crate::spec::time_type;
 use crate::{Options, Rows, Store, StoreError, TableSpec, Upsert, Write};
 
+mod aging;
 mod disk;
 mod durability;
 mod history;
@@ -48,6 +50,7 @@ fn samples() -> TableSpec {
         names: vec![1],
         key: vec![1, 0],
         time: Some(0),
+        age: Some(0),
         upsert: Upsert::Whole,
         bloom: vec![],
         derived: None,
@@ -69,6 +72,7 @@ fn orders() -> TableSpec {
         names: vec![0, 1, 4],
         key: vec![0],
         time: None,
+        age: None,
         upsert: Upsert::Record,
         bloom: vec![0],
         derived: None,
@@ -86,6 +90,8 @@ fn options() -> Options {
         segment_rows: 32,
         clock: Arc::new(move || now.fetch_add(1, Ordering::Relaxed)),
         disk: Arc::new(crate::LocalDisk),
+        retention: BTreeMap::new(),
+        tiering: None,
     }
 }
 

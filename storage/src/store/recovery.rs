@@ -35,6 +35,10 @@ pub(super) fn open_folder(folder: &Path, specs: &[TableSpec], options: &Options)
         tables.push(table);
         logs.push(opened);
     }
+    // Only now is what the tables name known to be there.
+    if let Err(error) = crate::cold::sweep(folder) {
+        tracing::warn!(%error, "what a crash has left in the cold folder stays there");
+    }
     // Recorded times never go back, even where the clock does.
     let segments = tables.iter().flat_map(|table| table.segments.iter().chain(&table.history));
     let recorded = segments.map(|segment| segment.recorded_through).max().unwrap_or(i64::MIN);
@@ -95,7 +99,10 @@ fn remove_strays(folder: &Path, segments: &[Arc<Segment>]) -> Result<(), StoreEr
     for entry in std::fs::read_dir(folder).map_err(|error| StoreError::io(folder, error))? {
         let path = entry.map_err(|error| StoreError::io(folder, error))?.path();
         let is_segment = path.extension().is_some_and(|extension| extension == "parquet");
-        if is_segment && !segments.iter().any(|segment| segment.path == path) {
+        let is_stray = is_segment && !segments.iter().any(|segment| segment.path == path);
+        if is_stray {
+            crate::cold::remove(&path).map_err(|error| StoreError::io(&path, error))?;
+        } else if crate::cold::is_left_over(&path) {
             std::fs::remove_file(&path).map_err(|error| StoreError::io(&path, error))?;
         }
     }
