@@ -22,7 +22,13 @@ pub(super) struct Section<'d> {
 
 impl<'d> Section<'d> {
     pub(super) fn root(document: &'d Spanned<DeTable<'d>>) -> Self {
-        Self { name: String::new(), table: Some(document.get_ref()), span: document.span(), known: Vec::new(), refused: Vec::new() }
+        Self {
+            name: String::new(),
+            table: Some(document.get_ref()),
+            span: document.span(),
+            known: Vec::new(),
+            refused: Vec::new(),
+        }
     }
 
     /// Where the section stands.

@@ -151,7 +151,10 @@ fn ages_that_cannot_be_meant_say_what_to_write() {
     );
     let expected = [
         ("2:1: ", "unknown key `retention.sample`; did you mean `samples`?"),
-        ("3:1: ", "`retention.operations` cannot be set: rows of `operations` are kept and stay: ages can be given for samples, "),
+        (
+            "3:1: ",
+            "`retention.operations` cannot be set: rows of `operations` are kept and stay: ages can be given for samples, ",
+        ),
         ("4:1: ", "`retention.shifts` cannot be set"),
         ("5:10: ", "`retention.counts` must be text in quotes"),
         ("6:", "`tiering` needs a `folder` on another disk"),
@@ -160,9 +163,7 @@ fn ages_that_cannot_be_meant_say_what_to_write() {
     for (found, (place, message)) in found.iter().zip(expected) {
         assert!(found.starts_with(place) && found.contains(message), "{found}, expected {message}");
     }
-    let found = mistakes(
-        "[retention]\nsamples = \"90 days\"\n[tiering]\nfolder = \"cold\"\nsamples = \"90 days\"\n",
-    );
+    let found = mistakes("[retention]\nsamples = \"90 days\"\n[tiering]\nfolder = \"cold\"\nsamples = \"90 days\"\n");
     assert_eq!(found.len(), 1, "{found:?}");
     assert!(found[0].starts_with("5:11: `tiering.samples` is 90 days") && found[0].contains("never move"), "{found:?}");
     assert!(mistakes("[tiering]\nfolder = \"cold\"\n")[0].contains("the age of at least one table"));

@@ -36,7 +36,8 @@ pub(crate) fn attach(data: &Path, wanted: Option<&Path>) -> Result<(), StoreErro
         Ok(target) => Some(target),
         Err(error) if error.kind() == ErrorKind::NotFound => None,
         Err(_) => {
-            let message = "takt keeps a link to its cold folder under that name, and something else is there; rename it";
+            let message =
+                "takt keeps a link to its cold folder under that name, and something else is there; rename it";
             return Err(StoreError::Invalid(format!("{}: {message}", link.display())));
         }
     };

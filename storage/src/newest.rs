@@ -49,8 +49,7 @@ impl Newest {
     pub(crate) fn without(&self, spec: &TableSpec, from: i64, segments: &[Arc<Segment>]) -> Result<Self, StoreError> {
         let last = self.known.lock().unwrap_or_else(PoisonError::into_inner).back().cloned();
         let Some(last) = last else { return Ok(Self::default()) };
-        let mut left: Vec<&Arc<Segment>> =
-            segments.iter().filter(|segment| segment.sequence <= last.through).collect();
+        let mut left: Vec<&Arc<Segment>> = segments.iter().filter(|segment| segment.sequence <= last.through).collect();
         left.sort_by_key(|segment| segment.sequence);
         let Some(through) = left.last().map(|segment| segment.sequence) else { return Ok(Self::default()) };
         // What was the newest of a series and is gone may have left older ones behind, in segments that reach so far back.

@@ -186,7 +186,8 @@ impl Segment {
     /// The earliest and the latest time in a column of the file; `None` where a row has none, or the file does not say.
     pub(crate) fn span_of(&self, column: &str) -> Option<(i64, i64)> {
         let metadata = self.metadata.metadata();
-        let place = metadata.file_metadata().schema_descr().columns().iter().position(|known| known.name() == column)?;
+        let place =
+            metadata.file_metadata().schema_descr().columns().iter().position(|known| known.name() == column)?;
         let mut span: Option<(i64, i64)> = None;
         for group in metadata.row_groups() {
             let Some(Statistics::Int64(bounds)) = group.column(place).statistics() else { return None };

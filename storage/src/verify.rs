@@ -135,7 +135,9 @@ pub fn verify(
         }
     }
     match listed {
-        Ok(listed) => verified.unnamed.extend(listed.into_iter().filter(|path| !named_once.contains(path) && is_there(path))),
+        Ok(listed) => {
+            verified.unnamed.extend(listed.into_iter().filter(|path| !named_once.contains(path) && is_there(path)))
+        }
         Err(error) => verified.fault(&folder.join("tables"), error),
     }
     Ok(verified)

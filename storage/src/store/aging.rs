@@ -197,13 +197,7 @@ impl Flusher {
         sorted
     }
 
-    fn remove(
-        &mut self,
-        table: usize,
-        of_history: bool,
-        old: Vec<Arc<Segment>>,
-        limit: i64,
-    ) -> Result<(), StoreError> {
+    fn remove(&mut self, table: usize, of_history: bool, old: Vec<Arc<Segment>>, limit: i64) -> Result<(), StoreError> {
         let Some(logs) = self.logs.get_mut(table).filter(|_| !old.is_empty()) else { return Ok(()) };
         let spec = self.shared.specs.get(table).ok_or(StoreError::Closed)?;
         let history_spec = logs.history_spec.clone();
@@ -227,8 +221,7 @@ impl Flusher {
         }
         let state = self.shared.state.read().unwrap_or_else(PoisonError::into_inner);
         let rows = state.tables.get(table)?;
-        let mut job =
-            if of_history { self.history_job(table, rows, parts)? } else { rows_job(table, rows, parts) };
+        let mut job = if of_history { self.history_job(table, rows, parts)? } else { rows_job(table, rows, parts) };
         job.since = Some(limit);
         Some(job)
     }

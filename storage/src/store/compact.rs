@@ -367,7 +367,15 @@ impl Flusher {
 
     pub(super) fn history_job(&self, table: usize, rows: &Table, parts: Vec<Arc<Segment>>) -> Option<Job> {
         let spec = Arc::clone(&self.logs.get(table)?.history_spec);
-        Some(Job { table, plan: plan(&spec, &rows.history, &parts), spec, parts, of: Of::History, asked: false, since: None })
+        Some(Job {
+            table,
+            plan: plan(&spec, &rows.history, &parts),
+            spec,
+            parts,
+            of: Of::History,
+            asked: false,
+            since: None,
+        })
     }
 
     /// A file goes once its grace has passed and no snapshot holds it any more.

@@ -54,9 +54,8 @@ fn refused_values(store: &Store) -> Vec<(String, i64, f64)> {
     let batch = current(store, 2);
     let times = batch.column(1).as_primitive::<TimestampMicrosecondType>();
     let (ids, replayed) = (batch.column(0).as_string::<i32>(), batch.column(2).as_primitive::<Float64Type>());
-    let mut rows: Vec<_> = (0..batch.num_rows())
-        .map(|row| (ids.value(row).to_owned(), times.value(row), replayed.value(row)))
-        .collect();
+    let mut rows: Vec<_> =
+        (0..batch.num_rows()).map(|row| (ids.value(row).to_owned(), times.value(row), replayed.value(row))).collect();
     rows.sort_by(|a, b| a.partial_cmp(b).unwrap());
     rows
 }
