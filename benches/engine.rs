@@ -93,6 +93,8 @@ impl Bench {
             segment_rows: 4 << 20,
             clock: Arc::new(now_us),
             disk: Arc::new(LocalDisk),
+            retention: std::collections::BTreeMap::new(),
+            tiering: None,
         };
         let store = Arc::new(Store::open(folder.path(), table_specs(), options).unwrap());
         let plant = Arc::new(Plant::parse(plant).unwrap());

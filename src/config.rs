@@ -2,11 +2,14 @@
 //!
 //! The shipped `takt.toml` carries every key with its default; a test holds the two together.
 
+mod age;
 mod document;
 mod file;
 mod mistake;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 pub(crate) use document::nearest;
 pub use file::load;
@@ -32,6 +35,10 @@ pub struct Config {
     pub tls: Option<TlsFiles>,
     /// How rows reach the disk.
     pub storage: StorageSettings,
+    /// How long rows of a table are kept, by its name; those of the others for ever.
+    pub retention: Ages,
+    /// Where old files go.
+    pub tiering: Option<TieringSettings>,
     /// What is let in.
     pub admission: AdmissionSettings,
     /// What a query may use.
@@ -71,6 +78,18 @@ pub struct StorageSettings {
     pub wal_linger_us: u64,
     /// Size of one file of the write-ahead log, bytes.
     pub wal_file_bytes: u64,
+}
+
+/// Ages of rows, by the name of their table.
+pub type Ages = BTreeMap<&'static str, Duration>;
+
+/// Where old files go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TieringSettings {
+    /// The cold folder.
+    pub folder: PathBuf,
+    /// How old files of a table are when they move there.
+    pub ages: Ages,
 }
 
 /// What is let in.
@@ -134,6 +153,8 @@ impl Default for Config {
             listen: Listen::default(),
             tls: None,
             storage: StorageSettings::default(),
+            retention: Ages::new(),
+            tiering: None,
             admission: AdmissionSettings::default(),
             query: QuerySettings::default(),
             brokers: Vec::new(),

@@ -1,9 +1,15 @@
 //! What may come in: sizes, depths and times.
 
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use oee::tables::{SAMPLES, TABLES};
 
 use crate::decode::time::show;
+use crate::intake::now_us;
 use crate::quarantine::Refusal;
+
+const DAY_US: i64 = 86_400_000_000;
 
 /// Limits of admission.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +28,27 @@ pub struct Limits {
     pub quarantine_bytes: u64,
     /// Bytes of batches on their way to the disk, all sources together.
     pub budget_bytes: usize,
+    /// How long rows are kept: older ones are not let in, for the store would remove them.
+    pub retention: Retention,
+}
+
+/// How long rows of each table are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Retention {
+    /// Table by table, microseconds; `None`: for ever.
+    ages_us: [Option<i64>; TABLES.len()],
+}
+
+impl Retention {
+    /// As `age_of` a table's name says.
+    pub fn new(age_of: impl Fn(&str) -> Option<Duration>) -> Self {
+        let micros = |age: Duration| i64::try_from(age.as_micros()).unwrap_or(i64::MAX);
+        let mut ages_us = [None; TABLES.len()];
+        for (age_us, table) in ages_us.iter_mut().zip(TABLES) {
+            *age_us = age_of(table.name).map(micros);
+        }
+        Self { ages_us }
+    }
 }
 
 impl Default for Limits {
@@ -34,6 +61,7 @@ impl Default for Limits {
             max_values: 10_000,
             quarantine_bytes: 256 << 20,
             budget_bytes: 64 << 20,
+            retention: Retention::default(),
         }
     }
 }
@@ -44,6 +72,7 @@ pub(crate) struct Window {
     ahead_us: i64,
     earliest_us: i64,
     earliest_year: i16,
+    retention: Retention,
 }
 
 impl Window {
@@ -55,7 +84,38 @@ impl Window {
             ahead_us: i64::from(limits.max_ahead_s) * 1_000_000,
             earliest_us: start.map_or(i64::MIN, |start| start.timestamp().as_microsecond()),
             earliest_year: year,
+            retention: limits.retention,
         }
+    }
+
+    /// The time of a sample: what its source gave, or the next of its arrival.
+    pub(crate) fn sample_time(&self, given: Option<i64>, arrival: &Arrival<'_>) -> Result<i64, Refusal> {
+        let time = match given {
+            None => arrival.tick(),
+            Some(time) => {
+                self.check(time, arrival.us)?;
+                time
+            }
+        };
+        // What is replayed arrived long ago.
+        self.check_kept(SAMPLES.name, time, now_us)?;
+        Ok(time)
+    }
+
+    /// Whether rows of a table with this time are kept at all: what the store would remove is not let in.
+    pub(crate) fn check_kept(&self, table: &str, time: i64, now: impl FnOnce() -> i64) -> Result<(), Refusal> {
+        let ages = self.retention.ages_us.iter().zip(TABLES);
+        let age = ages.filter(|(_, known)| known.name == table).find_map(|(age, _)| *age);
+        let Some(age) = age.filter(|age| time < now().saturating_sub(*age)) else { return Ok(()) };
+        Err(Refusal::new(
+            "retention",
+            format!(
+                "the time {} is longer ago than rows of `{table}` are kept, {} days; `retention.{table}` in takt.toml \
+                 says so",
+                show(time),
+                age / DAY_US
+            ),
+        ))
     }
 
     /// Whether a source time may be admitted at `now`.

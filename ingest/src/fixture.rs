@@ -57,6 +57,8 @@ impl Fixture {
             segment_rows: 4 << 20,
             clock: Arc::new(now_us),
             disk,
+            retention: std::collections::BTreeMap::new(),
+            tiering: None,
         };
         let store = Store::open(&folder.path().join("data"), table_specs(), options).unwrap();
         let plant = Plant::parse(PLANT).unwrap_or_else(|mistakes| panic!("{mistakes:?}"));

@@ -248,6 +248,18 @@ impl Intake {
         self.quota.count(messages, bytes);
     }
 
+    /// What the messages that wait in `quarantine` take of its quota, roughly, in bytes.
+    pub fn quarantine_used(&self) -> u64 {
+        self.quota.used()
+    }
+
+    /// Gives back what messages took that have left `quarantine` by their age: `messages` wait still, with `bytes` of
+    /// payloads counted as in [`Intake::count_quarantine`]; `before` is [`Intake::quarantine_used`] from before they were
+    /// counted.
+    pub fn recount_quarantine(&self, before: u64, messages: u64, bytes: u64) {
+        self.quota.recount(before, messages, bytes);
+    }
+
     /// Bytes of the budget that are free.
     pub fn free_bytes(&self) -> usize {
         self.budget.available_permits()

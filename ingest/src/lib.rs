@@ -30,7 +30,7 @@ mod sample;
 mod schema;
 pub mod subscriber;
 
-pub use admit::Limits;
+pub use admit::{Limits, Retention};
 pub use batch::Batch;
 pub use decode::line::{Precision, UnknownPrecision};
 pub use intake::{

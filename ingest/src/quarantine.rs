@@ -144,6 +144,16 @@ impl Quota {
         self.take(taken(messages, bytes), u64::MAX);
     }
 
+    /// What is taken, by this account.
+    pub(crate) fn used(&self) -> u64 {
+        self.used.load(Ordering::Relaxed)
+    }
+
+    /// These messages wait, of which there were more when [`Quota::used`] said `before`: rows have left the table since.
+    pub(crate) fn recount(&self, before: u64, messages: u64, bytes: u64) {
+        self.free(before.saturating_sub(taken(messages, bytes)));
+    }
+
     /// How much of a refused message may be kept; `None` where not even a row. Where it is some, room is
     /// taken for it.
     pub(crate) fn admit(&self, refused: &Refused<'_>) -> Option<usize> {

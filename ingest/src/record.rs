@@ -279,7 +279,10 @@ impl RecordTable {
                 window.check(*time_us, now_us).map_err(told)?;
             }
         }
-        Ok(())
+        match self.table.age.map(|name| self.cell(row, name)) {
+            Some(Cell::Time(time_us)) => window.check_kept(self.table.name, *time_us, || now_us),
+            _ => Ok(()),
+        }
     }
 
     fn field(&self, row: &mut RecordRow, name: &str, value: &Value) -> Result<(), Refusal> {

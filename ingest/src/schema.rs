@@ -49,6 +49,7 @@ fn spec(table: &Table) -> TableSpec {
         names: names.collect(),
         key: table.key.iter().filter_map(|name| place(name)).collect(),
         time: table.time.and_then(place),
+        age: table.age.and_then(place),
         upsert: match table.upsert {
             oee::tables::Upsert::Whole => Upsert::Whole,
             oee::tables::Upsert::Record => Upsert::Record,

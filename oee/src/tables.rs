@@ -55,6 +55,9 @@ pub struct Table {
     pub key: &'static [&'static str],
     /// The key column that holds a time, where there is one: rows of different times cannot collide.
     pub time: Option<&'static str>,
+    /// The column that says how old a row is, where rows may be removed or moved by their age. The others are kept: they
+    /// are looked up by what they name, however old they are.
+    pub age: Option<&'static str>,
     /// How writes to it combine.
     pub upsert: Upsert,
 }
@@ -98,6 +101,7 @@ pub const SAMPLES: Table = Table {
     ],
     key: &["equipment", "signal", "time"],
     time: Some("time"),
+    age: Some("time"),
     upsert: Upsert::Whole,
 };
 
@@ -127,6 +131,7 @@ pub const MEASUREMENTS: Table = Table {
     ],
     key: &["equipment", "unit", "operation", "characteristic", "run", "time", "piece"],
     time: Some("time"),
+    age: Some("time"),
     upsert: Upsert::Record,
 };
 
@@ -153,6 +158,7 @@ pub const OPERATIONS: Table = Table {
     ],
     key: &["run"],
     time: None,
+    age: None,
     upsert: Upsert::Record,
 };
 
@@ -174,6 +180,7 @@ pub const WORK_ORDERS: Table = Table {
     ],
     key: &["work_order"],
     time: None,
+    age: None,
     upsert: Upsert::Record,
 };
 
@@ -194,6 +201,7 @@ pub const UNITS: Table = Table {
     ],
     key: &["unit"],
     time: None,
+    age: None,
     upsert: Upsert::Record,
 };
 
@@ -214,6 +222,7 @@ pub const MATERIALS: Table = Table {
     ],
     key: &["event_id"],
     time: None,
+    age: None,
     upsert: Upsert::Record,
 };
 
@@ -234,6 +243,7 @@ pub const STATES: Table = Table {
     ],
     key: &["equipment", "source", "start"],
     time: Some("start"),
+    age: Some("start"),
     upsert: Upsert::Record,
 };
 
@@ -253,6 +263,7 @@ pub const COUNTS: Table = Table {
     ],
     key: &["equipment", "time", "source", "reason"],
     time: Some("time"),
+    age: Some("time"),
     upsert: Upsert::Record,
 };
 
@@ -274,6 +285,7 @@ pub const EVENTS: Table = Table {
     ],
     key: &["event_id"],
     time: None,
+    age: None,
     upsert: Upsert::Record,
 };
 
@@ -293,6 +305,7 @@ pub const EQUIPMENT: Table = Table {
     ],
     key: &["equipment"],
     time: None,
+    age: None,
     upsert: Upsert::Record,
 };
 
@@ -310,6 +323,7 @@ pub const SIGNALS: Table = Table {
     ],
     key: &["equipment", "signal"],
     time: None,
+    age: None,
     upsert: Upsert::Record,
 };
 
@@ -326,6 +340,7 @@ pub const PRODUCTS: Table = Table {
     ],
     key: &["product", "equipment", "valid_from"],
     time: None,
+    age: None,
     upsert: Upsert::Record,
 };
 
@@ -344,6 +359,7 @@ pub const CHARACTERISTICS: Table = Table {
     ],
     key: &["characteristic", "product", "operation"],
     time: None,
+    age: None,
     upsert: Upsert::Record,
 };
 
@@ -359,6 +375,7 @@ pub const ROUTES: Table = Table {
     ],
     key: &["route", "step"],
     time: None,
+    age: None,
     upsert: Upsert::Record,
 };
 
@@ -374,6 +391,7 @@ pub const REASONS: Table = Table {
     ],
     key: &["reason"],
     time: None,
+    age: None,
     upsert: Upsert::Record,
 };
 
@@ -391,6 +409,7 @@ pub const SHIFTS: Table = Table {
     ],
     key: &["calendar", "start"],
     time: Some("start"),
+    age: None,
     upsert: Upsert::Record,
 };
 
@@ -412,6 +431,7 @@ pub const QUARANTINE: Table = Table {
     ],
     key: &["id"],
     time: None,
+    age: Some("time"),
     upsert: Upsert::Whole,
 };
 

@@ -75,6 +75,7 @@ pub(crate) fn samples() -> TableSpec {
         names: vec![1, 2],
         key: vec![1, 2, 0],
         time: Some(0),
+        age: Some(0),
         upsert: Upsert::Whole,
         bloom: Vec::new(),
         derived: None,
@@ -111,6 +112,8 @@ impl Bench {
             segment_rows: 4 << 20,
             clock: Arc::new(move || clock.fetch_add(1, std::sync::atomic::Ordering::Relaxed)),
             disk: Arc::new(LocalDisk),
+            retention: std::collections::BTreeMap::new(),
+            tiering: None,
         };
         let store = Arc::new(Store::open(folder.path(), vec![samples()], options).unwrap());
         let plant = Arc::new(Plant::parse(PLANT).unwrap());

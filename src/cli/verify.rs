@@ -42,6 +42,16 @@ pub(super) fn run(args: &VerifyArgs) -> anyhow::Result<ExitCode> {
             HumanCount(verified.without_checksum)
         ))?;
     }
+    if !verified.unnamed.is_empty() {
+        terminal::say(format_args!(
+            "files that no table names, so nobody reads them: {}. Merges and removals leave them for ten minutes, a crash \
+             until the next start.",
+            HumanCount(u64::try_from(verified.unnamed.len()).unwrap_or(u64::MAX))
+        ))?;
+    }
+    for path in &verified.unnamed {
+        terminal::say(format_args!("{}: not named by any table", path.display()))?;
+    }
     for fault in &verified.faults {
         terminal::say(format_args!("{}: {}", fault.path.display(), fault.message))?;
     }

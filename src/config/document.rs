@@ -16,11 +16,19 @@ pub(super) struct Section<'d> {
     table: Option<&'d DeTable<'d>>,
     span: Range<usize>,
     known: Vec<&'static str>,
+    /// Keys that were told already.
+    refused: Vec<String>,
 }
 
 impl<'d> Section<'d> {
     pub(super) fn root(document: &'d Spanned<DeTable<'d>>) -> Self {
-        Self { name: String::new(), table: Some(document.get_ref()), span: document.span(), known: Vec::new() }
+        Self {
+            name: String::new(),
+            table: Some(document.get_ref()),
+            span: document.span(),
+            known: Vec::new(),
+            refused: Vec::new(),
+        }
     }
 
     /// Where the section stands.
@@ -70,6 +78,19 @@ impl<'d> Section<'d> {
                 mistakes.add(&value.span(), message);
                 None
             }
+        }
+    }
+
+    /// Reports that what is under `key` is wrong: `what` follows the key's name.
+    pub(super) fn wrong(&self, key: &str, what: &str, mistakes: &mut Mistakes<'_>) {
+        mistakes.add(&self.span_of(key), format!("`{}` {what}", self.key(key)));
+    }
+
+    /// Reports a key that could be meant but is not for this section, and why; it is not proposed to anybody.
+    pub(super) fn refuse(&mut self, key: &str, why: &str, mistakes: &mut Mistakes<'_>) {
+        if let Some(place) = self.table.and_then(|table| table.iter().find(|(name, _)| name.get_ref() == key)) {
+            mistakes.add(&place.0.span(), format!("`{}` cannot be set: {why}", self.key(key)));
+            self.refused.push(key.to_owned());
         }
     }
 
@@ -124,7 +145,7 @@ impl<'d> Section<'d> {
         if value.is_some() && table.is_none() {
             mistakes.add(&span, format!("`{}` must be a section, [{}]", self.key(key), self.key(key)));
         }
-        Section { name: self.key(key), table, span, known: Vec::new() }
+        Section { name: self.key(key), table, span, known: Vec::new(), refused: Vec::new() }
     }
 
     /// The tables `[[key]]`.
@@ -134,7 +155,7 @@ impl<'d> Section<'d> {
         let tables: Option<Vec<Section<'d>>> = value.get_ref().as_array().and_then(|items| {
             let section = |item: &'d Spanned<DeValue<'d>>| {
                 let table = Some(item.get_ref().as_table()?);
-                Some(Section { name: name.clone(), table, span: item.span(), known: Vec::new() })
+                Some(Section { name: name.clone(), table, span: item.span(), known: Vec::new(), refused: Vec::new() })
             };
             items.iter().map(section).collect()
         });
@@ -149,7 +170,7 @@ impl<'d> Section<'d> {
         let Some(table) = self.table else { return };
         for (key, _) in table.iter() {
             let name: &str = key.get_ref();
-            if self.known.iter().any(|known| *known == name) {
+            if self.known.iter().any(|known| *known == name) || self.refused.iter().any(|told| told == name) {
                 continue;
             }
             mistakes.add(&key.span(), format!("unknown key `{}`; {}", self.key(name), self.proposal(name)));

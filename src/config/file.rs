@@ -8,6 +8,7 @@ use ingest::subscriber::address;
 use rumqttc::valid_filter;
 use toml::de::DeTable;
 
+use super::age;
 use super::document::Section;
 use super::mistake::{ConfigError, Mistake, Mistakes};
 use super::{AdmissionSettings, Broker, Config, MqttProtocol, QuerySettings, StorageSettings, TlsFiles};
@@ -52,6 +53,8 @@ fn read(mut root: Section<'_>, folder: &Path, mistakes: &mut Mistakes<'_>) -> Co
     }
     config.tls = tls(root.section("tls", mistakes), folder, mistakes);
     config.storage = storage(root.section("storage", mistakes), mistakes);
+    config.retention = age::retention(root.section("retention", mistakes), mistakes);
+    config.tiering = age::tiering(root.section("tiering", mistakes), folder, &config.retention, mistakes);
     config.admission = admission(root.section("admission", mistakes), mistakes);
     config.query = query(root.section("query", mistakes), mistakes);
     for section in root.sections("brokers", mistakes) {

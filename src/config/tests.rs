@@ -1,4 +1,5 @@
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::file::parse;
 use super::{Config, MqttProtocol, Overrides};
@@ -32,6 +33,9 @@ fn shipped_file_shows_every_key() {
     let config = parse(&opened.join("\n"), Path::new("/etc/takt")).unwrap();
     assert_eq!(config.plant, Some(PathBuf::from("/etc/takt/plant.toml")));
     assert_eq!(config.tls.unwrap().key, PathBuf::from("/etc/takt/tls/server.key"));
+    assert_eq!(config.retention.len(), 5);
+    let tiering = config.tiering.unwrap();
+    assert_eq!((tiering.folder, tiering.ages.len()), (PathBuf::from("/mnt/cold/takt"), 5));
     let [broker] = config.brokers.as_slice() else { panic!("one broker expected") };
     assert_eq!(broker.client_id, "takt-plant");
     assert_eq!(broker.protocol, MqttProtocol::V5);
@@ -122,4 +126,45 @@ fn overrides_win() {
     assert_eq!(config.data, PathBuf::from("d"));
     assert_eq!(config.listen.http, "127.0.0.1:0");
     assert_eq!(config.listen.mqtt, Config::default().listen.mqtt);
+}
+
+#[test]
+fn ages_are_days_weeks_and_years() {
+    let text = "[retention]\nsamples = \"2 years\"\nquarantine = \"1 week\"\n[tiering]\nfolder = \"cold\"\nsamples = \"1 day\"";
+    let config = parse(text, Path::new("/etc/takt")).unwrap();
+    let days = |days: u64| Duration::from_secs(days * 86_400);
+    assert_eq!(config.retention, [("samples", days(730)), ("quarantine", days(7))].into());
+    let tiering = config.tiering.unwrap();
+    assert_eq!((tiering.folder, tiering.ages), (PathBuf::from("/etc/takt/cold"), [("samples", days(1))].into()));
+}
+
+#[test]
+fn ages_that_cannot_be_meant_say_what_to_write() {
+    for age in ["0 days", "90", "-1 days", "1.5 days", "3 months", "12 hours", "99999999 years", "days"] {
+        let found = mistakes(&format!("[retention]\nsamples = \"{age}\""));
+        assert_eq!(found.len(), 1, "{age}: {found:?}");
+        assert!(found[0].starts_with(&format!("2:11: `retention.samples` is \"{age}\"; write days")), "{found:?}");
+    }
+    let found = mistakes(
+        "[retention]\nsample = \"9 days\"\noperations = \"9 days\"\nshifts = \"9 days\"\ncounts = 30\n\
+         [tiering]\ncounts = \"9 days\"\n",
+    );
+    let expected = [
+        ("2:1: ", "unknown key `retention.sample`; did you mean `samples`?"),
+        (
+            "3:1: ",
+            "`retention.operations` cannot be set: rows of `operations` are kept and stay: ages can be given for samples, ",
+        ),
+        ("4:1: ", "`retention.shifts` cannot be set"),
+        ("5:10: ", "`retention.counts` must be text in quotes"),
+        ("6:", "`tiering` needs a `folder` on another disk"),
+    ];
+    assert_eq!(found.len(), expected.len(), "{found:?}");
+    for (found, (place, message)) in found.iter().zip(expected) {
+        assert!(found.starts_with(place) && found.contains(message), "{found}, expected {message}");
+    }
+    let found = mistakes("[retention]\nsamples = \"90 days\"\n[tiering]\nfolder = \"cold\"\nsamples = \"90 days\"\n");
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].starts_with("5:11: `tiering.samples` is 90 days") && found[0].contains("never move"), "{found:?}");
+    assert!(mistakes("[tiering]\nfolder = \"cold\"\n")[0].contains("the age of at least one table"));
 }

@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use oee::plant::Plant;
 use query::Engine;
 use rustls::ServerConfig;
-use storage::{LocalDisk, Options, Store};
+use storage::{LocalDisk, Options, Store, Tiering};
 use tokio::net::TcpListener;
 use tokio::runtime::{Handle, Runtime};
 use tokio_util::sync::CancellationToken;
@@ -27,7 +27,7 @@ use super::crew::Crew;
 use super::listen::{Face, ListenError, bind, resolve};
 use super::plant::PlantFile;
 use super::{master, metrics, quarantine};
-use crate::config::{AdmissionSettings, Broker, Config, MqttProtocol, QuerySettings, StorageSettings};
+use crate::config::{Ages, Broker, Config, MqttProtocol, QuerySettings};
 use crate::tls;
 use crate::users::Directory;
 
@@ -66,7 +66,7 @@ impl Parts {
     ) -> anyhow::Result<Self> {
         let tls = config.tls.as_ref().map(tls::server).transpose()?;
         let sockets = Sockets::open(&config, &directory, network)?;
-        let store = Arc::new(Store::open(&config.data, ingest::table_specs(), options(&config.storage))?);
+        let store = Arc::new(Store::open(&config.data, ingest::table_specs(), options(&config))?);
         AddressesFile::forget(&config.data).context("cannot remove the addresses of an earlier server")?;
         plant.keep(&config.data)?;
         let plant = Arc::new(plant.plant);
@@ -74,7 +74,7 @@ impl Parts {
         let engine =
             Arc::new(Engine::new(Arc::clone(&store) as Arc<dyn query::SnapshotSource>, Arc::clone(&plant), limits)?);
         let recorder = metrics::recorder().context("metrics cannot be recorded")?;
-        let intake = Intake::start(Arc::clone(&store), Arc::clone(&plant), admission_limits(&config.admission))?;
+        let intake = Intake::start(Arc::clone(&store), Arc::clone(&plant), admission_limits(&config))?;
         network.block_on(quarantine::count(&intake, &engine)).context("the quarantine cannot be counted")?;
         let applied = network.block_on(master::apply_unless_full(&intake, &engine, &plant));
         let applied = applied.context("the plant cannot be applied")?;
@@ -92,7 +92,8 @@ impl Parts {
             metrics: recorder,
             version: env!("CARGO_PKG_VERSION"),
         });
-        let sources = Sources { intake, engine: Arc::clone(&engine), plant, applied, auth, tls: tls.clone() };
+        let expires = config.retention.contains_key(oee::tables::QUARANTINE.name);
+        let sources = Sources { intake, engine: Arc::clone(&engine), plant, applied, expires, auth, tls: tls.clone() };
         let Sockets { mqtt, http, postgres } = sockets;
         let sources = sources.start(network.handle(), mqtt, &config.brokers)?;
         let mut faces = Crew::new();
@@ -154,13 +155,15 @@ struct Sources {
     plant: Arc<Plant>,
     /// Whether the plant's rows are stored.
     applied: bool,
+    /// Whether messages leave the quarantine by their age.
+    expires: bool,
     auth: Arc<dyn Authenticate>,
     tls: Option<Arc<ServerConfig>>,
 }
 
 impl Sources {
     fn start(self, network: &Handle, mqtt: TcpListener, brokers: &[Broker]) -> anyhow::Result<Crew> {
-        let Self { intake, engine, plant, applied, auth, tls } = self;
+        let Self { intake, engine, plant, applied, expires, auth, tls } = self;
         let mut crew = Crew::new();
         let stop = crew.stopping();
         let tls = tls.map(tokio_rustls::TlsAcceptor::from);
@@ -175,6 +178,10 @@ impl Sources {
                 subscribed.await;
                 anyhow::Ok(())
             });
+        }
+        if expires {
+            let watched = quarantine::watch(Arc::clone(&intake), Arc::clone(&engine), stop.clone());
+            crew.add(network, "quarantine", watched);
         }
         crew.add(network, "shifts", master::keep(intake, engine, plant, applied, stop));
         Ok(crew)
@@ -217,8 +224,13 @@ async fn subscribe(broker: subscriber::Broker, intake: Arc<Intake>, stop: Cancel
     }
 }
 
-fn options(settings: &StorageSettings) -> Options {
+fn options(config: &Config) -> Options {
+    let settings = &config.storage;
+    let by_name = |ages: &Ages| ages.iter().map(|(table, age)| ((*table).to_owned(), *age)).collect();
+    let tiering = config.tiering.as_ref();
     Options {
+        retention: by_name(&config.retention),
+        tiering: tiering.map(|tiering| Tiering { folder: tiering.folder.clone(), ages: by_name(&tiering.ages) }),
         linger: Duration::from_micros(settings.wal_linger_us),
         wal_file_bytes: settings.wal_file_bytes,
         flush_interval: Duration::from_secs(settings.flush_interval_s),
@@ -230,8 +242,10 @@ fn options(settings: &StorageSettings) -> Options {
     }
 }
 
-fn admission_limits(settings: &AdmissionSettings) -> ingest::Limits {
+fn admission_limits(config: &Config) -> ingest::Limits {
+    let settings = &config.admission;
     ingest::Limits {
+        retention: ingest::Retention::new(|table| config.retention.get(table).copied()),
         max_ahead_s: settings.max_ahead_s,
         earliest_year: settings.earliest_year,
         quarantine_bytes: settings.quarantine_bytes,

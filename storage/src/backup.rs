@@ -168,7 +168,8 @@ fn sync_tree(folder: &Path) -> Result<(), StoreError> {
     sync_name(&LocalDisk, &folder.join(MANIFEST))
 }
 
-fn children(folder: &Path) -> Result<Vec<PathBuf>, StoreError> {
+/// What is in a folder, by name.
+pub(crate) fn children(folder: &Path) -> Result<Vec<PathBuf>, StoreError> {
     let entries = fs::read_dir(folder).map_err(|error| StoreError::io(folder, error))?;
     let mut paths: Vec<PathBuf> = entries
         .map(|entry| entry.map(|entry| entry.path()))

@@ -105,7 +105,7 @@ pub(crate) fn sync_error(path: &Path, error: &io::Error) -> StoreError {
 
 /// Removes a file that no table names; one that cannot be removed now goes at the next start.
 pub(crate) fn discard(disk: &dyn Disk, path: &Path) {
-    if let Err(error) = disk.remove(path) {
+    if let Err(error) = crate::cold::remove(disk, path) {
         tracing::warn!(path = %path.display(), %error, "a file that no table names stays until restart");
     }
 }

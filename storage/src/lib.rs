@@ -12,6 +12,7 @@
 
 mod backup;
 mod codec;
+mod cold;
 mod dead;
 mod disk;
 mod error;
@@ -36,7 +37,7 @@ pub use lock::FolderLock;
 pub use segment::{Cell, Outline, Segment, SeriesOutline, Sums};
 pub use snapshot::{Snapshot, TableView, open_read_only};
 pub use spec::{Derived, TableSpec, Upsert, with_views};
-pub use store::{Clock, Health, Options, Receipt, Rows, Store, Transform, Write};
+pub use store::{Clock, Health, Options, Receipt, Rows, Store, Tiering, Transform, Write};
 pub use verify::{Fault, Verified, verify};
 
 #[cfg(test)]

@@ -149,7 +149,7 @@ impl TableLog {
         let version = i64::try_from(position).map_err(|_| StoreError::Invalid("WAL position out of range".into()))?;
         let action = Action::Add(add(segment, spec)?);
         let runtime = self.runtime.clone();
-        let result = runtime.block_on(self.append(vec![action], Some(version)));
+        let result = runtime.block_on(self.append(vec![action], writing(), Some(version)));
         self.sound()?;
         if let Err(error) = result {
             // It may have landed all the same: only what a fresh look shows counts.
@@ -176,24 +176,26 @@ impl TableLog {
         self.files.sound()
     }
 
-    /// Puts `merged` in the place of `parts`, which hold the same current rows.
+    /// Puts `merged` in the place of `parts`: they hold the same current rows, or where `rows_go` fewer.
     pub(crate) fn replace(
         &mut self,
         merged: &[Segment],
         spec: &TableSpec,
         parts: &[Arc<Segment>],
+        rows_go: bool,
     ) -> Result<(), StoreError> {
         let mut actions = Vec::new();
         for segment in merged {
             let mut new = add(segment, spec)?;
-            new.data_change = false;
+            new.data_change = rows_go;
             actions.push(Action::Add(new));
         }
         for part in parts {
-            actions.push(Action::Remove(remove(&add(part, spec)?)));
+            actions.push(Action::Remove(remove(&add(part, spec)?, rows_go)));
         }
         let runtime = self.runtime.clone();
-        let result = runtime.block_on(self.append(actions, None));
+        let operation = if rows_go { DeltaOperation::Delete { predicate: None } } else { writing() };
+        let result = runtime.block_on(self.append(actions, operation, None));
         self.sound()?;
         if let Err(error) = result {
             // It may have landed all the same: only what a fresh look shows counts.
@@ -206,12 +208,16 @@ impl TableLog {
         Ok(())
     }
 
-    async fn append(&mut self, actions: Vec<Action>, covers: Option<i64>) -> Result<(), DeltaTableError> {
+    async fn append(
+        &mut self,
+        actions: Vec<Action>,
+        operation: DeltaOperation,
+        covers: Option<i64>,
+    ) -> Result<(), DeltaTableError> {
         let mut properties = CommitProperties::default().with_max_retries(0);
         if let Some(version) = covers {
             properties = properties.with_application_transaction(Transaction::new(APPLICATION, version));
         }
-        let operation = DeltaOperation::Write { mode: SaveMode::Append, partition_by: None, predicate: None };
         let commit = CommitBuilder::from(properties)
             .with_actions(actions)
             .build(Some(self.table.snapshot()?), self.table.log_store(), operation)
@@ -297,10 +303,14 @@ fn add(segment: &Segment, spec: &TableSpec) -> Result<Add, StoreError> {
     })
 }
 
-fn remove(part: &Add) -> Remove {
+fn writing() -> DeltaOperation {
+    DeltaOperation::Write { mode: SaveMode::Append, partition_by: None, predicate: None }
+}
+
+fn remove(part: &Add, data_change: bool) -> Remove {
     Remove {
         path: part.path.clone(),
-        data_change: false,
+        data_change,
         deletion_timestamp: Some(part.modification_time),
         extended_file_metadata: Some(true),
         partition_values: Some(part.partition_values.clone()),

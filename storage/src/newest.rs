@@ -7,13 +7,13 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arrow::array::{ArrayRef, RecordBatch};
+use arrow::array::{ArrayRef, AsArray, BooleanArray, RecordBatch};
 use arrow::compute::{concat_batches, take_record_batch};
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{SchemaRef, TimestampMicrosecondType};
 
 use crate::StoreError;
 use crate::keys::{KeyOrder, indices};
-use crate::segment::Segment;
+use crate::segment::{Segment, keep};
 use crate::snapshot::{Snapshot, TableView};
 use crate::spec::{TableSpec, Upsert};
 
@@ -42,6 +42,24 @@ impl Newest {
     fn known(&self, through: u64) -> Option<Known> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.iter().rev().find(|known| known.through <= through).cloned()
+    }
+
+    /// The same once rows before `from` have left the segments; `segments` are those that are left. Each view has what is
+    /// true of it: an older one keeps what was known before.
+    pub(crate) fn without(&self, spec: &TableSpec, from: i64, segments: &[Arc<Segment>]) -> Result<Self, StoreError> {
+        let last = self.known.lock().unwrap_or_else(PoisonError::into_inner).back().cloned();
+        let Some(last) = last else { return Ok(Self::default()) };
+        let mut left: Vec<&Arc<Segment>> = segments.iter().filter(|segment| segment.sequence <= last.through).collect();
+        left.sort_by_key(|segment| segment.sequence);
+        let Some(through) = left.last().map(|segment| segment.sequence) else { return Ok(Self::default()) };
+        // What was the newest of a series and is gone may have left older ones behind, in segments that reach so far back.
+        let reaches = |segment: &&&Arc<Segment>| segment.min_time.is_none_or(|time| time < from);
+        let older = left.iter().filter(reaches).map(|segment| segment.newest_rows(spec));
+        let mut parts: Vec<RecordBatch> = older.collect::<Result<_, _>>()?;
+        // Last, for of equal keys the last row counts.
+        parts.push(since(spec, &last.rows, from)?);
+        let rows = last_rows(spec, &concat_batches(&spec.memory_schema(), &parts)?)?;
+        Ok(Self { known: Mutex::new(VecDeque::from([Known { through, rows }])), looking: Mutex::default() })
     }
 
     fn keep(&self, fresh: Known) {
@@ -146,6 +164,15 @@ pub(crate) fn series_ends(spec: &TableSpec, sorted: &RecordBatch) -> Result<Vec<
     }
     let ranges = arrow::compute::partition(&columns)?.ranges();
     Ok(ranges.iter().filter_map(|range| u32::try_from(range.end.checked_sub(1)?).ok()).collect())
+}
+
+/// The rows that are not older than `from`, by the column that says so; what has no time stays.
+pub(crate) fn since(spec: &TableSpec, rows: &RecordBatch, from: i64) -> Result<RecordBatch, StoreError> {
+    let times = spec.age.and_then(|index| rows.column_by_name(spec.schema.field(index).name()));
+    let times = times.and_then(|times| times.as_primitive_opt::<TimestampMicrosecondType>());
+    let Some(times) = times else { return Ok(rows.clone()) };
+    let stays: BooleanArray = times.iter().map(|time| Some(time.is_none_or(|time| from <= time))).collect();
+    keep(rows, &stays)
 }
 
 /// The columns of `schema`, which `rows` has, by name.

@@ -23,6 +23,7 @@ use std::fs::File;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 
 use arrow::array::{Array, AsArray, BooleanArray};
@@ -62,6 +63,11 @@ pub(crate) fn day_of(time: i64) -> i64 {
     time.div_euclid(DAY_US)
 }
 
+/// When a UTC day begins.
+pub(crate) fn start_of(day: i64) -> i64 {
+    day.saturating_mul(DAY_US)
+}
+
 /// One immutable Parquet file, sorted by the table's key.
 #[derive(Debug)]
 pub struct Segment {
@@ -90,6 +96,8 @@ pub struct Segment {
     /// Where its outline lies, and how many bytes it has before compression.
     outline_place: Option<(Range<u64>, usize)>,
     outline: OnceLock<Option<Outline>>,
+    /// Whether it lies in the cold folder.
+    pub(crate) cold: AtomicBool,
     metadata: ArrowReaderMetadata,
 }
 
@@ -120,7 +128,7 @@ impl Segment {
 
     /// Opens a segment by its footer.
     pub(crate) fn open(path: &Path) -> Result<Self, StoreError> {
-        let file = File::open(path).map_err(|error| StoreError::io(path, error))?;
+        let file = File::open(path).map_err(|error| crate::cold::open_error(path, error))?;
         let bytes = file.metadata().map_err(|error| StoreError::io(path, error))?.len();
         let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
         let metadata = ArrowReaderMetadata::load(&file, options).map_err(|error| damaged(path, &error))?;
@@ -139,6 +147,7 @@ impl Segment {
             run_rows: u64::try_from(file_metadata.num_rows()).unwrap_or_default(),
             outline_place: None,
             outline: OnceLock::new(),
+            cold: AtomicBool::new(crate::cold::is_cold(path)),
             metadata: metadata.clone(),
         };
         for pair in file_metadata.key_value_metadata().into_iter().flatten() {
@@ -244,6 +253,23 @@ impl Segment {
     /// Footer and page index, ready for readers.
     pub fn metadata(&self) -> &ArrowReaderMetadata {
         &self.metadata
+    }
+
+    /// The earliest and the latest time in a column of the file; `None` where a row has none, or the file does not say.
+    pub(crate) fn span_of(&self, column: &str) -> Option<(i64, i64)> {
+        let metadata = self.metadata.metadata();
+        let place =
+            metadata.file_metadata().schema_descr().columns().iter().position(|known| known.name() == column)?;
+        let mut span: Option<(i64, i64)> = None;
+        for group in metadata.row_groups() {
+            let Some(Statistics::Int64(bounds)) = group.column(place).statistics() else { return None };
+            let (low, high) = (*bounds.min_opt()?, *bounds.max_opt()?);
+            if bounds.null_count_opt() != Some(0) {
+                return None;
+            }
+            span = Some(span.map_or((low, high), |(first, last)| (first.min(low), last.max(high))));
+        }
+        span
     }
 
     /// Whether it may hold a key whose time lies in `span`.

@@ -38,6 +38,9 @@ pub struct TableSpec {
     pub key: Vec<usize>,
     /// The key column that holds a time, where there is one.
     pub time: Option<usize>,
+    /// The column that says how old a row is, where the table may have an age ([`crate::Options::retention`]). It must not
+    /// change between versions of a row.
+    pub age: Option<usize>,
     /// How writes combine.
     pub upsert: Upsert,
     /// Columns that get a bloom filter.
@@ -126,6 +129,7 @@ impl TableSpec {
             names: Vec::new(),
             key,
             time: self.time,
+            age: self.age,
             upsert: Upsert::Whole,
             bloom: Vec::new(),
             derived: None,

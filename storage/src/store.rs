@@ -1,7 +1,7 @@
 //! The store: a writer thread makes groups durable and visible, a flusher turns them into segments, a joiner writes small
 //! segments together; after a start one more looks for the newest rows.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError, RwLock};
@@ -24,6 +24,7 @@ use crate::snapshot::{Snapshot, TableView};
 use crate::spec::TableSpec;
 use crate::wal::Wal;
 
+mod aging;
 mod apply;
 mod compact;
 mod flush;
@@ -32,6 +33,7 @@ mod recovery;
 mod tiers;
 mod writer;
 
+use aging::Aging;
 use apply::Index;
 use flush::Flusher;
 pub(crate) use flush::{history_through, superseded_after};
@@ -60,6 +62,19 @@ pub struct Options {
     pub clock: Clock,
     /// What the data folder lies on.
     pub disk: Arc<dyn Disk>,
+    /// How long rows of a table are kept, by its name; those of the others for ever. Its history goes with it.
+    pub retention: BTreeMap<String, Duration>,
+    /// Where segments go that are read rarely.
+    pub tiering: Option<Tiering>,
+}
+
+/// Another disk for old segments.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tiering {
+    /// The cold folder: this store's alone.
+    pub folder: PathBuf,
+    /// How old segments of a table are when they move, by its name; those of the others stay.
+    pub ages: BTreeMap<String, Duration>,
 }
 
 /// Rows of one table.
@@ -128,6 +143,24 @@ pub struct Health {
     pub corrections: u64,
     /// Rows that joining segments has rewritten since the store was opened.
     pub joined_rows: u64,
+    /// Bytes of rows that the log took since the store was opened.
+    pub logged_bytes: u64,
+    /// Bytes of the files that flushes wrote since then.
+    pub flushed_bytes: u64,
+    /// Bytes of the files that joining segments wrote since then.
+    pub joined_bytes: u64,
+    /// Rows that were removed since then because they were older than their table keeps them.
+    pub expired_rows: u64,
+    /// Bytes of files that went with them.
+    pub expired_bytes: u64,
+    /// Segments that went whole.
+    pub expired_segments: u64,
+    /// Segments in the cold folder.
+    pub cold_segments: usize,
+    /// Their bytes.
+    pub cold_bytes: u64,
+    /// Why segments cannot move to the cold folder. It is tried again every hour.
+    pub tiering_trouble: Option<String>,
     /// Rows that the present or last [`Store::compact`] has merged, of how many there are.
     pub compaction: (u64, u64),
     /// WAL position of the newest visible write.
@@ -177,8 +210,11 @@ struct Shared {
     flush_trouble: Mutex<Option<StoreError>>,
     wal: Mutex<Wal>,
     transform: OnceLock<Arc<dyn Transform>>,
-    corrections: AtomicU64,
-    joined_rows: AtomicU64,
+    /// Why the last segment could not move to the cold folder.
+    tiering_trouble: Mutex<Option<StoreError>>,
+    counts: Counts,
+    /// The newest rows were looked for once.
+    looked: AtomicBool,
     /// Rows that the present or last compaction has read …
     merged_rows: AtomicU64,
     /// … of so many, roughly.
@@ -187,6 +223,19 @@ struct Shared {
     room: (Mutex<()>, Condvar),
     closing: AtomicBool,
     folder: PathBuf,
+}
+
+/// What [`Health`] counts.
+#[derive(Default)]
+struct Counts {
+    corrections: AtomicU64,
+    logged_bytes: AtomicU64,
+    flushed_bytes: AtomicU64,
+    joined_rows: AtomicU64,
+    joined_bytes: AtomicU64,
+    expired_rows: AtomicU64,
+    expired_bytes: AtomicU64,
+    expired_segments: AtomicU64,
 }
 
 /// An open data folder, held by this process alone.
@@ -211,6 +260,8 @@ impl Store {
     pub fn open(folder: &Path, specs: Vec<TableSpec>, options: Options) -> Result<Self, StoreError> {
         let lock = FolderLock::take(folder)?;
         let folder = &crate::lock::canonical(folder)?;
+        let aging = Aging::new(&specs, &options)?;
+        crate::cold::attach(folder, options.tiering.as_ref().map(|tiering| tiering.folder.as_path()))?;
         let specs = Arc::new(specs);
         let opened = off_thread({
             let (folder, specs, options) = (folder.to_owned(), specs.clone(), options.clone());
@@ -227,8 +278,9 @@ impl Store {
             flush_trouble: Mutex::new(None),
             wal: Mutex::new(wal),
             transform: OnceLock::new(),
-            corrections: AtomicU64::new(0),
-            joined_rows: AtomicU64::new(0),
+            tiering_trouble: Mutex::new(None),
+            counts: Counts::default(),
+            looked: AtomicBool::new(false),
             merged_rows: AtomicU64::new(0),
             rows_to_merge: AtomicU64::new(0),
             room: (Mutex::new(()), Condvar::new()),
@@ -255,6 +307,7 @@ impl Store {
             unsettled: true,
             compactions: Vec::new(),
             compaction: None,
+            aging,
             failed: HashMap::new(),
             retry: flush::Retry::default(),
             join_retry: flush::Retry::default(),
@@ -263,7 +316,10 @@ impl Store {
         let flusher = spawn("takt-flush", move || flusher.run(&commands))?;
         let looker = spawn_behind("takt-newest", {
             let shared = shared.clone();
-            move || newest::look(&shared.snapshot(), &|| shared.closing.load(Ordering::Acquire))
+            move || {
+                newest::look(&shared.snapshot(), &|| shared.closing.load(Ordering::Acquire));
+                shared.looked.store(true, Ordering::Release);
+            }
         })?;
         Ok(Self {
             shared,
@@ -355,6 +411,15 @@ impl Store {
     /// What kept a table's segments from being joined.
     pub fn compact(&self) -> Result<u64, StoreError> {
         self.command(flush::Command::Compact)
+    }
+
+    /// Removes rows that are older than their table keeps them, and moves old segments to the cold folder, as the store
+    /// does by itself every hour. What is not flushed yet stays until the next time.
+    ///
+    /// # Errors
+    /// What kept rows or files from leaving.
+    pub fn age(&self) -> Result<(), StoreError> {
+        self.command(flush::Command::Age)
     }
 
     /// Writes a consistent copy of the data folder to `to`, which must not exist or be empty, while the store runs on:
@@ -486,8 +551,16 @@ impl Shared {
         note(&self.flush_trouble, trouble, "a flush");
     }
 
+    /// Remembers why a segment could not move to the cold folder, or that it could.
+    fn note_tiering(&self, trouble: Option<&StoreError>) {
+        note(&self.tiering_trouble, trouble, "the cold folder");
+    }
+
     fn health(&self) -> Health {
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        let segments = || state.tables.iter().flat_map(|table| table.segments.iter().chain(&table.history));
+        let cold = || segments().filter(|segment| segment.cold.load(Ordering::Relaxed));
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Health {
             poisoned: self.poisoned.get().cloned(),
             trouble: [&self.log_trouble, &self.flush_trouble]
@@ -497,9 +570,18 @@ impl Shared {
             hot_rows: state.tables.iter().map(|table| table.hot.rows()).sum(),
             hot_bytes: state.tables.iter().map(|table| table.hot.bytes()).sum(),
             wal_bytes: self.wal.lock().unwrap_or_else(PoisonError::into_inner).bytes(),
-            segments: state.tables.iter().map(|table| table.segments.len() + table.history.len()).sum(),
-            corrections: self.corrections.load(Ordering::Relaxed),
-            joined_rows: self.joined_rows.load(Ordering::Relaxed),
+            segments: segments().count(),
+            corrections: count(&self.counts.corrections),
+            joined_rows: count(&self.counts.joined_rows),
+            logged_bytes: count(&self.counts.logged_bytes),
+            flushed_bytes: count(&self.counts.flushed_bytes),
+            joined_bytes: count(&self.counts.joined_bytes),
+            expired_rows: count(&self.counts.expired_rows),
+            expired_bytes: count(&self.counts.expired_bytes),
+            expired_segments: count(&self.counts.expired_segments),
+            cold_segments: cold().count(),
+            cold_bytes: cold().map(|segment| segment.bytes).sum(),
+            tiering_trouble: trouble(&self.tiering_trouble).map(|error| error.to_string()),
             compaction: (self.merged_rows.load(Ordering::Relaxed), self.rows_to_merge.load(Ordering::Relaxed)),
             position: state.position,
         }

@@ -1,6 +1,7 @@
 //! The store against plain maps, under random histories with a seed.
 #![expect(clippy::unwrap_used, reason = "a failing test may panic")]
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -13,6 +14,7 @@ use arrow::datatypes::{DataType, Field, Float64Type, Int32Type, Schema, Timestam
 use crate::spec::time_type;
 use crate::{Options, Rows, Store, StoreError, TableSpec, Upsert, Write};
 
+mod aging;
 mod crash;
 mod disk;
 mod durability;
@@ -50,6 +52,7 @@ fn samples() -> TableSpec {
         names: vec![1],
         key: vec![1, 0],
         time: Some(0),
+        age: Some(0),
         upsert: Upsert::Whole,
         bloom: vec![],
         derived: None,
@@ -71,6 +74,7 @@ fn orders() -> TableSpec {
         names: vec![0, 1, 4],
         key: vec![0],
         time: None,
+        age: None,
         upsert: Upsert::Record,
         bloom: vec![0],
         derived: None,
@@ -92,6 +96,8 @@ fn options() -> Options {
         segment_rows: 32,
         clock: Arc::new(move || now.fetch_add(1, Ordering::Relaxed)),
         disk: disk(),
+        retention: BTreeMap::new(),
+        tiering: None,
     }
 }
 

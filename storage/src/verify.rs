@@ -15,6 +15,7 @@ use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, Parq
 use parquet::file::page_index::column_index::ColumnIndexMetaData;
 
 use crate::StoreError;
+use crate::backup::children;
 use crate::keys::KeyEncoder;
 use crate::log::{Named, TableLog};
 use crate::segment::{BOUND_BYTES, Draft, Segment};
@@ -38,6 +39,9 @@ pub struct Verified {
     pub without_checksum: u64,
     /// Writes in the log that can be read back.
     pub writes: u64,
+    /// Parquet files that no table names, in the data folder and in the cold one: nobody reads them. Merges and removals
+    /// leave them for ten minutes, a crash until the next start.
+    pub unnamed: Vec<PathBuf>,
     /// What is wrong.
     pub faults: Vec<Fault>,
 }
@@ -89,6 +93,9 @@ pub fn verify(
     let all: Vec<(TableSpec, bool)> =
         specs.iter().flat_map(|spec| [(spec.clone(), true), (spec.history(), false)]).collect();
     let mut seen: BTreeSet<PathBuf> = BTreeSet::new();
+    // Listed before the logs are read: what is written meanwhile is named by then.
+    let listed = listed(folder);
+    let mut named_once: BTreeSet<PathBuf> = BTreeSet::new();
     for look in 1..=LOOKS {
         let (mut files, mut again): (Vec<(&(TableSpec, bool), Named)>, bool) = (Vec::new(), false);
         for table in &all {
@@ -97,7 +104,10 @@ pub fn verify(
                 Ok(None) if look < LOOKS => again = true,
                 // The first start makes all of them.
                 Ok(None) => verified.fault(&place, "the table is not there"),
-                Ok(Some(named)) => files.extend(named.into_iter().map(|named| (table, named))),
+                Ok(Some(named)) => {
+                    named_once.extend(named.iter().map(|named| named.path.clone()));
+                    files.extend(named.into_iter().map(|named| (table, named)));
+                }
                 // A running server may just have cut its log.
                 Err(_) if look < LOOKS => again = true,
                 Err(error) => verified.fault(&place, error),
@@ -123,11 +133,38 @@ pub fn verify(
             progress(done, total);
         }
         if gone.is_empty() && !again || look == LOOKS {
-            gone.iter().for_each(|path| verified.fault(path, "the table names it, and it is not there"));
+            gone.iter().for_each(|path| verified.fault(path, missing(path)));
             break;
         }
     }
+    match listed {
+        Ok(listed) => {
+            verified.unnamed.extend(listed.into_iter().filter(|path| !named_once.contains(path) && is_there(path)))
+        }
+        Err(error) => verified.fault(&folder.join("tables"), error),
+    }
     Ok(verified)
+}
+
+/// All Parquet files of tables, and those of the cold folder that no link points to.
+fn listed(folder: &Path) -> Result<Vec<PathBuf>, StoreError> {
+    let mut files = crate::cold::unlinked(folder)?;
+    for table in children(&folder.join("tables"))?.iter().filter(|path| path.is_dir()) {
+        let is_parquet = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "parquet");
+        files.extend(children(table)?.into_iter().filter(is_parquet));
+    }
+    Ok(files)
+}
+
+fn is_there(path: &Path) -> bool {
+    path.symlink_metadata().is_ok()
+}
+
+fn missing(path: &Path) -> &'static str {
+    match crate::cold::is_cold(path) {
+        true => "the table names it, and what it points to in the cold folder is not there",
+        false => "the table names it, and it is not there",
+    }
 }
 
 fn verify_file(verified: &mut Verified, spec: &TableSpec, unique: bool, named: &Named) {

@@ -3,6 +3,7 @@
 #![expect(unreachable_pub, reason = "`pub` says what other modules of this binary use")]
 
 mod access;
+mod aging;
 mod backup;
 mod broker;
 mod browser;

@@ -23,6 +23,22 @@ fn the_window_is_closed_at_both_ends() {
 }
 
 #[test]
+fn rows_that_the_store_would_remove_are_not_let_in() {
+    let days = |days: u64| Duration::from_secs(days * 86_400);
+    let retention = Retention::new(|table| (table == "counts").then(|| days(30)));
+    let window = Window::new(&Limits { retention, ..Limits::default() });
+    let age = 30 * 86_400_000_000;
+    for (table, time, fits) in
+        [("counts", NOW - age, true), ("counts", NOW - age - 1, false), ("samples", NOW - 100 * age, true)]
+    {
+        assert_eq!(window.check_kept(table, time, || NOW).is_ok(), fits, "{table} {time}");
+    }
+    let refusal = window.check_kept("counts", 0, || NOW).unwrap_err();
+    assert_eq!(refusal.kind, "retention");
+    assert!(refusal.reason.contains("30 days") && refusal.reason.contains("retention.counts"), "{}", refusal.reason);
+}
+
+#[test]
 fn arrival_times_strictly_increase_even_when_the_clock_steps_back() {
     let clock = ArrivalClock::default();
     let times: Vec<i64> = [10, 10, 10, 5, 100, 50].into_iter().map(|arrival| clock.tick(arrival)).collect();

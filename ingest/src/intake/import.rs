@@ -91,6 +91,7 @@ impl Intake {
 
     fn check_import(&self, sample: &Sample<'_>, now: i64) -> Result<(), Refusal> {
         self.window.check(sample.time, now)?;
+        self.window.check_kept(oee::tables::SAMPLES.name, sample.time, || now)?;
         match self.plant.equipment(sample.equipment) {
             Some(_) => Ok(()),
             None => Err(unknown_equipment(sample.equipment)),

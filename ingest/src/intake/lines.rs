@@ -126,16 +126,11 @@ impl Intake {
         arrival: Arrival<'_>,
         batch: &mut Batch,
     ) -> Result<(), Refusal> {
-        let time = match line.time {
-            None => arrival.tick(),
-            Some(time) => {
-                let time = precision
-                    .microseconds(time)
-                    .ok_or_else(|| Refusal::new("time", format!("{time} is no time in this precision")))?;
-                self.window.check(time, arrival.us)?;
-                time
-            }
+        let in_precision = |time| {
+            let time_us = precision.microseconds(time);
+            time_us.ok_or_else(|| Refusal::new("time", format!("{time} is no time in this precision")))
         };
+        let time = self.window.sample_time(line.time.map(in_precision).transpose()?, &arrival)?;
         if line.measurement == SAMPLES {
             return self.take_sample_line(line, time, batch);
         }

@@ -103,15 +103,12 @@ impl Intake {
             let Some(list) = readings.list.get(group.start..group.end).filter(|list| !list.is_empty()) else {
                 continue;
             };
-            let time = match group.time {
-                None => arrival.tick(),
-                Some(time) => match self.window.check(time, arrival.us) {
-                    Ok(()) => time,
-                    Err(refusal) => {
-                        refusals.push(refusal);
-                        continue;
-                    }
-                },
+            let time = match self.window.sample_time(group.time, &arrival) {
+                Ok(time) => time,
+                Err(refusal) => {
+                    refusals.push(refusal);
+                    continue;
+                }
             };
             let keys = readings.keys(group);
             for reading in list {

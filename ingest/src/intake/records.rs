@@ -138,14 +138,11 @@ impl Intake {
         if self.plant.equipment(equipment).is_none() {
             return Err(unknown_equipment(equipment));
         }
-        let time = match fields.get("time") {
-            None | Some(Value::Null) => arrival.tick(),
-            Some(value) => {
-                let time = sample_time(value).map_err(|reason| refusal(format!("`time`: {reason}")))?;
-                self.window.check(time, arrival.us)?;
-                time
-            }
+        let given = match fields.get("time") {
+            None | Some(Value::Null) => None,
+            Some(value) => Some(sample_time(value).map_err(|reason| refusal(format!("`time`: {reason}")))?),
         };
+        let time = self.window.sample_time(given, &arrival)?;
         let (value, digits) = match fields.get("value") {
             None | Some(Value::Null) => (None, None),
             Some(Value::Bool(flag)) => (Some(f64::from(u8::from(*flag))), None),

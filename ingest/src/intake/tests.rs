@@ -253,3 +253,35 @@ async fn what_an_earlier_process_left_counts() {
     fixture.intake.count_quarantine(1, 1_000);
     assert_eq!(kept_of_long(&fixture, "one").await, 256);
 }
+
+#[tokio::test]
+async fn what_is_older_than_its_table_keeps_it_goes_to_quarantine_whichever_way_it_comes() {
+    let kept = |table: &str| matches!(table, "samples" | "counts");
+    let retention = crate::Retention::new(|table| kept(table).then(|| std::time::Duration::from_secs(30 * 86_400)));
+    let fixture = Fixture::new(Limits { retention, ..Limits::default() });
+    let day_us = 86_400_000_000;
+    let (old, new) = (now_us() - 31 * day_us, now_us() - 29 * day_us);
+    let message = |time: i64| format!(r#"{{"value":1,"ts":{}}}"#, time / 1000);
+    let outcomes =
+        send(&fixture, &[("plant/press/temp", message(old).as_bytes()), ("plant/press/temp", message(new).as_bytes())]);
+    assert_eq!(outcomes.await, [Outcome::Quarantined, Outcome::Accepted]);
+    for (table, rest) in
+        [("samples", r#""signal":"s","value":1"#), ("counts", r#""good":1"#), ("states", r#""state":"run""#)]
+    {
+        let time = if table == "states" { "start" } else { "time" };
+        let row = |us: i64| format!(r#"{{"equipment":"cologne/press","{time}":{us},{rest}}}"#);
+        let rows = format!("[{},{}]", row(old), row(new));
+        let receipt = fixture.intake.records(&Login::local(), table, rows.as_bytes()).await.unwrap();
+        let refused = usize::from(kept(table));
+        assert_eq!((receipt.accepted, receipt.refused), (2 - refused, refused), "{table}: {receipt:?}");
+    }
+    let line = |us: i64| format!("samples,equipment=cologne/press,signal=l value=1 {us}000\n");
+    let lines = line(old) + &line(new);
+    let receipt =
+        fixture.intake.line_protocol(&Login::local(), lines.as_bytes(), Precision::Nanoseconds).await.unwrap();
+    assert_eq!((receipt.accepted, receipt.refused), (1, 1), "{receipt:?}");
+    let errors = fixture.show("quarantine", &["error"]);
+    assert_eq!(errors.len(), 4, "{errors:?}");
+    assert!(errors.iter().all(|error| error.contains("longer ago than rows of")), "{errors:?}");
+    assert_eq!(fixture.rows("samples").num_rows(), 3);
+}

@@ -88,6 +88,7 @@ fn operations() -> storage::TableSpec {
         names: vec![COLUMNS.len() - 1],
         key: vec![0],
         time: None,
+        age: None,
         upsert: storage::Upsert::Record,
         bloom: Vec::new(),
         derived: None,
@@ -124,6 +125,8 @@ fn a_context_is_never_newer_than_the_snapshot() {
         segment_rows: 4 << 20,
         clock: Arc::new(move || clock.fetch_add(1, std::sync::atomic::Ordering::Relaxed)),
         disk: Arc::new(storage::LocalDisk),
+        retention: std::collections::BTreeMap::new(),
+        tiering: None,
     };
     let store = storage::Store::open(folder.path(), vec![operations()], options).unwrap();
     execute(&store, "A");

@@ -22,6 +22,7 @@ use crate::StoreError;
 use crate::dead::Dead;
 use crate::disk::discard;
 use crate::keys::KeySet;
+use crate::newest::{self, Newest};
 use crate::segment::{Segment, Stamp};
 use crate::spec::TableSpec;
 
@@ -45,6 +46,16 @@ pub(super) struct Job {
     of: Of,
     /// Whether it is part of a compaction that was asked for.
     asked: bool,
+    /// Rows before this time are left out.
+    pub(super) since: Option<i64>,
+}
+
+/// What the joiner does.
+pub(super) enum Task {
+    /// Merges segments.
+    Merge(Job),
+    /// Moves one to the cold folder.
+    Move(Arc<Segment>),
 }
 
 /// What the parts of a job are segments of.
@@ -86,15 +97,27 @@ impl Compaction {
 /// Merged segments that are not in their table yet.
 pub(super) struct Joined {
     job: Job,
-    segments: Result<Vec<Segment>, StoreError>,
+    written: Result<Written, StoreError>,
+}
+
+struct Written {
+    segments: Vec<Segment>,
+    /// Rows that were left out because they are too old.
+    expired: u64,
 }
 
 /// The joiner's thread: writes merged segments beside the flusher, which alone commits them.
-pub(super) fn join_all(shared: &Shared, jobs: &Receiver<Job>, flushes: &Sender<Command>) {
-    for job in jobs {
-        let written = catch_unwind(AssertUnwindSafe(|| write_merged(shared, &job)));
-        let segments = written.unwrap_or_else(|_| Err(StoreError::Invalid("a merge panicked".into())));
-        if flushes.send(Command::Joined(Box::new(Joined { job, segments }))).is_err() {
+pub(super) fn join_all(shared: &Shared, tasks: &Receiver<Task>, flushes: &Sender<Command>) {
+    for task in tasks {
+        let done = match task {
+            Task::Move(segment) => Command::Moved(super::aging::move_to_cold(shared, &segment)),
+            Task::Merge(job) => {
+                let written = catch_unwind(AssertUnwindSafe(|| write_merged(shared, &job)));
+                let written = written.unwrap_or_else(|_| Err(StoreError::Invalid("a merge panicked".into())));
+                Command::Joined(Box::new(Joined { job, written }))
+            }
+        };
+        if flushes.send(done).is_err() {
             return;
         }
     }
@@ -106,9 +129,13 @@ impl Flusher {
         if !self.joining
             && let Some(job) = self.due_job(0)
         {
-            self.joining = self.jobs.send(job).is_ok();
+            self.hand_over(Task::Merge(job));
         }
         self.remove_retired();
+    }
+
+    pub(super) fn hand_over(&mut self, task: Task) {
+        self.joining = self.jobs.send(task).is_ok();
     }
 
     /// What is due among segments that came after the position `after`.
@@ -131,7 +158,7 @@ impl Flusher {
         job
     }
 
-    fn mergeable(&self, segments: &[Arc<Segment>], in_reach: impl Fn(u64) -> bool) -> Vec<Arc<Segment>> {
+    pub(super) fn mergeable(&self, segments: &[Arc<Segment>], in_reach: impl Fn(u64) -> bool) -> Vec<Arc<Segment>> {
         let mergeable =
             |segment: &&Arc<Segment>| in_reach(segment.sequence) && !self.failed.contains_key(&segment.path);
         segments.iter().filter(mergeable).cloned().collect()
@@ -140,7 +167,7 @@ impl Flusher {
     /// Takes in what the joiner has written.
     pub(super) fn joined(&mut self, joined: Joined) {
         self.joining = false;
-        let asked = joined.job.asked;
+        let (asked, is_aging) = (joined.job.asked, joined.job.since.is_some());
         let parts: Vec<PathBuf> = joined.job.parts.iter().map(|part| part.path.clone()).collect();
         let rows: u64 = joined.job.parts.iter().map(|part| part.rows).sum();
         let committed = self.commit_joined(joined);
@@ -157,6 +184,11 @@ impl Flusher {
                 tracing::error!(%error, "segments could not be merged; they are read as they are");
             }
         }
+        if let (true, Err(error)) = (is_aging, &committed) {
+            self.aging_failed(error.clone());
+        }
+        // Between two merges nothing else changes segments: old ones may leave.
+        self.age_due();
         if let Some(mut compaction) = self.compaction.take() {
             match committed {
                 Err(error @ (StoreError::Poisoned(_) | StoreError::Closed)) => compaction.answer(Err(error)),
@@ -193,13 +225,17 @@ impl Flusher {
     }
 
     /// Hands the next job of a compaction to the joiner, or answers. What gathers meanwhile comes first: a compaction is
-    /// long.
+    /// long. Where the joiner has got other work it goes on behind that.
     fn go_on(&mut self, mut compaction: Compaction) {
+        if self.joining {
+            self.compaction = Some(compaction);
+            return;
+        }
         let Some(job) = self.due_job(compaction.through).or_else(|| self.next_job(&mut compaction)) else {
             let outcome = compaction.failure.take().map_or(Ok(()), Err);
             return compaction.answer(outcome);
         };
-        self.joining = self.jobs.send(job).is_ok();
+        self.hand_over(Task::Merge(job));
         if self.joining {
             self.compaction = Some(compaction);
         } else {
@@ -260,8 +296,8 @@ impl Flusher {
     }
 
     fn commit_joined(&mut self, joined: Joined) -> Result<(), StoreError> {
-        let Joined { job: Job { table, spec, parts, of, .. }, segments: merged } = joined;
-        let merged = merged?;
+        let Joined { job: Job { table, spec, parts, of, since, .. }, written } = joined;
+        let Written { segments: merged, expired } = written?;
         if let Err(error) = self.shared.alive() {
             self.discard(&merged);
             return Err(error);
@@ -271,46 +307,80 @@ impl Flusher {
             Of::Table(_) => &mut logs.rows,
             Of::History => &mut logs.history,
         };
-        if let Err(error) = log.replace(&merged, &spec, &parts) {
+        if let Err(error) = log.replace(&merged, &spec, &parts, since.is_some()) {
             // After any other error nobody knows whether the table names them.
             if !matches!(error, StoreError::Poisoned(_)) {
                 self.discard(&merged);
             }
             return Err(error);
         }
-        self.shared.joined_rows.fetch_add(merged.iter().map(|segment| segment.rows).sum(), Ordering::Relaxed);
-        let (mut segments, mut history, mut dead) = {
+        let bytes = |segments: &mut dyn Iterator<Item = &Segment>| segments.map(|segment| segment.bytes).sum::<u64>();
+        let (left, came) = (bytes(&mut parts.iter().map(AsRef::as_ref)), bytes(&mut merged.iter()));
+        let counts = &self.shared.counts;
+        counts.joined_rows.fetch_add(merged.iter().map(|segment| segment.rows).sum(), Ordering::Relaxed);
+        counts.joined_bytes.fetch_add(came, Ordering::Relaxed);
+        if since.is_some() {
+            counts.expired_rows.fetch_add(expired, Ordering::Relaxed);
+            counts.expired_bytes.fetch_add(left.saturating_sub(came), Ordering::Relaxed);
+        }
+        self.exchange(table, matches!(of, Of::History), merged, parts, since);
+        Ok(())
+    }
+
+    /// Puts `merged` in the place of `parts`, as the log of the table has it already. Rows before `since` are gone then.
+    pub(super) fn exchange(
+        &mut self,
+        table: usize,
+        of_history: bool,
+        merged: Vec<Segment>,
+        parts: Vec<Arc<Segment>>,
+        since: Option<i64>,
+    ) {
+        let (spec, mut segments, mut history, mut dead, mut newest) = {
             let state = self.shared.state.read().unwrap_or_else(PoisonError::into_inner);
-            let Some(table) = state.tables.get(table) else { return Ok(()) };
-            (table.segments.clone(), table.history.clone(), table.dead.clone())
+            let Some(table) = state.tables.get(table) else { return };
+            let (segments, history) = (table.segments.clone(), table.history.clone());
+            (table.spec.clone(), segments, history, table.dead.clone(), table.newest.clone())
         };
-        match of {
-            Of::Table(_) => {
-                put(&mut segments, merged, &parts);
-                dead = Dead::settle(&spec, &segments, &dead);
+        if of_history {
+            put(&mut history, merged, &parts);
+        } else {
+            put(&mut segments, merged, &parts);
+            dead = Dead::settle(&spec, &segments, &dead);
+            if let Some(since) = since.filter(|_| spec.has_series()) {
+                newest = Arc::new(newest.without(&spec, since, &segments).unwrap_or_else(|error| {
+                    tracing::warn!(table = spec.name, %error, "the newest rows are looked for again");
+                    Newest::default()
+                }));
             }
-            Of::History => put(&mut history, merged, &parts),
         }
         // Only this thread changes these: nothing came in between.
         let mut state = self.shared.state.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(table) = state.tables.get_mut(table) {
-            (table.segments, table.history, table.dead) = (segments, history, dead);
+            (table.segments, table.history, table.dead, table.newest) = (segments, history, dead, newest);
             table.changed();
         }
         drop(state);
         let since = Instant::now();
         self.retired.extend(parts.into_iter().map(|segment| Retired { segment, since }));
         self.unsettled = true;
-        Ok(())
     }
 
     fn discard(&self, segments: &[Segment]) {
         segments.iter().for_each(|segment| discard(self.shared.options.disk.as_ref(), &segment.path));
     }
 
-    fn history_job(&self, table: usize, rows: &Table, parts: Vec<Arc<Segment>>) -> Option<Job> {
+    pub(super) fn history_job(&self, table: usize, rows: &Table, parts: Vec<Arc<Segment>>) -> Option<Job> {
         let spec = Arc::clone(&self.logs.get(table)?.history_spec);
-        Some(Job { table, plan: plan(&spec, &rows.history, &parts), spec, parts, of: Of::History, asked: false })
+        Some(Job {
+            table,
+            plan: plan(&spec, &rows.history, &parts),
+            spec,
+            parts,
+            of: Of::History,
+            asked: false,
+            since: None,
+        })
     }
 
     /// A file goes once its grace has passed and no snapshot holds it any more.
@@ -326,7 +396,7 @@ impl Flusher {
 
 /// What a history says that is ahead of the segments does not count: until what superseded a row is in a segment too, the
 /// log alone has it, and a partial record there needs the row once more after a crash.
-fn rows_job(table: usize, rows: &Table, parts: Vec<Arc<Segment>>) -> Job {
+pub(super) fn rows_job(table: usize, rows: &Table, parts: Vec<Arc<Segment>>) -> Job {
     let newest = rows.segments.last().map_or(0, |segment| segment.sequence);
     let dead = rows.dead.iter().filter(|dead| dead.sequence <= newest).cloned().collect();
     Job {
@@ -336,6 +406,7 @@ fn rows_job(table: usize, rows: &Table, parts: Vec<Arc<Segment>>) -> Job {
         parts,
         of: Of::Table(dead),
         asked: false,
+        since: None,
     }
 }
 
@@ -385,9 +456,11 @@ fn put(segments: &mut Vec<Arc<Segment>>, merged: Vec<Segment>, parts: &[Arc<Segm
     segments.sort_by_key(|segment| segment.sequence);
 }
 
-fn write_merged(shared: &Shared, job: &Job) -> Result<Vec<Segment>, StoreError> {
-    let Job { table, spec, parts, plan, of, asked } = job;
-    let (Some(first), Some(last)) = (parts.first(), parts.last()) else { return Ok(Vec::new()) };
+fn write_merged(shared: &Shared, job: &Job) -> Result<Written, StoreError> {
+    let Job { table, spec, parts, plan, of, asked, since } = job;
+    let (Some(first), Some(last)) = (parts.first(), parts.last()) else {
+        return Ok(Written { segments: Vec::new(), expired: 0 });
+    };
     let stamp = Stamp {
         sequence: last.sequence,
         keyed_through: i64::MAX,
@@ -400,8 +473,8 @@ fn write_merged(shared: &Shared, job: &Job) -> Result<Vec<Segment>, StoreError> 
     let part = |segment: &Arc<Segment>| Part { segment: segment.clone(), dead: superseded(of, segment) };
     let equals = if matches!(of, Of::Table(_)) { Equals::Newest } else { Equals::All };
     let mut merge = Merge::new(spec, parts.iter().map(part).collect(), equals)?;
-    let mut counted = 0;
-    while let Some(rows) = merge.next()? {
+    let (mut counted, mut expired) = (0, 0);
+    while let Some(mut rows) = merge.next()? {
         if shared.closing.load(Ordering::Acquire) {
             return Err(StoreError::Closed);
         }
@@ -409,13 +482,21 @@ fn write_merged(shared: &Shared, job: &Job) -> Result<Vec<Segment>, StoreError> 
             shared.merged_rows.fetch_add(merge.rows_read() - counted, Ordering::Relaxed);
             counted = merge.rows_read();
         }
+        if let Some(since) = since {
+            let kept = newest::since(spec, &rows, *since)?;
+            expired += (rows.num_rows() - kept.num_rows()) as u64;
+            rows = kept;
+        }
+        if rows.num_rows() == 0 {
+            continue;
+        }
         let (rows, keyed_through) = match of {
             Of::Table(_) => shared.derive(*table, rows),
             Of::History => (rows, i64::MIN),
         };
         cut.write(&rows, keyed_through)?;
     }
-    cut.finish()
+    Ok(Written { segments: cut.finish()?, expired })
 }
 
 /// Keys whose rows in a part are superseded. What is superseded while the merge runs has a later sequence than the merged

@@ -14,7 +14,8 @@ use crossbeam::channel::{Receiver, RecvTimeoutError, Sender};
 use tokio::runtime::Runtime;
 
 use super::Shared;
-use super::compact::{Compaction, Job, Joined, Retired};
+use super::aging::Aging;
+use super::compact::{Compaction, Joined, Retired, Task};
 use crate::StoreError;
 use crate::backup::Inventory;
 use crate::dead::Dead;
@@ -39,6 +40,10 @@ pub(super) enum Command {
     Compact(Sender<Result<u64, StoreError>>),
     /// What the joiner has written.
     Joined(Box<Joined>),
+    /// Remove and move what is old, and say how it went.
+    Age(Sender<Result<(), StoreError>>),
+    /// A segment that the joiner has moved to the cold folder, or why it could not.
+    Moved(Result<(), StoreError>),
     /// Flush everything, and say what a copy of the folder consists of.
     Inventory(Sender<Result<Inventory, StoreError>>),
     /// End.
@@ -59,8 +64,8 @@ pub(super) struct Flusher {
     pub(super) logs: Vec<Logs>,
     /// Files that left their tables and are not removed yet.
     pub(super) retired: Vec<Retired>,
-    /// Runs of segments for the joiner, one at a time.
-    pub(super) jobs: Sender<Job>,
+    /// Work for the joiner, one task at a time.
+    pub(super) jobs: Sender<Task>,
     pub(super) joining: bool,
     /// Segments came or went since nothing was found to merge.
     pub(super) unsettled: bool,
@@ -68,6 +73,8 @@ pub(super) struct Flusher {
     pub(super) compactions: Vec<Sender<Result<u64, StoreError>>>,
     /// The one under way.
     pub(super) compaction: Option<Compaction>,
+    /// What is done about old rows.
+    pub(super) aging: Aging,
     /// Segments that could not be merged, and since when they are left alone.
     pub(super) failed: HashMap<PathBuf, Instant>,
     /// When to try again what has failed.
@@ -123,6 +130,8 @@ impl Flusher {
                     self.compact_asked();
                 }
                 Ok(Command::Joined(joined)) => self.joined(*joined),
+                Ok(Command::Age(reply)) => self.aging.ask(reply),
+                Ok(Command::Moved(outcome)) => self.moved(outcome),
                 Ok(Command::Due) => self.flush_due(),
                 Err(RecvTimeoutError::Timeout) => {}
             }
@@ -130,6 +139,7 @@ impl Flusher {
             if ticked.elapsed() >= TICK {
                 self.flush_due();
                 self.compact_due();
+                self.age_due();
                 ticked = Instant::now();
             }
         }
@@ -253,7 +263,7 @@ impl Flusher {
         if rows.num_rows() == 0 || logs.history_covered >= position {
             return Ok(None);
         }
-        self.shared.corrections.fetch_add(rows.num_rows() as u64, Ordering::Relaxed);
+        self.shared.counts.corrections.fetch_add(rows.num_rows() as u64, Ordering::Relaxed);
         let order = KeyOrder::of(&rows, &logs.history_spec.key)?;
         let rows = arrow::compute::take_record_batch(&rows, &indices(order.rows))?;
         let path = path(&self.shared.folder, &logs.history_spec, first, position);
@@ -265,6 +275,7 @@ impl Flusher {
             Stamp { sequence: position, keyed_through: i64::MIN, recorded_through: recorded, run_rows: None },
         )?;
         logs.history.commit(&segment, &logs.history_spec, position)?;
+        self.shared.counts.flushed_bytes.fetch_add(segment.bytes, Ordering::Relaxed);
         logs.history_covered = position;
         Ok(Some((Arc::new(segment), Dead::of(&work.spec, &rows, position)?)))
     }
@@ -291,6 +302,7 @@ impl Flusher {
             Stamp { sequence: position, keyed_through, recorded_through: recorded, run_rows: None },
         )?;
         logs.rows.commit(&segment, &work.spec, position)?;
+        self.shared.counts.flushed_bytes.fetch_add(segment.bytes, Ordering::Relaxed);
         logs.covered = position;
         Ok(Some(Arc::new(segment)))
     }

@@ -36,6 +36,10 @@ pub(super) fn open_folder(folder: &Path, specs: &[TableSpec], options: &Options)
         tables.push(table);
         logs.push(opened);
     }
+    // Only now is what the tables name known to be there.
+    if let Err(error) = crate::cold::sweep(folder) {
+        tracing::warn!(%error, "what a crash has left in the cold folder stays there");
+    }
     // Recorded times never go back, even where the clock does.
     let segments = tables.iter().flat_map(|table| table.segments.iter().chain(&table.history));
     let recorded = segments.map(|segment| segment.recorded_through).max().unwrap_or(i64::MIN);
@@ -102,6 +106,8 @@ fn remove_strays(disk: &dyn Disk, folder: &Path, segments: &[Arc<Segment>]) -> R
         let path = entry.map_err(|error| StoreError::io(folder, error))?.path();
         let is_segment = path.extension().is_some_and(|extension| extension == "parquet");
         if is_segment && !segments.iter().any(|segment| segment.path == path) {
+            crate::cold::remove(disk, &path).map_err(|error| StoreError::io(&path, error))?;
+        } else if crate::cold::is_left_over(&path) {
             disk.remove(&path).map_err(|error| StoreError::io(&path, error))?;
         }
     }

@@ -9,7 +9,7 @@ use super::merge::OPEN_DAYS;
 use crate::segment::{Segment, day_of};
 
 /// Runs of one class over one another that are merged.
-const FAN_IN: usize = 8;
+pub(super) const FAN_IN: usize = 8;
 /// Rows of the smallest class at most; each further class is [`FAN_IN`] times as large.
 const SMALLEST_CLASS_ROWS: u64 = 4_096;
 /// Once a day is over: what lies over its largest run is merged with it unless it is less than this part of it.

@@ -184,6 +184,8 @@ fn commit(shared: &Shared, group: &[Entry]) -> Result<Vec<Receipt>, StoreError> 
     let cold = cold_rows(shared, group)?;
     let first = shared.wal.lock().unwrap_or_else(PoisonError::into_inner).append(frames)?;
     shared.note_log(None);
+    let bytes: usize = group.iter().map(|entry| entry.blocks.len()).sum();
+    shared.counts.logged_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
     make_visible(shared, group, &stamps, first, &cold)
 }
 

@@ -25,6 +25,7 @@ fn spec() -> Arc<TableSpec> {
         names: vec![1, 2],
         key: vec![1, 2, 0],
         time: Some(0),
+        age: Some(0),
         upsert: Upsert::Whole,
         bloom: vec![],
         derived: None,

@@ -1,0 +1,281 @@
+//! The cold folder: another disk, for segments that are read rarely. All that is done to its files is done here.
+//!
+//! `cold` in the data folder is a symbolic link to it. A segment that has moved keeps its name among the others of its
+//! table: there is a symbolic link in its place, `../../cold/tables/<table>/<file>`, so that every reader finds it and the
+//! table log stays as it is. A file called `takt-data-folder` says whose the cold folder is: files that no link points to
+//! are removed from it.
+
+use std::fs::{self, File};
+use std::io::{self, ErrorKind};
+use std::path::{Component, Path, PathBuf};
+
+use crate::StoreError;
+use crate::backup::children;
+use crate::disk::{Disk, LocalDisk, sync_name};
+use crate::error::is_full;
+use crate::segment::holds;
+
+/// The link in the data folder.
+const LINK: &str = "cold";
+/// The file in the cold folder that holds the path of the data folder whose it is.
+const OWNER: &str = "takt-data-folder";
+const TABLES: &str = "tables";
+/// A copy under way.
+const COPYING: &str = "copying";
+/// A link that is not in its place yet.
+const LINKING: &str = "linking";
+/// What a new file system holds by itself.
+const OF_FILE_SYSTEM: &str = "lost+found";
+
+/// Makes sure of the cold folder of the data folder `data` before its tables are opened: the one that it has, or `wanted`.
+///
+/// # Errors
+/// [`StoreError::Invalid`] where it is missing, is not empty, or belongs to another data folder.
+pub(crate) fn attach(data: &Path, wanted: Option<&Path>) -> Result<(), StoreError> {
+    let link = data.join(LINK);
+    let present = match fs::read_link(&link) {
+        Ok(target) => Some(target),
+        Err(error) if error.kind() == ErrorKind::NotFound => None,
+        Err(_) => {
+            let message =
+                "takt keeps a link to its cold folder under that name, and something else is there; rename it";
+            return Err(StoreError::Invalid(format!("{}: {message}", link.display())));
+        }
+    };
+    match (present, wanted) {
+        (None, None) => Ok(()),
+        (Some(present), None) => check_owner(data, &present),
+        (None, Some(wanted)) => {
+            let wanted = created(data, wanted)?;
+            claim(data, &wanted)?;
+            point(&link, &wanted)
+        }
+        (Some(present), Some(wanted)) => {
+            let wanted = created(data, wanted)?;
+            if wanted == present {
+                return check_owner(data, &present);
+            }
+            // It was moved there with everything in it.
+            if owner(&wanted)?.is_some() {
+                check_owner(data, &wanted)?;
+                return point(&link, &wanted);
+            }
+            check_owner(data, &present)?;
+            if !files(&present)?.is_empty() {
+                return Err(StoreError::Invalid(format!(
+                    "segments lie in the cold folder {}, and `tiering.folder` names {}: stop takt, move the one to the \
+                     other with everything in it, and start again; or name the first",
+                    present.display(),
+                    wanted.display()
+                )));
+            }
+            claim(data, &wanted)?;
+            point(&link, &wanted)
+        }
+    }
+}
+
+/// The folder by its one name, made where it is missing.
+fn created(data: &Path, folder: &Path) -> Result<PathBuf, StoreError> {
+    let failed = |error: io::Error| {
+        StoreError::Invalid(format!("`tiering.folder`, {}, cannot be used: {error}", folder.display()))
+    };
+    fs::create_dir_all(folder).map_err(failed)?;
+    let folder = fs::canonicalize(folder).map_err(failed)?;
+    if folder.starts_with(data) || data.starts_with(&folder) {
+        return Err(StoreError::Invalid(format!(
+            "`tiering.folder`, {}, and the data folder {} lie in one another; name a folder on another disk",
+            folder.display(),
+            data.display()
+        )));
+    }
+    Ok(folder)
+}
+
+/// Takes an empty folder for `data`.
+fn claim(data: &Path, folder: &Path) -> Result<(), StoreError> {
+    // A start that broke off may have come as far as this.
+    let is_ours = owner(folder)?.as_deref() == Some(data);
+    let is_known = |path: &PathBuf| path.ends_with(OF_FILE_SYSTEM) || is_ours && path.ends_with(OWNER);
+    if !children(folder)?.iter().all(is_known) {
+        return Err(StoreError::Invalid(format!(
+            "`tiering.folder`, {}, is not empty, and nothing in the data folder {} points to it: name a new folder, or \
+             move away what is in it",
+            folder.display(),
+            data.display()
+        )));
+    }
+    let path = folder.join(OWNER);
+    let text = data.to_str().ok_or_else(|| StoreError::Invalid(format!("{} is not UTF-8", data.display())))?;
+    let written = fs::write(&path, format!("{text}\n")).and_then(|()| File::open(&path)?.sync_all());
+    written.and_then(|()| sync(folder)).map_err(|error| StoreError::io(&path, error))
+}
+
+/// The data folder whose cold folder this is; `None` where it is nobody's.
+fn owner(folder: &Path) -> Result<Option<PathBuf>, StoreError> {
+    let path = folder.join(OWNER);
+    match fs::read_to_string(&path) {
+        Ok(text) => Ok(Some(PathBuf::from(text.trim_end_matches('\n')))),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
+        Err(error) => Err(StoreError::io(&path, error)),
+    }
+}
+
+fn check_owner(data: &Path, folder: &Path) -> Result<(), StoreError> {
+    match owner(folder)? {
+        Some(owner) if owner == data => Ok(()),
+        Some(owner) => Err(StoreError::Invalid(format!(
+            "the cold folder {} belongs to the data folder {}: a copy of a data folder comes from `takt backup`; if the \
+             data folder was moved to {}, write this path into {}",
+            folder.display(),
+            owner.display(),
+            data.display(),
+            folder.join(OWNER).display()
+        ))),
+        None => Err(StoreError::Invalid(format!(
+            "the cold folder {} is not there, or is not takt's: mount the disk that segments were moved to, and start \
+             again. If it is lost, restore a backup into a new folder",
+            folder.display()
+        ))),
+    }
+}
+
+/// Puts a link to `target` at `link`, at once and for good.
+fn point(link: &Path, target: &Path) -> Result<(), StoreError> {
+    let new = link.with_extension(LINKING);
+    remove_if_there(&new).map_err(|error| StoreError::io(&new, error))?;
+    std::os::unix::fs::symlink(target, &new).map_err(|error| StoreError::io(&new, error))?;
+    fs::rename(&new, link).map_err(|error| StoreError::io(link, error))?;
+    sync_name(&LocalDisk, link)
+}
+
+/// Whether there is a link in the place of a segment.
+pub(crate) fn is_cold(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_symlink())
+}
+
+/// Why a segment's file cannot be opened.
+pub(crate) fn open_error(path: &Path, error: io::Error) -> StoreError {
+    match fs::read_link(path) {
+        Ok(target) if error.kind() == ErrorKind::NotFound => StoreError::Io {
+            path: path.to_owned(),
+            message: format!(
+                "it was moved to the cold folder, as {}, and is not there: mount the disk that has it, or restore a backup",
+                path.parent().unwrap_or(path).join(target).display()
+            ),
+        },
+        _ => StoreError::io(path, error),
+    }
+}
+
+/// Moves a segment's file from the data folder `data` to its cold folder: copies it, looks the copy through, and only then
+/// puts a link in its place.
+///
+/// # Errors
+/// [`StoreError::Poisoned`] where nobody knows what the data folder's disk holds; otherwise the file is where it was.
+pub(crate) fn move_file(data: &Path, path: &Path) -> Result<(), StoreError> {
+    let outside = |_| StoreError::Invalid(format!("{} lies outside the data folder", path.display()));
+    let relative = path.strip_prefix(data).map_err(outside)?;
+    let target = data.join(LINK).join(relative);
+    let copied = copy(path, &target);
+    if copied.is_err() {
+        forget(&target.with_extension(COPYING));
+    }
+    copied?;
+    let pointed = point(path, &Path::new("../..").join(LINK).join(relative));
+    if pointed.is_err() && !is_cold(path) {
+        forget(&target);
+    }
+    pointed
+}
+
+fn copy(from: &Path, to: &Path) -> Result<(), StoreError> {
+    let failed = |error: io::Error| {
+        if is_full(&error) {
+            return StoreError::Full(format!("{}: {error}", to.display()));
+        }
+        StoreError::Io { path: to.to_owned(), message: format!("it cannot be written to the cold folder: {error}") }
+    };
+    let folder = to.parent().unwrap_or(to);
+    fs::create_dir_all(folder).map_err(failed)?;
+    let new = to.with_extension(COPYING);
+    let bytes = fs::copy(from, &new).map_err(failed)?;
+    let file = File::open(&new).map_err(failed)?;
+    file.sync_all().map_err(failed)?;
+    let is_whole = bytes == fs::metadata(from).map_err(failed)?.len() && holds(&file).map_err(failed)? != Some(false);
+    if !is_whole {
+        return Err(failed(io::Error::other("the copy's bytes are not those of the file")));
+    }
+    fs::rename(&new, to).map_err(failed)?;
+    // The names of new folders too: cold/tables/<table>.
+    for folder in folder.ancestors().take(3) {
+        sync(folder).map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// Makes the names in a folder of another disk than the log's durable: where that fails, nothing depends on them yet.
+fn sync(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+/// Removes a segment's file, and what it points to where it has moved.
+pub(crate) fn remove(disk: &dyn Disk, path: &Path) -> io::Result<()> {
+    let target = fs::read_link(path).ok();
+    disk.remove(path)?;
+    // A link that somebody else has put there is not takt's to follow.
+    let is_ours = |target: &PathBuf| {
+        let names = target.components().skip_while(|part| *part == Component::ParentDir);
+        target.starts_with("../..") && names.take(2).eq([LINK, TABLES].map(|name| Component::Normal(name.as_ref())))
+    };
+    match (target.filter(is_ours), path.parent()) {
+        (Some(target), Some(folder)) => remove_if_there(&folder.join(target)),
+        _ => Ok(()),
+    }
+}
+
+fn remove_if_there(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn forget(path: &Path) {
+    if let Err(error) = remove_if_there(path) {
+        tracing::warn!(path = %path.display(), %error, "the copy of a segment stays in the cold folder until restart");
+    }
+}
+
+/// Whether a crash may have left this file beside segments: a link that was not in its place yet.
+pub(crate) fn is_left_over(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == LINKING)
+}
+
+/// Removes files that no link of the data folder points to: what a crash left behind of copies and of removals.
+pub(crate) fn sweep(data: &Path) -> Result<(), StoreError> {
+    for path in unlinked(data)? {
+        fs::remove_file(&path).map_err(|error| StoreError::io(&path, error))?;
+    }
+    Ok(())
+}
+
+/// Files of the cold folder that no link of the data folder points to.
+pub(crate) fn unlinked(data: &Path) -> Result<Vec<PathBuf>, StoreError> {
+    let cold = data.join(LINK);
+    let mut files = files(&cold)?;
+    files.retain(|path| path.strip_prefix(&cold).is_ok_and(|relative| !is_cold(&data.join(relative))));
+    Ok(files)
+}
+
+/// All files of tables in a cold folder; none where there is no such folder.
+fn files(cold: &Path) -> Result<Vec<PathBuf>, StoreError> {
+    let mut files = Vec::new();
+    let tables = cold.join(TABLES);
+    if tables.is_dir() {
+        for table in children(&tables)? {
+            files.extend(children(&table)?);
+        }
+    }
+    Ok(files)
+}
