@@ -20,10 +20,10 @@ mod history;
 mod shapes;
 
 /// 2025-01-01 00:00 UTC, microseconds.
-const NEW_YEAR: i64 = 1_735_689_600_000_000;
-const SECOND: i64 = 1_000_000;
-const HOUR: i64 = 3_600 * SECOND;
-const DAY: i64 = 24 * HOUR;
+pub(in crate::functions) const NEW_YEAR: i64 = 1_735_689_600_000_000;
+pub(in crate::functions) const SECOND: i64 = 1_000_000;
+pub(in crate::functions) const HOUR: i64 = 3_600 * SECOND;
+pub(in crate::functions) const DAY: i64 = 24 * HOUR;
 
 const PLANT: &str = r#"
 [plant]
@@ -55,9 +55,9 @@ end = "14:00"
 "#;
 
 /// A row of `samples`: equipment, signal, time, value, and status code where there is one.
-type Row = (&'static str, &'static str, i64, Option<f64>, Option<i64>);
+pub(in crate::functions) type Row = (&'static str, &'static str, i64, Option<f64>, Option<i64>);
 
-fn good(equipment: &'static str, signal: &'static str, values: &[(i64, f64)]) -> Vec<Row> {
+pub(in crate::functions) fn good(equipment: &'static str, signal: &'static str, values: &[(i64, f64)]) -> Vec<Row> {
     values.iter().map(|&(time, value)| (equipment, signal, time, Some(value), Some(0))).collect()
 }
 
@@ -90,18 +90,18 @@ fn dictionary(texts: impl Iterator<Item = &'static str>) -> ArrayRef {
 }
 
 /// A store with samples, and an engine that is asked about them.
-struct Bench {
-    store: Arc<Store>,
-    engine: Engine,
+pub(in crate::functions) struct Bench {
+    pub(in crate::functions) store: Arc<Store>,
+    pub(in crate::functions) engine: Engine,
     _folder: tempfile::TempDir,
 }
 
 impl Bench {
-    fn new() -> Self {
+    pub(in crate::functions) fn new() -> Self {
         Self::with(Limits::default())
     }
 
-    fn with(limits: Limits) -> Self {
+    pub(in crate::functions) fn with(limits: Limits) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clock = std::sync::atomic::AtomicI64::new(1);
         let options = Options {
@@ -122,13 +122,13 @@ impl Bench {
     }
 
     /// A bench with these rows in memory.
-    fn holding(rows: &[Row]) -> Self {
+    pub(in crate::functions) fn holding(rows: &[Row]) -> Self {
         let bench = Self::new();
         bench.put(rows);
         bench
     }
 
-    fn put(&self, rows: &[Row]) {
+    pub(in crate::functions) fn put(&self, rows: &[Row]) {
         let schema = samples().memory_schema();
         let columns: Vec<ArrayRef> = vec![
             Arc::new(TimestampMicrosecondArray::from_iter_values(rows.iter().map(|row| row.2)).with_timezone("UTC")),
@@ -143,12 +143,12 @@ impl Bench {
         self.store.append_and_wait(Write { rows: vec![rows], by: "test".into(), patient: false }).unwrap();
     }
 
-    async fn batches(&self, sql: &str) -> Vec<RecordBatch> {
+    pub(in crate::functions) async fn batches(&self, sql: &str) -> Vec<RecordBatch> {
         self.engine.session("test").query(sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"))
     }
 
     /// Rows as texts, NULL as nothing.
-    async fn ask(&self, sql: &str) -> Vec<String> {
+    pub(in crate::functions) async fn ask(&self, sql: &str) -> Vec<String> {
         let mut rows = Vec::new();
         for batch in self.batches(sql).await {
             for row in 0..batch.num_rows() {
@@ -160,7 +160,7 @@ impl Bench {
         rows
     }
 
-    async fn refusal(&self, sql: &str) -> QueryError {
+    pub(in crate::functions) async fn refusal(&self, sql: &str) -> QueryError {
         self.engine.session("test").query(sql).await.map(|rows| panic!("{sql}: {rows:?}")).unwrap_err()
     }
 }
@@ -173,12 +173,24 @@ impl crate::SnapshotSource for Shared {
     }
 }
 
+/// A small generator: a seed gives the same numbers everywhere.
+pub(in crate::functions) struct Random(pub(in crate::functions) u64);
+
+impl Random {
+    pub(in crate::functions) fn below(&mut self, limit: i64) -> i64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        i64::try_from(self.0 >> 1).unwrap() % limit
+    }
+}
+
 /// An instant as SQL writes it.
-fn time(us: i64) -> String {
+pub(in crate::functions) fn time(us: i64) -> String {
     format!("'{}'", ::oee::calendar::timestamp(us))
 }
 
 /// `time >= from AND time < to`.
-fn within(from: i64, to: i64) -> String {
+pub(in crate::functions) fn within(from: i64, to: i64) -> String {
     format!("time >= {} AND time < {}", time(from), time(to))
 }
