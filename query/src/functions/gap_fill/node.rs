@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use arrow::datatypes::Field;
-use datafusion::common::{DFSchema, DFSchemaRef, Result, internal_err};
+use datafusion::common::{DFSchema, DFSchemaRef, Result, internal_err, plan_err};
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, UserDefinedLogicalNodeCore};
 
 use super::bounds::Limit;
@@ -175,6 +175,16 @@ impl PartialOrd for Carry {
 fn only(mut inputs: Vec<LogicalPlan>, before: &LogicalPlan) -> Result<LogicalPlan> {
     match inputs.pop() {
         Some(input) if inputs.is_empty() => {
+            // The optimizer takes a condition without columns for one on keys.
+            if let LogicalPlan::Filter(filter) = &input
+                && filter.predicate.is_volatile()
+            {
+                return plan_err!(
+                    "a condition that is another for each row cannot be on filled gaps without naming one of their columns: \
+                     {}",
+                    filter.predicate
+                );
+            }
             let names = |plan: &LogicalPlan| plan.schema().columns();
             if names(&input) == names(before) {
                 return Ok(input);

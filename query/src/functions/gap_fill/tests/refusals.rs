@@ -85,6 +85,12 @@ async fn what_cannot_be_is_refused_with_a_remedy() {
             format!("SELECT locf(avg(value)) FROM samples WHERE {window}"),
             "a query with time_bucket_gapfill in GROUP BY",
         ),
+        (
+            format!(
+                "SELECT * FROM (SELECT {gapfill}, signal FROM samples WHERE {window} GROUP BY 1, 2) WHERE random() < 0.5"
+            ),
+            "without naming one of their columns",
+        ),
         ("SELECT locf(1)".to_owned(), "a query with time_bucket_gapfill in GROUP BY"),
         (format!("SELECT locf(value) FROM samples WHERE {window}"), "around the aggregate"),
         (format!("SELECT {gapfill}, avg(locf(value)) FROM samples WHERE {window} GROUP BY 1"), "locf(avg(value))"),
