@@ -110,7 +110,9 @@ async fn found(bench: &Bench, batch_rows: usize, sql: &str) -> Answer {
     use arrow::datatypes::{Float64Type, Int64Type, TimestampMicrosecondType};
     let mut answer = Vec::new();
     let session = bench.engine.session("test");
-    session.context().state_ref().write().config_mut().options_mut().execution.batch_size = batch_rows;
+    let state = session.context().state_ref();
+    let size = batch_rows.to_string();
+    state.write().config_mut().options_mut().set("datafusion.execution.batch_size", &size).unwrap();
     for batch in session.query(sql).await.unwrap_or_else(|error| panic!("{sql}: {error}")) {
         let signals = arrow::compute::cast(batch.column(0), &arrow::datatypes::DataType::Utf8).unwrap();
         for row in 0..batch.num_rows() {
