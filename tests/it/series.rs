@@ -212,7 +212,8 @@ fn samples_with_gaps(server: &Server) {
         let (mut at, mut samples) = (from_ms, Vec::new());
         while at < to_ms {
             samples.push(sample(signal, MONDAY_MS + at, below(1_000) as f64 / 8.0, 0));
-            at += 1 + below(if below(9) == 0 { 10_000_000 } else { 900_000 });
+            let longest = if below(9) == 0 { 10_000_000 } else { 900_000 };
+            at += 1 + below(longest);
         }
         post(server, samples);
     }
