@@ -35,6 +35,7 @@ mod extent;
 mod stream;
 mod sum;
 
+pub use area::on_line;
 pub use bucket::Bucket;
 pub use extent::{Extent, Point};
 pub use stream::Series;

@@ -17,7 +17,7 @@ use oee::plant::Plant;
 use crate::catalog::{Current, PublicSchema, SnapshotSource};
 use crate::context::ContextCache;
 use crate::error::QueryError;
-use crate::functions;
+use crate::functions::{self, GapFilling, Planner};
 use crate::instant::TimeConstants;
 use crate::newest::NewestRows;
 use crate::session::Session;
@@ -89,6 +89,7 @@ impl Engine {
             .with_config(config(&limits))
             .with_runtime_env(runtime(&limits)?)
             .with_default_features()
+            .with_query_planner(Arc::new(Planner))
             .with_optimizer_rule(Arc::new(NewestRows))
             .with_optimizer_rule(Arc::new(SumsOfStretches))
             .with_physical_optimizer_rule(Arc::new(YieldingJoins));
@@ -110,6 +111,8 @@ impl Engine {
             .with_catalog_list(Arc::new(catalogs))
             .with_analyzer_rule(Arc::new(TimeConstants::new(Arc::clone(&current))))
             .with_analyzer_rule(Arc::new(WallTimes::new(Arc::clone(&current))))
+            // After the rules on times: it takes out what they have made of the window.
+            .with_analyzer_rule(Arc::new(GapFilling::new()))
             .build();
         functions::register(&mut state, &current, &self.plant, user);
         let context = SessionContext::new_with_state(state);

@@ -183,3 +183,15 @@ pub(crate) fn time(us: i64) -> String {
 pub(crate) fn within(from: i64, to: i64) -> String {
     format!("time >= {} AND time < {}", time(from), time(to))
 }
+
+/// Numbers that follow from a seed.
+pub(crate) struct Random(pub(crate) u64);
+
+impl Random {
+    pub(crate) fn below(&mut self, limit: i64) -> i64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        i64::try_from(self.0 >> 1).unwrap() % limit
+    }
+}

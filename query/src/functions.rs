@@ -1,5 +1,5 @@
-//! SQL functions: `time_bucket`, `timezone`, `current_user`, and table functions on machines (`oee`, `state_timeline`) and
-//! on signals (`series`).
+//! SQL functions: `time_bucket`, the filling of gaps (`gap_fill`), `timezone`, `current_user`, and table functions on
+//! machines (`oee`, `state_timeline`) and on signals (`series`).
 //!
 //! A table function is planned with constant arguments; the window of time and the equipment come from `WHERE`. What it
 //! computes it takes from `oee`, from rows of the statement's own snapshot.
@@ -11,6 +11,7 @@ mod columns;
 mod current_user;
 mod cut;
 mod function;
+mod gap_fill;
 mod gather;
 mod interval;
 mod names;
@@ -35,12 +36,14 @@ pub(crate) use bounded::{bound, build, check_shape};
 #[cfg(test)]
 pub(crate) use bucket::zone;
 use function::Function;
+pub(crate) use gap_fill::{GapFilling, Planner};
 use table::TableFunction;
 pub(crate) use timezone::{AtTimeZoneCalls, timezone};
 
 /// Adds takt's functions to a session of `user`.
 pub(crate) fn register(state: &mut SessionState, current: &Arc<Current>, plant: &Arc<Plant>, user: &str) {
-    for function in [time_bucket::time_bucket(), timezone()].into_iter().chain(current_user::current_user(user)) {
+    let scalar = [time_bucket::time_bucket(), timezone()].into_iter().chain(gap_fill::calls());
+    for function in scalar.chain(current_user::current_user(user)) {
         if let Err(error) = state.register_udf(Arc::new(function)) {
             tracing::error!(%error, "a function could not be registered");
         }

@@ -47,6 +47,21 @@ fn errors(done: &Output) -> String {
 }
 
 #[test]
+fn psql_fills_gaps() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = start(folder.path());
+    let sql = "SELECT time_bucket_gapfill('4 minutes', time) AS bucket, signal, count(*), locf(max(value)), \
+               interpolate(avg(value)) FROM samples WHERE time >= '2025-03-03 09:56' AND time < '2025-03-03 10:13' \
+               AND equipment = 'cologne/line-1/press' GROUP BY 1, 2 ORDER BY 1";
+    let rows = "2025-03-03 09:56:00+00|temperature|||\n\
+                2025-03-03 10:00:00+00|temperature|4|3.5|2\n\
+                2025-03-03 10:04:00+00|temperature|4|7.5|6\n\
+                2025-03-03 10:08:00+00|temperature|2|9.5|9\n\
+                2025-03-03 10:12:00+00|temperature||9.5|\n";
+    assert_eq!(ask(&server, &["-Atc", sql]), rows);
+}
+
+#[test]
 fn psql_asks_and_looks_around() {
     let folder = tempfile::tempdir().unwrap();
     let server = start(folder.path());

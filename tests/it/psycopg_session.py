@@ -69,6 +69,11 @@ def parameters(connection, binary):
               minute(0) + datetime.timedelta(hours=3), PRESS), [(3,)], "table function")
     check(one("SELECT time_bucket(%s, time) AS t, count(*) FROM samples GROUP BY t ORDER BY t", "5 minutes"),
           [(minute(0), 5), (minute(5), 5)], "time_bucket")
+    check(one("SELECT time_bucket_gapfill(%s, time) AS t, count(*), locf(max(value)), interpolate(max(value)) FROM samples "
+              "WHERE time >= %s AND time < %s AND value NOT BETWEEN 4 AND %s GROUP BY t ORDER BY t",
+              "3 minutes", minute(0), minute(12), 9.0),
+          [(minute(0), 3, 2.5, 2.5), (minute(3), 1, 3.5, 3.5), (minute(6), None, 3.5, 6.5), (minute(9), 1, 9.5, 9.5)],
+          "time_bucket_gapfill")
 
 
 def prepared(connection):

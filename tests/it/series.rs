@@ -1,12 +1,13 @@
 //! Figures of signals in SQL, through a real server: the golden aggregates, and each function once, whether the samples
 //! are in memory, in segments or in merged ones.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Server, root};
+use crate::harness::{Server, output, python, root};
 
 const PRESS: &str = "cologne/line-1/press";
 /// 2025-01-06 00:00 UTC, milliseconds. A Monday: every width of the golden cases has an edge there.
@@ -198,6 +199,62 @@ fn each_function_gives_its_figures() {
         ]);
         assert_eq!(ask(sql), expected, "{place}");
     });
+}
+
+/// Three signals over a day with gaps of minutes to hours; one begins late, one ends early.
+fn samples_with_gaps(server: &Server) {
+    let mut state = 20_250_106_u64;
+    let mut below = move |limit: u64| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        i64::try_from((state >> 33) % limit).unwrap()
+    };
+    for (signal, from_ms, to_ms) in [("a", 0, 86_400_000), ("b", 30_000_000, 86_400_000), ("c", 0, 50_000_000)] {
+        let (mut at, mut samples) = (from_ms, Vec::new());
+        while at < to_ms {
+            samples.push(sample(signal, MONDAY_MS + at, below(1_000) as f64 / 8.0, 0));
+            let longest = if below(9) == 0 { 10_000_000 } else { 900_000 };
+            at += 1 + below(longest);
+        }
+        post(server, samples);
+    }
+}
+
+#[test]
+fn gaps_are_filled_as_duckdb_fills_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let (width_ms, from_ms, to_ms) = (600_000, MONDAY_MS + 1_234_567, MONDAY_MS + 85_000_000);
+    let answers = RefCell::new(Vec::new());
+    in_every_place(folder.path(), samples_with_gaps, |server, place| {
+        let rows = server.sql(&format!(
+            "WITH filled AS (SELECT signal, time_bucket_gapfill('10 minutes', time) AS bucket, count(*) AS n, \
+             avg(value) AS mean, locf(avg(value)) AS held, interpolate(avg(value)) AS line FROM samples \
+             WHERE equipment = '{PRESS}' AND time >= '{}' AND time < '{}' GROUP BY signal, bucket) \
+             SELECT signal, extract(epoch FROM bucket)::bigint * 1000000, n, mean, held, line FROM filled \
+             ORDER BY bucket, signal LIMIT 1000",
+            time(from_ms),
+            time(to_ms)
+        ));
+        answers.borrow_mut().push((place.to_owned(), rows));
+    });
+    let numbers = [width_ms, from_ms, to_ms].map(|ms| (ms * 1_000).to_string());
+    let script = root().join("tests/it/gap_fill.py");
+    let text = output(python().arg(script).arg(folder.path().join("data/tables/samples")).args(numbers));
+    let expected: Vec<Vec<Value>> = serde_json::from_str(&text).unwrap();
+    assert!(expected.len() > 400 && expected.iter().filter(|row| row[2].is_null()).count() > 50, "{text}");
+    for (place, mut rows) in answers.take() {
+        rows.sort_by_key(|row| (row[0].as_str().unwrap().to_owned(), row[1].as_i64()));
+        assert_eq!(rows.len(), expected.len(), "{place}");
+        for (found, wanted) in rows.iter().zip(&expected) {
+            assert_eq!(found[..3], wanted[..3], "{place}");
+            for (found, wanted) in found.iter().zip(wanted).skip(3) {
+                let same = match (found.as_f64(), wanted.as_f64()) {
+                    (Some(found), Some(wanted)) => (found - wanted).abs() < 1e-9,
+                    (found, wanted) => found == wanted,
+                };
+                assert!(same, "{place}: {found}, not {wanted}");
+            }
+        }
+    }
 }
 
 /// In Berlin the clocks go forward on 30 March 2025, and back on 26 October.

@@ -1,7 +1,7 @@
 //! What holds between two samples: value, area and bounds.
 
 use super::sum::Sum;
-use super::{Figure, Method, Reading, Severity, Status};
+use super::{Figure, Method, Point, Reading, Severity, Status};
 
 /// The worse of two severities, as the status of what rests on both.
 fn worse(one: Severity, other: Severity) -> Status {
@@ -45,12 +45,10 @@ impl Stretch {
         Self { from, to: None, status: Status::Uncertain }
     }
 
-    /// The value at a time within; measured from the nearer end, so that both ends are met exactly.
+    /// The value at a time within.
     fn value(&self, time_us: i64) -> f64 {
-        let Some(to) = self.to else { return self.from.value };
-        let (before, after) = (span(self.from.time_us, time_us), span(time_us, to.time_us));
-        let (rise, whole) = (to.value - self.from.value, span(self.from.time_us, to.time_us));
-        if before <= after { self.from.value + rise * (before / whole) } else { to.value - rise * (after / whole) }
+        let point = |reading: Reading| Point { time_us: reading.time_us, value: reading.value };
+        self.to.map_or(self.from.value, |to| on_line(point(self.from), point(to), time_us))
     }
 
     /// The value as a figure.
@@ -62,6 +60,15 @@ impl Stretch {
     fn area(&self, from_us: i64, to_us: i64) -> f64 {
         trapezoid(self.value(from_us), self.value(to_us), to_us.saturating_sub(from_us))
     }
+}
+
+/// The value of the straight line from one point to a later one, at a time between them: measured from the nearer end, so
+/// that both ends are met exactly.
+#[must_use]
+pub fn on_line(from: Point, to: Point, time_us: i64) -> f64 {
+    let (before, after) = (span(from.time_us, time_us), span(time_us, to.time_us));
+    let (rise, whole) = (to.value - from.value, span(from.time_us, to.time_us));
+    if before <= after { from.value + rise * (before / whole) } else { to.value - rise * (after / whole) }
 }
 
 /// The area under a straight line, in units of the signal times microseconds.

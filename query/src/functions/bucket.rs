@@ -6,6 +6,8 @@ use jiff::{Span, Timestamp, Unit};
 
 /// Microseconds of a day of 24 hours.
 pub(crate) const DAY_US: i64 = 86_400_000_000;
+/// Most buckets of one signal, or of one group: a week by the second, a year by the minute.
+const MOST_BUCKETS: i64 = 1_000_000;
 /// A Monday, so that weeks begin on Mondays.
 const ORIGIN: Date = jiff::civil::date(2000, 1, 3);
 /// Midnight UTC of [`ORIGIN`].
@@ -37,6 +39,17 @@ pub(crate) enum BucketError {
     /// Unknown zone name.
     #[error("{0:?} is not an IANA time zone; write for example 'Europe/Berlin' or 'UTC'")]
     Zone(String),
+    /// A narrow width over a long window.
+    #[error(
+        "{name} would cut its window into {buckets} buckets, at most {MOST_BUCKETS} are made; write a wider bucket or a \
+         shorter window"
+    )]
+    TooMany {
+        /// Of the function.
+        name: String,
+        /// How many it would be.
+        buckets: i64,
+    },
     /// A time that no calendar reaches.
     #[error("the time {0} (microseconds since 1970) is outside the calendar")]
     Range(i64),
@@ -92,6 +105,20 @@ impl Width {
             _ => Err(BucketError::Mixed),
         }
     }
+
+    /// Refuses to cut `[from, to)` into more buckets than a query may ask for.
+    pub(crate) fn check_fits(self, name: &str, (from, to): (i64, i64)) -> Result<(), BucketError> {
+        let shortest_us = match self {
+            Self::Micros(width) => width,
+            Self::Days(days) => i64::from(days) * DAY_US,
+            Self::Months(months) => i64::from(months) * 28 * DAY_US,
+        };
+        let buckets = to.saturating_sub(from) / shortest_us.max(1);
+        if buckets <= MOST_BUCKETS {
+            return Ok(());
+        }
+        Err(BucketError::TooMany { name: name.to_owned(), buckets })
+    }
 }
 
 /// Abbreviations are those of Grafana: `m` is a minute, `M` a month.
@@ -132,7 +159,7 @@ pub(crate) fn zone(name: &str) -> Result<TimeZone, BucketError> {
 }
 
 /// Finds the bucket of a time; remembers the last one, because neighbouring rows mostly share it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Buckets {
     width: Width,
     anchor: Anchor,

@@ -24,7 +24,7 @@ use ::oee::series::Method;
 use arrow::compute::SortOptions;
 use arrow::datatypes::Schema;
 use arrow::record_batch::RecordBatch;
-use datafusion::common::{Result, plan_err};
+use datafusion::common::Result;
 use datafusion::execution::TaskContext;
 use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::physical_expr::expressions::col;
@@ -32,10 +32,11 @@ use datafusion::physical_expr::{LexOrdering, PhysicalSortExpr};
 use futures::stream::{self, BoxStream};
 
 use super::arguments::{Cut, Reading, Task};
-use super::bucket::{DAY_US, Width};
+use super::bucket::Width;
 use super::function::Function;
 use super::gather::Gather;
 use super::names::Names;
+use super::time_bucket::refuse;
 use crate::error::QueryError;
 use bounds::{Nearest, Until, nearest_after, nearest_before};
 use edges::Layout;
@@ -45,8 +46,6 @@ use walk::Walk;
 
 /// The table.
 const SAMPLES: &str = "samples";
-/// Most buckets of one signal: a week by the second, a year by the minute.
-const MOST_BUCKETS: i64 = 1_000_000;
 
 type Answer = BoxStream<'static, Result<RecordBatch, QueryError>>;
 
@@ -142,21 +141,11 @@ async fn answer<R: Send + Sync + 'static>(
 /// Refuses a window that has more buckets than a query may ask for.
 pub(super) fn check_fits(function: Function, task: &Task, from: i64, to: i64) -> Result<()> {
     let Task::Buckets(cut, _) = task else { return Ok(()) };
-    let width_us = match cut {
-        Cut::Width(Width::Micros(width)) => *width,
-        Cut::Width(Width::Days(days)) => i64::from(*days) * DAY_US,
-        Cut::Width(Width::Months(months)) => i64::from(*months) * 28 * DAY_US,
-        Cut::Shift | Cut::Day => DAY_US,
+    let width = match cut {
+        Cut::Width(width) => *width,
+        Cut::Shift | Cut::Day => Width::Days(1),
     };
-    let buckets = to.saturating_sub(from) / width_us.max(1);
-    if buckets <= MOST_BUCKETS {
-        return Ok(());
-    }
-    plan_err!(
-        "{} would cut its window into {buckets} buckets, at most {MOST_BUCKETS} are made; write a wider bucket or a \
-         shorter window",
-        function.name()
-    )
+    width.check_fits(function.name(), (from, to)).map_err(refuse)
 }
 
 /// The order of the rows of a function, as far as these columns show it.
@@ -173,4 +162,4 @@ pub(super) fn ordering(function: Function, schema: &Schema) -> Option<LexOrderin
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

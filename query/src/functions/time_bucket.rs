@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, TimestampMicrosecondArray};
 use arrow::datatypes::{DataType, IntervalMonthDayNanoType, IntervalUnit, TimeUnit, TimestampMicrosecondType};
-use datafusion::common::{DataFusionError, Result, plan_err};
+use datafusion::common::{DataFusionError, Result, ScalarValue, plan_err};
 use datafusion::logical_expr::sort_properties::{ExprProperties, SortProperties};
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
 
@@ -35,33 +35,7 @@ impl ScalarUDFImpl for TimeBucket {
     }
 
     fn coerce_types(&self, arg_types: &[DataType]) -> Result<Vec<DataType>> {
-        let ([width, time] | [width, time, _]) = arg_types else {
-            return plan_err!(
-                "time_bucket takes a width, a time, and a zone or an origin: time_bucket('1 hour', time, 'Europe/Berlin')"
-            );
-        };
-        let mut types = Vec::with_capacity(arg_types.len());
-        types.push(match width {
-            kind if kind.is_string() || kind.is_null() => DataType::Utf8,
-            DataType::Interval(_) | DataType::Duration(_) => DataType::Interval(IntervalUnit::MonthDayNano),
-            other => {
-                return plan_err!("the width of time_bucket is text or an interval, such as '1 hour', not {other}");
-            }
-        });
-        types.push(match time {
-            DataType::Timestamp(..) | DataType::Date32 | DataType::Date64 | DataType::Null => time_type(),
-            kind if kind.is_string() => time_type(),
-            other => return plan_err!("the second argument of time_bucket is a time, not {other}"),
-        });
-        match arg_types.get(2) {
-            None => {}
-            Some(kind) if kind.is_string() || kind.is_null() => types.push(DataType::Utf8),
-            Some(DataType::Timestamp(..) | DataType::Date32 | DataType::Date64) => types.push(time_type()),
-            Some(other) => {
-                return plan_err!("the third argument of time_bucket is a zone name or an origin time, not {other}");
-            }
-        }
-        Ok(types)
+        coerced(self.name(), arg_types)
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
@@ -93,7 +67,7 @@ impl ScalarUDFImpl for TimeBucket {
         }
         let starts: ArrayRef = Arc::new(starts.finish().with_timezone("UTC"));
         if all_scalar {
-            return Ok(ColumnarValue::Scalar(datafusion::common::ScalarValue::try_from_array(&starts, 0)?));
+            return Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&starts, 0)?));
         }
         Ok(ColumnarValue::Array(starts))
     }
@@ -108,6 +82,47 @@ impl ScalarUDFImpl for TimeBucket {
             Ok(SortProperties::Unordered)
         }
     }
+}
+
+/// The types that a function of buckets takes its arguments as.
+pub(super) fn coerced(name: &str, arg_types: &[DataType]) -> Result<Vec<DataType>> {
+    let ([width, time] | [width, time, _]) = arg_types else {
+        return plan_err!(
+            "{name} takes a width, a time, and a zone or an origin: {name}('1 hour', time, 'Europe/Berlin')"
+        );
+    };
+    let mut types = Vec::with_capacity(arg_types.len());
+    types.push(match width {
+        kind if kind.is_string() || kind.is_null() => DataType::Utf8,
+        DataType::Interval(_) | DataType::Duration(_) => DataType::Interval(IntervalUnit::MonthDayNano),
+        other => {
+            return plan_err!("the width of {name} is text or an interval, such as '1 hour', not {other}");
+        }
+    });
+    types.push(match time {
+        DataType::Timestamp(..) | DataType::Date32 | DataType::Date64 | DataType::Null => time_type(),
+        kind if kind.is_string() => time_type(),
+        other => return plan_err!("the second argument of {name} is a time, not {other}"),
+    });
+    match arg_types.get(2) {
+        None => {}
+        Some(kind) if kind.is_string() || kind.is_null() => types.push(DataType::Utf8),
+        Some(DataType::Timestamp(..) | DataType::Date32 | DataType::Date64) => types.push(time_type()),
+        Some(other) => {
+            return plan_err!("the third argument of {name} is a zone name or an origin time, not {other}");
+        }
+    }
+    Ok(types)
+}
+
+/// The buckets that constants describe: a width, and a zone or an origin. None where one of them is NULL.
+pub(super) fn described(width: &ScalarValue, anchor: Option<&ScalarValue>) -> Result<Option<(Width, Buckets)>> {
+    if width.is_null() || anchor.is_some_and(ScalarValue::is_null) {
+        return Ok(None);
+    }
+    let width = width_at(&width.to_array()?, 0)?;
+    let anchor = anchor.map(ScalarValue::to_array).transpose()?;
+    Ok(Some((width, Buckets::new(width, anchor_at(anchor.as_ref().map(|anchor| (anchor, 0)))?))))
 }
 
 /// An argument as an array; a constant one has one row.
@@ -149,6 +164,7 @@ fn anchor_at(argument: Option<(&ArrayRef, usize)>) -> Result<Anchor> {
     }
 }
 
-fn refuse(error: BucketError) -> DataFusionError {
+/// As an error of the statement.
+pub(super) fn refuse(error: BucketError) -> DataFusionError {
     DataFusionError::Plan(error.to_string())
 }

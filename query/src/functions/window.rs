@@ -1,6 +1,6 @@
 //! The window of a table function from `WHERE`: AND-ed comparisons of `time` with constants.
 
-use datafusion::common::{Result, plan_err};
+use datafusion::common::{Result, ScalarValue, plan_err};
 use datafusion::logical_expr::expr::Between;
 use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{BinaryExpr, Expr, Operator, TableProviderFilterPushDown};
@@ -22,8 +22,13 @@ pub(crate) struct Window {
 impl Window {
     /// What AND-ed filters say about `time`.
     pub(crate) fn of(filters: &[Expr]) -> Self {
+        Self::within(filters.iter().flat_map(split_conjunction).filter_map(bounds).flatten())
+    }
+
+    /// What all bounds leave.
+    pub(crate) fn within(bounds: impl IntoIterator<Item = Bound>) -> Self {
         let mut window = Self::default();
-        for bound in filters.iter().flat_map(split_conjunction).filter_map(bounds).flatten() {
+        for bound in bounds {
             match bound {
                 Bound::From(us) => window.from = Some(window.from.map_or(us, |from| from.max(us))),
                 Bound::To(us) => window.to = Some(window.to.map_or(us, |to| to.min(us))),
@@ -33,37 +38,50 @@ impl Window {
     }
 }
 
+/// One end of a window, microseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Bound {
+pub(crate) enum Bound {
+    /// The first instant of it.
     From(i64),
+    /// The first instant after it.
     To(i64),
 }
 
-/// The bounds that one conjunct sets; none where it is not a comparison of `time` with a constant.
-fn bounds(filter: &Expr) -> Option<Vec<Bound>> {
-    match filter {
-        Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
-            let (op, constant) = match (column_of(left), column_of(right)) {
-                (Some(TIME), _) => (*op, right),
-                (_, Some(TIME)) => (op.swap()?, left),
-                _ => return None,
-            };
-            let (floor, ceiling) = micros(literal(constant)?)?;
-            match op {
-                Operator::GtEq => Some(vec![Bound::From(ceiling)]),
-                Operator::Gt => Some(vec![Bound::From(floor + 1)]),
-                // The end of a window is exclusive, however it is written.
-                Operator::Lt | Operator::LtEq => Some(vec![Bound::To(ceiling)]),
-                _ => None,
-            }
+impl Bound {
+    /// What it means that a time compares so with a constant; nothing where that sets no bound.
+    pub(crate) fn of(op: Operator, constant: &ScalarValue) -> Option<Self> {
+        let (floor, ceiling) = micros(constant)?;
+        match op {
+            Operator::GtEq => Some(Self::From(ceiling)),
+            Operator::Gt => Some(Self::From(floor + 1)),
+            // The end of a window is exclusive, however it is written.
+            Operator::Lt | Operator::LtEq => Some(Self::To(ceiling)),
+            _ => None,
         }
-        Expr::Between(Between { expr, negated: false, low, high }) if column_of(expr) == Some(TIME) => {
-            let (_, from) = micros(literal(low)?)?;
-            let (_, to) = micros(literal(high)?)?;
-            Some(vec![Bound::From(from), Bound::To(to)])
-        }
-        _ => None,
     }
+}
+
+/// What a conjunct compares a time with, each with its operator as if the time stood left of it. None where the conjunct is
+/// no comparison of that time.
+pub(crate) fn comparisons(filter: &Expr, is_time: impl Fn(&Expr) -> bool) -> Vec<(Operator, &Expr)> {
+    match filter {
+        Expr::BinaryExpr(BinaryExpr { left, op, right }) if is_time(left) => vec![(*op, right)],
+        Expr::BinaryExpr(BinaryExpr { left, op, right }) if is_time(right) => {
+            op.swap().map(|op| (op, left.as_ref())).into_iter().collect()
+        }
+        Expr::Between(Between { expr, negated: false, low, high }) if is_time(expr) => {
+            vec![(Operator::GtEq, low), (Operator::LtEq, high)]
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// The bounds that one conjunct sets; none where it is not a comparison of `time` with constants.
+fn bounds(filter: &Expr) -> Option<Vec<Bound>> {
+    let compared = comparisons(filter, |expr| column_of(expr) == Some(TIME));
+    let bounds: Vec<Bound> =
+        compared.into_iter().map(|(op, constant)| Bound::of(op, literal(constant)?)).collect::<Option<_>>()?;
+    (!bounds.is_empty()).then_some(bounds)
 }
 
 /// What becomes of a filter. `explicit`: the call itself gives the window, so filters on `time` are ordinary ones.

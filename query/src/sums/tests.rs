@@ -7,17 +7,6 @@ use jiff::tz::TimeZone;
 
 use crate::fixture::*;
 
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: i64) -> i64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        i64::try_from(self.0 >> 1).unwrap() % limit
-    }
-}
-
 const SERIES: [(&str, &str); 4] = [("site/a", "fast"), ("site/a", "slow"), ("site/b", "fast"), ("site/c", "rare")];
 
 /// What is stored: the newest value of each sample.

@@ -22,17 +22,6 @@ const AGGREGATES: [Aggregate; 15] = [
     ("counter_delta", Bucket::counter_delta),
 ];
 
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: i64) -> i64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        i64::try_from(self.0 >> 1).unwrap() % limit
-    }
-}
-
 /// Samples of one signal with gaps, runs that are not Good, texts, and now and then a step of days.
 fn random_samples(random: &mut Random, equipment: &'static str, signal: &'static str) -> Vec<Row> {
     let mut at = NEW_YEAR + random.below(3 * HOUR);
