@@ -29,6 +29,7 @@ mod route;
 mod sample;
 mod schema;
 pub mod subscriber;
+mod thinning;
 
 pub use admit::Limits;
 pub use batch::Batch;

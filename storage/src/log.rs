@@ -45,9 +45,10 @@ pub(crate) fn runtime() -> Result<Arc<Runtime>, StoreError> {
 }
 
 impl TableLog {
-    /// Opens the log in `folder`; creates the table where there is none.
+    /// Opens the log in `folder`; creates the table where there is none, and adds the columns that it does not have yet.
     pub(crate) fn open_or_create(runtime: &Arc<Runtime>, folder: &Path, spec: &TableSpec) -> Result<Self, StoreError> {
-        if let Some(log) = Self::open(runtime, folder)? {
+        if let Some(mut log) = Self::open(runtime, folder)? {
+            log.add_columns(spec)?;
             return Ok(log);
         }
         std::fs::create_dir_all(folder).map_err(|error| StoreError::io(folder, error))?;
@@ -78,6 +79,21 @@ impl TableLog {
         log.sync()?;
         sync_folder(folder)?;
         Ok(log)
+    }
+
+    /// Columns that came with a later version of takt than the table: its files read as NULL there.
+    fn add_columns(&mut self, spec: &TableSpec) -> Result<(), StoreError> {
+        let state = self.table.snapshot().map_err(|error| wrong(&self.folder, &error))?;
+        let known = state.schema();
+        let mut missing = columns(&spec.file_schema())?;
+        missing.retain(|column| known.field(column.name()).is_none());
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let table = self.table.clone();
+        let added = self.runtime.block_on(async move { table.add_columns().with_fields(missing).await });
+        self.table = added.map_err(|error| wrong(&self.folder, &error))?;
+        self.sync()
     }
 
     /// Opens the log in `folder`, `None` where there is none.

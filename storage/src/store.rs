@@ -30,6 +30,7 @@ mod flush;
 mod merge;
 mod recovery;
 mod tiers;
+mod transform;
 mod writer;
 
 use apply::Index;
@@ -37,6 +38,7 @@ use flush::Flusher;
 pub(crate) use flush::{history_through, superseded_after};
 use recovery::{Opened, open_folder};
 pub(crate) use recovery::{read_log, read_only};
+pub use transform::Transform;
 
 /// Where the store takes the time from: microseconds UTC.
 pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
@@ -98,17 +100,6 @@ pub struct Receipt {
     pub records: Vec<(usize, RecordBatch)>,
 }
 
-/// Fills derived columns in at flush.
-pub trait Transform: Send + Sync {
-    /// `batch` (columns of [`TableSpec::hot_schema`], sorted by key) with derived columns filled in.
-    ///
-    /// # Errors
-    /// Where `batch` is not as it must be. The rows are kept as they are then, and count as never derived.
-    fn apply(&self, table: usize, batch: RecordBatch) -> Result<RecordBatch, StoreError>;
-    /// Recorded time of the newest change that `apply` knows of; microseconds UTC.
-    fn watermark(&self) -> i64;
-}
-
 /// How the store is doing.
 #[derive(Debug, Clone, Default)]
 pub struct Health {
@@ -126,6 +117,8 @@ pub struct Health {
     pub segments: usize,
     /// Rows that were corrected or retracted since the store was opened, as flushes found them.
     pub corrections: u64,
+    /// Rows that flushes left out since the store was opened, as [`Transform::keep`] said.
+    pub thinned_rows: u64,
     /// Rows that joining segments has rewritten since the store was opened.
     pub joined_rows: u64,
     /// Rows that the present or last [`Store::compact`] has merged, of how many there are.
@@ -178,6 +171,7 @@ struct Shared {
     wal: Mutex<Wal>,
     transform: OnceLock<Arc<dyn Transform>>,
     corrections: AtomicU64,
+    thinned_rows: AtomicU64,
     joined_rows: AtomicU64,
     /// Rows that the present or last compaction has read …
     merged_rows: AtomicU64,
@@ -228,6 +222,7 @@ impl Store {
             wal: Mutex::new(wal),
             transform: OnceLock::new(),
             corrections: AtomicU64::new(0),
+            thinned_rows: AtomicU64::new(0),
             joined_rows: AtomicU64::new(0),
             merged_rows: AtomicU64::new(0),
             rows_to_merge: AtomicU64::new(0),
@@ -457,25 +452,6 @@ impl Shared {
         self.poisoned.get().map_or(Ok(()), |reason| Err(StoreError::Poisoned(reason.clone())))
     }
 
-    /// Rows with derived columns filled in, and the recorded time up to which that took changes into account.
-    fn derive(&self, table: usize, rows: RecordBatch) -> (RecordBatch, i64) {
-        let Some(transform) = self.transform.get() else { return (rows, i64::MIN) };
-        // Read before it is applied: what changes meanwhile counts as not known.
-        let keyed_through = transform.watermark();
-        match transform.apply(table, rows.clone()) {
-            Ok(derived) => (derived, keyed_through),
-            Err(error) => {
-                tracing::error!(%error, "rows are kept without derived columns; every query derives them");
-                (rows, i64::MIN)
-            }
-        }
-    }
-
-    /// Up to when changes are taken into account in what is derived now.
-    fn watermark(&self) -> i64 {
-        self.transform.get().map_or(i64::MIN, |transform| transform.watermark())
-    }
-
     /// Remembers why the log cannot grow, or that it can.
     fn note_log(&self, trouble: Option<&StoreError>) {
         note(&self.log_trouble, trouble, "the log");
@@ -499,6 +475,7 @@ impl Shared {
             wal_bytes: self.wal.lock().unwrap_or_else(PoisonError::into_inner).bytes(),
             segments: state.tables.iter().map(|table| table.segments.len() + table.history.len()).sum(),
             corrections: self.corrections.load(Ordering::Relaxed),
+            thinned_rows: self.thinned_rows.load(Ordering::Relaxed),
             joined_rows: self.joined_rows.load(Ordering::Relaxed),
             compaction: (self.merged_rows.load(Ordering::Relaxed), self.rows_to_merge.load(Ordering::Relaxed)),
             position: state.position,

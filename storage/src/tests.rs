@@ -15,8 +15,10 @@ use crate::{Options, Rows, Store, StoreError, TableSpec, Upsert, Write};
 
 mod disk;
 mod durability;
+mod growth;
 mod history;
 mod model;
+mod thinning;
 mod verify;
 
 fn names(values: &[Option<&str>]) -> ArrayRef {

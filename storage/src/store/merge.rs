@@ -16,8 +16,8 @@ use arrow::datatypes::{Int32Type, SchemaRef, TimestampMicrosecondType};
 use arrow::record_batch::RecordBatch;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 
-use super::apply::in_schema;
 use crate::StoreError;
+use crate::hot::in_schema;
 use crate::keys::{KeyEncoder, KeyOrder, KeySet, indices, time_span};
 use crate::segment::{Effort, Segment, SegmentWriter, Stamp, day_of, discard, keep};
 use crate::spec::TableSpec;
