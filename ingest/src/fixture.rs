@@ -47,6 +47,15 @@ impl Fixture {
 
     /// With its log on a disk of the test's own.
     pub(crate) fn on(disk: Arc<dyn Disk>, limits: Limits) -> Self {
+        Self::with(disk, limits, "")
+    }
+
+    /// With more lines in its plant.
+    pub(crate) fn of_plant(more: &str) -> Self {
+        Self::with(Arc::new(LocalDisk), Limits::default(), more)
+    }
+
+    fn with(disk: Arc<dyn Disk>, limits: Limits, more: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let options = Options {
             linger: Duration::from_millis(1),
@@ -61,7 +70,7 @@ impl Fixture {
             tiering: None,
         };
         let store = Store::open(&folder.path().join("data"), table_specs(), options).unwrap();
-        let plant = Plant::parse(PLANT).unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
+        let plant = Plant::parse(&format!("{PLANT}{more}")).unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
         let intake = Intake::start(Arc::new(store), Arc::new(plant), limits).unwrap();
         Self { intake, _folder: folder }
     }

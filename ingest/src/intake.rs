@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use oee::plant::Plant;
-use storage::{Receipt, Store, StoreError, Transform};
+use storage::{Receipt, Store, StoreError};
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::admit::{ArrivalClock, Limits, Window};
@@ -17,6 +17,7 @@ use crate::latency::Latency;
 use crate::login::Login;
 use crate::quarantine::{Quota, Refused, Room, row};
 use crate::route::Routes;
+use crate::thinning::AtFlush;
 
 mod discard;
 mod import;
@@ -185,13 +186,14 @@ impl Submitted {
 }
 
 impl Intake {
-    /// Opens the way in: loads the executions that samples are keyed by, and hands the keyer to the store.
+    /// Opens the way in: loads the executions that samples are keyed by, and tells the store what to do with
+    /// rows at flush.
     ///
     /// # Errors
     /// Where the table `operations` cannot be read.
     pub fn start(store: Arc<Store>, plant: Arc<Plant>, limits: Limits) -> Result<Arc<Self>, StoreError> {
         let keyer = Arc::new(Keyer::load(&store)?);
-        store.set_transform(Arc::clone(&keyer) as Arc<dyn Transform>);
+        store.set_transform(Arc::new(AtFlush::new(Arc::clone(&keyer), &plant)));
         let budget = limits.budget_bytes.clamp(1 << 20, Semaphore::MAX_PERMITS.min(u32::MAX as usize));
         Ok(Arc::new(Self {
             store,

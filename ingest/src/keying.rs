@@ -8,18 +8,17 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int64Type};
 use arrow::record_batch::RecordBatch;
 use oee::execution::{Execution, Executions, Key};
-use oee::tables::{OPERATIONS, SAMPLES};
-use storage::{Store, StoreError, Transform};
+use oee::tables::OPERATIONS;
+use storage::{Store, StoreError};
 
 use crate::column::Names;
 use crate::schema::{DERIVED, EXPLICIT, KEY_COLUMNS, table_index};
 
-/// The executions of the plant, up to date with every durable change, and the transform that keys samples at flush.
+/// The executions of the plant, up to date with every durable change: what keys samples at flush.
 ///
 /// Changes are queued by the store's thread, which must not wait, and taken in by whoever looks next.
 #[derive(Debug)]
 pub struct Keyer {
-    samples: Option<usize>,
     operations: Option<usize>,
     executions: RwLock<Executions>,
     pending: Mutex<Vec<RecordBatch>>,
@@ -31,7 +30,6 @@ impl Keyer {
     /// An index without executions.
     pub fn empty() -> Self {
         Self {
-            samples: table_index(SAMPLES.name),
             operations: table_index(OPERATIONS.name),
             executions: RwLock::default(),
             pending: Mutex::default(),
@@ -80,6 +78,11 @@ impl Keyer {
         }
     }
 
+    /// Recorded time of the newest change that is known; microseconds UTC.
+    pub(crate) fn watermark(&self) -> i64 {
+        self.watermark.load(Ordering::Acquire)
+    }
+
     /// `rows` of `samples` with keys filled in where the payload named none.
     ///
     /// # Errors
@@ -87,16 +90,6 @@ impl Keyer {
     pub fn key(&self, rows: &RecordBatch) -> Result<RecordBatch, StoreError> {
         let executions = self.executions();
         key_rows(&executions, rows)
-    }
-}
-
-impl Transform for Keyer {
-    fn apply(&self, table: usize, batch: RecordBatch) -> Result<RecordBatch, StoreError> {
-        if Some(table) == self.samples { self.key(&batch) } else { Ok(batch) }
-    }
-
-    fn watermark(&self) -> i64 {
-        self.watermark.load(Ordering::Acquire)
     }
 }
 
@@ -170,7 +163,8 @@ fn time(column: &ArrayRef, row: usize) -> Option<i64> {
     (!column.is_null(row)).then(|| column.value(row))
 }
 
-fn column(rows: &RecordBatch, name: &str, kind: &DataType) -> Result<ArrayRef, StoreError> {
+/// A column by name, as `kind`.
+pub(crate) fn column(rows: &RecordBatch, name: &str, kind: &DataType) -> Result<ArrayRef, StoreError> {
     let column =
         rows.column_by_name(name).ok_or_else(|| StoreError::Invalid(format!("the column `{name}` is missing")))?;
     Ok(cast(column, kind)?)

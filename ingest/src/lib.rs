@@ -29,6 +29,7 @@ mod route;
 mod sample;
 mod schema;
 pub mod subscriber;
+mod thinning;
 
 pub use admit::{Limits, Retention};
 pub use batch::Batch;

@@ -31,6 +31,7 @@ use crate::calendar::Calendar;
 use crate::counter::CounterRule;
 use crate::path::{is_within, lineage, parent};
 use crate::state::{Category, RecordKind};
+use crate::thinning::Compression;
 use route::{LineMapping, TopicMapping};
 use state_map::StateMap;
 
@@ -133,7 +134,7 @@ impl Role {
     }
 }
 
-fn word<T: PartialEq>(words: &[(&'static str, T)], value: T) -> &'static str {
+pub(crate) fn word<T: PartialEq>(words: &[(&'static str, T)], value: T) -> &'static str {
     words.iter().find(|(_, known)| *known == value).map_or("", |(word, _)| word)
 }
 
@@ -191,6 +192,8 @@ pub struct SignalDef {
     pub role: Option<Role>,
     /// How it counts, where it is a counter.
     pub counter: CounterRule,
+    /// Which samples may be left out; none: every sample is kept.
+    pub compression: Option<Compression>,
     /// For people.
     pub description: Option<String>,
 }
@@ -369,6 +372,12 @@ impl Plant {
         let mut signals: Vec<&SignalDef> = self.signals.values().flat_map(HashMap::values).collect();
         signals.sort_by(|a, b| (&a.equipment, &a.signal).cmp(&(&b.equipment, &b.signal)));
         signals
+    }
+
+    /// Whether samples of any signal may be left out.
+    #[must_use]
+    pub fn has_compression(&self) -> bool {
+        self.signals.values().flat_map(HashMap::values).any(|signal| signal.compression.is_some())
     }
 
     /// The signals of an equipment that have a role: for each role the nearest declaration up the tree.

@@ -27,9 +27,11 @@
 //! The terms with ε are what comparing in floating point costs: half an ε for each of at most five roundings. Where
 //! slopes underflow, 1e-300 comes on top.
 
+mod compression;
 mod dead_band;
 mod swinging_door;
 
+pub use compression::{Compression, Method};
 pub use dead_band::DeadBand;
 pub use swinging_door::SwingingDoor;
 

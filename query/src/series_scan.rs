@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use arrow::array::{
     Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions, StringViewArray, UInt32Array, new_empty_array,
+    new_null_array,
 };
 use arrow::compute::{cast, concat, take};
 use arrow::datatypes::{SchemaRef, TimestampMicrosecondType};
@@ -344,16 +345,12 @@ impl Reader {
             columns.push(match (column, &coming.times) {
                 (Column::Name(part), _) => coming.names.column(*part, &places)?,
                 (Column::Stored(name), Some(times)) if **name == *self.time => times.slice(coming.given, count),
-                (Column::Stored(name), _) => {
-                    let values = stored.and_then(|batch| batch.column_by_name(name));
-                    let values =
-                        values.ok_or_else(|| QueryError::Layout(format!("a file without its column {name}")))?;
-                    if values.data_type() == field.data_type() {
-                        Arc::clone(values)
-                    } else {
-                        cast(values, field.data_type())?
-                    }
-                }
+                (Column::Stored(name), _) => match stored.and_then(|batch| batch.column_by_name(name)) {
+                    Some(values) if values.data_type() == field.data_type() => Arc::clone(values),
+                    Some(values) => cast(values, field.data_type())?,
+                    // The file is older than the column.
+                    None => new_null_array(field.data_type(), count),
+                },
             });
         }
         coming.given += count;

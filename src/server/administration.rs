@@ -41,6 +41,7 @@ impl Administer for Administration {
             ("takt_store_wal_bytes", health.wal_bytes as f64),
             ("takt_store_segments", health.segments as f64),
             ("takt_store_corrections", health.corrections as f64),
+            ("takt_store_thinned_rows", health.thinned_rows as f64),
             ("takt_store_joined_rows", health.joined_rows as f64),
             ("takt_store_logged_bytes", health.logged_bytes as f64),
             ("takt_store_flushed_bytes", health.flushed_bytes as f64),

@@ -2,8 +2,9 @@
 
 use std::sync::{Arc, OnceLock};
 
-use arrow::array::{Array, ArrayRef, BooleanArray, DynComparator, make_comparator};
-use arrow::compute::{SortOptions, concat_batches, filter_record_batch, take_record_batch};
+use arrow::array::{Array, ArrayRef, BooleanArray, DynComparator, make_comparator, new_null_array};
+use arrow::compute::{SortOptions, cast, concat_batches, filter_record_batch, take_record_batch};
+use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 
 use crate::StoreError;
@@ -296,5 +297,14 @@ pub(crate) fn plain(
 ) -> Result<ArrayRef, StoreError> {
     let column =
         batch.column_by_name(name).ok_or_else(|| StoreError::Invalid(format!("rows without column {name}")))?;
-    if column.data_type() == kind { Ok(column.clone()) } else { Ok(arrow::compute::cast(column, kind)?) }
+    if column.data_type() == kind { Ok(column.clone()) } else { Ok(cast(column, kind)?) }
+}
+
+/// The columns of `schema`, by name. A file that was written before its table had a column reads as NULL there.
+pub(crate) fn in_schema(rows: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, StoreError> {
+    let columns = schema.fields().iter().map(|field| match rows.column_by_name(field.name()) {
+        Some(column) => cast(column, field.data_type()),
+        None => Ok(new_null_array(field.data_type(), rows.num_rows())),
+    });
+    Ok(RecordBatch::try_new(schema.clone(), columns.collect::<Result<_, _>>()?)?)
 }

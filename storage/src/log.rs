@@ -51,7 +51,8 @@ pub(crate) fn runtime() -> Result<Arc<Runtime>, StoreError> {
 }
 
 impl TableLog {
-    /// Opens the log in `folder` to write to it; creates the table where there is none.
+    /// Opens the log in `folder` to write to it; creates the table where there is none, and adds the
+    /// columns that it does not have yet.
     pub(crate) fn open_or_create(
         runtime: &Arc<Runtime>,
         disk: &Arc<dyn Disk>,
@@ -65,7 +66,8 @@ impl TableLog {
             // The newest commit may have a name that no fsync made durable: what builds on it must not outlive it.
             disk.sync_folder(&log).map_err(|error| sync_error(&log, &error))?;
         }
-        if let Some(log) = Self::open(runtime, &files, folder)? {
+        if let Some(mut log) = Self::open(runtime, &files, folder)? {
+            log.add_columns(spec)?;
             return Ok(log);
         }
         let url = folder_url(folder)?;
@@ -89,6 +91,22 @@ impl TableLog {
         files.sound()?;
         let table = created.map_err(|error| wrong(folder, &error))?;
         Ok(Self { runtime: runtime.clone(), folder: folder.to_owned(), files, table, commits: 0 })
+    }
+
+    /// Columns that came with a later version of takt than the table: its files read as NULL there.
+    fn add_columns(&mut self, spec: &TableSpec) -> Result<(), StoreError> {
+        let state = self.table.snapshot().map_err(|error| wrong(&self.folder, &error))?;
+        let known = state.schema();
+        let mut missing = columns(&spec.file_schema())?;
+        missing.retain(|column| known.field(column.name()).is_none());
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let table = self.table.clone();
+        let added = self.runtime.block_on(async move { table.add_columns().with_fields(missing).await });
+        self.sound()?;
+        self.table = added.map_err(|error| wrong(&self.folder, &error))?;
+        Ok(())
     }
 
     /// Opens the log in `folder` to read it, `None` where there is none.

@@ -41,6 +41,7 @@ use parquet::file::statistics::Statistics;
 
 use crate::StoreError;
 use crate::disk::Disk;
+use crate::hot::in_schema;
 use crate::keys::KeySet;
 use crate::spec::TableSpec;
 
@@ -280,7 +281,7 @@ impl Segment {
         }
     }
 
-    /// All rows whose key is that of a row of `wanted`, in key order. Only pages that can hold one are read.
+    /// All rows whose key is that of a row of `wanted`, in key order, as [`TableSpec::file_schema`]. Only pages that can hold one are read.
     pub(crate) fn rows_with(&self, spec: &TableSpec, wanted: &RecordBatch) -> Result<RecordBatch, StoreError> {
         let file = File::open(&self.path).map_err(|error| StoreError::io(&self.path, error))?;
         let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone());
@@ -298,7 +299,7 @@ impl Segment {
         }
         let reader = builder.build().map_err(|error| damaged(&self.path, &error))?;
         let batches: Result<Vec<RecordBatch>, _> = reader.collect();
-        Ok(concat_batches(&schema, &batches?)?)
+        in_schema(&concat_batches(&schema, &batches?)?, &spec.file_schema())
     }
 
     /// The pages that can hold a key of `wanted`, by the bounds of the first key column; `None` where all can.
@@ -381,9 +382,10 @@ impl Segment {
         let total = usize::try_from(self.rows).unwrap_or(usize::MAX);
         let selection = RowSelection::from_consecutive_ranges(ends.into_iter().map(|row| row..row + 1), total);
         let reader = self.reader(&layout)?.with_row_selection(selection).build();
-        let batches: Result<Vec<RecordBatch>, _> = reader.map_err(|error| damaged(&self.path, &error))?.collect();
-        let rows = batches?;
-        Ok(concat_batches(&layout, &rows)?)
+        let reader = reader.map_err(|error| damaged(&self.path, &error))?;
+        let schema = reader.schema();
+        let batches: Result<Vec<RecordBatch>, _> = reader.collect();
+        in_schema(&concat_batches(&schema, &batches?)?, &layout)
     }
 
     /// The last row of each series, by a look at all of them.

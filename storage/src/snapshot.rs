@@ -11,7 +11,7 @@ use arrow::record_batch::RecordBatch;
 
 use crate::StoreError;
 use crate::dead::Dead;
-use crate::hot::{ALWAYS, Hot, SameRow, Settled, plain};
+use crate::hot::{ALWAYS, Hot, SameRow, Settled, in_schema, plain};
 use crate::keys::{KeyEncoder, KeyOrder, KeySet, indices};
 use crate::newest::Newest;
 use crate::segment::Segment;
@@ -172,6 +172,8 @@ pub(crate) struct Flushed {
     pub(crate) newer: RecordBatch,
     /// For each newest row: false where a segment already says the same.
     pub(crate) news: BooleanArray,
+    /// For each newest row: true where it takes the place of another version, of a segment or of the hot buffer.
+    pub(crate) replaces: BooleanArray,
 }
 
 /// Looks the keys of `settled` up in `segments`. Where a key has several hot versions, the oldest of them is the one that
@@ -183,8 +185,14 @@ pub(crate) fn superseded_in_segments(
 ) -> Result<Flushed, StoreError> {
     let oldest = &settled.oldest;
     let mut news = vec![true; oldest.num_rows()];
+    let mut replaces: Vec<bool> = settled.single.iter().map(|single| !single).collect();
     let Some(found) = current_rows(spec, segments, oldest)? else {
-        return Ok(Flushed { older: oldest.slice(0, 0), newer: oldest.slice(0, 0), news: BooleanArray::from(news) });
+        return Ok(Flushed {
+            older: oldest.slice(0, 0),
+            newer: oldest.slice(0, 0),
+            news: BooleanArray::from(news),
+            replaces: BooleanArray::from(replaces),
+        });
     };
     let encoder = KeyEncoder::new(spec);
     let places: HashMap<Box<[u8]>, u32> =
@@ -197,6 +205,9 @@ pub(crate) fn superseded_in_segments(
         if !same.row(row, place) {
             older.push(row);
             newer.push(place);
+            if let Some(flag) = replaces.get_mut(place as usize) {
+                *flag = true;
+            }
         } else if let (Some(flag), Some(true)) = (news.get_mut(place as usize), settled.single.get(place as usize)) {
             *flag = false;
         }
@@ -205,6 +216,7 @@ pub(crate) fn superseded_in_segments(
         older: take_record_batch(&found, &indices(older))?,
         newer: take_record_batch(oldest, &indices(newer))?,
         news: BooleanArray::from(news),
+        replaces: BooleanArray::from(replaces),
     })
 }
 
@@ -250,9 +262,7 @@ fn candidates(spec: &TableSpec, segment: &Segment, newest: &RecordBatch) -> Resu
 
 /// The columns of `spec.schema`, in its order, by name.
 pub(crate) fn aligned(spec: &TableSpec, rows: &RecordBatch) -> Result<RecordBatch, StoreError> {
-    let columns: Result<Vec<_>, _> =
-        spec.schema.fields().iter().map(|field| plain(rows, field.name(), field.data_type())).collect();
-    Ok(RecordBatch::try_new(spec.schema.clone(), columns?)?)
+    in_schema(rows, &spec.schema)
 }
 
 /// Rows of the history table: `older` as they were, and when, by whom and why `newer` replaced them.

@@ -31,6 +31,7 @@ mod flush;
 mod merge;
 mod recovery;
 mod tiers;
+mod transform;
 mod writer;
 
 use aging::Aging;
@@ -39,6 +40,7 @@ use flush::Flusher;
 pub(crate) use flush::{history_through, superseded_after};
 use recovery::{Opened, open_folder};
 pub(crate) use recovery::{read_log, read_only};
+pub use transform::Transform;
 
 /// Where the store takes the time from: microseconds UTC.
 pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
@@ -113,17 +115,6 @@ pub struct Receipt {
     pub records: Vec<(usize, RecordBatch)>,
 }
 
-/// Fills derived columns in at flush.
-pub trait Transform: Send + Sync {
-    /// `batch` (columns of [`TableSpec::hot_schema`], sorted by key) with derived columns filled in.
-    ///
-    /// # Errors
-    /// Where `batch` is not as it must be. The rows are kept as they are then, and count as never derived.
-    fn apply(&self, table: usize, batch: RecordBatch) -> Result<RecordBatch, StoreError>;
-    /// Recorded time of the newest change that `apply` knows of; microseconds UTC.
-    fn watermark(&self) -> i64;
-}
-
 /// How the store is doing.
 #[derive(Debug, Clone, Default)]
 pub struct Health {
@@ -141,6 +132,8 @@ pub struct Health {
     pub segments: usize,
     /// Rows that were corrected or retracted since the store was opened, as flushes found them.
     pub corrections: u64,
+    /// Rows that flushes left out since the store was opened, as [`Transform::keep`] said.
+    pub thinned_rows: u64,
     /// Rows that joining segments has rewritten since the store was opened.
     pub joined_rows: u64,
     /// Bytes of rows that the log took since the store was opened.
@@ -229,6 +222,7 @@ struct Shared {
 #[derive(Default)]
 struct Counts {
     corrections: AtomicU64,
+    thinned_rows: AtomicU64,
     logged_bytes: AtomicU64,
     flushed_bytes: AtomicU64,
     joined_rows: AtomicU64,
@@ -522,25 +516,6 @@ impl Shared {
         self.poisoned.get().map_or(Ok(()), |reason| Err(StoreError::Poisoned(reason.clone())))
     }
 
-    /// Rows with derived columns filled in, and the recorded time up to which that took changes into account.
-    fn derive(&self, table: usize, rows: RecordBatch) -> (RecordBatch, i64) {
-        let Some(transform) = self.transform.get() else { return (rows, i64::MIN) };
-        // Read before it is applied: what changes meanwhile counts as not known.
-        let keyed_through = transform.watermark();
-        match transform.apply(table, rows.clone()) {
-            Ok(derived) => (derived, keyed_through),
-            Err(error) => {
-                tracing::error!(%error, "rows are kept without derived columns; every query derives them");
-                (rows, i64::MIN)
-            }
-        }
-    }
-
-    /// Up to when changes are taken into account in what is derived now.
-    fn watermark(&self) -> i64 {
-        self.transform.get().map_or(i64::MIN, |transform| transform.watermark())
-    }
-
     /// Remembers why the log cannot grow, or that it can.
     fn note_log(&self, trouble: Option<&StoreError>) {
         note(&self.log_trouble, trouble, "the log");
@@ -572,6 +547,7 @@ impl Shared {
             wal_bytes: self.wal.lock().unwrap_or_else(PoisonError::into_inner).bytes(),
             segments: segments().count(),
             corrections: count(&self.counts.corrections),
+            thinned_rows: count(&self.counts.thinned_rows),
             joined_rows: count(&self.counts.joined_rows),
             logged_bytes: count(&self.counts.logged_bytes),
             flushed_bytes: count(&self.counts.flushed_bytes),

@@ -19,8 +19,10 @@ mod crash;
 mod disk;
 mod durability;
 mod faulty;
+mod growth;
 mod history;
 mod model;
+mod thinning;
 mod verify;
 
 fn names(values: &[Option<&str>]) -> ArrayRef {

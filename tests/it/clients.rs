@@ -223,6 +223,18 @@ fn psycopg_speaks_the_extended_protocol() {
     output(&mut script("psycopg_session.py", &[&server.pg.port().to_string()]));
 }
 
+/// By a cancel request and by `statement_timeout`, early and late in a join, a sort and an aggregate.
+#[test]
+fn heavy_statements_stop_within_a_fifth_of_a_second() {
+    const LONGEST_MS: u64 = 200;
+    let folder = tempfile::tempdir().unwrap();
+    let server = start(folder.path());
+    let told = output(&mut script("psycopg_stop.py", &[&server.pg.port().to_string()]));
+    let delays: std::collections::BTreeMap<String, u64> = serde_json::from_str(&told).unwrap();
+    assert_eq!(delays.len(), 10, "{told}");
+    assert!(delays.values().all(|&delay_ms| delay_ms <= LONGEST_MS), "{told}");
+}
+
 #[test]
 fn a_user_turns_the_password_on() {
     let folder = tempfile::tempdir().unwrap();

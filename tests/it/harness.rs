@@ -155,6 +155,12 @@ impl Server {
     }
 }
 
+/// Whether everything acknowledged is in files.
+pub fn flushed(server: &Server) -> Option<()> {
+    let (_, metrics) = server.get("/metrics");
+    metrics.lines().any(|line| line == "takt_store_hot_rows 0").then_some(())
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
         if std::thread::panicking() {

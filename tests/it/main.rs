@@ -30,4 +30,5 @@ mod readers;
 mod readme;
 mod series;
 mod simulated;
+mod thinning;
 mod verify;

@@ -1,4 +1,4 @@
-"""Reads a table with two other implementations and prints, as JSON, the columns with their types and the rows of each.
+"""Reads a table with three other implementations and prints, as JSON, the columns with their types and the rows of each.
 
 Usage: read_tables.py TABLE_FOLDER COLUMN…. Rows are sorted by the given columns; times are printed as SQL over HTTP does.
 """
@@ -7,6 +7,7 @@ import json
 import sys
 
 import duckdb
+import polars
 from deltalake import DeltaTable
 
 folder, order = sys.argv[1], sys.argv[2:]
@@ -35,6 +36,17 @@ def with_deltalake(delta):
     return answer({field.name: str(field.type) for field in table.schema}, columns)
 
 
+def with_polars():
+    rows = polars.scan_delta(folder).collect()
+    types = {name: str(kind) for name, kind in rows.schema.items()}
+    columns = {}
+    for name, kind in rows.schema.items():
+        is_time = isinstance(kind, polars.Datetime)
+        values = (rows[name].cast(polars.Int64) if is_time else rows[name]).to_list()
+        columns[name] = [instant(us) for us in values] if is_time else values
+    return answer(types, columns)
+
+
 def with_duckdb(delta):
     rows = duckdb.read_parquet(delta.file_uris())
     types = {name: str(kind) for name, kind in zip(rows.columns, rows.types)}
@@ -54,5 +66,17 @@ def filtered(delta, name):
     return {str(value): duckdb.execute(count, [value]).fetchone()[0] for value in values}
 
 
+def filtered_by_polars(name):
+    """The same with filters that Polars pushes into the scan."""
+    rows = polars.scan_delta(folder)
+    values = rows.select(name).unique().collect()[name].to_list()
+    return {str(value): rows.filter(polars.col(name) == value).select(polars.len()).collect().item() for value in values}
+
+
 table = DeltaTable(folder)
-print(json.dumps({"deltalake": with_deltalake(table), "duckdb": with_duckdb(table), "filtered": filtered(table, order[0])}))
+print(json.dumps({
+    "deltalake": with_deltalake(table),
+    "polars": with_polars(),
+    "duckdb": with_duckdb(table),
+    "filtered": [filtered(table, order[0]), filtered_by_polars(order[0])],
+}))

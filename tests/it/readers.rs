@@ -1,10 +1,12 @@
 //! Other implementations read the data folder and get the rows and types that SQL gives.
 
-use std::time::Duration;
+use std::collections::HashSet;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::harness::{Server, output, python, root, takt, wait_for};
+use crate::harness::{Server, flushed, output, python, root, takt, wait_for};
 use crate::mqtt::Publisher;
 
 const PRESS: &str = "cologne/line-1/press";
@@ -34,21 +36,27 @@ fn read(server: &Server, table: &str, order: &[&str]) -> Value {
     serde_json::from_str(&text).unwrap()
 }
 
-/// Where a type of `oee::tables` ends up: in Arrow as deltalake shows it, and in DuckDB.
-const TYPES: [(&str, [&str; 2]); 8] = [
-    ("time", ["timestamp[us, tz=UTC]", "TIMESTAMP WITH TIME ZONE"]),
-    ("started", ["timestamp[us, tz=UTC]", "TIMESTAMP WITH TIME ZONE"]),
-    ("recorded", ["timestamp[us, tz=UTC]", "TIMESTAMP WITH TIME ZONE"]),
-    ("value", ["double", "DOUBLE"]),
-    ("quantity", ["double", "DOUBLE"]),
-    ("quality", ["int64", "BIGINT"]),
-    ("equipment", ["string", "VARCHAR"]),
-    ("unit", ["string", "VARCHAR"]),
+const IMPLEMENTATIONS: [&str; 3] = ["deltalake", "polars", "duckdb"];
+
+/// Where a type of `oee::tables` ends up: in Arrow as deltalake shows it, in Polars, and in DuckDB.
+const TIME: [&str; 3] =
+    ["timestamp[us, tz=UTC]", "Datetime(time_unit='us', time_zone='UTC')", "TIMESTAMP WITH TIME ZONE"];
+const DOUBLE: [&str; 3] = ["double", "Float64", "DOUBLE"];
+const TEXT: [&str; 3] = ["string", "String", "VARCHAR"];
+const TYPES: [(&str, [&str; 3]); 8] = [
+    ("time", TIME),
+    ("started", TIME),
+    ("recorded", TIME),
+    ("value", DOUBLE),
+    ("quantity", DOUBLE),
+    ("quality", ["int64", "Int64", "BIGINT"]),
+    ("equipment", TEXT),
+    ("unit", TEXT),
 ];
 
 fn check(server: &Server, table: &str, order: &[&str], expected: &Value) {
     let found = read(server, table, order);
-    for (implementation, place) in [("deltalake", 0), ("duckdb", 1)] {
+    for (place, implementation) in IMPLEMENTATIONS.into_iter().enumerate() {
         let found = &found[implementation];
         for (column, kinds) in TYPES {
             let (got, kind) = (&found["types"][column], kinds[place]);
@@ -68,11 +76,12 @@ fn check(server: &Server, table: &str, order: &[&str], expected: &Value) {
         let count = counts.entry(row[order[0]].as_str().unwrap()).or_insert(0.into());
         *count = (count.as_u64().unwrap() + 1).into();
     }
-    assert_eq!(found["filtered"], Value::Object(counts), "{table} by {}", order[0]);
+    let counts = Value::Object(counts);
+    assert_eq!(found["filtered"], json!([counts, counts]), "{table} by {}", order[0]);
 }
 
 #[test]
-fn deltalake_and_duckdb_read_the_same_rows() {
+fn deltalake_polars_and_duckdb_read_the_same_rows() {
     let folder = tempfile::tempdir().unwrap();
     let mut server = Server::start(folder.path());
     let time = |m: u32| format!("2025-03-03T10:{m:02}:00.{m:06}Z");
@@ -129,10 +138,6 @@ fn after_a_compaction_the_plain_files_hold_what_sql_says() {
         json!({"run": "1", "equipment": PRESS, "operation": "press", "unit": "U1", "started": day(3, minute),
                "completed": day(3, minute + 5)})
     };
-    let flushed = || {
-        let (_, metrics) = server.get("/metrics");
-        metrics.lines().any(|line| line == "takt_store_hot_rows 0").then_some(())
-    };
     post(&server, "operations", &run(10));
     for minute in 0..60 {
         let samples = (1..5).map(|d| sample(day(d, minute), f64::from(minute))).collect();
@@ -141,7 +146,7 @@ fn after_a_compaction_the_plain_files_hold_what_sql_says() {
         if minute % 10 == 9 {
             post(&server, "samples", &sample(day(2, minute - 5), -1.0));
             post(&server, "operations", &run(minute / 2 + 10));
-            wait_for("a flush", Duration::from_secs(60), flushed);
+            wait_for("a flush", Duration::from_secs(60), || flushed(&server));
         }
     }
     let compact = || output(takt().arg("compact").args(["--url", &server.url("")]));
@@ -157,6 +162,63 @@ fn after_a_compaction_the_plain_files_hold_what_sql_says() {
     assert_eq!(compact(), "nothing to merge\n");
     // The history is what it was.
     assert_eq!(server.number("SELECT count(*) FROM samples_history"), 6.0);
+}
+
+/// While rows come, are flushed and merged, every reader sees the rows of some moment: all up to one, each once.
+#[test]
+fn readers_see_whole_moments_while_the_server_writes_and_merges() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = folder.path().join("takt.toml");
+    std::fs::write(&settings, "[storage]\nflush_interval_s = 1\n").unwrap();
+    let server = Server::start_with(folder.path(), &["--config", settings.to_str().unwrap()]);
+    let row = |number: u64, value: f64| json!({"equipment": PRESS, "signal": "force", "time": 1_741_000_000_000_000 + number * 60_000_000, "value": value});
+    let put = |numbers: std::ops::Range<u64>| {
+        let rows: Vec<Value> = numbers.map(|number| row(number, number as f64)).collect();
+        post(&server, "samples", &Value::Array(rows));
+    };
+    let merge = || output(takt().arg("compact").args(["--url", &server.url("")]));
+    put(0..100);
+    wait_for("a flush", Duration::from_secs(60), || flushed(&server));
+    let table = folder.path().join("data/tables/samples");
+    let mut reader = python();
+    reader.arg(root().join("tests/it/read_meanwhile.py")).arg(&table).arg("100");
+    let reader = reader.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let start = Instant::now();
+    let (mut written, mut merged) = (100, 0);
+    while start.elapsed() < Duration::from_secs(12) {
+        put(written..written + 20);
+        written += 20;
+        if written % 1_000 == 0 {
+            merged += usize::from(merge().contains("rows merged"));
+        }
+    }
+    // The end of its input ends the reader.
+    let ended = reader.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&ended.stdout).into_owned() + &String::from_utf8_lossy(&ended.stderr);
+    assert!(ended.status.success(), "{said}");
+    let seen: Value = serde_json::from_slice(&ended.stdout).unwrap();
+    for implementation in IMPLEMENTATIONS {
+        let moments = seen[implementation].as_u64().unwrap();
+        assert!(moments >= 3, "{implementation} saw {moments} moments: {said}");
+    }
+    assert!(merged >= 2, "{merged} merges of {written} rows");
+
+    // Corrections while nothing else comes: every row is there after a flush, and after a merge each once as SQL has it.
+    post(&server, "samples", &json!([row(7, -7.0), row(8, -8.0)]));
+    wait_for("a flush", Duration::from_secs(60), || flushed(&server));
+    let key = ["equipment", "signal", "time"];
+    let plain = read(&server, "samples", &key);
+    let expected = rows(&server, "samples", &key);
+    assert_eq!(expected.as_array().unwrap().len() as u64, written);
+    for implementation in IMPLEMENTATIONS {
+        let found: HashSet<String> =
+            plain[implementation]["rows"].as_array().unwrap().iter().map(Value::to_string).collect();
+        let missing = expected.as_array().unwrap().iter().find(|row| !found.contains(&row.to_string()));
+        assert_eq!(missing, None, "{implementation} after a flush");
+        assert!(found.len() as u64 - written <= 2, "{implementation}: {} rows of {written}", found.len());
+    }
+    merge();
+    check(&server, "samples", &key, &expected);
 }
 
 /// The double nearest to the digits of the payload, whichever way it came.
@@ -187,7 +249,7 @@ fn doubles_are_stored_exactly() {
     }
     server.stop();
     let found = read(&server, "samples", &["equipment", "signal", "time"]);
-    for implementation in ["deltalake", "duckdb"] {
+    for implementation in IMPLEMENTATIONS {
         for row in found[implementation]["rows"].as_array().unwrap() {
             let value = row["value"].as_f64().unwrap();
             assert!(digits.iter().any(|digits| digits.parse::<f64>().unwrap().to_bits() == value.to_bits()), "{row}");

@@ -1,5 +1,7 @@
 use std::sync::Arc;
 
+use oee::tables::SAMPLES;
+
 use crate::sample::{Keys, Sample, Samples};
 use crate::schema::table_specs;
 

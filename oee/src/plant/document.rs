@@ -145,6 +145,21 @@ impl<'d> Section<'d> {
         table.map(|table| Section::new(&format!("[{key}]"), entry.span().start, table))
     }
 
+    /// The table of `key = { … }`, which looks like `example`.
+    pub(super) fn inline_table(
+        &mut self,
+        key: &'static str,
+        example: &str,
+        mistakes: &mut Mistakes<'_>,
+    ) -> Option<Section<'d>> {
+        let entry = self.get(key)?;
+        let table = entry.get_ref().as_table();
+        if table.is_none() {
+            mismatch(key, &format!("a table such as {example}"), entry, mistakes);
+        }
+        table.map(|table| Section::new(&format!("`{key}`"), entry.span().start, table))
+    }
+
     /// Every key with its value: for tables whose keys are names.
     pub(super) fn entries(&self) -> impl Iterator<Item = (Located<String>, &'d Entry<'d>)> {
         let table: &'d DeTable<'d> = self.table;

@@ -118,7 +118,7 @@ pub(super) fn leads_to(template: &Template, equipment: &EquipmentDraft) -> bool 
     template.could_give(&equipment.path.value)
 }
 
-fn micros(seconds: f64) -> i64 {
+pub(super) fn micros(seconds: f64) -> i64 {
     (seconds * SECOND_US as f64).round() as i64
 }
 

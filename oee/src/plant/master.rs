@@ -1,7 +1,8 @@
 //! The plant as rows of the master data tables.
 
-use super::Plant;
+use super::{Plant, SignalDef};
 use crate::path::parent;
+use crate::seconds;
 
 /// A value of a master data row.
 #[derive(Debug, Clone, PartialEq)]
@@ -49,6 +50,10 @@ impl Row {
     }
 }
 
+fn max_interval_s(signal: &SignalDef) -> Option<f64> {
+    signal.compression.and_then(|compression| compression.limits.max_gap_us()).map(seconds)
+}
+
 impl Plant {
     /// The rows of `equipment`, `signals`, `products`, `characteristics` and `reasons`.
     #[must_use]
@@ -75,6 +80,9 @@ impl Plant {
                 .text("interpolation", s.interpolation.name())
                 .maybe_text("role", s.role.map(super::Role::name))
                 .maybe_text("description", s.description.as_deref())
+                .maybe_text("compression", s.compression.map(|c| c.method.name()))
+                .maybe_number("compression_deviation", s.compression.map(|c| c.limits.tolerance()))
+                .maybe_number("compression_max_interval_s", max_interval_s(s))
                 .0
         });
         let products = self.products.iter().map(|p| {

@@ -1,6 +1,7 @@
 //! Reads a plant file section by section; what does not fit is a mistake and is left out.
 
 mod calendar;
+mod compression;
 mod state_map;
 
 use jiff::Timestamp;
@@ -220,16 +221,26 @@ fn signal(section: &mut Section<'_>, mistakes: &mut Mistakes<'_>) -> Option<Sign
         let message = format!("`max_step` {} is not below `modulus` {}", max_step.value, modulus.value);
         mistakes.add(max_step.at, message, "write the largest step that is plausible between two readings");
     }
-    let stepped_by_role = if role.is_some() { Interpolation::Stepped } else { Interpolation::Sloped };
+    let compression = compression::compression(section, mistakes);
+    if let Some(compression) = &compression {
+        let interpolation = interpolation.as_ref().map(|interpolation| interpolation.value);
+        compression::check(compression, role.as_ref().map(|role| role.value), interpolation, mistakes);
+    }
+    let usual = match &compression {
+        _ if role.is_some() => Interpolation::Stepped,
+        Some(compression) => compression.value.method.interpolation(),
+        None => Interpolation::Sloped,
+    };
     let counter = CounterRule { modulus: modulus.map(|m| m.value), max_step: max_step.map(|m| m.value) };
     let (equipment, signal) = (equipment?, signal?);
     let def = SignalDef {
         equipment: equipment.value.clone(),
         signal: signal.value.clone(),
         uom,
-        interpolation: interpolation.map_or(stepped_by_role, |interpolation| interpolation.value),
+        interpolation: interpolation.map_or(usual, |interpolation| interpolation.value),
         role: role.map(|role| role.value),
         counter,
+        compression: compression.map(|compression| compression.value),
         description,
     };
     Some(SignalDraft { equipment, signal, def })

@@ -8,6 +8,7 @@ use super::{
 use crate::execution::OrderSpan;
 use crate::state::{Category, RecordKind};
 use crate::tables::TABLES;
+use crate::thinning::{Compression, Limits, Method};
 use crate::{OPEN, SECOND_US};
 
 const PLANT: &str = include_str!("tests/plant.toml");
@@ -434,6 +435,61 @@ fn numbers_must_make_sense() {
     check("lower_limit = 0.0", "lower_limit = 3.0", "3.0", "`lower_limit` 3 is not below", "");
     check("target = 0.5", "target = 5", "5\n\n[[reasons]]\nreason = \"TECH\"", "outside the limits", "");
     check("uom = \"°C\"", "modulus = 10", "10\ndescription", "this signal is none", "count role");
+}
+
+#[test]
+fn compression_goes_with_the_way_a_signal_is_read() {
+    let signal = |keys: &str| format!("[[signals]]\nequipment = \"cologne\"\nsignal = \"c\"\n{keys}");
+    let declared = |keys: &str| {
+        let plant = Plant::parse(&format!("{PLANT}\n{}\n", signal(keys))).unwrap_or_else(|found| panic!("{found:#?}"));
+        let def = plant.signal(PRESS, "c").clone();
+        (plant.has_compression(), def.interpolation, def.compression)
+    };
+    let compression =
+        |method, max_gap_us| Some(Compression { method, limits: Limits::new(0.5, max_gap_us).expect("limits") });
+    let door = "compression = { method = \"swinging_door\", deviation = 0.5 }";
+    let band = "compression = { method = \"dead_band\", deviation = 0.5, max_interval_s = 600 }";
+    let minutes = Some(600 * SECOND_US);
+    assert_eq!(declared(""), (false, Interpolation::Sloped, None));
+    assert_eq!(declared(door), (true, Interpolation::Sloped, compression(Method::SwingingDoor, None)));
+    assert_eq!(declared(band), (true, Interpolation::Stepped, compression(Method::DeadBand, minutes)));
+    let refused = |keys: &str, message, remedy| check_added(&signal(keys), message, remedy);
+    refused("compression = 0.5", "must be a table such as { method = \"swinging_door\"", "deviation = 0.5 }");
+    refused("compression = { deviation = 1 }", "`compression` has no `method`", "method = …");
+    refused("compression = { method = \"dead_band\" }", "`compression` has no `deviation`", "deviation = …");
+    refused(
+        "compression = { method = \"deadband\", deviation = 1 }",
+        "cannot be `deadband`",
+        "did you mean `dead_band`",
+    );
+    refused("compression = { method = \"dead_band\", deviation = -1 }", "`deviation` is -1", "0 or more");
+    refused(&band.replace("max_interval_s", "max_interval"), "has no key `max_interval`", "`max_interval_s`");
+    refused(&band.replace("600", "0"), "`max_interval_s` is 0", "above zero");
+    refused(&band.replace("600", "1e-9"), "`max_interval_s` is 0.000000001", "millionth");
+    refused(&format!("role = \"good_count\"\n{band}"), "with the role good_count", "leave out `compression` or `role`");
+    refused(
+        &format!("interpolation = \"sloped\"\n{band}"),
+        "`dead_band` is for stepped signals, and this one is sloped",
+        "method = \"swinging_door\", or interpolation = \"stepped\"",
+    );
+    refused(&format!("interpolation = \"stepped\"\n{door}"), "for sloped signals", "method = \"dead_band\"");
+}
+
+#[test]
+fn compression_shows_in_the_table_of_signals() {
+    let added = "[[signals]]\nequipment = \"cologne\"\nsignal = \"c\"\n\
+                 compression = { method = \"dead_band\", deviation = 0.5, max_interval_s = 600 }";
+    let plant = Plant::parse(&format!("{PLANT}\n{added}\n")).unwrap_or_else(|found| panic!("{found:#?}"));
+    let rows = plant.master_rows();
+    let signals = &rows.iter().find(|(name, _)| *name == "signals").expect("signals").1;
+    let shown: Vec<_> =
+        signals.iter().flatten().filter(|(column, _)| column.starts_with("compression")).cloned().collect();
+    let expected = [
+        ("compression", Value::Text("dead_band".to_owned())),
+        ("compression_deviation", Value::Number(0.5)),
+        ("compression_max_interval_s", Value::Number(600.0)),
+    ];
+    assert_eq!(shown, expected);
 }
 
 #[test]

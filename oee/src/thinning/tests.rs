@@ -1,4 +1,4 @@
-use super::{BadLimits, DeadBand, Kept, Limits, Sample, SwingingDoor};
+use super::{BadLimits, Compression, DeadBand, Kept, Limits, Method, Sample, SwingingDoor};
 use crate::seeded::Seeded;
 use crate::series::NotAscending;
 
@@ -115,6 +115,21 @@ fn what_breaks_a_gap_is_what_the_next_is_compared_with() {
     assert_eq!(times(&dead_band(limits(1.0, Some(2)), &samples)), [0, 2]);
     let samples = series(&[0.0, 0.0, 0.7, 1.8, 1.8]);
     assert_eq!(times(&dead_band(limits(1.0, Some(2)), &samples)), [0, 2, 3]);
+}
+
+#[test]
+fn a_stretch_keeps_both_its_ends() {
+    let stretch: Vec<(i64, f64)> = [0.0, 0.1, 0.2, 3.0, 3.1, 3.2].into_iter().zip(0..).map(|(v, t)| (t, v)).collect();
+    let keep = |method, stretch: &[(i64, f64)]| Compression { method, limits: limits(0.5, None) }.keep(stretch);
+    let (yes, no) = (true, false);
+    assert_eq!(keep(Method::DeadBand, &stretch), Ok(vec![yes, no, no, yes, no, yes]));
+    assert_eq!(keep(Method::SwingingDoor, &stretch), Ok(vec![yes, no, yes, yes, no, yes]));
+    for method in [Method::DeadBand, Method::SwingingDoor] {
+        assert_eq!(keep(method, &[]), Ok(vec![]));
+        assert_eq!(keep(method, &stretch[..1]), Ok(vec![yes]));
+        assert_eq!(keep(method, &stretch[..2]), Ok(vec![yes, yes]));
+        assert_eq!(keep(method, &[(5, 0.0), (5, 0.0)]), Err(NotAscending { time_us: 5, previous_us: 5 }));
+    }
 }
 
 #[test]

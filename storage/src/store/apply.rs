@@ -6,13 +6,13 @@ use std::sync::Arc;
 use arrow::array::{
     ArrayRef, BooleanArray, DictionaryArray, Int32Array, StringArray, TimestampMicrosecondArray, new_null_array,
 };
-use arrow::compute::{cast, concat, concat_batches, take_record_batch};
+use arrow::compute::{concat, concat_batches, take_record_batch};
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 
 use super::{Rows, Table};
 use crate::StoreError;
-use crate::hot::SameRow;
+use crate::hot::{SameRow, in_schema};
 use crate::keys::{KeyEncoder, indices};
 use crate::segment::Segment;
 use crate::snapshot::current_rows;
@@ -335,13 +335,4 @@ fn merge(spec: &TableSpec, row: &RecordBatch, older: &RecordBatch, mask: u64) ->
         if inherited { old.clone() } else { new.clone() }
     });
     Ok(RecordBatch::try_new(row.schema(), columns.collect())?)
-}
-
-/// Rows of a segment as hot rows.
-pub(super) fn in_schema(rows: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, StoreError> {
-    let columns = schema.fields().iter().map(|field| match rows.column_by_name(field.name()) {
-        Some(column) => cast(column, field.data_type()),
-        None => Ok(new_null_array(field.data_type(), rows.num_rows())),
-    });
-    Ok(RecordBatch::try_new(schema.clone(), columns.collect::<Result<_, _>>()?)?)
 }

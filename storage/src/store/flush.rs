@@ -7,7 +7,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use arrow::array::{AsArray, BooleanArray};
-use arrow::compute::concat_batches;
+use arrow::compute::{concat_batches, filter};
 use arrow::datatypes::TimestampMicrosecondType;
 use arrow::record_batch::RecordBatch;
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender};
@@ -239,10 +239,15 @@ impl Flusher {
             self.publish_history(index, segment, dead);
         }
         let all_new = flushed.news.true_count() == flushed.news.len();
-        let news = if all_new { settled.newest.clone() } else { keep(&settled.newest, &flushed.news)? };
+        let (news, replaces) = if all_new {
+            (settled.newest.clone(), flushed.replaces.clone())
+        } else {
+            let replaces = filter(&flushed.replaces, &flushed.news)?;
+            (keep(&settled.newest, &flushed.news)?, replaces.as_boolean().clone())
+        };
         // As many rows again: gone before more are made of them.
         drop((settled, flushed, parts));
-        let segment = self.write_rows(index, work, news, first, (position, recorded))?;
+        let segment = self.write_rows(index, work, (news, replaces), first, (position, recorded))?;
         self.unsettled = true;
         self.publish_rows(index, position, segment)
     }
@@ -284,7 +289,7 @@ impl Flusher {
         &mut self,
         index: usize,
         work: &Work,
-        news: RecordBatch,
+        (news, replaces): (RecordBatch, BooleanArray),
         first: u64,
         (position, recorded): (u64, i64),
     ) -> Result<Option<Arc<Segment>>, StoreError> {
@@ -292,6 +297,8 @@ impl Flusher {
             return Ok(None);
         }
         let (rows, keyed_through) = self.shared.derive(index, news);
+        let count = rows.num_rows();
+        let rows = self.shared.thin(index, rows, &replaces)?;
         let Some(logs) = self.logs.get_mut(index) else { return Ok(None) };
         let path = path(&self.shared.folder, &work.spec, first, position);
         let segment = Segment::write(
@@ -304,6 +311,7 @@ impl Flusher {
         logs.rows.commit(&segment, &work.spec, position)?;
         self.shared.counts.flushed_bytes.fetch_add(segment.bytes, Ordering::Relaxed);
         logs.covered = position;
+        self.shared.counts.thinned_rows.fetch_add((count - rows.num_rows()) as u64, Ordering::Relaxed);
         Ok(Some(Arc::new(segment)))
     }
 

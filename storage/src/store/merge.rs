@@ -16,9 +16,9 @@ use arrow::datatypes::{Int32Type, SchemaRef, TimestampMicrosecondType};
 use arrow::record_batch::RecordBatch;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 
-use super::apply::in_schema;
 use crate::StoreError;
 use crate::disk::{Disk, discard};
+use crate::hot::in_schema;
 use crate::keys::{KeyEncoder, KeyOrder, KeySet, indices, time_span};
 use crate::segment::{Effort, Segment, SegmentWriter, Stamp, day_of, keep};
 use crate::spec::TableSpec;
