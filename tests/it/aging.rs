@@ -35,7 +35,8 @@ fn values(server: &Server) -> Vec<f64> {
     let sql = "SELECT value FROM samples ORDER BY time";
     let values: Vec<f64> = server.sql(sql).iter().map(|row| row[0].as_f64().unwrap()).collect();
     let folder = server.folder.join("data/tables/samples");
-    let text = output(python().arg(root().join("tests/it/read_tables.py")).arg(folder).arg("time"));
+    let text =
+        output(python().arg(root().join("tests/it/read_tables.py")).arg(folder).args(["equipment", "signal", "time"]));
     let read: Value = serde_json::from_str(&text).unwrap();
     for reader in ["deltalake", "duckdb"] {
         let found: Vec<f64> =

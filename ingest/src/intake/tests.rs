@@ -261,10 +261,9 @@ async fn what_is_older_than_its_table_keeps_it_goes_to_quarantine_whichever_way_
     let fixture = Fixture::new(Limits { retention, ..Limits::default() });
     let day_us = 86_400_000_000;
     let (old, new) = (now_us() - 31 * day_us, now_us() - 29 * day_us);
-    let message = |time: i64| format!(r#"{{"value":1,"ts":{}}}"#, time / 1000);
-    let outcomes =
-        send(&fixture, &[("plant/press/temp", message(old).as_bytes()), ("plant/press/temp", message(new).as_bytes())]);
-    assert_eq!(outcomes.await, [Outcome::Quarantined, Outcome::Accepted]);
+    let [old_message, new_message] = [old, new].map(|time| format!(r#"{{"value":1,"ts":{}}}"#, time / 1000));
+    let messages = [("plant/press/temp", old_message.as_bytes()), ("plant/press/temp", new_message.as_bytes())];
+    assert_eq!(send(&fixture, &messages).await, [Outcome::Quarantined, Outcome::Accepted]);
     for (table, rest) in
         [("samples", r#""signal":"s","value":1"#), ("counts", r#""good":1"#), ("states", r#""state":"run""#)]
     {
