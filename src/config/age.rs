@@ -90,7 +90,7 @@ fn parse(text: &str) -> Option<Duration> {
 }
 
 /// An age as it is written.
-pub(crate) fn shown(age: Duration) -> String {
+fn shown(age: Duration) -> String {
     let days = age.as_secs() / DAY_S;
     format!("{days} day{}", if days == 1 { "" } else { "s" })
 }
