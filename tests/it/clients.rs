@@ -54,9 +54,9 @@ fn psql_fills_gaps() {
                interpolate(avg(value)) FROM samples WHERE time >= '2025-03-03 09:56' AND time < '2025-03-03 10:13' \
                AND equipment = 'cologne/line-1/press' GROUP BY 1, 2 ORDER BY 1";
     let rows = "2025-03-03 09:56:00+00|temperature|||\n\
-                2025-03-03 10:00:00+00|temperature|4|3.5|2\n\
-                2025-03-03 10:04:00+00|temperature|4|7.5|6\n\
-                2025-03-03 10:08:00+00|temperature|2|9.5|9\n\
+                2025-03-03 10:00:00+00|temperature|4|3.5|2.0\n\
+                2025-03-03 10:04:00+00|temperature|4|7.5|6.0\n\
+                2025-03-03 10:08:00+00|temperature|2|9.5|9.0\n\
                 2025-03-03 10:12:00+00|temperature||9.5|\n";
     assert_eq!(ask(&server, &["-Atc", sql]), rows);
 }

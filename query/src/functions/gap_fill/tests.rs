@@ -86,19 +86,17 @@ async fn it_may_stand_wherever_a_grouping_may() {
         (format!("SELECT count(*) FROM ({inner} ORDER BY signal, bucket DESC LIMIT 7)"), "7"),
         (format!("SELECT min(count) FROM (SELECT count(*) AS count FROM ({inner}) GROUP BY bucket)"), "2"),
         (
-            format!(
-                "SELECT round(sum(held), 1) FROM (SELECT locf(avg(value)) AS held FROM (SELECT time AS t, value FROM samples \
-                 WHERE signal = 'speed') AS r WHERE r.t >= '2025-01-01' AND '2025-01-01 00:06' > r.t \
-                 GROUP BY time_bucket_gapfill('1 minute', r.t))"
-            ),
+            "SELECT round(sum(held), 1) FROM (SELECT locf(avg(value)) AS held FROM (SELECT time AS t, value FROM samples \
+             WHERE signal = 'speed') AS r WHERE r.t >= '2025-01-01' AND '2025-01-01 00:06' > r.t \
+             GROUP BY time_bucket_gapfill('1 minute', r.t))"
+                .to_owned(),
             "28.0",
         ),
         (
-            format!(
-                "SELECT count(*) FROM (SELECT time_bucket_gapfill('1 minute', time) FROM samples WHERE NOT (time < \
-                 '2025-01-01') AND time BETWEEN '2024-01-01' AND '2025-01-01 00:03' AND EXISTS (SELECT 1 FROM samples o \
-                 WHERE o.signal = samples.signal AND o.value > 30) GROUP BY 1)"
-            ),
+            "SELECT count(*) FROM (SELECT time_bucket_gapfill('1 minute', time) FROM samples WHERE NOT (time < \
+             '2025-01-01') AND time BETWEEN '2024-01-01' AND '2025-01-01 00:03' AND EXISTS (SELECT 1 FROM samples o \
+             WHERE o.signal = samples.signal AND o.value > 30) GROUP BY 1)"
+                .to_owned(),
             "3",
         ),
     ] {
