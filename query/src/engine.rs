@@ -21,7 +21,7 @@ use crate::functions::{self, GapFilling, Planner};
 use crate::instant::TimeConstants;
 use crate::newest::NewestRows;
 use crate::session::Session;
-use crate::sums::SumsOfStretches;
+use crate::sums::SumsOfCells;
 use crate::wall_time::WallTimes;
 use crate::yielding::YieldingJoins;
 
@@ -91,7 +91,7 @@ impl Engine {
             .with_default_features()
             .with_query_planner(Arc::new(Planner))
             .with_optimizer_rule(Arc::new(NewestRows))
-            .with_optimizer_rule(Arc::new(SumsOfStretches))
+            .with_optimizer_rule(Arc::new(SumsOfCells))
             .with_physical_optimizer_rule(Arc::new(YieldingJoins));
         let template = functions::build(template, limits.function_bytes());
         Ok(Self { source, plant, limits, contexts: Arc::new(ContextCache::default()), template })

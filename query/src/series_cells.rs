@@ -21,8 +21,8 @@ use crate::series_rows::{SeriesRows, Wanted, ranges_of};
 use crate::sums::{schema, unqualified};
 use crate::types::time_type;
 
-/// More stretches than this are not taken: they are held in memory.
-const MOST_STRETCHES: usize = 1 << 20;
+/// More cells than this are not taken: they are held in memory.
+const MOST_CELLS: usize = 1 << 20;
 /// With more superseded rows than this in a segment, its rows are read.
 const MOST_SUPERSEDED: usize = 1 << 16;
 
@@ -87,14 +87,14 @@ impl Grouping {
 
 /// What is known of rows, and which rows have to be read besides.
 #[derive(Debug, Clone)]
-pub(crate) struct Stretches {
+pub(crate) struct KnownCells {
     /// Columns as [`schema`].
     pub(crate) sums: RecordBatch,
     /// By path: of which rows of a segment nothing is known.
     pub(crate) left: Arc<HashMap<PathBuf, Vec<SeriesRows>>>,
 }
 
-/// Stretches as they gather.
+/// KnownCells as they gather.
 #[derive(Default)]
 struct Gathered {
     keys: Vec<Vec<Option<Arc<str>>>>,
@@ -103,13 +103,13 @@ struct Gathered {
     sums: Vec<Sums>,
 }
 
-/// The stretches of `segments`, each with the keys of its rows that are superseded; `None` where more is to be read than is
+/// The cells of `segments`, which come with the keys of its rows that are superseded; `None` where more is to be read than is
 /// known, so that it is simpler to read all.
-pub(crate) fn stretches(
+pub(crate) fn known_cells(
     wanted: &Wanted<'_>,
     grouping: &Grouping,
     segments: Vec<(Arc<Segment>, Option<Arc<KeySet>>)>,
-) -> Result<Option<Stretches>> {
+) -> Result<Option<KnownCells>> {
     let (mut gathered, mut left) = (Gathered::default(), HashMap::new());
     let (mut known, mut unknown) = (0, 0);
     for (segment, dead) in segments {
@@ -141,10 +141,10 @@ pub(crate) fn stretches(
         }
         left.insert(segment.path.clone(), rows);
     }
-    if known <= unknown || gathered.sums.len() > MOST_STRETCHES {
+    if known <= unknown || gathered.sums.len() > MOST_CELLS {
         return Ok(None);
     }
-    Ok(Some(Stretches { sums: gathered.finish(wanted.spec)?, left: Arc::new(left) }))
+    Ok(Some(KnownCells { sums: gathered.finish(wanted.spec)?, left: Arc::new(left) }))
 }
 
 impl Gathered {
@@ -169,7 +169,7 @@ impl Gathered {
             let Some(sums) = sums else { continue };
             let rows = i64::try_from(cell.rows).unwrap_or(i64::MAX);
             match (self.rows.last_mut(), self.sums.last_mut()) {
-                // What lies between two stretches of one bucket is of that bucket too.
+                // What lies between two cells of one bucket is of that bucket too.
                 (Some(counted), Some(total)) if in_last_bucket => {
                     *counted += rows;
                     total.add(&sums);

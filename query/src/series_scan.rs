@@ -7,10 +7,10 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions, StringViewArray, UInt32Array, new_empty_array,
+    Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions, StringViewArray, TimestampMicrosecondArray, UInt32Array,
     new_null_array,
 };
-use arrow::compute::{cast, concat, take};
+use arrow::compute::{cast, take};
 use arrow::datatypes::{SchemaRef, TimestampMicrosecondType};
 use datafusion::common::stats::Precision;
 use datafusion::common::tree_node::TreeNodeRecursion;
@@ -28,7 +28,6 @@ use storage::{Segment, TableSpec, with_views};
 use crate::error::QueryError;
 use crate::scan::key_ordering;
 use crate::series_rows::{SeriesRows, series_columns};
-use crate::types::time_type;
 
 /// Fewer rows than this are read by one stream.
 const STREAM_ROWS: usize = 1 << 17;
@@ -241,7 +240,7 @@ struct Reader {
 /// Rows as they come: their names, and their times where these are known already.
 struct Coming<'a> {
     names: Names<'a>,
-    times: Option<ArrayRef>,
+    times: Option<Vec<i64>>,
     given: usize,
 }
 
@@ -293,42 +292,36 @@ impl Reader {
         &self,
         segment: &Segment,
         rows: &[SeriesRows],
-    ) -> Result<(Vec<SeriesRows>, ArrayRef), QueryError> {
+    ) -> Result<(Vec<SeriesRows>, Vec<i64>), QueryError> {
         let read = segment.rows_in(ranges(rows).into_iter(), &[&self.time], self.batch_rows)?;
         let read = read.collect::<Result<Vec<_>, _>>().map_err(|error| unreadable(segment, &error))?;
-        let read: Vec<&dyn Array> = read.iter().map(|batch| batch.column(0).as_ref()).collect();
-        let all = match read.as_slice() {
-            [] => new_empty_array(&time_type()),
-            read => concat(read)?,
-        };
-        let Some(times) = all.as_primitive_opt::<TimestampMicrosecondType>() else {
-            return Err(unreadable(segment, &"its times are none"));
-        };
-        let (mut found, mut kept, mut start): (Vec<SeriesRows>, Vec<ArrayRef>, usize) = Default::default();
+        let mut times: Vec<i64> = Vec::with_capacity(rows.iter().map(SeriesRows::count).sum());
+        for batch in &read {
+            match batch.column(0).as_primitive_opt::<TimestampMicrosecondType>() {
+                Some(column) => times.extend(column.values()),
+                None => return Err(unreadable(segment, &"its times are none")),
+            }
+        }
+        let (mut found, mut kept, mut start): (Vec<SeriesRows>, Vec<i64>, usize) = Default::default();
         for rows in rows {
             let mut narrowed: Vec<Range<usize>> = Vec::new();
             for range in &rows.ranges {
-                let here = times.values().get(start..start + range.len()).unwrap_or_default();
-                for (from, to) in &rows.times {
+                let here = times.get(start..start + range.len()).unwrap_or_default();
+                start += range.len();
+                let all = [(i64::MIN, i64::MAX)];
+                for (from, to) in if rows.times.is_empty() { &all } else { rows.times.as_slice() } {
                     let low = here.partition_point(|time| time < from);
                     let high = here.partition_point(|time| time <= to);
                     if low < high {
                         narrowed.push(range.start + low..range.start + high);
-                        kept.push(all.slice(start + low, high - low));
+                        kept.extend(here.get(low..high).unwrap_or_default());
                     }
                 }
-                if rows.times.is_empty() {
-                    narrowed.push(range.clone());
-                    kept.push(all.slice(start, range.len()));
-                }
-                start += range.len();
             }
             if !narrowed.is_empty() {
                 found.push(SeriesRows { ranges: narrowed, times: Vec::new(), ..rows.clone() });
             }
         }
-        let kept: Vec<&dyn Array> = kept.iter().map(AsRef::as_ref).collect();
-        let kept = if kept.is_empty() { new_empty_array(all.data_type()) } else { concat(&kept)? };
         Ok((found, kept))
     }
 
@@ -344,7 +337,11 @@ impl Reader {
         for (column, field) in self.columns.iter().zip(self.schema.fields()) {
             columns.push(match (column, &coming.times) {
                 (Column::Name(part), _) => coming.names.column(*part, &places)?,
-                (Column::Stored(name), Some(times)) if **name == *self.time => times.slice(coming.given, count),
+                (Column::Stored(name), Some(times)) if **name == *self.time => {
+                    // A copy: whoever counts the memory of a batch counts all of what it is a part of.
+                    let times = times.get(coming.given..coming.given + count).unwrap_or_default();
+                    Arc::new(TimestampMicrosecondArray::from(times.to_vec()).with_timezone("UTC"))
+                }
                 (Column::Stored(name), _) => match stored.and_then(|batch| batch.column_by_name(name)) {
                     Some(values) if values.data_type() == field.data_type() => Arc::clone(values),
                     Some(values) => cast(values, field.data_type())?,

@@ -17,7 +17,7 @@ pub(crate) struct StoredScan<'a> {
 }
 
 impl<'a> StoredScan<'a> {
-    /// The scan below nothing but filters and aliases.
+    /// The scan below nothing but filters, aliases and choices of columns.
     pub(crate) fn below(plan: &'a LogicalPlan) -> Option<Self> {
         match plan {
             LogicalPlan::Filter(filter) => {
@@ -26,6 +26,11 @@ impl<'a> StoredScan<'a> {
                 Some(found)
             }
             LogicalPlan::SubqueryAlias(alias) => Self::below(&alias.input),
+            // Columns that nobody needs above a filter are left out there.
+            LogicalPlan::Projection(projection) => {
+                let plain = projection.expr.iter().all(|expr| matches!(expr, Expr::Column(_)));
+                plain.then(|| Self::below(&projection.input)).flatten()
+            }
             LogicalPlan::TableScan(scan) if scan.fetch.is_none() => {
                 let provider = source_as_provider(&scan.source).ok()?;
                 let table = (provider.as_ref() as &dyn std::any::Any).downcast_ref::<SnapshotTable>()?.clone();

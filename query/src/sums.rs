@@ -1,9 +1,9 @@
-//! Counts, sums, means and extremes of signals from what outlines say of stretches of their samples.
+//! Counts, sums, means and extremes of signals from what outlines say of cells of their samples.
 //!
-//! Outlines know of each stretch of a series how many rows it has and what they add up to. A question that groups by series
-//! and by buckets of time takes every stretch from there that lies in one bucket, and reads the rows of the others only:
+//! Outlines know of each cell of a series how many rows it has and what they add up to. A question that groups by series
+//! and by buckets of time takes every cell from there that lies in one bucket, and reads the rows of the others only:
 //! those at the edges, those of which newer rows are known, and those with a number that is not finite. A sum is then that
-//! of the sums of its stretches, so its last digits may differ from those of a sum in another order, as with every other
+//! of the sums of its cells, so its last digits may differ from those of a sum in another order, as with every other
 //! way to add numbers up in several places.
 
 use std::sync::Arc;
@@ -32,28 +32,28 @@ use storage::TableSpec;
 
 use crate::error::QueryError;
 use crate::reach::{Reach, column_of, is_plain, literal};
-use crate::series_cells::{Grouping, Stretches};
+use crate::series_cells::{Grouping, KnownCells};
 use crate::series_rows::{Wanted, series_columns};
 use crate::stored::{StoredScan, plain_column, time_bound};
 use crate::table::SnapshotTable;
 
-/// Columns of a stretch besides those of its series and its start.
-pub(crate) const ROWS: &str = "stretch_rows";
-pub(crate) const VALUES: &str = "stretch_values";
-pub(crate) const SUM: &str = "stretch_sum";
-pub(crate) const MIN: &str = "stretch_min";
-pub(crate) const MAX: &str = "stretch_max";
+/// Columns of a cell besides those of its series and its start.
+pub(crate) const ROWS: &str = "cell_rows";
+pub(crate) const VALUES: &str = "cell_values";
+pub(crate) const SUM: &str = "cell_sum";
+pub(crate) const MIN: &str = "cell_min";
+pub(crate) const MAX: &str = "cell_max";
 
 /// Functions of a time and constants that never give less for a later time.
 const MONOTONE: [&str; 3] = ["time_bucket", "date_bin", "date_trunc"];
 
-/// Puts stretches in the place of rows.
+/// Puts cells in the place of rows.
 #[derive(Debug)]
-pub(crate) struct SumsOfStretches;
+pub(crate) struct SumsOfCells;
 
-impl OptimizerRule for SumsOfStretches {
+impl OptimizerRule for SumsOfCells {
     fn name(&self) -> &str {
-        "sums_of_stretches"
+        "sums_of_cells"
     }
 
     fn apply_order(&self) -> Option<ApplyOrder> {
@@ -109,9 +109,9 @@ fn summed(aggregate: &Aggregate) -> Result<Option<LogicalPlan>> {
     let reach = Reach::of(&all);
     let grouping = Grouping::new(&spec, &of_time, &buckets)?;
     let wanted = Wanted { spec: &spec, reach: &reach, places: None };
-    let Some(stretches) = table.stretches_of(&wanted, &grouping)? else { return Ok(None) };
+    let Some(cells) = table.known_cells(&wanted, &grouping)? else { return Ok(None) };
     let within = conjunction(of_time.into_iter().cloned());
-    let provider = Arc::new(Summed { table, stretches, within, schema: schema(&spec) });
+    let provider = Arc::new(Summed { table, cells, within, schema: schema(&spec) });
 
     let source = provider_as_source(provider);
     let input = rebuilt(
@@ -139,6 +139,7 @@ fn rebuilt(
 ) -> Result<LogicalPlanBuilder> {
     match plan {
         LogicalPlan::Filter(filter) => rebuilt(&filter.input, scan, kept),
+        LogicalPlan::Projection(projection) => rebuilt(&projection.input, scan, kept),
         // Filters name columns as they are called above the alias, or below it.
         LogicalPlan::SubqueryAlias(alias) => rebuilt(&alias.input, scan, kept)?.alias(alias.alias.clone()),
         _ => match kept {
@@ -211,7 +212,7 @@ impl Asked {
     }
 }
 
-/// Columns of a stretch: those of its series, its start, and what its rows add up to.
+/// Columns of a cell: those of its series, its start, and what its rows add up to.
 pub(crate) fn schema(spec: &TableSpec) -> SchemaRef {
     let all = storage::with_views(&spec.schema);
     let key = spec.key.iter().map(|&index| all.field(index).clone());
@@ -220,11 +221,11 @@ pub(crate) fn schema(spec: &TableSpec) -> SchemaRef {
     Arc::new(Schema::new(key.chain(counts).chain(numbers).collect::<Vec<_>>()))
 }
 
-/// Stretches of a table, and its other rows, each as a stretch of its own.
+/// KnownCells of a table, and its other rows, each as a cell of its own.
 #[derive(Debug)]
 struct Summed {
     table: SnapshotTable,
-    stretches: Stretches,
+    cells: KnownCells,
     /// What times have to fulfil.
     within: Option<Expr>,
     schema: SchemaRef,
@@ -250,7 +251,7 @@ impl TableProvider for Summed {
         let spec = self.table.spec();
         let value = spec.measured().ok_or_else(|| QueryError::Layout(format!("{} without a number", spec.name)))?;
         let columns: Vec<usize> = spec.key.iter().copied().chain([value]).collect();
-        let table = self.table.clone().with_rows(Arc::clone(&self.stretches.left));
+        let table = self.table.clone().with_rows(Arc::clone(&self.cells.left));
         let rows = table.scan(state, Some(&columns), self.within.as_slice(), None).await?;
         let stored = DFSchema::try_from(rows.schema())?;
         let rows: Arc<dyn ExecutionPlan> = match &self.within {
@@ -271,8 +272,8 @@ impl TableProvider for Summed {
             projected.push(ProjectionExpr::new(state.create_physical_expr(expr, &stored)?, name.to_owned()));
         }
         let rows: Arc<dyn ExecutionPlan> = Arc::new(ProjectionExec::try_new(projected, rows)?);
-        let stretches = MemorySourceConfig::try_new(&[vec![self.stretches.sums.clone()]], self.schema(), None)?;
-        let all = UnionExec::try_new(vec![DataSourceExec::from_data_source(stretches), rows])?;
+        let cells = MemorySourceConfig::try_new(&[vec![self.cells.sums.clone()]], self.schema(), None)?;
+        let all = UnionExec::try_new(vec![DataSourceExec::from_data_source(cells), rows])?;
         let Some(projection) = projection else { return Ok(all) };
         let columns: Result<Vec<ProjectionExpr>> = projection
             .iter()

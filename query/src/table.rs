@@ -31,7 +31,7 @@ use crate::locate::{bounds, within};
 use crate::reach::{Reach, is_plain};
 use crate::rekey::{DERIVED, NEEDED, Rekey, RekeyExec, Scope};
 use crate::scan::{Files, key_ordering, scan_files};
-use crate::series_cells::{Grouping, Stretches, stretches};
+use crate::series_cells::{Grouping, KnownCells, known_cells};
 use crate::series_rows::{SeriesRows, Wanted};
 use crate::series_scan::SeriesScanExec;
 use crate::types::text;
@@ -131,13 +131,13 @@ impl SnapshotTable {
     }
 
     /// What outlines say of the rows that are wanted, where they say it of most of them.
-    pub(crate) fn stretches_of(&self, wanted: &Wanted<'_>, grouping: &Grouping) -> Result<Option<Stretches>> {
+    pub(crate) fn known_cells(&self, wanted: &Wanted<'_>, grouping: &Grouping) -> Result<Option<KnownCells>> {
         let with_dead = |segment: Arc<Segment>| {
             let dead = self.view.dead_keys(&segment).map_err(QueryError::from)?;
             Ok((segment, dead))
         };
         let segments: Result<Vec<_>> = self.segments(wanted.reach).into_iter().map(with_dead).collect();
-        stretches(wanted, grouping, segments?)
+        known_cells(wanted, grouping, segments?)
     }
 
     fn name_of(&self, column: usize) -> &str {

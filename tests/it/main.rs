@@ -13,6 +13,7 @@ mod context;
 mod demo;
 mod docs;
 mod equipment;
+mod fixture;
 mod full_disk;
 mod golden;
 mod harness;

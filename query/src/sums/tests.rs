@@ -116,7 +116,7 @@ fn figures(values: &[Option<f64>]) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sums_of_stretches_are_those_of_the_rows() {
+async fn sums_of_cells_are_those_of_the_rows() {
     let mut summed = 0;
     for seed in 1..=6 {
         let random = &mut Random(0x9E37_79B9 * seed);
@@ -150,12 +150,12 @@ async fn sums_of_stretches_are_those_of_the_rows() {
                 let wrong = found.iter().zip(&expected).find(|(found, expected)| found != expected);
                 assert_eq!((wrong, found.len()), (None, expected.len()), "seed {seed}: {sql}");
                 let plan = bench.ask(&format!("EXPLAIN {sql}")).await.join("\n");
-                summed += usize::from(plan.contains("stretch_"));
+                summed += usize::from(plan.contains("cell_"));
             }
         }
     }
     // Not where most rows are in memory still, or corrected.
-    assert!(summed > 60, "only {summed} of 168 questions were answered from stretches");
+    assert!(summed > 60, "only {summed} of 168 questions were answered from cells");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -179,7 +179,7 @@ async fn other_questions_read_the_rows() {
     rows.iter_mut().for_each(|row| row.3 = row.3.filter(|value| value.is_finite()));
     bench.put(&rows);
     bench.store.flush().unwrap();
-    let known = |plan: Vec<String>| plan.join("\n").contains("stretch_");
+    let known = |plan: Vec<String>| plan.join("\n").contains("cell_");
     // Read once, so that the outline is known.
     bench.ask("SELECT count(value) FROM samples").await;
     assert!(known(bench.ask("EXPLAIN SELECT count(value) FROM samples").await));
