@@ -198,7 +198,6 @@ async fn other_questions_read_the_rows() {
         "SELECT date_part('hour', time), count(*) FROM samples GROUP BY 1",
         "SELECT signal, time_bucket('1 hour', time), count(*) FROM samples GROUP BY GROUPING SETS (1, 2)",
         "SELECT count(*) FROM samples WHERE time != '2025-01-01'",
-        "SELECT avg(value) FROM samples TABLESAMPLE BERNOULLI (50)",
         "SELECT count(*) FROM (SELECT * FROM samples LIMIT 10) s",
         "SELECT count(*) FROM samples_history",
         "SELECT time_bucket('1 second', time), avg(value) FROM samples GROUP BY 1",
