@@ -216,7 +216,9 @@ fn write(folder: &Path) {
         }
     }
     for table in fs::read_dir(data.join("tables")).unwrap() {
-        forget_before_checkpoint(&table.unwrap().path().join("_delta_log"));
+        let log = table.unwrap().path().join("_delta_log");
+        forget_before_checkpoint(&log);
+        forget_place(&log, folder);
     }
     let log = fs::read_dir(data.join("wal")).unwrap().map(|file| file.unwrap().path());
     // Files that were prepared for later hold nothing.
@@ -237,6 +239,16 @@ fn forget_before_checkpoint(log: &Path) {
     let last: Value = serde_json::from_slice(&last).unwrap();
     for version in 0..last["version"].as_u64().unwrap() {
         fs::remove_file(log.join(format!("{version:020}.json"))).unwrap();
+    }
+}
+
+/// The first commit of a table says where it was made.
+fn forget_place(log: &Path, folder: &Path) {
+    for path in fs::read_dir(log).unwrap().map(|file| file.unwrap().path()) {
+        if path.extension().is_some_and(|extension| extension == "json") {
+            let said = fs::read_to_string(&path).unwrap();
+            fs::write(&path, said.replace(folder.to_str().unwrap(), "/srv/takt")).unwrap();
+        }
     }
 }
 
