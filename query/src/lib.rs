@@ -25,6 +25,7 @@ mod reach;
 mod rekey;
 mod scan;
 mod series_cells;
+mod series_reader;
 mod series_rows;
 mod series_scan;
 mod session;

@@ -126,6 +126,10 @@ impl Reach {
                 _ => {}
             }
         } else if let Some(value) = text(value) {
+            // Others, such as IS DISTINCT FROM, may hold for NULL too.
+            if !matches!(op, Operator::Eq | Operator::Gt | Operator::GtEq | Operator::Lt | Operator::LtEq) {
+                return;
+            }
             let texts = self.texts.entry(column.to_owned()).or_default();
             match op {
                 Operator::Eq => texts.among(BTreeSet::from([value.to_owned()])),

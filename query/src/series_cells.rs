@@ -17,7 +17,7 @@ use datafusion::physical_expr::{PhysicalExpr, create_physical_expr};
 use storage::{Cell, KeySet, Segment, SeriesOutline, Sums, TableSpec};
 
 use crate::error::QueryError;
-use crate::series_rows::{SeriesRows, Wanted, ranges_of};
+use crate::series_rows::{MOST_SERIES, SeriesRows, Wanted, ranges_of};
 use crate::sums::{schema, unqualified};
 use crate::types::time_type;
 
@@ -111,13 +111,13 @@ pub(crate) fn known_cells(
     segments: Vec<(Arc<Segment>, Option<Arc<KeySet>>)>,
 ) -> Result<Option<KnownCells>> {
     let (mut gathered, mut left) = (Gathered::default(), HashMap::new());
-    let (mut known, mut unknown) = (0, 0);
+    let (mut known, mut unknown, mut series_left) = (0, 0, 0);
     for (segment, dead) in segments {
         // Somebody else reads it then, off the async threads.
         if !segment.knows_outline() {
             return Ok(None);
         }
-        let Some(outline) = segment.outline().map_err(QueryError::from)? else { return Ok(None) };
+        let Some(outline) = segment.outline() else { return Ok(None) };
         let dirty = match &dead {
             None => HashMap::new(),
             Some(dead) if dead.len() > MOST_SUPERSEDED => return Ok(None),
@@ -126,10 +126,11 @@ pub(crate) fn known_cells(
         let mut rows = Vec::new();
         for series in outline.series.iter().filter(|series| wanted.names(&series.key)) {
             let dirty = dirty.get(&series.key).map_or(&[][..], Vec::as_slice);
-            let takes = gathered.take(grouping, series, &|cell| wanted.meets(series, cell), dirty)?;
-            let ranges = ranges_of(series, |place, cell| {
-                wanted.meets(series, cell) && !takes.get(place).is_some_and(|taken| *taken)
-            });
+            let meets: Vec<bool> = series.cells.iter().map(|cell| wanted.meets(series, cell)).collect();
+            // What cannot be told of the ends of a cell is told of its rows.
+            let Ok(takes) = gathered.take(grouping, series, &meets, dirty) else { return Ok(None) };
+            let ranges =
+                ranges_of(series, |place, _| meets.get(place) == Some(&true) && takes.get(place) != Some(&true));
             let taken = series.cells.iter().zip(&takes).filter(|(_, taken)| **taken);
             known += taken.map(|(cell, _)| cell.rows).sum::<u64>();
             if !ranges.is_empty() {
@@ -139,9 +140,13 @@ pub(crate) fn known_cells(
                 rows.push(series);
             }
         }
+        series_left += rows.len();
         left.insert(segment.path.clone(), rows);
+        if gathered.sums.len() > MOST_CELLS || series_left > MOST_SERIES {
+            return Ok(None);
+        }
     }
-    if known <= unknown || gathered.sums.len() > MOST_CELLS {
+    if known <= unknown {
         return Ok(None);
     }
     Ok(Some(KnownCells { sums: gathered.finish(wanted.spec)?, left: Arc::new(left) }))
@@ -153,19 +158,24 @@ impl Gathered {
         &mut self,
         grouping: &Grouping,
         series: &SeriesOutline,
-        meets: &dyn Fn(&Cell) -> bool,
+        meets: &[bool],
         dirty: &[i64],
     ) -> Result<Vec<bool>> {
         let last_of = |cell: &Cell| series.last_us(cell);
-        let firsts = series.cells.iter().map(|cell| cell.start_us).collect();
-        let (mut taken, joined) = grouping.judge(firsts, series.cells.iter().map(last_of).collect())?;
+        let asked: Vec<&Cell> =
+            series.cells.iter().zip(meets).filter(|(_, meets)| **meets).map(|(cell, _)| cell).collect();
+        let firsts = asked.iter().map(|cell| cell.start_us).collect();
+        let (whole, joined) = grouping.judge(firsts, asked.iter().map(|cell| last_of(cell)).collect())?;
+        let mut judged = whole.into_iter().zip(joined);
+        let mut all = Vec::with_capacity(series.cells.len());
         let mut in_last_bucket = false;
-        for ((taken, joined), cell) in taken.iter_mut().zip(joined).zip(&series.cells) {
+        for (cell, meets) in series.cells.iter().zip(meets) {
+            let (whole, joined) = if *meets { judged.next().unwrap_or_default() } else { (false, false) };
             in_last_bucket &= joined;
             let next = dirty.partition_point(|time| *time < cell.start_us);
             let clean = dirty.get(next).is_none_or(|time| last_of(cell) < *time);
-            let sums = cell.sums.filter(|_| *taken && clean && meets(cell));
-            *taken = sums.is_some();
+            let sums = cell.sums.filter(|_| whole && clean);
+            all.push(sums.is_some());
             let Some(sums) = sums else { continue };
             let rows = i64::try_from(cell.rows).unwrap_or(i64::MAX);
             match (self.rows.last_mut(), self.sums.last_mut()) {
@@ -183,7 +193,7 @@ impl Gathered {
             }
             in_last_bucket = true;
         }
-        Ok(taken)
+        Ok(all)
     }
 
     fn finish(self, spec: &TableSpec) -> Result<RecordBatch> {

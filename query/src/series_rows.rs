@@ -5,9 +5,12 @@ use std::sync::Arc;
 
 use oee::execution::Affected;
 use oee::path::is_within;
-use storage::{Cell, Segment, SeriesOutline, StoreError, TableSpec};
+use storage::{Cell, Segment, SeriesOutline, TableSpec};
 
 use crate::reach::Reach;
+
+/// With more series of segments than this, their rows are read by whoever reads all rows.
+pub(crate) const MOST_SERIES: usize = 1 << 16;
 
 /// Rows of one series in one segment.
 #[derive(Debug, Clone)]
@@ -37,14 +40,12 @@ pub(crate) struct Wanted<'a> {
 }
 
 impl Wanted<'_> {
-    /// The rows of `segments` that can match, segment by segment and in key order; `None` where a segment has no outline.
-    ///
-    /// # Errors
-    /// [`StoreError`] where an outline cannot be read.
-    pub(crate) fn rows_of(&self, segments: &[Arc<Segment>]) -> Result<Option<Vec<SeriesRows>>, StoreError> {
+    /// The rows of `segments` that can match, segment by segment and in key order; `None` where a segment has no outline, or
+    /// too many series match.
+    pub(crate) fn rows_of(&self, segments: &[Arc<Segment>]) -> Option<Vec<SeriesRows>> {
         let mut found = Vec::new();
         for segment in segments {
-            let Some(outline) = segment.outline()? else { return Ok(None) };
+            let outline = segment.outline()?;
             for series in outline.series.iter().filter(|series| self.names(&series.key)) {
                 let times = self.times_at(series);
                 let meets = |cell: &Cell, (from, to): (i64, i64)| cell.start_us <= to && from <= series.last_us(cell);
@@ -56,10 +57,13 @@ impl Wanted<'_> {
                 let last = series.cells.last().map_or(i64::MIN, |cell| series.last_us(cell));
                 let times =
                     if matches!(times[..], [(from, to)] if from <= first && last <= to) { Vec::new() } else { times };
+                if found.len() >= MOST_SERIES {
+                    return None;
+                }
                 found.push(SeriesRows { segment: Arc::clone(segment), key: series.key.clone(), ranges, times });
             }
         }
-        Ok(Some(found))
+        Some(found)
     }
 
     /// Whether the filters on names leave a series.

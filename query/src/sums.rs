@@ -166,9 +166,10 @@ fn is_bucket(expr: &Expr, time: &str) -> bool {
         other => other,
     };
     let Expr::ScalarFunction(ScalarFunction { func, args }) = expr else { return false };
-    let times = args.iter().filter(|arg| column_of(arg) == Some(time)).count();
-    let constants = args.iter().filter(|arg| literal(arg).is_some()).count();
-    MONOTONE.contains(&func.name()) && times == 1 && times + constants == args.len()
+    // A time in the place of the origin goes up and down.
+    let is_time =
+        |(place, arg): (usize, &Expr)| if place == 1 { column_of(arg) == Some(time) } else { literal(arg).is_some() };
+    MONOTONE.contains(&func.name()) && args.len() > 1 && args.iter().enumerate().all(is_time)
 }
 
 fn asked(expr: &Expr, time: &str, value: &str) -> Option<Asked> {

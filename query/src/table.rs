@@ -326,8 +326,8 @@ impl SnapshotTable {
         if unknown.is_empty() {
             return Ok(());
         }
-        let known = tokio::task::spawn_blocking(move || unknown.iter().try_for_each(|it| it.outline().map(drop))).await;
-        Ok(known.map_err(|error| QueryError::Execution(error.to_string()))?.map_err(QueryError::from)?)
+        let known = tokio::task::spawn_blocking(move || unknown.iter().for_each(|segment| drop(segment.outline())));
+        Ok(known.await.map_err(|error| QueryError::Execution(error.to_string()))?)
     }
 
     /// The rows to be read of `segments`, where outlines tell more of them than the filters do that a Parquet reader
@@ -349,14 +349,14 @@ impl SnapshotTable {
         }
         let places = request.places.as_deref().filter(|_| only_derived);
         let wanted = Wanted { spec: &self.spec, reach: &request.reach, places };
-        let Some(rows) = wanted.rows_of(segments).map_err(QueryError::from)? else { return Ok(None) };
+        let Some(rows) = wanted.rows_of(segments) else { return Ok(None) };
         let chosen: usize = rows.iter().map(SeriesRows::count).sum();
         let all: u64 = segments.iter().map(|segment| segment.rows).sum();
         let few = chosen as u64 <= all / 2;
         // A join on keys hands what it knows of them to a Parquet reader, row by row.
         let keyed = request.columns.iter().any(|&column| DERIVED.contains(&self.name_of(column)));
         let located = places.is_some() || !request.on_derived && !keyed;
-        let narrow = request.only_series && columns.len() <= self.spec.key.len() + 1;
+        let narrow = request.only_series && !keyed && columns.len() <= self.spec.key.len() + 1;
         Ok((few && located || narrow).then_some(rows))
     }
 

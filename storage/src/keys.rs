@@ -113,7 +113,7 @@ impl KeySet {
             for (column, name) in columns.iter().zip(&self.encoder.names) {
                 match (column.as_string_opt::<i32>(), column.as_primitive_opt::<TimestampMicrosecondType>()) {
                     (Some(names), _) => series.push(names.is_valid(row).then(|| Arc::from(names.value(row)))),
-                    (_, Some(times)) if times.is_valid(row) => time = Some(times.value(row)),
+                    (_, Some(times)) => time = times.is_valid(row).then(|| times.value(row)),
                     _ => return Err(StoreError::Invalid(format!("{name} is no part of a series"))),
                 }
             }

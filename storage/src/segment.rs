@@ -24,7 +24,7 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use arrow::array::{Array, AsArray, BooleanArray};
 use arrow::compute::{concat_batches, filter_record_batch};
@@ -96,7 +96,8 @@ pub struct Segment {
     pub(crate) run_rows: u64,
     /// Where its outline lies, and how many bytes it has before compression.
     outline_place: Option<(Range<u64>, usize)>,
-    outline: OnceLock<Option<Outline>>,
+    /// While it is known.
+    outline: Mutex<Weak<Outline>>,
     /// Whether it lies in the cold folder.
     pub(crate) cold: AtomicBool,
     metadata: ArrowReaderMetadata,
@@ -147,7 +148,7 @@ impl Segment {
             recorded_through: i64::MIN,
             run_rows: u64::try_from(file_metadata.num_rows()).unwrap_or_default(),
             outline_place: None,
-            outline: OnceLock::new(),
+            outline: Mutex::default(),
             cold: AtomicBool::new(crate::cold::is_cold(path)),
             metadata: metadata.clone(),
         };
@@ -200,36 +201,52 @@ impl Segment {
         }
     }
 
-    /// Its series and their sums, where it has an outline; read with the first call.
-    ///
-    /// # Errors
-    /// [`StoreError`] where it cannot be read.
-    pub fn outline(&self) -> Result<Option<&Outline>, StoreError> {
-        if self.outline.get().is_none() {
-            let read = self.outline_place.as_ref().map(|(place, length)| self.read_outline(place, *length));
-            let read = read.transpose()?;
-            self.outline.get_or_init(|| read);
+    /// Its series and their sums, where it has an outline that can be read.
+    pub fn outline(&self) -> Option<Arc<Outline>> {
+        self.outline_place.as_ref()?;
+        if let Some(known) = self.known_outline() {
+            return Some(known);
         }
-        Ok(self.outline.get().and_then(Option::as_ref))
+        match self.read_outline() {
+            Ok(outline) => {
+                let outline = Arc::new(outline?);
+                *self.outline.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(&outline);
+                outline::keep(&outline);
+                Some(outline)
+            }
+            Err(error) => {
+                tracing::warn!(%error, "its rows are read instead");
+                None
+            }
+        }
     }
 
-    fn read_outline(&self, place: &Range<u64>, length: usize) -> Result<Outline, StoreError> {
-        if length > OUTLINE_BYTES || place.end > self.bytes {
+    fn known_outline(&self) -> Option<Arc<Outline>> {
+        self.outline.lock().unwrap_or_else(PoisonError::into_inner).upgrade()
+    }
+
+    /// `None` where it has no outline, or one of a version that is not known here.
+    pub(crate) fn read_outline(&self) -> Result<Option<Outline>, StoreError> {
+        let Some((place, length)) = &self.outline_place else { return Ok(None) };
+        if *length > OUTLINE_BYTES || place.end > self.bytes {
             return Err(damaged(&self.path, &"its outline has no place in it"));
         }
         let file = File::open(&self.path).map_err(|error| StoreError::io(&self.path, error))?;
         let mut pressed = vec![0; usize::try_from(place.end - place.start).unwrap_or_default()];
         file.read_exact_at(&mut pressed, place.start).map_err(|error| StoreError::io(&self.path, error))?;
-        let bytes = zstd::bulk::decompress(&pressed, length).map_err(|error| damaged(&self.path, &error))?;
+        let bytes = zstd::bulk::decompress(&pressed, *length).map_err(|error| damaged(&self.path, &error))?;
+        if !outline::is_known(&bytes) {
+            return Ok(None);
+        }
         match Outline::decode(&bytes) {
-            Some(outline) if outline.rows() == self.rows => Ok(outline),
+            Some(outline) if outline.rows() == self.rows => Ok(Some(outline)),
             _ => Err(damaged(&self.path, &"its outline cannot be read")),
         }
     }
 
     /// Whether [`Segment::outline`] needs not read it any more.
     pub fn knows_outline(&self) -> bool {
-        self.outline_place.is_none() || self.outline.get().is_some()
+        self.outline_place.is_none() || self.known_outline().is_some()
     }
 
     /// Some columns of some rows, `rows` at a time: texts as views, and in the order of the file. Reads the pages that
@@ -375,7 +392,7 @@ impl Segment {
     /// The last row of each series ([`TableSpec::has_series`]), as [`TableSpec::memory_schema`].
     pub(crate) fn newest_rows(&self, spec: &TableSpec) -> Result<RecordBatch, StoreError> {
         let layout = spec.memory_schema();
-        let ends = match self.outline()? {
+        let ends = match self.outline() {
             Some(outline) => outline.series.iter().filter_map(SeriesOutline::last_row).collect(),
             None => self.series_ends(spec)?,
         };

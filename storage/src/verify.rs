@@ -339,14 +339,14 @@ fn bound(values: &ArrayRef, low: &ArrayRef, high: &ArrayRef, place: usize) -> bo
 
 /// Whether the outline says of the rows what they are.
 fn outline(segment: &Segment, spec: &TableSpec) -> Result<Option<String>, StoreError> {
-    let Some(said) = segment.outline()? else { return Ok(None) };
+    let Some(said) = segment.read_outline()? else { return Ok(None) };
     let Some(mut found) = Draft::new(&Arc::new(spec.clone())) else {
         return Ok(Some("an outline of rows that form no series".to_owned()));
     };
     for rows in segment.batches(&spec.memory_schema(), OUTLINED_ROWS)? {
         found.add(&rows?)?;
     }
-    Ok((found.finish() != *said).then(|| "the outline does not fit the rows".to_owned()))
+    Ok((found.finish() != said).then(|| "the outline does not fit the rows".to_owned()))
 }
 
 /// Whether rows follow one another by key, and each key is there once where `unique`.

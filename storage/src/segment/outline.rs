@@ -4,8 +4,9 @@
 //! into cells of a minute, an hour or a day of UTC, whichever is the shortest that holds enough rows on average, so an
 //! outline takes a fiftieth of its segment at most.
 
+use std::collections::VecDeque;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::compute::cast;
@@ -76,6 +77,32 @@ impl Outline {
     pub fn rows(&self) -> u64 {
         self.series.iter().map(SeriesOutline::rows).sum()
     }
+
+    /// Memory that it takes, about.
+    fn bytes(&self) -> usize {
+        let of = |series: &SeriesOutline| {
+            let key: usize = series.key.iter().flatten().map(|part| part.len() + 32).sum();
+            size_of::<SeriesOutline>() + key + series.cells.len() * size_of::<Cell>()
+        };
+        self.series.iter().map(of).sum()
+    }
+}
+
+/// Outlines that were read last.
+static RECENT: Mutex<VecDeque<(Arc<Outline>, usize)>> = Mutex::new(VecDeque::new());
+/// How much memory they take together, about.
+const RECENT_BYTES: usize = 64 << 20;
+
+/// Keeps an outline in memory until others have taken its place.
+pub(super) fn keep(outline: &Arc<Outline>) {
+    let mut recent = RECENT.lock().unwrap_or_else(PoisonError::into_inner);
+    recent.push_back((outline.clone(), outline.bytes()));
+    let mut bytes: usize = recent.iter().map(|(_, bytes)| bytes).sum();
+    while bytes > RECENT_BYTES
+        && let Some((_, gone)) = recent.pop_front()
+    {
+        bytes -= gone;
+    }
 }
 
 impl SeriesOutline {
@@ -102,8 +129,9 @@ impl Sums {
     pub fn add(&mut self, other: &Self) {
         self.values += other.values;
         self.sum += other.sum;
-        self.min = self.min.min(other.min);
-        self.max = self.max.max(other.max);
+        // As SQL orders them: -0.0 comes before 0.0.
+        self.min = if other.min.total_cmp(&self.min).is_lt() { other.min } else { self.min };
+        self.max = if other.max.total_cmp(&self.max).is_gt() { other.max } else { self.max };
     }
 }
 
@@ -112,6 +140,11 @@ impl TableSpec {
     pub fn measured(&self) -> Option<usize> {
         self.schema.fields().iter().position(|field| *field.data_type() == DataType::Float64)
     }
+}
+
+/// Whether bytes are an outline as this version writes it.
+pub(super) fn is_known(bytes: &[u8]) -> bool {
+    bytes.first() == Some(&VERSION)
 }
 
 /// What a footer says of where an outline lies, and of its bytes before compression.
@@ -154,6 +187,10 @@ impl Draft {
         let (Some(times), Some(values)) = (times.filter(|times| times.null_count() == 0), values) else {
             return Ok(false);
         };
+        // Cells begin before their first row.
+        if times.values().iter().any(|time| *time < i64::MIN + super::DAY_US) {
+            return Ok(false);
+        }
         let names = spec.key.iter().filter(|&&index| Some(index) != spec.time).map(|&index| column(index));
         let names: Option<Vec<&ArrayRef>> = names.collect();
         let names = names.unwrap_or_default();
@@ -235,6 +272,10 @@ fn settle(series: &mut SeriesOutline) {
             break;
         }
     }
+    for cell in &mut series.cells {
+        // What has grown beyond all numbers depends on the order of adding.
+        cell.sums = cell.sums.filter(|sums| sums.sum.is_finite());
+    }
     series.cells.shrink_to_fit();
 }
 
@@ -276,7 +317,7 @@ impl Outline {
         bytes
     }
 
-    /// `None` where the bytes are no outline, or one of a later version.
+    /// `None` where the bytes are no outline of this version.
     pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
         let (version, mut rest) = bytes.split_first()?;
         if *version != VERSION {
