@@ -50,6 +50,8 @@ pub(crate) fn attach(data: &Path, wanted: Option<&Path>) -> Result<(), StoreErro
             claim(data, &wanted)?;
             point(&link, &wanted)
         }
+        // Its disk is not mounted: a new folder in its place would take the room of another.
+        (Some(present), Some(wanted)) if wanted == present && !present.exists() => check_owner(data, &present),
         (Some(present), Some(wanted)) => {
             let wanted = created(data, wanted)?;
             if wanted == present {

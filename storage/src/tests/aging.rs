@@ -427,8 +427,10 @@ fn a_cold_folder_that_is_missing_stops_the_start_and_nothing_is_lost() {
     assert!(refusal(&bench).contains(cold.to_str().unwrap()), "{}", refusal(&bench));
     let verified = crate::verify(bench.folder.path(), &[samples()], &mut |_, _| {}).unwrap();
     assert!(verified.faults.iter().any(|fault| fault.message.contains("cold folder")), "{:?}", verified.faults);
+    assert!(!cold.exists(), "a folder in its place");
     // What the mount point holds without its disk is no cold folder either.
-    assert!(cold.is_dir());
+    fs::create_dir(&cold).unwrap();
+    assert!(refusal(&bench).contains("mount the disk"), "{}", refusal(&bench));
     fs::remove_dir(&cold).unwrap();
     fs::rename(&away, &cold).unwrap();
     assert_eq!(sample_values(&bench.open()), all);
