@@ -19,6 +19,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use storage::{TableView, with_views};
 
 use crate::error::QueryError;
+use crate::series_rows::series_columns;
 use crate::stored::{StoredScan, plain_column, time_bound};
 
 /// Puts the newest rows in the place of all rows, where the answer is the same.
@@ -50,7 +51,7 @@ fn newest(aggregate: &Aggregate) -> Result<Option<LogicalPlan>> {
     let spec = &view.spec;
     let time = spec.time.map(|index| spec.schema.field(index).name().as_str());
     let Some(time) = time.filter(|_| spec.has_series()) else { return Ok(None) };
-    let series: Vec<&str> = spec.key_names().into_iter().filter(|name| *name != time).collect();
+    let series: Vec<&str> = series_columns(spec).collect();
 
     let mut groups: Vec<&str> = aggregate.group_expr.iter().filter_map(plain_column).collect();
     let all_groups = groups.len() == aggregate.group_expr.len();

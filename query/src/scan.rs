@@ -21,7 +21,7 @@ use storage::{Segment, TableSpec, with_views};
 use crate::error::QueryError;
 
 /// With more segments than this, several share a stream, and their common order is not declared.
-const MAX_SORTED_STREAMS: usize = 32;
+pub(crate) const MAX_SORTED_STREAMS: usize = 32;
 
 /// How keys are sorted in segments and in the hot buffer: NULL first.
 pub(crate) fn key_ordering() -> SortOptions {

@@ -94,7 +94,7 @@ pub(crate) struct KnownCells {
     pub(crate) left: Arc<HashMap<PathBuf, Vec<SeriesRows>>>,
 }
 
-/// KnownCells as they gather.
+/// Cells as they gather.
 #[derive(Default)]
 struct Gathered {
     keys: Vec<Vec<Option<Arc<str>>>>,
@@ -103,7 +103,7 @@ struct Gathered {
     sums: Vec<Sums>,
 }
 
-/// The cells of `segments`, which come with the keys of its rows that are superseded; `None` where more is to be read than is
+/// The cells of `segments`, which come with the keys of their rows that are superseded; `None` where more is to be read than is
 /// known, so that it is simpler to read all.
 pub(crate) fn known_cells(
     wanted: &Wanted<'_>,

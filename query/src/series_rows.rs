@@ -48,8 +48,7 @@ impl Wanted<'_> {
             let outline = segment.outline()?;
             for series in outline.series.iter().filter(|series| self.names(&series.key)) {
                 let times = self.times_at(series);
-                let meets = |cell: &Cell, (from, to): (i64, i64)| cell.start_us <= to && from <= series.last_us(cell);
-                let ranges = ranges_of(series, |_, cell| times.iter().any(|times| meets(cell, *times)));
+                let ranges = ranges_of(series, |_, cell| times.iter().any(|times| overlaps(series, cell, *times)));
                 if ranges.is_empty() {
                     continue;
                 }
@@ -78,13 +77,17 @@ impl Wanted<'_> {
 
     /// Whether the time of a cell is asked for.
     pub(crate) fn meets(&self, series: &SeriesOutline, cell: &Cell) -> bool {
-        let (from, to) = self.spec.time.map_or((i64::MIN, i64::MAX), |time| self.reach.times(name(self.spec, time)));
-        cell.start_us <= to && from <= series.last_us(cell)
+        overlaps(series, cell, self.span())
+    }
+
+    /// The times that the filters leave, first and last microsecond.
+    fn span(&self) -> (i64, i64) {
+        self.spec.time.map_or((i64::MIN, i64::MAX), |time| self.reach.times(name(self.spec, time)))
     }
 
     /// Times at which rows of a series can match, in order and apart.
     fn times_at(&self, series: &SeriesOutline) -> Vec<(i64, i64)> {
-        let (from, to) = self.spec.time.map_or((i64::MIN, i64::MAX), |time| self.reach.times(name(self.spec, time)));
+        let (from, to) = self.span();
         let Some(places) = self.places else { return vec![(from, to)] };
         let equipment = series.key.first().and_then(Option::as_deref);
         let is_here = |place: &&Affected| equipment.is_some_and(|path| is_within(path, &place.equipment));
@@ -101,6 +104,11 @@ impl Wanted<'_> {
         }
         apart
     }
+}
+
+/// Whether a cell holds times from the first to the last of `span`.
+fn overlaps(series: &SeriesOutline, cell: &Cell, span: (i64, i64)) -> bool {
+    cell.start_us <= span.1 && span.0 <= series.last_us(cell)
 }
 
 /// The rows of the cells that are wanted, told by their place and what they are.

@@ -21,14 +21,12 @@ use futures::TryStreamExt;
 use storage::{TableSpec, with_views};
 
 use crate::error::QueryError;
-use crate::scan::key_ordering;
+use crate::scan::{MAX_SORTED_STREAMS, key_ordering};
 use crate::series_reader::{Column, SeriesReader};
 use crate::series_rows::{SeriesRows, series_columns};
 
 /// Fewer rows than this are read by one stream.
 const STREAM_ROWS: usize = 1 << 17;
-/// With more segments than this that overlap in time, several share a stream, and no order is declared.
-const MAX_SORTED_STREAMS: usize = 32;
 /// Rows of a series in a segment on average, and series of segments, from which on it is worth to read series by series
 /// through all segments: pages that hold several series are read once for each of them.
 const ROWS_OF_SERIES: usize = 4_096;

@@ -1,5 +1,5 @@
-//! What the store asks of a disk: every call that changes files of a data folder. Tests hand in a disk that is slow, full,
-//! fails, or loses power.
+//! What the store asks of a disk: every call that changes its log, its segments and its table logs. Tests hand in a disk that
+//! is slow, full, fails, or loses power. Moves to the cold folder, which lies on another disk, backups and the lock go past it.
 //!
 //! A file's bytes are certain once [`Disk::sync`] has returned, its name once [`Disk::sync_folder`] has: until then a power
 //! cut may leave either, in part, in any order.
