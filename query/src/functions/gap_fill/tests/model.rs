@@ -168,7 +168,9 @@ async fn the_answer_is_that_of_the_model() {
         let from = around - random.below(long * DAY);
         let to = around + random.below(long * DAY);
         let rows = random_rows(&mut random, from, to);
-        let bench = Bench::with(Limits { parallelism: 1 + usize::try_from(seed % 3).unwrap(), ..Limits::default() });
+        // A batch of two rows that wait for their turn counts as much memory as all the groups it was cut from.
+        let parallelism = 1 + usize::try_from(seed % 3).unwrap();
+        let bench = Bench::with(Limits { parallelism, memory_bytes: 64 << 30, ..Limits::default() });
         bench.put(&rows);
         let sql = format!(
             "SELECT signal, time_bucket_gapfill('{width}', time, '{zone}'), count(*), avg(value), locf(avg(value)), \
