@@ -40,6 +40,10 @@ pub struct Retention {
 }
 
 impl Retention {
+    fn age_us(&self, table: &str) -> Option<i64> {
+        self.ages_us.iter().zip(TABLES).find(|(_, known)| known.name == table).and_then(|(age, _)| *age)
+    }
+
     /// As `age_of` a table's name says.
     pub fn new(age_of: impl Fn(&str) -> Option<Duration>) -> Self {
         let micros = |age: Duration| i64::try_from(age.as_micros()).unwrap_or(i64::MAX);
@@ -73,6 +77,8 @@ pub(crate) struct Window {
     earliest_us: i64,
     earliest_year: i16,
     retention: Retention,
+    /// Looked up once: it is asked for every sample.
+    samples_age_us: Option<i64>,
 }
 
 impl Window {
@@ -85,6 +91,7 @@ impl Window {
             earliest_us: start.map_or(i64::MIN, |start| start.timestamp().as_microsecond()),
             earliest_year: year,
             retention: limits.retention,
+            samples_age_us: limits.retention.age_us(SAMPLES.name),
         }
     }
 
@@ -98,24 +105,13 @@ impl Window {
             }
         };
         // What is replayed arrived long ago.
-        self.check_kept(SAMPLES.name, time, now_us)?;
+        check_age(SAMPLES.name, self.samples_age_us, time, now_us)?;
         Ok(time)
     }
 
     /// Whether rows of a table with this time are kept at all: what the store would remove is not let in.
     pub(crate) fn check_kept(&self, table: &str, time: i64, now: impl FnOnce() -> i64) -> Result<(), Refusal> {
-        let ages = self.retention.ages_us.iter().zip(TABLES);
-        let age = ages.filter(|(_, known)| known.name == table).find_map(|(age, _)| *age);
-        let Some(age) = age.filter(|age| time < now().saturating_sub(*age)) else { return Ok(()) };
-        Err(Refusal::new(
-            "retention",
-            format!(
-                "the time {} is longer ago than rows of `{table}` are kept, {} days; `retention.{table}` in takt.toml \
-                 says so",
-                show(time),
-                age / DAY_US
-            ),
-        ))
+        check_age(table, self.retention.age_us(table), time, now)
     }
 
     /// Whether a source time may be admitted at `now`.
@@ -140,6 +136,19 @@ impl Window {
         }
         Ok(())
     }
+}
+
+fn check_age(table: &str, age_us: Option<i64>, time: i64, now: impl FnOnce() -> i64) -> Result<(), Refusal> {
+    let Some(age) = age_us.filter(|age| time < now().saturating_sub(*age)) else { return Ok(()) };
+    Err(Refusal::new(
+        "retention",
+        format!(
+            "the time {} is longer ago than rows of `{table}` are kept, {} days; `retention.{table}` in takt.toml \
+             says so",
+            show(time),
+            age / DAY_US
+        ),
+    ))
 }
 
 /// Times for readings that bring none: the arrival time, strictly increasing over all readings, so that two readings of

@@ -9,7 +9,7 @@ use storage::{Rows, Store, Write};
 
 use crate::column::{Cell, Column};
 use crate::quarantine::{Refusals, Room};
-use crate::sample::{Sample, Samples};
+use crate::sample::{Sample, Samples, Series};
 use crate::schema::{columns, table_index};
 
 /// What a row of a record table takes beyond its texts, roughly.
@@ -121,6 +121,16 @@ impl Batch {
 
     pub(crate) fn push_sample(&mut self, sample: &Sample<'_>) {
         self.bytes += self.samples.push(sample);
+    }
+
+    /// Where this batch keeps the names of a signal, for [`Batch::push_sample_of`].
+    pub(crate) fn series(&mut self, equipment: &str, signal: &str) -> Series {
+        self.samples.series(equipment, signal)
+    }
+
+    /// As [`Batch::push_sample`], for the signal whose names `series` stands for in this batch.
+    pub(crate) fn push_sample_of(&mut self, series: Series, sample: &Sample<'_>) {
+        self.bytes += self.samples.push_of(series, sample);
     }
 
     pub(crate) fn push_record(&mut self, table: usize, row: &RecordRow) {

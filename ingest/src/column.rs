@@ -1,10 +1,10 @@
 //! Columns under construction: append values row by row, take an Arrow array at the end.
 
-use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
+use ahash::RandomState;
 use arrow::array::{
-    ArrayRef, BooleanArray, DictionaryArray, Float64Array, Int32Array, Int64Array, StringArray,
+    ArrayRef, BooleanArray, BooleanBufferBuilder, DictionaryArray, Float64Array, Int32Array, Int64Array, StringArray,
     TimestampMicrosecondArray,
 };
 use arrow::buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
@@ -12,91 +12,127 @@ use arrow::datatypes::Int32Type;
 use arrow::error::ArrowError;
 use oee::tables::ColumnType;
 
-/// Which rows hold a value. Costs nothing until the first null.
+/// Which rows hold a value. Costs nothing as long as all of them do, or none.
 #[derive(Debug, Default)]
 pub(crate) struct Validity {
     rows: usize,
-    bits: Option<Vec<bool>>,
+    nulls: usize,
+    bits: Option<BooleanBufferBuilder>,
 }
 
 impl Validity {
     fn push(&mut self, valid: bool) {
         match &mut self.bits {
-            Some(bits) => bits.push(valid),
-            None if valid => {}
+            Some(bits) => bits.append(valid),
+            None if self.nulls == if valid { 0 } else { self.rows } => {}
             None => {
-                let mut bits = vec![true; self.rows];
-                bits.push(false);
+                let mut bits = BooleanBufferBuilder::new(self.rows + 1);
+                bits.append_n(self.rows, self.nulls == 0);
+                bits.append(valid);
                 self.bits = Some(bits);
             }
         }
         self.rows += 1;
+        self.nulls += usize::from(!valid);
+    }
+
+    /// Whether no row holds a value: then columns have not begun to keep any.
+    fn is_empty(&self) -> bool {
+        self.nulls == self.rows
     }
 
     fn finish(self) -> Option<NullBuffer> {
-        self.bits.map(NullBuffer::from)
+        let bits = self.bits.map(|mut bits| NullBuffer::new(bits.finish()));
+        bits.or_else(|| (self.nulls > 0).then(|| NullBuffer::new_null(self.rows)))
+    }
+}
+
+/// Values of rows of which those at the beginning hold none: they take no room until there is one that does.
+#[derive(Debug, Default)]
+struct Values<T> {
+    held: Vec<T>,
+    validity: Validity,
+}
+
+impl<T: Default + Clone> Values<T> {
+    fn push(&mut self, value: Option<T>) {
+        let Some(value) = value else { return self.push_null(T::default()) };
+        if self.validity.is_empty() {
+            self.held.resize(self.validity.rows, T::default());
+        }
+        self.held.push(value);
+        self.validity.push(true);
+    }
+
+    /// Appends a row without a value, where `held` stands in its place.
+    fn push_null(&mut self, held: T) {
+        if !self.validity.is_empty() {
+            self.held.push(held);
+        }
+        self.validity.push(false);
+    }
+
+    /// All values, and which of them count.
+    fn finish(mut self) -> (Vec<T>, Option<NullBuffer>) {
+        self.held.resize(self.validity.rows, T::default());
+        (self.held, self.validity.finish())
     }
 }
 
 /// Numbers or times.
 #[derive(Debug, Default)]
-pub(crate) struct Numbers<T> {
-    values: Vec<T>,
-    validity: Validity,
-}
+pub(crate) struct Numbers<T>(Values<T>);
 
-impl<T: Default> Numbers<T> {
+impl<T: Default + Clone> Numbers<T> {
     pub(crate) fn push(&mut self, value: Option<T>) {
-        self.validity.push(value.is_some());
-        self.values.push(value.unwrap_or_default());
+        self.0.push(value);
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.values.len()
+        self.0.validity.rows
     }
 }
 
 impl Numbers<i64> {
     pub(crate) fn integers(self) -> ArrayRef {
-        Arc::new(Int64Array::new(ScalarBuffer::from(self.values), self.validity.finish()))
+        let (values, nulls) = self.0.finish();
+        Arc::new(Int64Array::new(ScalarBuffer::from(values), nulls))
     }
 
     pub(crate) fn times(self) -> ArrayRef {
-        let times = TimestampMicrosecondArray::new(ScalarBuffer::from(self.values), self.validity.finish());
+        let (values, nulls) = self.0.finish();
+        let times = TimestampMicrosecondArray::new(ScalarBuffer::from(values), nulls);
         Arc::new(times.with_timezone("UTC"))
     }
 }
 
 impl Numbers<f64> {
     pub(crate) fn doubles(self) -> ArrayRef {
-        Arc::new(Float64Array::new(ScalarBuffer::from(self.values), self.validity.finish()))
+        let (values, nulls) = self.0.finish();
+        Arc::new(Float64Array::new(ScalarBuffer::from(values), nulls))
     }
 }
 
 /// Text, value after value.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Texts {
-    offsets: Vec<i32>,
+    /// Where each text ends.
+    ends: Values<i32>,
     bytes: Vec<u8>,
-    validity: Validity,
-}
-
-impl Default for Texts {
-    fn default() -> Self {
-        Self { offsets: vec![0], bytes: Vec::new(), validity: Validity::default() }
-    }
 }
 
 impl Texts {
     pub(crate) fn push(&mut self, value: Option<&str>) {
-        self.validity.push(value.is_some());
-        self.bytes.extend_from_slice(value.unwrap_or_default().as_bytes());
-        self.offsets.push(end_of(&self.bytes));
+        let Some(text) = value else { return self.ends.push_null(end_of(&self.bytes)) };
+        self.bytes.extend_from_slice(text.as_bytes());
+        self.ends.push(Some(end_of(&self.bytes)));
     }
 
     pub(crate) fn finish(self) -> Result<ArrayRef, ArrowError> {
-        let offsets = OffsetBuffer::new(ScalarBuffer::from(self.offsets));
-        Ok(Arc::new(StringArray::try_new(offsets, Buffer::from_vec(self.bytes), self.validity.finish())?))
+        let (ends, nulls) = self.ends.finish();
+        let offsets = std::iter::once(0).chain(ends).collect::<Vec<i32>>();
+        let offsets = OffsetBuffer::new(ScalarBuffer::from(offsets));
+        Ok(Arc::new(StringArray::try_new(offsets, Buffer::from_vec(self.bytes), nulls)?))
     }
 }
 
@@ -108,19 +144,29 @@ fn end_of(bytes: &[u8]) -> i32 {
 /// Text with few distinct values: each is kept once.
 #[derive(Debug, Default)]
 pub(crate) struct Names {
-    keys: Vec<i32>,
-    validity: Validity,
+    keys: Values<i32>,
     interner: Interner,
 }
 
 impl Names {
     pub(crate) fn push(&mut self, name: Option<&str>) {
-        self.validity.push(name.is_some());
-        self.keys.push(name.map_or(0, |name| self.interner.intern(name)));
+        let number = name.map(|name| self.interner.intern(name));
+        self.keys.push(number);
+    }
+
+    /// The number of a name, for [`Names::push_number`].
+    pub(crate) fn number(&mut self, name: &str) -> i32 {
+        self.interner.intern(name)
+    }
+
+    /// Appends the name that a number stands for.
+    pub(crate) fn push_number(&mut self, number: Option<i32>) {
+        self.keys.push(number);
     }
 
     pub(crate) fn finish(self) -> Result<ArrayRef, ArrowError> {
-        let keys = Int32Array::new(ScalarBuffer::from(self.keys), self.validity.finish());
+        let (keys, nulls) = self.keys.finish();
+        let keys = Int32Array::new(ScalarBuffer::from(keys), nulls);
         Ok(Arc::new(DictionaryArray::<Int32Type>::try_new(keys, self.interner.finish()?)?))
     }
 }
@@ -219,19 +265,16 @@ impl Interner {
 
 /// Yes or no.
 #[derive(Debug, Default)]
-pub(crate) struct Flags {
-    values: Vec<bool>,
-    validity: Validity,
-}
+pub(crate) struct Flags(Values<bool>);
 
 impl Flags {
     pub(crate) fn push(&mut self, value: Option<bool>) {
-        self.validity.push(value.is_some());
-        self.values.push(value.unwrap_or_default());
+        self.0.push(value);
     }
 
     pub(crate) fn finish(self) -> ArrayRef {
-        Arc::new(BooleanArray::new(BooleanBuffer::from(self.values), self.validity.finish()))
+        let (values, nulls) = self.0.finish();
+        Arc::new(BooleanArray::new(BooleanBuffer::from(values), nulls))
     }
 }
 

@@ -20,6 +20,7 @@ use crate::route::Routes;
 use crate::thinning::AtFlush;
 
 mod discard;
+mod heads;
 mod import;
 mod kept;
 mod lines;

@@ -3,9 +3,9 @@
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard};
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, StringArray};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, DictionaryArray, StringArray};
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Int64Type};
+use arrow::datatypes::{DataType, Int32Type, Int64Type};
 use arrow::record_batch::RecordBatch;
 use oee::execution::{Execution, Executions, Key};
 use oee::tables::OPERATIONS;
@@ -174,35 +174,36 @@ pub(crate) fn column(rows: &RecordBatch, name: &str, kind: &DataType) -> Result<
 fn key_rows(executions: &Executions, rows: &RecordBatch) -> Result<RecordBatch, StoreError> {
     let times = column(rows, "time", &DataType::Int64)?;
     let times = times.as_primitive::<Int64Type>();
-    let texts = |name: &str| -> Result<StringArray, StoreError> {
-        Ok(column(rows, name, &DataType::Utf8)?.as_string::<i32>().clone())
-    };
-    let equipment = texts("equipment")?;
-    let [work_order, operation, unit, key_source] = KEY_COLUMNS;
-    let (given_order, given_operation, given_unit) = (texts(work_order)?, texts(operation)?, texts(unit)?);
-    let source = texts(key_source)?;
+    let equipment = names(rows, "equipment")?;
+    let paths = equipment.values().as_string::<i32>();
+    let given = Given::of(rows)?;
     let mut keyed: [Names; 4] = Default::default();
-    let mut place = "";
-    let mut cursor = executions.cursor(place);
+    let mut cursor = executions.cursor("");
+    // The equipment, the time from which and up to which the numbers of the names hold.
+    let mut held: (Option<usize>, i64, i64) = (None, i64::MAX, i64::MIN);
+    let mut numbers: [Option<i32>; 4] = Default::default();
     for row in 0..rows.num_rows() {
-        let explicit = source.is_valid(row) && source.value(row) == EXPLICIT;
-        let key = if explicit {
-            Key {
-                work_order: given(&given_order, row),
-                operation: given(&given_operation, row),
-                unit: given(&given_unit, row),
+        if let Some(given) = given.as_ref().filter(|given| given.is_explicit(row)) {
+            for (names, value) in keyed.iter_mut().zip(given.key(row)) {
+                names.push(value);
             }
-        } else {
-            if equipment.value(row) != place {
-                place = equipment.value(row);
-                cursor = executions.cursor(place);
+            continue;
+        }
+        let (place, time) = (equipment.key(row), times.value(row));
+        if place != held.0 || time < held.1 || time >= held.2 {
+            if place != held.0 {
+                cursor = executions.cursor(place.map_or("", |place| paths.value(place)));
             }
-            cursor.key_at(times.value(row))
-        };
-        let any = key.work_order.is_some() || key.operation.is_some() || key.unit.is_some();
-        let source = if explicit { Some(EXPLICIT) } else { any.then_some(DERIVED) };
-        for (names, value) in keyed.iter_mut().zip([key.work_order, key.operation, key.unit, source]) {
-            names.push(value);
+            let Key { work_order, operation, unit } = cursor.key_at(time);
+            let any = work_order.is_some() || operation.is_some() || unit.is_some();
+            let values = [work_order, operation, unit, any.then_some(DERIVED)];
+            for ((number, names), value) in numbers.iter_mut().zip(&mut keyed).zip(values) {
+                *number = value.map(|value| names.number(value));
+            }
+            held = (place, time, cursor.until());
+        }
+        for (names, number) in keyed.iter_mut().zip(numbers) {
+            names.push_number(number);
         }
     }
     let mut columns = rows.columns().to_vec();
@@ -219,8 +220,41 @@ fn key_rows(executions: &Executions, rows: &RecordBatch) -> Result<RecordBatch, 
     Ok(RecordBatch::try_new(rows.schema(), columns)?)
 }
 
-fn given(column: &StringArray, row: usize) -> Option<&str> {
-    (!column.is_null(row)).then(|| column.value(row))
+/// The keys that payloads named themselves.
+struct Given {
+    order_operation_unit: [StringArray; 3],
+    source: StringArray,
+}
+
+impl Given {
+    /// `None` where no payload did.
+    fn of(rows: &RecordBatch) -> Result<Option<Self>, StoreError> {
+        let [work_order, operation, unit, key_source] = KEY_COLUMNS;
+        let texts = |name: &str| -> Result<StringArray, StoreError> {
+            Ok(column(rows, name, &DataType::Utf8)?.as_string::<i32>().clone())
+        };
+        if rows.column_by_name(key_source).is_some_and(|source| source.null_count() == source.len()) {
+            return Ok(None);
+        }
+        let order_operation_unit = [texts(work_order)?, texts(operation)?, texts(unit)?];
+        Ok(Some(Self { order_operation_unit, source: texts(key_source)? }))
+    }
+
+    fn is_explicit(&self, row: usize) -> bool {
+        self.source.is_valid(row) && self.source.value(row) == EXPLICIT
+    }
+
+    fn key(&self, row: usize) -> [Option<&str>; 4] {
+        let [work_order, operation, unit] =
+            self.order_operation_unit.each_ref().map(|column| (!column.is_null(row)).then(|| column.value(row)));
+        [work_order, operation, unit, Some(EXPLICIT)]
+    }
+}
+
+/// A column of texts by name, as numbers of different ones.
+fn names(rows: &RecordBatch, name: &str) -> Result<DictionaryArray<Int32Type>, StoreError> {
+    let kind = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
+    Ok(column(rows, name, &kind)?.as_dictionary::<Int32Type>().clone())
 }
 
 #[cfg(test)]

@@ -45,10 +45,26 @@ pub(crate) struct Keys<'a> {
     pub(crate) unit: Option<&'a str>,
 }
 
-impl Keys<'_> {
+impl<'a> Keys<'a> {
+    /// These, and where there is none that of `others`.
+    pub(crate) fn or(self, others: Keys<'a>) -> Self {
+        Self {
+            work_order: self.work_order.or(others.work_order),
+            operation: self.operation.or(others.operation),
+            unit: self.unit.or(others.unit),
+        }
+    }
+
     pub(crate) fn any(&self) -> bool {
         self.work_order.is_some() || self.operation.is_some() || self.unit.is_some()
     }
+}
+
+/// Where a batch keeps the names of one signal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Series {
+    equipment: i32,
+    signal: i32,
 }
 
 /// The columns of `samples`, under construction.
@@ -69,9 +85,20 @@ pub(crate) struct Samples {
 impl Samples {
     /// Appends a sample and says how many bytes it takes.
     pub(crate) fn push(&mut self, sample: &Sample<'_>) -> usize {
+        let series = self.series(sample.equipment, sample.signal);
+        self.push_of(series, sample)
+    }
+
+    /// Where the names of a signal are kept, for [`Samples::push_of`].
+    pub(crate) fn series(&mut self, equipment: &str, signal: &str) -> Series {
+        Series { equipment: self.equipment.number(equipment), signal: self.signal.number(signal) }
+    }
+
+    /// As [`Samples::push`], for the signal whose names `series` stands for.
+    pub(crate) fn push_of(&mut self, series: Series, sample: &Sample<'_>) -> usize {
         self.time.push(Some(sample.time));
-        self.equipment.push(Some(sample.equipment));
-        self.signal.push(Some(sample.signal));
+        self.equipment.push_number(Some(series.equipment));
+        self.signal.push_number(Some(series.signal));
         self.value.push(sample.value);
         self.text.push(sample.text);
         self.quality.push(Some(sample.quality));

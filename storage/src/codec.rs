@@ -4,7 +4,6 @@
 //! A column is one tag byte, its validity bits where it has nulls, and its values. An all-null column is its tag alone,
 //! so a plain sample costs about 30 bytes.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::{
@@ -96,24 +95,21 @@ fn encode_text(column: &StringArray, out: &mut Vec<u8>) {
 /// Only the names in use are written: a batch may share a dictionary of thousands.
 fn encode_names(column: &DictionaryArray<Int32Type>, out: &mut Vec<u8>) {
     let values = column.values().as_string::<i32>();
-    let mut places: HashMap<i32, u32> = HashMap::new();
+    // Place of each name of the dictionary plus one; 0 is not in use.
+    let mut places: Vec<u32> = vec![0; values.len()];
     let mut used: Vec<&str> = Vec::new();
     let mut keys: Vec<u32> = Vec::with_capacity(column.len());
-    let mut last = (i32::MIN, 0);
     for index in 0..column.len() {
-        if column.is_null(index) {
+        let key = if column.is_null(index) { None } else { usize::try_from(column.keys().value(index)).ok() };
+        let Some((key, place)) = key.and_then(|key| Some((key, places.get_mut(key)?))) else {
             keys.push(0);
             continue;
+        };
+        if *place == 0 {
+            used.push(values.value(key));
+            *place = u32::try_from(used.len()).unwrap_or(u32::MAX);
         }
-        let key = column.keys().value(index);
-        if key != last.0 {
-            let place = *places.entry(key).or_insert_with(|| {
-                used.push(values.value(usize::try_from(key).unwrap_or_default()));
-                u32::try_from(used.len() - 1).unwrap_or(u32::MAX)
-            });
-            last = (key, place);
-        }
-        keys.push(last.1);
+        keys.push(*place - 1);
     }
     out.extend_from_slice(&u32::try_from(used.len()).unwrap_or(u32::MAX).to_le_bytes());
     for name in &used {

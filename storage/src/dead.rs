@@ -4,12 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray};
-use arrow::compute::take_record_batch;
 use arrow::datatypes::TimestampMicrosecondType;
 use arrow::record_batch::RecordBatch;
 
 use crate::StoreError;
-use crate::keys::{KeySet, indices};
+use crate::keys::{KeySet, pick};
 use crate::segment::{Segment, day_of};
 use crate::spec::{SUPERSEDED, TableSpec};
 
@@ -34,7 +33,7 @@ impl Dead {
         }
         let dead = by_day.into_iter().map(|(day, of_day)| {
             let mut keys = KeySet::new(spec);
-            keys.extend(&take_record_batch(rows, &indices(of_day))?)?;
+            keys.extend(&pick(rows, of_day)?)?;
             Ok(Arc::new(Self { sequence, keys: Arc::new(keys), day }))
         });
         dead.collect()
@@ -58,7 +57,7 @@ impl Dead {
         for (reach, reached) in by_reach {
             // What no segment is older than hides nothing any more.
             let Some(newest) = reach.checked_sub(1).and_then(|place| segments.get(place)) else { continue };
-            dead.extend(Self::of(spec, &take_record_batch(&rows, &indices(reached))?, newest.sequence + 1)?);
+            dead.extend(Self::of(spec, &pick(&rows, reached)?, newest.sequence + 1)?);
         }
         Ok(dead)
     }

@@ -3,12 +3,12 @@
 use std::sync::{Arc, OnceLock};
 
 use arrow::array::{Array, ArrayRef, BooleanArray, DynComparator, make_comparator, new_null_array};
-use arrow::compute::{SortOptions, cast, concat_batches, filter_record_batch, take_record_batch};
+use arrow::compute::{SortOptions, cast, concat_batches, filter_record_batch};
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 
 use crate::StoreError;
-use crate::keys::{KeyOrder, indices, time_span};
+use crate::keys::{KeyOrder, pick, time_span};
 use crate::newest::last_rows;
 use crate::spec::{CHANGE_REASON, RECORDED, RECORDED_BY, TableSpec};
 
@@ -183,7 +183,7 @@ impl Hot {
 pub(crate) fn settle(spec: &TableSpec, rows: &RecordBatch) -> Result<Settled, StoreError> {
     let order = KeyOrder::of(rows, &spec.key)?;
     if order.runs.len() == rows.num_rows() + 1 {
-        let newest = take_record_batch(rows, &indices(order.rows))?;
+        let newest = pick(rows, order.rows)?;
         let single = vec![true; newest.num_rows()];
         return Ok(Settled {
             oldest: newest.clone(),
@@ -210,11 +210,11 @@ pub(crate) fn settle(spec: &TableSpec, rows: &RecordBatch) -> Result<Settled, St
     }
     let single = oldest.iter().zip(&newest).map(|(oldest, newest)| oldest == newest).collect();
     Ok(Settled {
-        oldest: take_record_batch(rows, &indices(oldest))?,
+        oldest: pick(rows, oldest)?,
         single,
-        newest: take_record_batch(rows, &indices(newest))?,
-        superseded: take_record_batch(rows, &indices(superseded))?,
-        replacement: take_record_batch(rows, &indices(replacement))?,
+        newest: pick(rows, newest)?,
+        superseded: pick(rows, superseded)?,
+        replacement: pick(rows, replacement)?,
     })
 }
 

@@ -1,10 +1,14 @@
 //! Keys of rows: as sortable ranks for sorting, as bytes for look-ups.
 
 use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, UInt32Array};
-use arrow::compute::cast;
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, MutableArrayData, RecordBatchOptions, UInt32Array, make_array,
+    new_null_array,
+};
+use arrow::compute::{cast, take};
 use arrow::datatypes::{DataType, Int32Type, Int64Type, TimestampMicrosecondType};
 use arrow::record_batch::RecordBatch;
 use arrow::row::{RowConverter, SortField};
@@ -150,6 +154,11 @@ pub(crate) fn time_span(batch: &RecordBatch, name: &str) -> Option<(i64, i64)> {
     Some((arrow::compute::min(times)?, arrow::compute::max(times)?))
 }
 
+/// Of fewer rows than this, as many series may be counted out.
+const MOST_COUNTED: usize = 1 << 12;
+/// Rows that follow one another this often, on average, are copied as stretches.
+const STRETCH: usize = 8;
+
 /// Row numbers of a batch in key order, equal keys in their given order, and where each run of equal keys begins.
 pub(crate) struct KeyOrder {
     pub(crate) rows: Vec<u32>,
@@ -158,7 +167,8 @@ pub(crate) struct KeyOrder {
 }
 
 impl KeyOrder {
-    /// Sorts by rank: names are ranked once per distinct value, so the sort itself compares integers only.
+    /// Sorts by rank: names are ranked once per distinct value, so the sort itself compares integers only. Rows of few
+    /// series are counted out into their series, where they mostly are in order of time already.
     pub(crate) fn of(batch: &RecordBatch, key: &[usize]) -> Result<Self, StoreError> {
         let packed = pack(key.iter().map(|&index| ranks(batch.column(index))).collect::<Result<_, _>>()?);
         let count =
@@ -168,6 +178,7 @@ impl KeyOrder {
         let mut runs = vec![0];
         match packed.as_slice() {
             [a] => rows.sort_by_key(|&row| at(a, row)),
+            [a, b] if let Some(counted) = counted_out(a) => rows = counted.sorted_by(b),
             [a, b] => {
                 let mut keyed: Vec<(u64, u64, u32)> = rows.iter().map(|&row| (at(a, row), at(b, row), row)).collect();
                 keyed.sort_unstable();
@@ -195,6 +206,62 @@ impl KeyOrder {
 
     pub(crate) fn runs(&self) -> impl Iterator<Item = &[u32]> {
         self.runs.windows(2).filter_map(|pair| self.rows.get(*pair.first()?..*pair.last()?))
+    }
+}
+
+/// Row numbers by one value of each, equal values in their given order.
+struct Counted {
+    rows: Vec<u32>,
+    /// Where the rows of each value end.
+    ends: Vec<u32>,
+}
+
+/// Rows counted out by `values`, where those are few and small numbers.
+fn counted_out(values: &[u64]) -> Option<Counted> {
+    let highest = usize::try_from(values.iter().max().copied()?).ok()?;
+    if highest >= values.len().max(MOST_COUNTED) {
+        return None;
+    }
+    // The next free place of each value: at first where its rows begin.
+    let mut places = vec![0_u32; highest + 2];
+    let place_of = |value: u64| usize::try_from(value).unwrap_or(highest);
+    for &value in values {
+        if let Some(count) = places.get_mut(place_of(value) + 1) {
+            *count += 1;
+        }
+    }
+    let mut begin = 0;
+    for place in &mut places {
+        begin += *place;
+        *place = begin;
+    }
+    let mut rows = vec![0_u32; values.len()];
+    for (row, &value) in (0_u32..).zip(values) {
+        if let Some(place) = places.get_mut(place_of(value)) {
+            if let Some(slot) = rows.get_mut(*place as usize) {
+                *slot = row;
+            }
+            *place += 1;
+        }
+    }
+    places.pop();
+    Some(Counted { rows, ends: places })
+}
+
+impl Counted {
+    /// All rows, those of one value sorted by `second`, where they are not yet.
+    fn sorted_by(mut self, second: &[u64]) -> Vec<u32> {
+        let at = |row: &u32| second.get(*row as usize).copied().unwrap_or_default();
+        let mut start = 0;
+        for end in self.ends {
+            if let Some(rows) = self.rows.get_mut(start as usize..end as usize)
+                && !rows.is_sorted_by_key(at)
+            {
+                rows.sort_by_key(at);
+            }
+            start = end;
+        }
+        self.rows
     }
 }
 
@@ -254,9 +321,40 @@ fn pack(columns: Vec<(Vec<u64>, u32)>) -> Vec<Vec<u64>> {
     packed.into_iter().map(|(words, _)| words).collect()
 }
 
-/// Row numbers as an index array.
-pub(crate) fn indices(rows: Vec<u32>) -> UInt32Array {
-    UInt32Array::from(rows)
+/// The rows of a batch with these numbers.
+pub(crate) fn pick(batch: &RecordBatch, rows: Vec<u32>) -> Result<RecordBatch, StoreError> {
+    let stretches = stretches(&rows);
+    if let [whole] = stretches.as_slice() {
+        return Ok(batch.slice(whole.start, whole.len()));
+    }
+    let count = rows.len();
+    let indices = UInt32Array::from(rows);
+    let columns = batch.columns().iter().map(|column| -> Result<ArrayRef, StoreError> {
+        if column.null_count() == column.len() {
+            return Ok(new_null_array(column.data_type(), count));
+        }
+        if stretches.len() * STRETCH > count {
+            return Ok(take(column, &indices, None)?);
+        }
+        let data = column.to_data();
+        let mut picked = MutableArrayData::new(vec![&data], false, count);
+        for stretch in &stretches {
+            picked.try_extend(0, stretch.start, stretch.end)?;
+        }
+        Ok(make_array(picked.freeze()))
+    });
+    let columns = columns.collect::<Result<_, _>>()?;
+    Ok(RecordBatch::try_new_with_options(
+        batch.schema(),
+        columns,
+        &RecordBatchOptions::new().with_row_count(Some(count)),
+    )?)
+}
+
+/// Rows that follow one another.
+fn stretches(rows: &[u32]) -> Vec<Range<usize>> {
+    let follows = |one: &u32, next: &u32| one.checked_add(1) == Some(*next);
+    rows.chunk_by(follows).filter_map(|run| Some(*run.first()? as usize..*run.last()? as usize + 1)).collect()
 }
 
 #[cfg(test)]

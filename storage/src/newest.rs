@@ -8,11 +8,11 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::{ArrayRef, AsArray, BooleanArray, RecordBatch};
-use arrow::compute::{concat_batches, take_record_batch};
+use arrow::compute::concat_batches;
 use arrow::datatypes::{SchemaRef, TimestampMicrosecondType};
 
 use crate::StoreError;
-use crate::keys::{KeyOrder, indices};
+use crate::keys::{KeyOrder, pick};
 use crate::segment::{Segment, keep};
 use crate::snapshot::{Snapshot, TableView};
 use crate::spec::{TableSpec, Upsert};
@@ -148,9 +148,9 @@ pub(crate) fn look(snapshot: &Snapshot, ended: &dyn Fn() -> bool) {
 
 /// The last row of each series, in key order, as [`TableSpec::memory_schema`]; of rows with one key the last.
 pub(crate) fn last_rows(spec: &TableSpec, rows: &RecordBatch) -> Result<RecordBatch, StoreError> {
-    let sorted = take_record_batch(rows, &indices(KeyOrder::of(rows, &spec.key)?.rows))?;
+    let sorted = pick(rows, KeyOrder::of(rows, &spec.key)?.rows)?;
     let ends = series_ends(spec, &sorted)?;
-    in_layout(&take_record_batch(&sorted, &indices(ends))?, &spec.memory_schema())
+    in_layout(&pick(&sorted, ends)?, &spec.memory_schema())
 }
 
 /// Rows of a batch in key order behind which another series begins, and the last one.

@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::{AsArray, BooleanArray};
-use arrow::compute::{concat_batches, take_record_batch};
+use arrow::compute::concat_batches;
 use arrow::datatypes::DataType;
 use arrow::record_batch::RecordBatch;
 
 use crate::StoreError;
 use crate::dead::Dead;
 use crate::hot::{ALWAYS, Hot, SameRow, Settled, in_schema, plain};
-use crate::keys::{KeyEncoder, KeyOrder, KeySet, indices};
+use crate::keys::{KeyEncoder, KeyOrder, KeySet, pick};
 use crate::newest::Newest;
 use crate::segment::Segment;
 use crate::spec::{
@@ -213,8 +213,8 @@ pub(crate) fn superseded_in_segments(
         }
     }
     Ok(Flushed {
-        older: take_record_batch(&found, &indices(older))?,
-        newer: take_record_batch(oldest, &indices(newer))?,
+        older: pick(&found, older)?,
+        newer: pick(oldest, newer)?,
         news: BooleanArray::from(news),
         replaces: BooleanArray::from(replaces),
     })
@@ -242,7 +242,7 @@ pub(crate) fn current_rows(
     // The last of equal keys comes from the newest segment; earlier ones are in the history already.
     let order = KeyOrder::of(&aligned(spec, &found)?, &spec.key)?;
     let current: Vec<u32> = order.runs().filter_map(|run| run.last().copied()).collect();
-    Ok(Some(take_record_batch(&found, &indices(current))?))
+    Ok(Some(pick(&found, current)?))
 }
 
 /// Rows of `newest` whose key `segment` may hold, by its time span.

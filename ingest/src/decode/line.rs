@@ -79,35 +79,26 @@ pub(crate) enum Field<'a> {
     Text(Cow<'a, str>),
 }
 
-/// One line.
-#[derive(Debug, Clone, PartialEq)]
+/// One line. Its head, which says what it is of, is read by [`Head`]: few heads come again and again.
+#[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct Line<'a> {
-    /// Measurement.
-    pub(crate) measurement: Cow<'a, str>,
-    /// Tags, in their order.
-    pub(crate) tags: Vec<(Cow<'a, str>, Cow<'a, str>)>,
+    /// Measurement and tags as they stand in the body.
+    pub(crate) head: &'a str,
     /// Fields, in their order; at least one.
     pub(crate) fields: Vec<(Cow<'a, str>, Field<'a>)>,
     /// Time, in the unit of the body.
     pub(crate) time: Option<i64>,
 }
 
-impl Line<'_> {
-    /// Value of a tag.
-    pub(crate) fn tag(&self, name: &str) -> Option<&str> {
-        self.tags.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_ref())
-    }
-}
-
-/// A line with its place in the body.
+/// A line's place in the body, and whether it could be read.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Numbered<'a> {
     /// Counted from 1.
     pub(crate) number: usize,
     /// As it stands in the body.
     pub(crate) raw: &'a str,
-    /// What it says, or what is wrong with it.
-    pub(crate) line: Result<Line<'a>, String>,
+    /// What is wrong with it.
+    pub(crate) read: Result<(), String>,
 }
 
 /// The lines of a body; comments and empty lines are passed over.
@@ -126,39 +117,76 @@ impl<'a> Lines<'a> {
     fn advance(&mut self, bytes: usize) -> &'a str {
         let (taken, rest) = self.rest.split_at_checked(bytes).unwrap_or((self.rest, ""));
         self.rest = rest;
-        self.number += taken.bytes().filter(|&byte| byte == b'\n').count();
+        self.number += memchr::memchr_iter(b'\n', taken.as_bytes()).count();
         taken
     }
 
     fn skip_blank(&mut self) {
-        loop {
+        // Most lines end with a line break, and the next one begins behind it.
+        if let Some(rest) = self.rest.strip_prefix('\n') {
+            (self.rest, self.number) = (rest, self.number + 1);
+        }
+        while self.rest.starts_with(|first: char| first == '#' || first.is_whitespace()) {
             let blank = self.rest.len() - self.rest.trim_start().len();
             self.advance(blank);
-            if !self.rest.starts_with('#') {
-                return;
+            if self.rest.starts_with('#') {
+                let comment = self.rest.find('\n').unwrap_or(self.rest.len());
+                self.advance(comment);
             }
-            let comment = self.rest.find('\n').unwrap_or(self.rest.len());
-            self.advance(comment);
         }
     }
-}
 
-impl<'a> Iterator for Lines<'a> {
-    type Item = Numbered<'a>;
-
-    fn next(&mut self) -> Option<Numbered<'a>> {
+    /// Reads the next line into `line`, whose room is used again; `None` at the end of the body. A line that cannot be
+    /// read leaves half of itself there.
+    pub(crate) fn next(&mut self, line: &mut Line<'a>) -> Option<Numbered<'a>> {
         self.skip_blank();
         if self.rest.is_empty() {
             return None;
         }
         let number = self.number;
         let mut parser = Parser { text: self.rest, place: 0 };
-        let line = parser.line();
-        if line.is_err() {
+        let read = parser.line(line);
+        if read.is_err() {
             parser.skip_line();
         }
         let raw = self.advance(parser.place).trim_end();
-        Some(Numbered { number, raw, line })
+        Some(Numbered { number, raw, read })
+    }
+}
+
+/// What a line is of.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Head<'a> {
+    /// Measurement.
+    pub(crate) measurement: Cow<'a, str>,
+    /// Tags, in their order.
+    pub(crate) tags: Vec<(Cow<'a, str>, Cow<'a, str>)>,
+}
+
+impl<'a> Head<'a> {
+    /// Reads the head of a line.
+    ///
+    /// # Errors
+    /// What is wrong with it, in words.
+    pub(crate) fn read(head: &'a str) -> Result<Self, String> {
+        let mut parser = Parser { text: head, place: 0 };
+        let measurement = parser.word(&VALUE_ENDS, ", ");
+        if measurement.is_empty() {
+            return Err("the measurement is missing".into());
+        }
+        let mut tags = Vec::new();
+        while parser.eat(b',') {
+            tags.push(parser.tag()?);
+        }
+        match parser.excerpt() {
+            "" => Ok(Self { measurement, tags }),
+            rest => Err(format!("unexpected `{rest}` behind the tags")),
+        }
+    }
+
+    /// Value of a tag.
+    pub(crate) fn tag(&self, name: &str) -> Option<&Cow<'a, str>> {
+        self.tags.iter().find(|(key, _)| key == name).map(|(_, value)| value)
     }
 }
 
@@ -210,32 +238,47 @@ impl<'a> Parser<'a> {
         self.place += rest.find('\n').unwrap_or(rest.len());
     }
 
-    fn line(&mut self) -> Result<Line<'a>, String> {
-        let measurement = self.word(&VALUE_ENDS, ", ");
-        if measurement.is_empty() {
-            return Err("the measurement is missing".into());
+    fn line(&mut self, line: &mut Line<'a>) -> Result<(), String> {
+        line.head = self.head();
+        let read = self.behind_head(line);
+        // What is wrong with the head came first.
+        if read.is_err() { Head::read(line.head).and(read) } else { read }
+    }
+
+    /// Everything up to the first space that is not escaped.
+    fn head(&mut self) -> &'a str {
+        let bytes = self.text.as_bytes();
+        let mut from = 0;
+        loop {
+            let rest = bytes.get(from..).unwrap_or_default();
+            self.place = memchr::memchr2(b' ', b'\n', rest).map_or(bytes.len(), |place| from + place);
+            let escaped =
+                self.peek() == Some(b' ') && self.place.checked_sub(1).and_then(|at| bytes.get(at)) == Some(&b'\\');
+            if !escaped {
+                return self.slice(0, self.place);
+            }
+            from = self.place + 1;
         }
-        let mut tags = Vec::new();
-        while self.eat(b',') {
-            tags.push(self.tag()?);
-        }
+    }
+
+    fn behind_head(&mut self, line: &mut Line<'a>) -> Result<(), String> {
+        line.fields.clear();
         if !self.eat(b' ') {
-            return Err(format!("`{measurement}` has no fields"));
+            return Err(format!("`{}` has no fields", Head::read(line.head)?.measurement));
         }
         self.spaces();
-        let mut fields = Vec::new();
         loop {
-            fields.push(self.field()?);
+            line.fields.push(self.field()?);
             if !self.eat(b',') {
                 break;
             }
         }
         self.spaces();
-        let time = self.time()?;
+        line.time = self.time()?;
         self.spaces();
         self.eat(b'\r');
         match self.peek() {
-            None | Some(b'\n') => Ok(Line { measurement, tags, fields, time }),
+            None | Some(b'\n') => Ok(()),
             Some(_) => Err(format!("unexpected `{}` at the end of the line", self.excerpt())),
         }
     }

@@ -1,10 +1,11 @@
 //! Bodies of Influx line protocol.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use oee::plant::LineRoute;
 use storage::StoreError;
 
+use super::heads::{Heads, Leads, Row};
 use super::{Intake, Source, Submitted, now_us, source_of};
 use crate::admit::Arrival;
 use crate::batch::Batch;
@@ -13,13 +14,10 @@ use crate::decode::line::{Field, Line, Lines, Precision};
 use crate::decode::scalar::is_exact;
 use crate::login::Login;
 use crate::quarantine::{Refusal, Refusals};
-use crate::route::unknown_equipment;
 use crate::sample::{GOOD, Keys, Sample};
 
 /// The address that stands in `quarantine`; the unit of times follows.
 pub(super) const ADDRESS: &str = "/api/v2/write?precision=";
-/// The measurement that is the table `samples` itself.
-const SAMPLES: &str = "samples";
 /// A long body is committed in pieces of this size.
 pub(super) const PIECE_BYTES: usize = 4 << 20;
 
@@ -90,10 +88,12 @@ impl Intake {
         };
         let mut submitted: Vec<Submitted> = Vec::new();
         let (mut refusals, mut bad_lines) = (Refusals::default(), String::new());
-        for numbered in Lines::new(text) {
+        let (mut lines, mut line, mut heads) = (Lines::new(text), Line::default(), Heads::default());
+        while let Some(numbered) = lines.next(&mut line) {
             batch.count_message();
-            let read = numbered.line.map_err(|reason| Refusal::new("malformed", reason));
-            match read.and_then(|line| self.take_line(&line, precision, arrival, &mut batch)) {
+            let read = numbered.read.map_err(|reason| Refusal::new("malformed", reason));
+            let leads = read.and_then(|()| heads.leads(line.head, &self.plant));
+            match leads.and_then(|leads| self.take_line(&line, leads, precision, arrival, &mut batch)) {
                 Ok(()) => receipt.accepted += 1,
                 Err(refusal) => {
                     bad_lines.push_str(numbered.raw);
@@ -105,6 +105,7 @@ impl Intake {
             }
             if batch.bytes() > PIECE_BYTES {
                 let piece = std::mem::replace(&mut batch, source.batch());
+                heads.begin_batch();
                 submitted.push(self.hand_over(piece, false).await?);
             }
         }
@@ -118,10 +119,11 @@ impl Intake {
         Ok(receipt)
     }
 
-    /// Puts one line into the batch.
+    /// Puts one line, whose head leads there, into the batch.
     pub(super) fn take_line(
         &self,
         line: &Line<'_>,
+        leads: &mut Leads<'_>,
         precision: Precision,
         arrival: Arrival<'_>,
         batch: &mut Batch,
@@ -131,75 +133,54 @@ impl Intake {
             time_us.ok_or_else(|| Refusal::new("time", format!("{time} is no time in this precision")))
         };
         let time = self.window.sample_time(line.time.map(in_precision).transpose()?, &arrival)?;
-        if line.measurement == SAMPLES {
-            return self.take_sample_line(line, time, batch);
-        }
-        let tags: Vec<(&str, &str)> = line.tags.iter().map(|(key, value)| (key.as_ref(), value.as_ref())).collect();
-        let (equipment, signal) = match self.plant.line_route(&line.measurement, &tags) {
-            LineRoute::Mapped { equipment, signal } => (equipment, signal),
-            LineRoute::UnknownEquipment { equipment } => return Err(unknown_equipment(&equipment)),
-            LineRoute::Unmapped { missing_tag } => {
-                let reason = format!(
-                    "measurement `{}` needs the tag `{missing_tag}`, or a [[line_protocol]] entry in plant.toml \
-                     that names its equipment by other tags",
-                    line.measurement
-                );
-                return Err(Refusal::new("unmapped", reason));
-            }
+        let (equipment, signal) = match leads {
+            Leads::Row(row) => return take_row(line, row, time, batch),
+            Leads::Fields { equipment, signal } => (equipment, signal),
         };
         for (key, field) in &line.fields {
-            let name = match &signal {
-                None => key.to_string(),
-                Some(signal) if key == "value" => signal.clone(),
-                Some(signal) => format!("{signal}.{key}"),
+            let name: Cow<'_, str> = match &signal {
+                None => key.as_ref().into(),
+                Some(signal) if key == "value" => signal.into(),
+                Some(signal) => format!("{signal}.{key}").into(),
             };
             let Held { value, text } = held(field);
-            let keys = Keys::default();
-            batch.push_sample(&Sample {
-                time,
-                equipment: &equipment,
-                signal: &name,
-                value,
-                text: text.as_deref(),
-                quality: GOOD,
-                keys,
-            });
+            let (signal, text, keys) = (name.as_ref(), text.as_deref(), Keys::default());
+            batch.push_sample(&Sample { time, equipment, signal, value, text, quality: GOOD, keys });
         }
         Ok(())
     }
+}
 
-    /// A row of `samples` as it stands: tags `equipment` and `signal`; keys as tags or fields.
-    fn take_sample_line(&self, line: &Line<'_>, time: i64, batch: &mut Batch) -> Result<(), Refusal> {
-        let missing = |tag: &str| Refusal::new("malformed", format!("a line of `samples` needs the tag `{tag}`"));
-        let equipment = line.tag("equipment").ok_or_else(|| missing("equipment"))?;
-        let signal = line.tag("signal").ok_or_else(|| missing("signal"))?;
-        if self.plant.equipment(equipment).is_none() {
-            return Err(unknown_equipment(equipment));
+/// A row of `samples` as it stands; keys may be fields instead of tags.
+fn take_row(line: &Line<'_>, row: &mut Row<'_>, time: i64, batch: &mut Batch) -> Result<(), Refusal> {
+    let mut value = Held { value: None, text: None };
+    let (mut text, mut quality) = (None, GOOD);
+    let mut keys = Keys::default();
+    for (name, field) in &line.fields {
+        match (name.as_ref(), field) {
+            ("value", field) => value = held(field),
+            ("quality", Field::Integer(code)) => quality = *code,
+            ("quality", Field::Unsigned(code)) => quality = i64::try_from(*code).unwrap_or(i64::MAX),
+            ("quality", Field::Float(code)) if code.fract() == 0.0 => quality = *code as i64,
+            ("quality", _) => {
+                return Err(Refusal::new("malformed", "`quality` is an integer, the OPC UA StatusCode"));
+            }
+            ("text", Field::Text(field)) => text = Some(field.as_ref()),
+            ("work_order", Field::Text(field)) => keys.work_order = Some(field.as_ref()),
+            ("operation", Field::Text(field)) => keys.operation = Some(field.as_ref()),
+            ("unit", Field::Text(field)) => keys.unit = Some(field.as_ref()),
+            _ => {}
         }
-        let field = |name: &str| line.fields.iter().find(|(key, _)| key == name).map(|(_, field)| field);
-        let key = |name: &str| match field(name) {
-            Some(Field::Text(text)) => Some(text.as_ref()),
-            _ => line.tag(name),
-        };
-        let value = field("value").map_or(Held { value: None, text: None }, held);
-        let text = match field("text") {
-            Some(Field::Text(text)) => Some(text.as_ref()),
-            _ => value.text.as_deref(),
-        };
-        let quality = match field("quality") {
-            Some(Field::Integer(code)) => *code,
-            Some(Field::Unsigned(code)) => i64::try_from(*code).unwrap_or(i64::MAX),
-            Some(Field::Float(code)) if code.fract() == 0.0 => *code as i64,
-            None => GOOD,
-            Some(_) => return Err(Refusal::new("malformed", "`quality` is an integer, the OPC UA StatusCode")),
-        };
-        if value.value.is_none() && text.is_none() && quality == GOOD {
-            return Err(Refusal::new("malformed", "a line of `samples` needs the field `value` or `text`"));
-        }
-        let keys = Keys { work_order: key("work_order"), operation: key("operation"), unit: key("unit") };
-        batch.push_sample(&Sample { time, equipment, signal, value: value.value, text, quality, keys });
-        Ok(())
     }
+    let text = text.or(value.text.as_deref());
+    if value.value.is_none() && text.is_none() && quality == GOOD {
+        return Err(Refusal::new("malformed", "a line of `samples` needs the field `value` or `text`"));
+    }
+    let series = row.series(batch);
+    let keys = keys.or(row.keys());
+    let (equipment, signal) = (row.equipment.as_ref(), row.signal.as_ref());
+    batch.push_sample_of(series, &Sample { time, equipment, signal, value: value.value, text, quality, keys });
+    Ok(())
 }
 
 fn held(field: &Field<'_>) -> Held {

@@ -6,11 +6,12 @@ use arrow::record_batch::RecordBatch;
 use storage::StoreError;
 use tokio::sync::OwnedMutexGuard;
 
+use super::heads::Heads;
 use super::kept::{Kept, KeptRows, Settled};
 use super::{Feed, Intake, Source, Submitted, lines, now_us, records};
 use crate::admit::{Arrival, ArrivalClock};
 use crate::batch::Batch;
-use crate::decode::line::{Lines, Precision};
+use crate::decode::line::{Line, Lines, Precision};
 use crate::login::Login;
 use crate::quarantine::Refusal;
 use crate::record;
@@ -110,9 +111,11 @@ impl Intake {
         batch: &mut Batch,
     ) -> Result<(), Refusal> {
         let text = std::str::from_utf8(body).map_err(|error| crate::decode::not_utf8(body, error))?;
-        for numbered in Lines::new(text) {
-            let line = numbered.line.map_err(|reason| Refusal::new("malformed", reason))?;
-            self.take_line(&line, precision, arrival, batch)?;
+        let (mut lines, mut line, mut heads) = (Lines::new(text), Line::default(), Heads::default());
+        while let Some(numbered) = lines.next(&mut line) {
+            numbered.read.map_err(|reason| Refusal::new("malformed", reason))?;
+            let leads = heads.leads(line.head, &self.plant)?;
+            self.take_line(&line, leads, precision, arrival, batch)?;
         }
         Ok(())
     }

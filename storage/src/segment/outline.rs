@@ -231,8 +231,9 @@ impl Draft {
 
 impl SeriesOutline {
     fn count(&mut self, time: i64, value: Option<f64>) {
-        let start_us = time - time.rem_euclid(self.width_us);
-        if self.cells.last().is_none_or(|cell| cell.start_us != start_us) {
+        let width_us = self.width_us;
+        if !self.cells.last().is_some_and(|cell| (0..width_us).contains(&time.wrapping_sub(cell.start_us))) {
+            let start_us = time - time.rem_euclid(width_us);
             self.cells.push(Cell { start_us, rows: 0, sums: Some(Sums::NONE) });
         }
         let Some(cell) = self.cells.last_mut() else { return };

@@ -60,8 +60,7 @@ fn write_deltas(times: &[i64], out: &mut Vec<u8>) {
     varint(PARTS as u64, out);
     varint(times.len() as u64, out);
     zigzag(times.first().copied().unwrap_or_default(), out);
-    let deltas = times.windows(2).filter_map(|pair| Some(pair.last()?.wrapping_sub(*pair.first()?)));
-    let deltas: Vec<i64> = deltas.collect();
+    let deltas: Vec<i64> = times.iter().zip(times.iter().skip(1)).map(|(one, next)| next.wrapping_sub(*one)).collect();
     let blocks: Vec<(&[i64], i64)> =
         deltas.chunks(BLOCK).map(|block| (block, block.iter().copied().min().unwrap_or_default())).collect();
     // Within a series times only grow; a block in which they fall holds the end of one, and has its own base.
@@ -86,7 +85,9 @@ fn write_block(deltas: &[i64], base: i64, out: &mut Vec<u8>) {
         }
         let start = out.len();
         for delta in deltas {
-            out.extend(above(delta).to_le_bytes().iter().take(bytes));
+            // Eight bytes at once, of which those that count nothing are cut off again.
+            out.extend_from_slice(&above(delta).to_le_bytes());
+            out.truncate(out.len() + bytes - size_of::<u64>());
         }
         out.resize(start + bytes * (BLOCK / PARTS), 0);
     }

@@ -6,14 +6,14 @@ use std::sync::Arc;
 use arrow::array::{
     ArrayRef, BooleanArray, DictionaryArray, Int32Array, StringArray, TimestampMicrosecondArray, new_null_array,
 };
-use arrow::compute::{concat, concat_batches, take_record_batch};
+use arrow::compute::{concat, concat_batches};
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 
 use super::{Rows, Table};
 use crate::StoreError;
 use crate::hot::{SameRow, in_schema};
-use crate::keys::{KeyEncoder, indices};
+use crate::keys::{KeyEncoder, pick};
 use crate::segment::Segment;
 use crate::snapshot::current_rows;
 use crate::spec::{CHANGE_REASON, DELETED, RECORDED, RECORDED_BY, TableSpec, Upsert};
@@ -117,9 +117,9 @@ pub(super) fn cold_keys(table: &Table, writes: &[&Rows]) -> Result<Vec<RecordBat
             |(key, partial): (arrow::row::Row<'_>, &bool)| *partial && !table.index.rows.contains_key(key.as_ref());
         let rows_of_keys = rows.batch.project(&table.spec.key)?;
         let places = (0..).zip(keys.iter().zip(&partial)).filter(|(_, row)| is_cold(*row)).map(|(place, _)| place);
-        let missing = indices(places.collect());
+        let missing: Vec<u32> = places.collect();
         if !missing.is_empty() {
-            cold.push(take_record_batch(&rows_of_keys, &missing)?);
+            cold.push(pick(&rows_of_keys, missing)?);
         }
     }
     Ok(cold)

@@ -20,7 +20,7 @@ use crate::StoreError;
 use crate::backup::Inventory;
 use crate::dead::Dead;
 use crate::hot::{ALWAYS, Hot};
-use crate::keys::{KeyOrder, indices};
+use crate::keys::{KeyOrder, pick};
 use crate::log::TableLog;
 use crate::segment::{Segment, Stamp, keep};
 use crate::snapshot::{history_rows, superseded_in_segments};
@@ -270,7 +270,7 @@ impl Flusher {
         }
         self.shared.counts.corrections.fetch_add(rows.num_rows() as u64, Ordering::Relaxed);
         let order = KeyOrder::of(&rows, &logs.history_spec.key)?;
-        let rows = arrow::compute::take_record_batch(&rows, &indices(order.rows))?;
+        let rows = pick(&rows, order.rows)?;
         let path = path(&self.shared.folder, &logs.history_spec, first, position);
         let segment = Segment::write(
             &self.shared.options.disk,

@@ -11,7 +11,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use arrow::array::{Array, AsArray, BooleanArray};
-use arrow::compute::{concat_batches, take_record_batch};
+use arrow::compute::concat_batches;
 use arrow::datatypes::{Int32Type, SchemaRef, TimestampMicrosecondType};
 use arrow::record_batch::RecordBatch;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
@@ -19,7 +19,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 use crate::StoreError;
 use crate::disk::{Disk, discard};
 use crate::hot::in_schema;
-use crate::keys::{KeyEncoder, KeyOrder, KeySet, indices, time_span};
+use crate::keys::{KeyEncoder, KeyOrder, KeySet, pick, time_span};
 use crate::segment::{Effort, Segment, SegmentWriter, Stamp, day_of, keep};
 use crate::spec::TableSpec;
 
@@ -120,7 +120,7 @@ impl Merge {
             // The order is stable, so the last of equal keys is of the newest part.
             Equals::Newest => order.runs().filter_map(|run| run.last().copied()).collect(),
         };
-        Ok(Some(take_record_batch(&rows, &indices(order))?))
+        Ok(Some(pick(&rows, order)?))
     }
 }
 

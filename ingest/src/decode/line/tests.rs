@@ -1,9 +1,20 @@
 use super::*;
 
-fn one(text: &str) -> Line<'_> {
-    let lines: Vec<Numbered<'_>> = Lines::new(text).collect();
-    assert_eq!(lines.len(), 1, "{lines:?}");
-    lines.into_iter().next().unwrap().line.unwrap_or_else(|error| panic!("{text}: {error}"))
+/// Every line of a body, and what was read of it.
+fn all(body: &str) -> Vec<(Numbered<'_>, Line<'_>)> {
+    let (mut lines, mut found) = (Lines::new(body), Vec::new());
+    let mut line = Line::default();
+    while let Some(numbered) = lines.next(&mut line) {
+        found.push((numbered, line.clone()));
+    }
+    found
+}
+
+fn one(text: &str) -> (Head<'_>, Line<'_>) {
+    let lines = all(text);
+    let [(numbered, line)] = lines.as_slice() else { panic!("{lines:?}") };
+    numbered.read.as_ref().unwrap_or_else(|error| panic!("{text}: {error}"));
+    (Head::read(line.head).unwrap_or_else(|error| panic!("{text}: {error}")), line.clone())
 }
 
 fn pairs<'a>(pairs: &'a [(Cow<'a, str>, Cow<'a, str>)]) -> Vec<(&'a str, &'a str)> {
@@ -12,11 +23,11 @@ fn pairs<'a>(pairs: &'a [(Cow<'a, str>, Cow<'a, str>)]) -> Vec<(&'a str, &'a str
 
 #[test]
 fn a_full_line() {
-    let line = one(
+    let (head, line) = one(
         "machine,site=cologne,machine=filler-01 state=\"RUN\",good=10482i,n=17u,speed=118.5,running=true,big=1e5 1795248000123000000",
     );
-    assert_eq!(line.measurement, "machine");
-    assert_eq!(pairs(&line.tags), [("site", "cologne"), ("machine", "filler-01")]);
+    assert_eq!(head.measurement, "machine");
+    assert_eq!(pairs(&head.tags), [("site", "cologne"), ("machine", "filler-01")]);
     let fields: Vec<(&str, &Field<'_>)> = line.fields.iter().map(|(key, value)| (key.as_ref(), value)).collect();
     assert_eq!(
         fields,
@@ -34,23 +45,23 @@ fn a_full_line() {
 
 #[test]
 fn escapes() {
-    let line = one(r#"opcua,id=ns\=3;s\="DB1"."Temp" value=71.4,Quality="The operation, \"ok\" \\ (0x0)" 1"#);
-    assert_eq!(pairs(&line.tags), [("id", r#"ns=3;s="DB1"."Temp""#)]);
+    let (head, line) = one(r#"opcua,id=ns\=3;s\="DB1"."Temp" value=71.4,Quality="The operation, \"ok\" \\ (0x0)" 1"#);
+    assert_eq!(pairs(&head.tags), [("id", r#"ns=3;s="DB1"."Temp""#)]);
     assert_eq!(line.fields[1].1, Field::Text(r#"The operation, "ok" \ (0x0)"#.into()));
-    let line = one(r"en\ er\,gy,me\=ter=E\ 12 k\ wh=8123.25");
-    assert_eq!(line.measurement, "en er,gy");
-    assert_eq!(pairs(&line.tags), [("me=ter", "E 12")]);
+    let (head, line) = one(r"en\ er\,gy,me\=ter=E\ 12 k\ wh=8123.25");
+    assert_eq!(head.measurement, "en er,gy");
+    assert_eq!(pairs(&head.tags), [("me=ter", "E 12")]);
     assert_eq!(line.fields[0].0, "k wh");
-    assert_eq!(one(r"a,path=C:\dir v=1").tag("path"), Some(r"C:\dir"));
+    assert_eq!(one(r"a,path=C:\dir v=1").0.tag("path").map(Cow::as_ref), Some(r"C:\dir"));
 }
 
 #[test]
 fn strings_may_hold_line_breaks_and_numbers_count_them() {
-    let lines: Vec<Numbered<'_>> = Lines::new("# comment\n\na s=\"x\ny\" 1\nb v=1i\n  # more\nc v=2\r\n").collect();
-    let numbers: Vec<usize> = lines.iter().map(|line| line.number).collect();
+    let lines = all("# comment\n\na s=\"x\ny\" 1\nb v=1i\n  # more\nc v=2\r\n");
+    let numbers: Vec<usize> = lines.iter().map(|(line, _)| line.number).collect();
     assert_eq!(numbers, [3, 5, 7]);
-    assert_eq!(lines[0].line.as_ref().unwrap().fields[0].1, Field::Text("x\ny".into()));
-    assert_eq!(lines[2].line.as_ref().unwrap().time, None);
+    assert_eq!(lines[0].1.fields[0].1, Field::Text("x\ny".into()));
+    assert_eq!(lines[2].1.time, None);
 }
 
 #[test]
@@ -72,20 +83,22 @@ fn a_bad_line_costs_itself_only() {
     ];
     for (text, part) in cases {
         let body = format!("a v=1\n{text}\nb v=2\n");
-        let lines: Vec<Numbered<'_>> = Lines::new(&body).collect();
+        let lines = all(&body);
         assert_eq!(lines.len(), 3, "{text}: {lines:?}");
-        let error = lines[1].line.as_ref().unwrap_err();
+        let (numbered, line) = &lines[1];
+        let read = numbered.read.clone().and_then(|()| Head::read(line.head).map(drop));
+        let error = read.unwrap_err();
         assert!(error.contains(part), "{text}: {error}");
-        assert_eq!((lines[1].number, lines[1].raw), (2, text));
-        assert!(lines[0].line.is_ok() && lines[2].line.is_ok());
+        assert_eq!((lines[1].0.number, lines[1].0.raw), (2, text));
+        assert!(lines[0].0.read.is_ok() && lines[2].0.read.is_ok());
     }
 }
 
 #[test]
 fn an_open_string_costs_its_line() {
-    let lines: Vec<Numbered<'_>> = Lines::new("a s=\"x\nb v=2").collect();
-    assert!(lines[0].line.as_ref().unwrap_err().contains("does not end"));
-    assert!(lines[1].line.is_ok());
+    let lines = all("a s=\"x\nb v=2");
+    assert!(lines[0].0.read.as_ref().unwrap_err().contains("does not end"));
+    assert!(lines[1].0.read.is_ok());
 }
 
 #[test]
