@@ -359,8 +359,11 @@ fn stretches(rows: &[u32]) -> Vec<Range<usize>> {
 
 #[cfg(test)]
 mod tests {
-    use arrow::array::{DictionaryArray, StringArray};
+    use arrow::array::{DictionaryArray, Int64Array, StringArray, TimestampMicrosecondArray};
+    use arrow::compute::take_record_batch;
     use arrow::datatypes::{Field, Schema};
+    use rand::rngs::StdRng;
+    use rand::{Rng, SeedableRng};
 
     use super::*;
 
@@ -379,5 +382,69 @@ mod tests {
         let expected = bytes(plain.clone());
         assert_eq!(bytes(cast(&plain, &DataType::Utf8View).expect("views")), expected);
         assert_eq!(bytes(Arc::new(names)), expected);
+    }
+
+    /// Rows of some signals in no order, NULL among their names and times.
+    fn random_rows(random: &mut StdRng, count: usize, series: usize) -> RecordBatch {
+        let name =
+            |random: &mut StdRng| random.random_bool(0.9).then(|| format!("s{}", random.random_range(0..series)));
+        let names: DictionaryArray<Int32Type> =
+            (0..count).map(|_| name(random)).collect::<Vec<_>>().iter().map(Option::as_deref).collect();
+        let mut now = 0;
+        let times = (0..count).map(|_| {
+            // Mostly onwards, as sources send; sometimes again the same, or late.
+            now += if random.random_bool(0.8) { random.random_range(0..3) } else { -random.random_range(0..9) };
+            random.random_bool(0.95).then_some(now)
+        });
+        let times: TimestampMicrosecondArray = times.collect();
+        let text: StringArray = (0..count).map(|row| (row % 3 == 0).then(|| row.to_string())).collect();
+        let empty = new_null_array(&DataType::Float64, count);
+        let numbers = Int64Array::from_iter_values(0..i64::try_from(count).expect("few"));
+        let columns: Vec<(&str, ArrayRef)> = vec![
+            ("name", Arc::new(names)),
+            ("time", Arc::new(times)),
+            ("text", Arc::new(text)),
+            ("empty", empty),
+            ("number", Arc::new(numbers)),
+        ];
+        RecordBatch::try_from_iter(columns).expect("columns of one length")
+    }
+
+    #[test]
+    fn rows_are_in_the_order_of_a_stable_sort() {
+        let mut random = StdRng::seed_from_u64(7);
+        for (count, series) in [(0, 1), (1, 1), (50, 3), (600, 400), (6_000, 20), (9_000, 20_000)] {
+            let rows = random_rows(&mut random, count, series);
+            let order = KeyOrder::of(&rows, &[0, 1]).expect("an order");
+            let names = cast(rows.column(0), &DataType::Utf8).expect("texts");
+            let (names, times) = (names.as_string::<i32>(), rows.column(1).as_primitive::<TimestampMicrosecondType>());
+            let key = |row: u32| {
+                let row = row as usize;
+                (names.is_valid(row).then(|| names.value(row)), times.is_valid(row).then(|| times.value(row)))
+            };
+            let mut expected: Vec<u32> = (0..u32::try_from(count).expect("few")).collect();
+            expected.sort_by(|one, other| key(*one).cmp(&key(*other)));
+            assert_eq!(order.rows, expected, "{count} rows of {series} signals");
+            let runs: Vec<Vec<u32>> = order.runs().map(<[u32]>::to_vec).collect();
+            let expected: Vec<Vec<u32>> =
+                expected.chunk_by(|one, next| key(*one) == key(*next)).map(<[u32]>::to_vec).collect();
+            assert_eq!(runs, expected, "{count} rows of {series} signals");
+        }
+    }
+
+    #[test]
+    fn picked_rows_are_those_of_their_numbers() {
+        let mut random = StdRng::seed_from_u64(11);
+        let rows = random_rows(&mut random, 500, 9);
+        let part = rows.slice(100, 300);
+        let all: Vec<u32> = (0..300).collect();
+        let single: Vec<u32> = (0..200).map(|_| random.random_range(0..300)).collect();
+        let long: Vec<u32> = [200..290, 10..60, 150..299].into_iter().flatten().collect();
+        for numbers in [all, single, long, vec![299, 0], vec![7], Vec::new()] {
+            let expected = take_record_batch(&part, &UInt32Array::from(numbers.clone())).expect("rows");
+            let picked = pick(&part, numbers.clone()).expect("rows");
+            assert_eq!(picked.schema(), part.schema());
+            assert_eq!(picked, expected, "{numbers:?}");
+        }
     }
 }

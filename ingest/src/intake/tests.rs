@@ -284,3 +284,34 @@ async fn what_is_older_than_its_table_keeps_it_goes_to_quarantine_whichever_way_
     assert!(errors.iter().all(|error| error.contains("longer ago than rows of")), "{errors:?}");
     assert_eq!(fixture.rows("samples").num_rows(), 3);
 }
+
+#[tokio::test]
+async fn lines_of_a_long_body_keep_their_signals_whatever_order_they_come_in() {
+    let fixture = Fixture::new(Limits { earliest_year: 1970, ..Limits::default() });
+    // More than one piece takes; the signals of a later piece come in another order.
+    let (count, bad) = (70_000, 1_000);
+    let lines = (0..count).map(|row| {
+        let signal = if row < 60_000 { row % 7 } else { (row * 3) % 11 };
+        match row % bad {
+            0 => format!("samples,equipment=cologne/lathe,signal=s{signal} value=1 {row}\n"),
+            1 => format!(
+                "samples,equipment=cologne/press,signal=s{signal},unit=tag value={signal},unit=\"field\" {row}\n"
+            ),
+            2 => format!("samples,equipment=cologne/press,signal=s{signal},unit=tag value={signal}i {row}\n"),
+            _ => format!("samples,equipment=cologne/press,signal=s{signal} value={signal} {row}\n"),
+        }
+    });
+    let body = lines.collect::<String>();
+    let receipt = fixture.intake.line_protocol(&Login::local(), body.as_bytes(), Precision::Seconds).await.unwrap();
+    assert_eq!((receipt.accepted, receipt.refused), (count - count / bad, count / bad));
+    assert!(receipt.first_refused.iter().all(|(_, reason)| reason.contains("declares no equipment `cologne/lathe`")));
+    let rows = fixture.show("samples", &["signal", "value", "unit"]);
+    assert_eq!(rows.len(), receipt.accepted);
+    for row in &rows {
+        let [signal, value, _] = row.split('|').collect::<Vec<_>>()[..] else { panic!("{row}") };
+        assert_eq!(format!("{signal}.0"), format!("s{value}"));
+    }
+    for (unit, expected) in [("field", count / bad), ("tag", count / bad)] {
+        assert_eq!(rows.iter().filter(|row| row.ends_with(unit)).count(), expected, "{unit}");
+    }
+}
