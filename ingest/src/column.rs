@@ -21,19 +21,23 @@ pub(crate) struct Validity {
 }
 
 impl Validity {
+    #[inline]
     fn push(&mut self, valid: bool) {
-        match &mut self.bits {
-            Some(bits) => bits.append(valid),
-            None if self.nulls == if valid { 0 } else { self.rows } => {}
-            None => {
-                let mut bits = BooleanBufferBuilder::new(self.rows + 1);
+        self.push_run(valid, 1);
+    }
+
+    #[inline]
+    fn push_run(&mut self, valid: bool, count: usize) {
+        if self.bits.is_some() || self.nulls != if valid { 0 } else { self.rows } {
+            let bits = self.bits.get_or_insert_with(|| {
+                let mut bits = BooleanBufferBuilder::new(self.rows + count);
                 bits.append_n(self.rows, self.nulls == 0);
-                bits.append(valid);
-                self.bits = Some(bits);
-            }
+                bits
+            });
+            bits.append_n(count, valid);
         }
-        self.rows += 1;
-        self.nulls += usize::from(!valid);
+        self.rows += count;
+        self.nulls += if valid { 0 } else { count };
     }
 
     /// Whether no row holds a value: then columns have not begun to keep any.
@@ -55,6 +59,7 @@ struct Values<T> {
 }
 
 impl<T: Default + Clone> Values<T> {
+    #[inline]
     fn push(&mut self, value: Option<T>) {
         let Some(value) = value else { return self.push_null(T::default()) };
         if self.validity.is_empty() {
@@ -62,6 +67,16 @@ impl<T: Default + Clone> Values<T> {
         }
         self.held.push(value);
         self.validity.push(true);
+    }
+
+    fn push_run(&mut self, value: Option<T>, count: usize) {
+        if value.is_some() && self.validity.is_empty() {
+            self.held.resize(self.validity.rows, T::default());
+        }
+        if value.is_some() || !self.validity.is_empty() {
+            self.held.resize(self.held.len() + count, value.clone().unwrap_or_default());
+        }
+        self.validity.push_run(value.is_some(), count);
     }
 
     /// Appends a row without a value, where `held` stands in its place.
@@ -152,6 +167,12 @@ impl Names {
     pub(crate) fn push(&mut self, name: Option<&str>) {
         let number = name.map(|name| self.interner.intern(name));
         self.keys.push(number);
+    }
+
+    /// Appends a name so many times.
+    pub(crate) fn push_run(&mut self, name: Option<&str>, count: usize) {
+        let number = name.map(|name| self.interner.intern(name));
+        self.keys.push_run(number, count);
     }
 
     /// The number of a name, for [`Names::push_number`].

@@ -179,32 +179,33 @@ fn key_rows(executions: &Executions, rows: &RecordBatch) -> Result<RecordBatch, 
     let given = Given::of(rows)?;
     let mut keyed: [Names; 4] = Default::default();
     let mut cursor = executions.cursor("");
-    // The equipment, the time from which and up to which the numbers of the names hold.
-    let mut held: (Option<usize>, i64, i64) = (None, i64::MAX, i64::MIN);
-    let mut numbers: [Option<i32>; 4] = Default::default();
-    for row in 0..rows.num_rows() {
+    let mut last = None;
+    let mut row = 0;
+    while row < rows.num_rows() {
         if let Some(given) = given.as_ref().filter(|given| given.is_explicit(row)) {
             for (names, value) in keyed.iter_mut().zip(given.key(row)) {
                 names.push(value);
             }
+            row += 1;
             continue;
         }
         let (place, time) = (equipment.key(row), times.value(row));
-        if place != held.0 || time < held.1 || time >= held.2 {
-            if place != held.0 {
-                cursor = executions.cursor(place.map_or("", |place| paths.value(place)));
-            }
-            let Key { work_order, operation, unit } = cursor.key_at(time);
-            let any = work_order.is_some() || operation.is_some() || unit.is_some();
-            let values = [work_order, operation, unit, any.then_some(DERIVED)];
-            for ((number, names), value) in numbers.iter_mut().zip(&mut keyed).zip(values) {
-                *number = value.map(|value| names.number(value));
-            }
-            held = (place, time, cursor.until());
+        if last != Some(place) {
+            cursor = executions.cursor(place.map_or("", |place| paths.value(place)));
+            last = Some(place);
         }
-        for (names, number) in keyed.iter_mut().zip(numbers) {
-            names.push_number(number);
+        let Key { work_order, operation, unit } = cursor.key_at(time);
+        let until = cursor.until();
+        let is_same = |other: &usize| {
+            let explicit = given.as_ref().is_some_and(|given| given.is_explicit(*other));
+            !explicit && equipment.key(*other) == place && (time..until).contains(&times.value(*other))
+        };
+        let count = 1 + (row + 1..rows.num_rows()).take_while(is_same).count();
+        let any = work_order.is_some() || operation.is_some() || unit.is_some();
+        for (names, value) in keyed.iter_mut().zip([work_order, operation, unit, any.then_some(DERIVED)]) {
+            names.push_run(value, count);
         }
+        row += count;
     }
     let mut columns = rows.columns().to_vec();
     for (name, names) in KEY_COLUMNS.iter().zip(keyed) {
@@ -233,7 +234,8 @@ impl Given {
         let texts = |name: &str| -> Result<StringArray, StoreError> {
             Ok(column(rows, name, &DataType::Utf8)?.as_string::<i32>().clone())
         };
-        if rows.column_by_name(key_source).is_some_and(|source| source.null_count() == source.len()) {
+        let source = names(rows, key_source)?;
+        if !source.values().as_string::<i32>().iter().any(|word| word == Some(EXPLICIT)) {
             return Ok(None);
         }
         let order_operation_unit = [texts(work_order)?, texts(operation)?, texts(unit)?];

@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use arrow::array::{Array, ArrayRef, BooleanArray, DynComparator, make_comparator, new_null_array};
-use arrow::compute::{SortOptions, cast, concat_batches, filter_record_batch};
+use arrow::compute::{SortOptions, cast, concat, filter_record_batch};
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 
@@ -106,7 +106,8 @@ impl Hot {
             }
             let tail = self.chunks.split_off(self.chunks.len() - same);
             let (Some(first), Some(last)) = (tail.first(), tail.last()) else { return Ok(()) };
-            let batch = concat_batches(first.batch.schema_ref(), tail.iter().map(|chunk| &chunk.batch))?;
+            let batches: Vec<RecordBatch> = tail.iter().map(|chunk| chunk.batch.clone()).collect();
+            let batch = joined(first.batch.schema_ref(), &batches)?;
             let span = tail.iter().filter_map(|chunk| chunk.span).reduce(|(a, b), (c, d)| (a.min(c), b.max(d)));
             let bytes = batch.get_array_memory_size();
             self.chunks.push(Arc::new(Chunk {
@@ -163,7 +164,7 @@ impl Hot {
                 Some(filter) => kept.push(filter_record_batch(&chunk.batch, &filter(&chunk.batch)?)?),
             }
         }
-        Ok(concat_batches(&schema, &kept)?)
+        joined(&schema, &kept)
     }
 
     /// The newest row of each key whose time, if the key holds one, lies in `span`, and what those replaced. `filter` may look at
@@ -216,6 +217,19 @@ pub(crate) fn settle(spec: &TableSpec, rows: &RecordBatch) -> Result<Settled, St
         superseded: pick(rows, superseded)?,
         replacement: pick(rows, replacement)?,
     })
+}
+
+/// Batches one after another. Columns without any value, of which samples have many, are not copied.
+fn joined(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<RecordBatch, StoreError> {
+    let rows = batches.iter().map(RecordBatch::num_rows).sum();
+    let columns = schema.fields().iter().enumerate().map(|(index, field)| {
+        let parts: Vec<&dyn Array> = batches.iter().map(|batch| batch.column(index).as_ref()).collect();
+        if parts.iter().all(|part| part.null_count() == part.len()) {
+            return Ok(new_null_array(field.data_type(), rows));
+        }
+        concat(&parts)
+    });
+    Ok(RecordBatch::try_new(schema.clone(), columns.collect::<Result<_, _>>()?)?)
 }
 
 /// Compares what two rows say: all columns but who recorded them when, and derived ones.

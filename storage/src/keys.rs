@@ -321,6 +321,32 @@ fn pack(columns: Vec<(Vec<u64>, u32)>) -> Vec<Vec<u64>> {
     packed.into_iter().map(|(words, _)| words).collect()
 }
 
+/// The rows at which the values of `columns` are others than in the row before: the first row is one of them.
+///
+/// # Errors
+/// [`StoreError::Invalid`] where a column is no text.
+pub(crate) fn begins(columns: &[ArrayRef]) -> Result<Vec<usize>, StoreError> {
+    let mut found = std::collections::BTreeSet::from([0]);
+    for column in columns {
+        let names = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
+        let column = if column.data_type() == &names { column.clone() } else { cast(column, &names)? };
+        let names = column.as_dictionary_opt::<Int32Type>();
+        let names = names.and_then(|names| Some((names, names.values().as_string_opt::<i32>()?)));
+        let (names, texts) = names.ok_or_else(|| StoreError::Invalid("a part of a key is no text".into()))?;
+        // Names that were put together from several places can stand there twice, so numbers only tell where to look.
+        let text = |row: usize| names.key(row).map(|key| texts.value(key));
+        let mut row = 0;
+        for run in names.keys().values().chunk_by(|one, next| one == next) {
+            found.extend((row > 0 && text(row - 1) != text(row)).then_some(row));
+            if names.null_count() > 0 {
+                found.extend((row + 1..row + run.len()).filter(|&row| text(row - 1) != text(row)));
+            }
+            row += run.len();
+        }
+    }
+    Ok(found.into_iter().collect())
+}
+
 /// The rows of a batch with these numbers.
 pub(crate) fn pick(batch: &RecordBatch, rows: Vec<u32>) -> Result<RecordBatch, StoreError> {
     let stretches = stretches(&rows);
@@ -359,7 +385,7 @@ fn stretches(rows: &[u32]) -> Vec<Range<usize>> {
 
 #[cfg(test)]
 mod tests {
-    use arrow::array::{DictionaryArray, Int64Array, StringArray, TimestampMicrosecondArray};
+    use arrow::array::{DictionaryArray, Int32Array, Int64Array, StringArray, TimestampMicrosecondArray};
     use arrow::compute::take_record_batch;
     use arrow::datatypes::{Field, Schema};
     use rand::rngs::StdRng;
@@ -445,6 +471,31 @@ mod tests {
             let picked = pick(&part, numbers.clone()).expect("rows");
             assert_eq!(picked.schema(), part.schema());
             assert_eq!(picked, expected, "{numbers:?}");
+        }
+    }
+
+    #[test]
+    fn a_run_begins_where_a_text_differs_and_not_where_it_only_has_another_number() {
+        let mut random = StdRng::seed_from_u64(5);
+        for _ in 0..200 {
+            // The same few texts several times, as in dictionaries that were put together.
+            let values = StringArray::from_iter_values((0..6).map(|place| format!("s{}", place % 3)));
+            let keys = (0..40).map(|_| random.random_bool(0.8).then(|| random.random_range(0..6)));
+            let names = DictionaryArray::new(keys.collect::<Int32Array>(), Arc::new(values));
+            let other: StringArray =
+                (0..40).map(|row| (row < 30).then_some(if row < 20 { "a" } else { "b" })).collect();
+            let columns: [ArrayRef; 2] = [Arc::new(names), Arc::new(other)];
+            let shown: Vec<ArrayRef> =
+                columns.iter().map(|column| cast(column, &DataType::Utf8).expect("texts")).collect();
+            let key = |row: usize| {
+                let text = |column: &ArrayRef| {
+                    let column = column.as_string::<i32>();
+                    column.is_valid(row).then(|| column.value(row).to_owned())
+                };
+                shown.iter().map(text).collect::<Vec<_>>()
+            };
+            let expected: Vec<usize> = (0..40).filter(|&row| row == 0 || key(row) != key(row - 1)).collect();
+            assert_eq!(begins(&columns).expect("texts"), expected);
         }
     }
 }

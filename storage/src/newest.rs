@@ -12,7 +12,7 @@ use arrow::compute::concat_batches;
 use arrow::datatypes::{SchemaRef, TimestampMicrosecondType};
 
 use crate::StoreError;
-use crate::keys::{KeyOrder, pick};
+use crate::keys::{KeyOrder, begins, pick};
 use crate::segment::{Segment, keep};
 use crate::snapshot::{Snapshot, TableView};
 use crate::spec::{TableSpec, Upsert};
@@ -162,8 +162,8 @@ pub(crate) fn series_ends(spec: &TableSpec, sorted: &RecordBatch) -> Result<Vec<
     if columns.is_empty() || sorted.num_rows() == 0 {
         return Ok((0..u32::try_from(sorted.num_rows()).unwrap_or(u32::MAX)).next_back().into_iter().collect());
     }
-    let ranges = arrow::compute::partition(&columns)?.ranges();
-    Ok(ranges.iter().filter_map(|range| u32::try_from(range.end.checked_sub(1)?).ok()).collect())
+    let begins = begins(&columns)?.into_iter().skip(1).chain([sorted.num_rows()]);
+    Ok(begins.filter_map(|begin| u32::try_from(begin.checked_sub(1)?).ok()).collect())
 }
 
 /// The rows that are not older than `from`, by the column that says so; what has no time stays.

@@ -48,7 +48,9 @@ impl Budget {
         // The whole share is taken before the first byte: two half-read bodies can never wait for each other.
         let reserve = announced.map_or(limit, |length| usize::try_from(length).unwrap_or(limit));
         let share = self.share(reserve).await?;
-        let received = tokio::time::timeout(RECEIVE_TIMEOUT, receive(body, limit)).await.map_err(|_| slow())??;
+        let expected = announced.and_then(|length| usize::try_from(length).ok()).unwrap_or_default();
+        let received =
+            tokio::time::timeout(RECEIVE_TIMEOUT, receive(body, expected, limit)).await.map_err(|_| slow())??;
         if !gzip {
             return Ok(Held { bytes: received, _share: share });
         }
@@ -79,9 +81,10 @@ fn announced(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-async fn receive(body: Body, limit: usize) -> Result<Bytes, Refusal> {
+async fn receive(body: Body, expected: usize, limit: usize) -> Result<Bytes, Refusal> {
     let mut frames = body.into_data_stream();
-    let mut whole = BytesMut::new();
+    // Room for all of it at once: grown step by step, it would be copied over and over.
+    let mut whole = BytesMut::with_capacity(expected);
     while let Some(frame) = frames.next().await {
         let frame = frame.map_err(|error| Refusal::bad_request(format!("the body broke off: {error}")))?;
         if whole.len() + frame.len() > limit {

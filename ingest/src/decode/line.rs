@@ -115,9 +115,15 @@ impl<'a> Lines<'a> {
 
     /// Takes `bytes` off the body, counting line breaks.
     fn advance(&mut self, bytes: usize) -> &'a str {
+        let taken = self.pass(bytes);
+        self.number += memchr::memchr_iter(b'\n', taken.as_bytes()).count();
+        taken
+    }
+
+    /// Takes `bytes` without a line break off the body.
+    fn pass(&mut self, bytes: usize) -> &'a str {
         let (taken, rest) = self.rest.split_at_checked(bytes).unwrap_or((self.rest, ""));
         self.rest = rest;
-        self.number += memchr::memchr_iter(b'\n', taken.as_bytes()).count();
         taken
     }
 
@@ -149,7 +155,9 @@ impl<'a> Lines<'a> {
         if read.is_err() {
             parser.skip_line();
         }
-        let raw = self.advance(parser.place).trim_end();
+        // Only in texts, and where something is wrong, can a line hold line breaks.
+        let broken = read.is_err() || line.fields.iter().any(|(_, value)| matches!(value, Field::Text(_)));
+        let raw = if broken { self.advance(parser.place) } else { self.pass(parser.place) }.trim_end();
         Some(Numbered { number, raw, read })
     }
 }

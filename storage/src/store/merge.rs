@@ -12,14 +12,14 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use arrow::array::{Array, AsArray, BooleanArray};
 use arrow::compute::concat_batches;
-use arrow::datatypes::{Int32Type, SchemaRef, TimestampMicrosecondType};
+use arrow::datatypes::{DataType, Int32Type, SchemaRef, TimestampMicrosecondType};
 use arrow::record_batch::RecordBatch;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 
 use crate::StoreError;
 use crate::disk::{Disk, discard};
 use crate::hot::in_schema;
-use crate::keys::{KeyEncoder, KeyOrder, KeySet, pick, time_span};
+use crate::keys::{KeyEncoder, KeyOrder, KeySet, begins, pick, time_span};
 use crate::segment::{Effort, Segment, SegmentWriter, Stamp, day_of, keep};
 use crate::spec::TableSpec;
 
@@ -117,6 +117,7 @@ impl Merge {
         let order = KeyOrder::of(&rows, &self.spec.key)?;
         let order = match self.equals {
             Equals::All => order.rows,
+            Equals::Newest if order.runs.len() == order.rows.len() + 1 => order.rows,
             // The order is stable, so the last of equal keys is of the newest part.
             Equals::Newest => order.runs().filter_map(|run| run.last().copied()).collect(),
         };
@@ -253,7 +254,7 @@ impl<'a> Cut<'a> {
     fn write_day(&mut self, day: i64, rows: &RecordBatch, keyed_through: i64) -> Result<(), StoreError> {
         let mut start = 0;
         while start < rows.num_rows() {
-            let end = self.end_of_segment(day, rows, start);
+            let end = self.end_of_segment(day, rows, start)?;
             if start < end {
                 self.append(day, &rows.slice(start, end - start), keyed_through)?;
             }
@@ -280,20 +281,19 @@ impl<'a> Cut<'a> {
     }
 
     /// The row at which the segment of a day that is open ends, from `start` on; the number of rows where it goes on.
-    fn end_of_segment(&self, day: i64, rows: &RecordBatch, start: usize) -> usize {
+    fn end_of_segment(&self, day: i64, rows: &RecordBatch, start: usize) -> Result<usize, StoreError> {
         let count = rows.num_rows();
         let open = self.open.get(&day);
         let written = open.map_or(0, |open| open.rows);
         let (segment_rows, piece_rows) = (self.segment_rows, piece_rows(self.segment_rows));
         if written + ((count - start) as u64) < piece_rows {
-            return count;
+            return Ok(count);
         }
+        let first = self.spec.key_names().first().and_then(|name| rows.column_by_name(name));
+        let Some(first) = first.filter(|column| is_text(column.data_type())) else { return Ok(count) };
         let borders = self.plan.borders.get(&day);
         let mut before = open.and_then(|open| open.last.clone());
-        for row in start..count {
-            if row > start && same_first_key(self.spec, rows, row) {
-                continue;
-            }
+        for row in begins(&[first.slice(start, count - start)])?.into_iter().map(|row| start + row) {
             let here = first_key(self.spec, rows, row);
             let held = written + (row - start) as u64;
             let crosses = || match (borders, &before, &here) {
@@ -304,11 +304,11 @@ impl<'a> Cut<'a> {
                 _ => false,
             };
             if here != before && (held >= segment_rows || held >= piece_rows && crosses()) {
-                return row;
+                return Ok(row);
             }
             before = here;
         }
-        count
+        Ok(count)
     }
 
     fn finish_day(&mut self, day: i64) -> Result<(), StoreError> {
@@ -354,11 +354,6 @@ fn first_key(spec: &TableSpec, rows: &RecordBatch, row: usize) -> Option<String>
     texts.is_valid(row).then(|| texts.value(row).to_owned())
 }
 
-/// Whether a row has the first key value of the row before it, as far as a look at the dictionary tells.
-fn same_first_key(spec: &TableSpec, rows: &RecordBatch, row: usize) -> bool {
-    let Some(column) = spec.key_names().first().and_then(|name| rows.column_by_name(name)) else { return true };
-    match column.as_dictionary_opt::<Int32Type>() {
-        Some(names) => names.key(row) == names.key(row - 1),
-        None => column.as_string_opt::<i32>().is_none_or(|texts| texts.value(row) == texts.value(row - 1)),
-    }
+fn is_text(kind: &DataType) -> bool {
+    matches!(kind, DataType::Utf8 | DataType::Dictionary(..))
 }
