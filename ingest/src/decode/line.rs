@@ -276,7 +276,7 @@ impl<'a> Parser<'a> {
         }
         self.spaces();
         loop {
-            line.fields.push(self.field()?);
+            self.field(&mut line.fields)?;
             if !self.eat(b',') {
                 break;
             }
@@ -326,13 +326,15 @@ impl<'a> Parser<'a> {
         Ok((key, value))
     }
 
-    fn field(&mut self) -> Result<(Cow<'a, str>, Field<'a>), String> {
+    /// Reads one field and appends it: handed over piece by piece, it would be copied each time.
+    fn field(&mut self, fields: &mut Vec<(Cow<'a, str>, Field<'a>)>) -> Result<(), String> {
         let key = self.word(&KEY_ENDS, ",= ");
         if key.is_empty() || !self.eat(b'=') {
             return Err(format!("a field is not of the form key=value, at `{}`", self.excerpt()));
         }
         let value = if self.eat(b'"') { self.string(&key)? } else { self.plain(&key)? };
-        Ok((key, value))
+        fields.push((key, value));
+        Ok(())
     }
 
     /// A quoted string, behind its opening quote; `\"` and `\\` are escapes.

@@ -9,7 +9,7 @@ use futures::TryStreamExt;
 use oee::count::CountRecord;
 use oee::execution::OrderSpan;
 use oee::plant::{Plant, Source, WorkOrder};
-use oee::state::{RecordKind, StateRecord};
+use oee::state::{RecordKind, StateRecord, StateValue};
 
 use super::gather::{Doubles, Found, Gather, Span, Texts, Times, among, at, looking_back};
 use crate::error::QueryError;
@@ -38,14 +38,49 @@ fn each_state(plant: &Plant, batch: &RecordBatch, mut take: impl FnMut(&str, Sta
     let (states, categories, reasons) = (texts("state")?, texts("category")?, texts("reason")?);
     let (starts, ends, recorded) =
         (Times::of(batch, "start")?, Times::of(batch, "end")?, Times::of(batch, "recorded")?);
+    let mut place: Option<Place> = None;
     for row in 0..batch.num_rows() {
         let (Some(path), Some(start)) = (equipment.at(row), starts.at(row)) else { continue };
-        if counts_there(&plant.state_source(path), sources.at(row)) {
-            let value = plant.classify(path, states.at(row), categories.at(row), reasons.at(row));
+        let place = match &mut place {
+            Some(place) if place.path == path => place,
+            other => other.insert(Place::new(plant, path)),
+        };
+        if counts_there(&place.source, sources.at(row)) {
+            let value = place.classify(plant, [states.at(row), categories.at(row), reasons.at(row)]);
             take(path, StateRecord { start, end: ends.at(row), recorded: recorded.at(row).unwrap_or(start), value });
         }
     }
     Ok(())
+}
+
+/// What the plant says of one equipment's states. Rows come equipment by equipment and say the same again and again.
+struct Place {
+    path: String,
+    source: Source,
+    known: Vec<([Option<String>; 3], StateValue)>,
+}
+
+/// Different states of an equipment that are remembered.
+const REMEMBERED: usize = 16;
+
+impl Place {
+    fn new(plant: &Plant, path: &str) -> Self {
+        Self { path: path.to_owned(), source: plant.state_source(path), known: Vec::new() }
+    }
+
+    /// State, category and reason as one.
+    fn classify(&mut self, plant: &Plant, said: [Option<&str>; 3]) -> StateValue {
+        let known = self.known.iter().find(|(known, _)| known.each_ref().map(Option::as_deref) == said);
+        if let Some((_, value)) = known {
+            return value.clone();
+        }
+        let [state, category, reason] = said;
+        let value = plant.classify(&self.path, state, category, reason);
+        if self.known.len() < REMEMBERED {
+            self.known.push((said.map(|word| word.map(str::to_owned)), value.clone()));
+        }
+        value
+    }
 }
 
 /// Adds state records to what is found about each path.
@@ -144,10 +179,15 @@ pub(super) async fn counts<'a>(
             (Texts::of(&batch, "equipment")?, Texts::of(&batch, "source")?, Times::of(&batch, "time")?);
         let [totals, goods, scraps] = ["total", "good", "scrap"].map(|name| Doubles::of(&batch, name));
         let (totals, goods, scraps) = (totals?, goods?, scraps?);
+        let mut last: Option<(String, Source)> = None;
         for row in 0..batch.num_rows() {
             let (Some(path), Some(time)) = (equipment.at(row), times.at(row)) else { continue };
+            let (_, source) = match &mut last {
+                Some(last) if last.0 == path => last,
+                other => other.insert((path.to_owned(), plant.count_source(path))),
+            };
             let record = CountRecord { time, total: totals.at(row), good: goods.at(row), scrap: scraps.at(row) };
-            if counts_there(&plant.count_source(path), sources.at(row))
+            if counts_there(source, sources.at(row))
                 && let (Some(piece), Some(found)) = (record.piece(), found.get_mut(path))
             {
                 found.pieces.get_or_insert_default().push(piece);
