@@ -183,7 +183,7 @@ impl Hot {
 /// nothing and leaves no history.
 pub(crate) fn settle(spec: &TableSpec, rows: &RecordBatch) -> Result<Settled, StoreError> {
     let order = KeyOrder::of(rows, &spec.key)?;
-    if order.runs.len() == rows.num_rows() + 1 {
+    if order.is_unique() {
         let newest = pick(rows, order.rows)?;
         let single = vec![true; newest.num_rows()];
         return Ok(Settled {

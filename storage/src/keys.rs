@@ -1,5 +1,6 @@
 //! Keys of rows: as sortable ranks for sorting, as bytes for look-ups.
 
+use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
@@ -159,11 +160,11 @@ const MOST_COUNTED: usize = 1 << 12;
 /// Rows that follow one another this often, on average, are copied as stretches.
 const STRETCH: usize = 8;
 
-/// Row numbers of a batch in key order, equal keys in their given order, and where each run of equal keys begins.
+/// Row numbers of a batch in key order, equal keys in their given order.
 pub(crate) struct KeyOrder {
     pub(crate) rows: Vec<u32>,
-    /// Start of each run in `rows`; the last entry is the end.
-    pub(crate) runs: Vec<usize>,
+    /// Where a row has the key of the one before it: places in `rows`, in order.
+    repeated: Vec<usize>,
 }
 
 impl KeyOrder {
@@ -173,39 +174,48 @@ impl KeyOrder {
         let packed = pack(key.iter().map(|&index| ranks(batch.column(index))).collect::<Result<_, _>>()?);
         let count =
             u32::try_from(batch.num_rows()).map_err(|_| StoreError::Invalid("more than 4 G rows at once".into()))?;
+        if let [series, times] = packed.as_slice()
+            && let Some(counted) = counted_out(series)
+        {
+            return Ok(counted.sorted_by(times));
+        }
         let mut rows: Vec<u32> = (0..count).collect();
         let at = |column: &[u64], row: u32| column.get(row as usize).copied().unwrap_or_default();
-        let mut runs = vec![0];
+        let compare = |x: u32, y: u32| {
+            let orders = packed.iter().map(|column| at(column, x).cmp(&at(column, y)));
+            orders.fold(Ordering::Equal, Ordering::then)
+        };
         match packed.as_slice() {
             [a] => rows.sort_by_key(|&row| at(a, row)),
-            [a, b] if let Some(counted) = counted_out(a) => rows = counted.sorted_by(b),
             [a, b] => {
                 let mut keyed: Vec<(u64, u64, u32)> = rows.iter().map(|&row| (at(a, row), at(b, row), row)).collect();
                 keyed.sort_unstable();
                 rows = keyed.iter().map(|entry| entry.2).collect();
             }
-            columns => rows.sort_by(|&x, &y| {
-                columns
-                    .iter()
-                    .map(|column| at(column, x).cmp(&at(column, y)))
-                    .find(|order| order.is_ne())
-                    .unwrap_or(std::cmp::Ordering::Equal)
-            }),
+            _ => rows.sort_by(|&x, &y| compare(x, y)),
         }
-        for (place, pair) in rows.windows(2).enumerate() {
-            let [x, y] = pair else { continue };
-            if packed.iter().any(|column| at(column, *x) != at(column, *y)) {
-                runs.push(place + 1);
-            }
-        }
-        if !rows.is_empty() {
-            runs.push(rows.len());
-        }
-        Ok(Self { rows, runs })
+        let is_repeated = |&(_, pair): &(usize, &[u32])| matches!(pair, [x, y] if compare(*x, *y).is_eq());
+        let repeated = rows.windows(2).enumerate().filter(is_repeated).map(|(place, _)| place + 1).collect();
+        Ok(Self { rows, repeated })
     }
 
+    /// Whether no two rows have the same key.
+    pub(crate) fn is_unique(&self) -> bool {
+        self.repeated.is_empty()
+    }
+
+    /// The rows of each key.
     pub(crate) fn runs(&self) -> impl Iterator<Item = &[u32]> {
-        self.runs.windows(2).filter_map(|pair| self.rows.get(*pair.first()?..*pair.last()?))
+        let (mut repeated, mut start) = (self.repeated.iter().peekable(), 0);
+        std::iter::from_fn(move || {
+            let mut end = start + 1;
+            while repeated.next_if_eq(&&end).is_some() {
+                end += 1;
+            }
+            let run = self.rows.get(start..end)?;
+            start = end;
+            Some(run)
+        })
     }
 }
 
@@ -250,18 +260,26 @@ fn counted_out(values: &[u64]) -> Option<Counted> {
 
 impl Counted {
     /// All rows, those of one value sorted by `second`, where they are not yet.
-    fn sorted_by(mut self, second: &[u64]) -> Vec<u32> {
+    fn sorted_by(mut self, second: &[u64]) -> KeyOrder {
         let at = |row: &u32| second.get(*row as usize).copied().unwrap_or_default();
-        let mut start = 0;
+        let (mut start, mut repeated) = (0, Vec::new());
         for end in self.ends {
-            if let Some(rows) = self.rows.get_mut(start as usize..end as usize)
-                && !rows.is_sorted_by_key(at)
-            {
+            let end = end as usize;
+            let Some(rows) = self.rows.get_mut(start..end) else { break };
+            if !rows.is_sorted_by_key(at) {
                 rows.sort_by_key(at);
+            }
+            let mut before = None;
+            for (place, row) in (start..).zip(rows.iter()) {
+                let value = Some(at(row));
+                if value == before {
+                    repeated.push(place);
+                }
+                before = value;
             }
             start = end;
         }
-        self.rows
+        KeyOrder { rows: self.rows, repeated }
     }
 }
 

@@ -474,6 +474,9 @@ fn write_merged(shared: &Shared, job: &Job) -> Result<Written, StoreError> {
     let equals = if matches!(of, Of::Table(_)) { Equals::Newest } else { Equals::All };
     let mut merge = Merge::new(spec, parts.iter().map(part).collect(), equals)?;
     let (mut counted, mut expired) = (0, 0);
+    let keyed = parts.iter().map(|part| part.keyed_through).min().unwrap_or(i64::MIN);
+    // What no change has come after since is as it would be derived again.
+    let derives = matches!(of, Of::Table(_)) && spec.derived.is_some() && shared.watermark() > keyed;
     while let Some(mut rows) = merge.next()? {
         if shared.closing.load(Ordering::Acquire) {
             return Err(StoreError::Closed);
@@ -490,10 +493,7 @@ fn write_merged(shared: &Shared, job: &Job) -> Result<Written, StoreError> {
         if rows.num_rows() == 0 {
             continue;
         }
-        let (rows, keyed_through) = match of {
-            Of::Table(_) => shared.derive(*table, rows),
-            Of::History => (rows, i64::MIN),
-        };
+        let (rows, keyed_through) = if derives { shared.derive(*table, rows) } else { (rows, keyed) };
         cut.write(&rows, keyed_through)?;
     }
     Ok(Written { segments: cut.finish()?, expired })

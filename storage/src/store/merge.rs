@@ -117,7 +117,7 @@ impl Merge {
         let order = KeyOrder::of(&rows, &self.spec.key)?;
         let order = match self.equals {
             Equals::All => order.rows,
-            Equals::Newest if order.runs.len() == order.rows.len() + 1 => order.rows,
+            Equals::Newest if order.is_unique() => order.rows,
             // The order is stable, so the last of equal keys is of the newest part.
             Equals::Newest => order.runs().filter_map(|run| run.last().copied()).collect(),
         };
