@@ -170,7 +170,9 @@ impl AsOfTable {
             wanted = wanted.and(filter.clone());
         }
         let key: Vec<Expr> = keys.iter().copied().map(ident).collect();
-        let order = key.iter().cloned().chain([ident(SUPERSEDED)]).map(|column| column.sort(true, false)).collect();
+        // Versions of one write were superseded at once; the one from before it was not recorded by it.
+        let order = key.iter().cloned().chain([ident(SUPERSEDED), ident(RECORDED)]);
+        let order = order.map(|column| column.sort(true, true)).collect();
         let columns = spec.schema.fields().iter().map(|field| ident(field.name())).collect();
         let context = SessionContext::new_with_state(session.clone());
         let frame = context.read_table(Arc::new(history.clone()))?.filter(wanted)?;

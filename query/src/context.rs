@@ -124,6 +124,12 @@ impl Context {
         Some(joined(found))
     }
 
+    /// When the newest of all changes was recorded.
+    #[cfg(test)]
+    pub(crate) fn newest_recorded(&self) -> i64 {
+        self.recorded.values().copied().max().unwrap_or(i64::MIN)
+    }
+
     fn apply(&mut self, version: Version) {
         let Version { execution, valid } = version;
         let current = self.executions.get(&execution.run);
@@ -229,7 +235,7 @@ impl ContextCache {
 
     /// Reads files, so it runs off the async threads. A statement never sees a context newer than its snapshot: where
     /// others have moved on meanwhile, its own is made from the start.
-    fn at(&self, operations: &TableView) -> Result<Arc<Context>, QueryError> {
+    pub(crate) fn at(&self, operations: &TableView) -> Result<Arc<Context>, QueryError> {
         let mut followed = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if followed.version.is_some_and(|version| version > operations.version) {
             drop(followed);

@@ -52,11 +52,7 @@ impl<'a> KeyFilter<'a> {
 }
 
 /// Names are judged once per distinct value.
-fn keep_texts(
-    column: &ArrayRef,
-    bounds: &Texts,
-    keep: &mut [bool],
-) -> Result<(), StoreError> {
+fn keep_texts(column: &ArrayRef, bounds: &Texts, keep: &mut [bool]) -> Result<(), StoreError> {
     let names = cast(column, &DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8)))?;
     let names = names.as_dictionary::<Int32Type>();
     let meets: Vec<bool> = names

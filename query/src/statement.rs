@@ -137,7 +137,8 @@ fn refusal(node: &LogicalPlan) -> Option<QueryError> {
 
 fn setting_refusal(variable: &str) -> Option<QueryError> {
     if variable == "as_of" {
-        let message = "as_of is a setting of PostgreSQL sessions; give HTTP the parameter as_of, and `takt sql` --as-of";
+        let message =
+            "as_of is a setting of PostgreSQL sessions; give HTTP the parameter as_of, and `takt sql` --as-of";
         return Some(QueryError::Statement { message: message.to_owned(), at: None });
     }
     let allowed = SETTINGS

@@ -124,12 +124,7 @@ impl TableProvider for FunctionTable {
         let (from, to) = self.window(*window, filters, now)?;
         series::check_fits(self.function, task, from, to)?;
         let names = Names::of(state, filters, self.function.names())?;
-        let gather = Gather {
-            session: session.clone(),
-            view: self.view.clone(),
-            plant: Arc::clone(&self.plant),
-            now,
-        };
+        let gather = Gather { session: session.clone(), view: self.view.clone(), plant: Arc::clone(&self.plant), now };
         let (columns, schema) = self.projected(projection)?;
         let orderings = series::ordering(self.function, &schema);
         // Signals may be of any equipment, machines are declared.
