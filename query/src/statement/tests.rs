@@ -77,6 +77,6 @@ fn an_earlier_time_in_from_is_refused_with_what_to_write() {
     let error = DFParser::parse_sql_with_dialect(sql, &PostgreSqlDialect {}).unwrap_err();
     let refusal = versioned(sql, error.into());
     assert!(refusal.to_string().contains("SET as_of = "), "{refusal}");
-    let other = DFParser::parse_sql("SELECT FROM WHERE").unwrap_err();
-    assert!(!versioned("SELECT FROM WHERE", other.into()).to_string().contains("as_of"));
+    let other = DFParser::parse_sql("SELECT 1 +").unwrap_err();
+    assert!(!versioned("SELECT 1 +", other.into()).to_string().contains("as_of"));
 }

@@ -104,7 +104,7 @@ async fn figures_of_an_earlier_time_stay_what_they_were() {
             assert_eq!(&shop.ask(Some(now), sql).await, then, "round {round}, at once: {sql}");
         }
         // A window that goes on ends where knowledge does.
-        let open = questions(now - 5 * HOUR, now + HOUR);
+        let open: Vec<_> = questions(now - 5 * HOUR, now + HOUR).into_iter().take(4).collect();
         let open_then = answers(&shop, Some(now), &open).await;
         known.extend([(now, past, then), (now, open, open_then)]);
     }
