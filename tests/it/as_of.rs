@@ -57,7 +57,7 @@ fn what_was_known_earlier_is_shown_and_what_cannot_be_is_refused() {
     let set = format!("SET as_of = '{first}'");
     let count = "SELECT quantity, (SELECT count(*) FROM units_history) FROM units";
     let (told, complaint) = psql(&server, &["SET TIME ZONE 'Europe/Berlin'", &set, count, "RESET as_of", count]);
-    assert_eq!((told, complaint.as_str()), (vec!["5|0".to_owned(), "4|1".to_owned()], ""));
+    assert_eq!((told, complaint.as_str()), (vec!["5.0|0".to_owned(), "4.0|1".to_owned()], ""));
     let (told, _) = psql(&server, &["SET TIME ZONE 'Europe/Berlin'", "SET as_of = '2025-07-01 12:00'", "SHOW as_of"]);
     assert_eq!(told, ["2025-07-01 12:00:00+02:00"]);
     for (statement, complaint) in [
