@@ -53,6 +53,9 @@ fn what_was_known_earlier_is_shown_and_what_cannot_be_is_refused() {
         let error = &ask(nonsense)["error"];
         assert!(error["message"].as_str().unwrap().contains("as_of takes a time"), "{error}");
     }
+    // Each request is a session of its own.
+    let (status, told) = server.post("/api/v1/sql", "SET as_of = '2025-01-01'");
+    assert!(status == 400 && told.contains("give HTTP the parameter as_of"), "{status} {told}");
 
     let set = format!("SET as_of = '{first}'");
     let count = "SELECT quantity, (SELECT count(*) FROM units_history) FROM units";

@@ -138,3 +138,32 @@ async fn filters_reach_what_holds_the_rows() {
     let now = shop.ask(None, "EXPLAIN SELECT status FROM units WHERE unit = 'u1'").await.join("\n");
     assert!(!now.contains("superseded"), "{now}");
 }
+
+#[tokio::test]
+async fn what_was_open_then_ends_there() {
+    let shop = Shop::new();
+    shop.at(NEW_YEAR);
+    let start = [("equipment", Value::Text("site/a")), ("start", Value::Time(NEW_YEAR)), ("state", Value::Text("RUN"))];
+    shop.put("states", &start);
+    let window = format!("{}, {}", time(NEW_YEAR), time(NEW_YEAR + 4 * HOUR));
+    let sql = format!("SELECT \"end\" = {}, open FROM state_timeline({window})", time(NEW_YEAR + HOUR));
+    assert_eq!(shop.ask(Some(NEW_YEAR + HOUR), &sql).await, ["true true"]);
+}
+
+#[tokio::test]
+async fn the_newest_sample_is_the_one_of_then() {
+    let shop = Shop::new();
+    let put = |signal, at, value| {
+        let names = [("equipment", Value::Text("site")), ("signal", Value::Text(signal))];
+        shop.put("samples", &[names[0], names[1], ("time", Value::Time(at)), ("value", Value::Number(value))]);
+    };
+    shop.at(NEW_YEAR);
+    put("level", NEW_YEAR, 1.0);
+    let then = NEW_YEAR + 2 * HOUR;
+    shop.at(then + 1);
+    put("level", NEW_YEAR, 5.0);
+    put("new", then + 1, 7.0);
+    let window = format!("{}, {}", time(then - HOUR), time(then));
+    let sql = format!("SELECT signal, value FROM time_weighted_avg('1 hour', 'stepped', {window})");
+    assert_eq!(shop.ask(Some(then), &sql).await, ["level 1.0"]);
+}
