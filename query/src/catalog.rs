@@ -7,9 +7,11 @@ use datafusion::catalog::{SchemaProvider, TableProvider};
 use datafusion::common::{DataFusionError, Result};
 use datafusion::logical_expr::TableType;
 use jiff::tz::TimeZone;
-use storage::Snapshot;
+use storage::{Snapshot, TableView};
 
-use crate::context::ContextCache;
+use crate::as_of::AsOfTable;
+use crate::context::{Context, ContextCache, OPERATIONS};
+use crate::error::QueryError;
 use crate::table::SnapshotTable;
 
 /// Where snapshots come from: a running store, or a data folder that is only read.
@@ -31,21 +33,53 @@ impl SnapshotSource for Arc<Snapshot> {
     }
 }
 
-/// The snapshot of the statement that a session is planning, and the time zone it is written in.
+/// What one statement sees: a snapshot, as it was known at an earlier recorded time where `as_of` names one.
+#[derive(Debug, Clone)]
+pub(crate) struct View {
+    snapshot: Arc<Snapshot>,
+    contexts: Arc<ContextCache>,
+    /// Microseconds UTC.
+    pub(crate) as_of: Option<i64>,
+}
+
+impl View {
+    /// A table, or its history.
+    pub(crate) fn table(&self, name: &str) -> Option<Arc<dyn TableProvider>> {
+        let table = SnapshotTable::find(&self.snapshot, name, &self.contexts)?;
+        Some(match self.as_of {
+            None => Arc::new(table),
+            Some(as_of) => Arc::new(AsOfTable::new(table, as_of)),
+        })
+    }
+
+    /// A table as it is stored now, whatever earlier time is asked for.
+    pub(crate) fn stored(&self, name: &str) -> Option<Arc<TableView>> {
+        self.snapshot.table(name).cloned()
+    }
+
+    /// The executions that keys follow from; none without a table of them.
+    pub(crate) async fn context(&self) -> Result<Option<Arc<Context>>, QueryError> {
+        match self.snapshot.table(OPERATIONS) {
+            Some(operations) => Ok(Some(self.contexts.shared(operations, self.as_of).await?)),
+            None => Ok(None),
+        }
+    }
+}
+
+/// The view of the statement that a session is planning, and the time zone it is written in.
 #[derive(Debug)]
 pub(crate) struct Current {
-    snapshot: RwLock<Arc<Snapshot>>,
+    view: RwLock<View>,
     zone: RwLock<TimeZone>,
-    pub(crate) contexts: Arc<ContextCache>,
 }
 
 impl Current {
     pub(crate) fn new(snapshot: Arc<Snapshot>, contexts: Arc<ContextCache>) -> Self {
-        Self { snapshot: RwLock::new(snapshot), zone: RwLock::new(TimeZone::UTC), contexts }
+        Self { view: RwLock::new(View { snapshot, contexts, as_of: None }), zone: RwLock::new(TimeZone::UTC) }
     }
 
-    pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
-        Arc::clone(&self.snapshot.read().unwrap_or_else(PoisonError::into_inner))
+    pub(crate) fn view(&self) -> View {
+        self.view.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(crate) fn zone(&self) -> TimeZone {
@@ -56,8 +90,12 @@ impl Current {
         *self.zone.write().unwrap_or_else(PoisonError::into_inner) = zone;
     }
 
+    pub(crate) fn set_as_of(&self, as_of: Option<i64>) {
+        self.view.write().unwrap_or_else(PoisonError::into_inner).as_of = as_of;
+    }
+
     pub(crate) fn replace(&self, snapshot: Arc<Snapshot>) {
-        *self.snapshot.write().unwrap_or_else(PoisonError::into_inner) = snapshot;
+        self.view.write().unwrap_or_else(PoisonError::into_inner).snapshot = snapshot;
     }
 }
 
@@ -71,20 +109,16 @@ impl PublicSchema {
     pub(crate) fn new(current: Arc<Current>) -> Self {
         Self { current }
     }
-
-    fn find(&self, name: &str) -> Option<SnapshotTable> {
-        SnapshotTable::find(&self.current.snapshot(), name, &self.current.contexts)
-    }
 }
 
 #[async_trait]
 impl SchemaProvider for PublicSchema {
     fn table_names(&self) -> Vec<String> {
-        SnapshotTable::names(&self.current.snapshot())
+        SnapshotTable::names(&self.current.view().snapshot)
     }
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>, DataFusionError> {
-        Ok(self.find(name).map(|table| Arc::new(table) as Arc<dyn TableProvider>))
+        Ok(self.current.view().table(name))
     }
 
     async fn table_type(&self, name: &str) -> Result<Option<TableType>> {
@@ -92,6 +126,6 @@ impl SchemaProvider for PublicSchema {
     }
 
     fn table_exist(&self, name: &str) -> bool {
-        self.find(name).is_some()
+        self.current.view().table(name).is_some()
     }
 }

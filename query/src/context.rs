@@ -34,8 +34,10 @@ const COLUMNS: &[&str] =
     &["run", "equipment", "work_order", "product", "operation", "unit", "started", "completed", "recorded", "deleted"];
 
 /// The context of one version of `operations`; cheap to share.
-#[derive(Debug, Default, Clone)]
+#[derive(Debug, Clone)]
 pub(crate) struct Context {
+    /// Recorded time of the newest change that `executions` may show; `changes` are all there are.
+    as_of: i64,
     /// What keys follow from.
     pub(crate) executions: Executions,
     by_unit: HashMap<String, HashSet<String>>,
@@ -61,16 +63,43 @@ struct Version {
     valid: bool,
 }
 
+impl Default for Context {
+    fn default() -> Self {
+        Self {
+            as_of: i64::MAX,
+            executions: Executions::default(),
+            by_unit: HashMap::new(),
+            by_order: HashMap::new(),
+            recorded: HashMap::new(),
+            changes: Vec::new(),
+            blocks: Vec::new(),
+        }
+    }
+}
+
 impl Context {
-    /// Stretches whose keys changed after `keyed_through`, as far as they touch `[first, last]`.
+    /// The context of `versions`, in the order in which they were recorded, as it was known at `as_of`.
+    fn known_at(as_of: i64, versions: Vec<Version>) -> Self {
+        let (known, later): (Vec<_>, Vec<_>) =
+            versions.into_iter().partition(|version| version.execution.recorded <= as_of);
+        let mut then = Self { as_of, ..Self::default() };
+        known.into_iter().for_each(|version| then.apply(version));
+        let mut now = then.clone();
+        later.into_iter().for_each(|version| now.apply(version));
+        Self { changes: now.changes, blocks: now.blocks, ..then }
+    }
+
+    /// Stretches whose keys changed after `keyed_through`, as far as they touch `[first, last]`. Keys of an earlier time
+    /// differ where any change since that time may be in what is stored.
     pub(crate) fn affected(&self, keyed_through: i64, first: i64, last: i64) -> Vec<Affected> {
+        let since = keyed_through.min(self.as_of);
         let mut found = Vec::new();
         for (block, changes) in self.changes.chunks(BLOCK).enumerate() {
             if self.blocks.get(block).is_some_and(|from| *from > last) {
                 continue;
             }
             for change in changes {
-                if change.recorded > keyed_through && change.affected.from <= last && first < change.affected.to {
+                if change.recorded > since && change.affected.from <= last && first < change.affected.to {
                     found.push(change.affected.clone());
                 }
             }
@@ -93,6 +122,12 @@ impl Context {
             }
         }
         Some(joined(found))
+    }
+
+    /// When the newest of all changes was recorded.
+    #[cfg(test)]
+    pub(crate) fn newest_recorded(&self) -> i64 {
+        self.recorded.values().copied().max().unwrap_or(i64::MIN)
     }
 
     fn apply(&mut self, version: Version) {
@@ -169,10 +204,11 @@ pub(crate) fn joined(mut stretches: Vec<Affected>) -> Vec<Affected> {
     if merged.len() > MAX_STRETCHES { merge(merged, true) } else { merged }
 }
 
-/// Keeps the context of the newest snapshot it was asked for.
+/// Keeps the context of the newest snapshot it was asked for, and the last one of an earlier recorded time.
 #[derive(Debug, Default)]
 pub(crate) struct ContextCache {
     state: Mutex<Followed>,
+    earlier: Mutex<Option<(u64, Arc<Context>)>>,
 }
 
 #[derive(Debug, Default)]
@@ -183,22 +219,43 @@ struct Followed {
 }
 
 impl ContextCache {
-    /// The context of a snapshot's `operations` table.
-    pub(crate) async fn shared(self: &Arc<Self>, operations: &Arc<TableView>) -> Result<Arc<Context>, QueryError> {
+    /// The context of a snapshot's `operations` table, as it was known at `as_of`.
+    pub(crate) async fn shared(
+        self: &Arc<Self>,
+        operations: &Arc<TableView>,
+        as_of: Option<i64>,
+    ) -> Result<Arc<Context>, QueryError> {
         let (contexts, operations) = (Arc::clone(self), Arc::clone(operations));
-        let found = tokio::task::spawn_blocking(move || contexts.at(&operations)).await;
-        found.map_err(|error| QueryError::Execution(error.to_string()))?
+        let found = tokio::task::spawn_blocking(move || match as_of {
+            None => contexts.at(&operations),
+            Some(as_of) => contexts.earlier(&operations, as_of),
+        });
+        found.await.map_err(|error| QueryError::Execution(error.to_string()))?
     }
 
     /// Reads files, so it runs off the async threads. A statement never sees a context newer than its snapshot: where
     /// others have moved on meanwhile, its own is made from the start.
-    fn at(&self, operations: &TableView) -> Result<Arc<Context>, QueryError> {
+    pub(crate) fn at(&self, operations: &TableView) -> Result<Arc<Context>, QueryError> {
         let mut followed = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if followed.version.is_some_and(|version| version > operations.version) {
             drop(followed);
             return Followed::default().follow(operations);
         }
         followed.follow(operations)
+    }
+
+    /// The same of an earlier time, read from the start.
+    fn earlier(&self, operations: &TableView, as_of: i64) -> Result<Arc<Context>, QueryError> {
+        let mut earlier = self.earlier.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((version, context)) = earlier.as_ref()
+            && (*version, context.as_of) == (operations.version, as_of)
+        {
+            return Ok(Arc::clone(context));
+        }
+        let versions = Followed::default().unread(operations)?;
+        let context = Arc::new(Context::known_at(as_of, versions));
+        *earlier = Some((operations.version, Arc::clone(&context)));
+        Ok(context)
     }
 }
 
@@ -208,6 +265,17 @@ impl Followed {
         if self.version == Some(operations.version) {
             return Ok(Arc::clone(&self.context));
         }
+        let versions = self.unread(operations)?;
+        let context = Arc::make_mut(&mut self.context);
+        for version in versions {
+            context.apply(version);
+        }
+        self.version = Some(operations.version);
+        Ok(Arc::clone(&self.context))
+    }
+
+    /// Versions that no segment read before holds, in the order in which they were recorded.
+    fn unread(&mut self, operations: &TableView) -> Result<Vec<Version>, QueryError> {
         let mut versions = Vec::new();
         let mut read = Vec::new();
         for segment in operations.history.iter().chain(&operations.segments) {
@@ -222,13 +290,8 @@ impl Followed {
             versions_of(&batch, &mut versions)?;
         }
         versions.sort_by_key(|version| version.execution.recorded);
-        let context = Arc::make_mut(&mut self.context);
-        for version in versions {
-            context.apply(version);
-        }
         self.segments.extend(read);
-        self.version = Some(operations.version);
-        Ok(Arc::clone(&self.context))
+        Ok(versions)
     }
 }
 

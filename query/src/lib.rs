@@ -3,13 +3,15 @@
 //! What the crate promises:
 //!
 //! 1. **One snapshot per statement.** All tables and functions of a statement read the same [`storage::Snapshot`].
-//! 2. **Current rows only.** Superseded and retracted rows are left out, wherever they are stored.
+//! 2. **Current rows only.** Superseded and retracted rows are left out, wherever they are stored; where a session asks for
+//!    an earlier recorded time, the rows that were current then.
 //! 3. **Keys are right in the next query.** Work order, operation and unit of samples are derived afresh for hot rows and
 //!    for every stretch of time whose executions changed since its segment was written; keys that a payload named stay.
 //! 4. **Reading only.** What is not known to read is refused before it is planned, and again as a plan.
 //! 5. **Within limits.** Time, rows and memory of a query end with an error that says so.
 //! 6. **No figure is computed here.** OEE and its time elements come from the crate `oee`.
 
+mod as_of;
 mod catalog;
 mod context;
 mod current_rows;
@@ -19,6 +21,7 @@ mod error;
 mod fixture;
 mod functions;
 mod instant;
+mod key_filter;
 mod locate;
 mod newest;
 mod reach;
@@ -37,6 +40,7 @@ mod types;
 mod wall_time;
 mod yielding;
 
+pub use as_of::as_of;
 pub use catalog::SnapshotSource;
 pub use engine::{CATALOG, Engine, Limits, SCHEMA};
 pub use error::QueryError;

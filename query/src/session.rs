@@ -16,6 +16,7 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{EmptyRecordBatchStream, execute_stream};
 use datafusion::prelude::SessionContext;
 use futures::{StreamExt, TryStreamExt};
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
@@ -108,6 +109,11 @@ impl Session {
         self.current.set_zone(zone);
     }
 
+    /// Statements see the tables as they were known at this recorded time; as they are, without one.
+    pub fn set_as_of(&self, as_of: Option<Timestamp>) {
+        self.current.set_as_of(as_of.map(Timestamp::as_microsecond));
+    }
+
     /// Plans a statement without parameters.
     ///
     /// # Errors
@@ -185,7 +191,7 @@ impl Session {
         }
         let state = self.context.state();
         let dialect = state.config_options().sql_parser.dialect;
-        Ok(state.sql_to_statement(sql, &dialect)?)
+        state.sql_to_statement(sql, &dialect).map_err(|error| statement::versioned(sql, error.into()))
     }
 
     /// Plans on a fresh snapshot. Parameters of table functions are bound before planning, because a table function is
@@ -197,6 +203,7 @@ impl Session {
     ) -> Result<(LogicalPlan, SessionState), QueryError> {
         let mut parsed = self.parse(sql)?;
         statement::check_reads(&parsed)?;
+        statement::check_tables(&parsed)?;
         statement::call_at_time_zone(&mut parsed);
         statement::plain_function_times(&mut parsed);
         if let Some(parameters) = parameters {

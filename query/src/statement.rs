@@ -48,6 +48,45 @@ fn check_sql(statement: &SqlStatement) -> Result<(), QueryError> {
     }
 }
 
+/// Refuses clauses on tables that change which rows there are, and that DataFusion leaves out.
+pub(crate) fn check_tables(statement: &Statement) -> Result<(), QueryError> {
+    let Some(statement) = sql_of(statement) else { return Ok(()) };
+    match Visit::visit(statement, &mut TableClauses) {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(message) => Err(QueryError::Statement { message: message.to_owned(), at: None }),
+    }
+}
+
+struct TableClauses;
+
+impl Visitor for TableClauses {
+    type Break = &'static str;
+
+    fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<Self::Break> {
+        match factor {
+            TableFactor::Table { sample: Some(_), .. } | TableFactor::Derived { sample: Some(_), .. } => {
+                ControlFlow::Break(NO_SAMPLE)
+            }
+            TableFactor::Table { version: Some(_), .. } => ControlFlow::Break(NO_VERSION),
+            _ => ControlFlow::Continue(()),
+        }
+    }
+}
+
+const NO_SAMPLE: &str = "TABLESAMPLE is not possible here: take a part by a condition, such as random() < 0.01";
+const NO_VERSION: &str = "a table cannot be asked for an earlier time in FROM: SET as_of = '2026-11-26 10:00:00+01' before the \
+                          statement, or give HTTP as_of and `takt sql` --as-of";
+
+/// What is wrong with a statement that does not parse: `FOR SYSTEM_TIME AS OF` is a clause that some may expect.
+pub(crate) fn versioned(sql: &str, error: QueryError) -> QueryError {
+    match error {
+        QueryError::Statement { at, .. } if sql.to_ascii_uppercase().contains("SYSTEM_TIME") => {
+            QueryError::Statement { message: NO_VERSION.to_owned(), at }
+        }
+        other => other,
+    }
+}
+
 /// The first words of a statement, in capitals: `CREATE TABLE`, `INSERT`.
 fn verb(statement: &str) -> String {
     let two = ["CREATE", "DROP", "ALTER"];
@@ -97,6 +136,11 @@ fn refusal(node: &LogicalPlan) -> Option<QueryError> {
 }
 
 fn setting_refusal(variable: &str) -> Option<QueryError> {
+    if variable == "as_of" {
+        let message =
+            "as_of is a setting of PostgreSQL sessions; give HTTP the parameter as_of, and `takt sql` --as-of";
+        return Some(QueryError::Statement { message: message.to_owned(), at: None });
+    }
     let allowed = SETTINGS
         .iter()
         .any(|setting| variable == *setting || (setting.ends_with('.') && variable.starts_with(setting)));

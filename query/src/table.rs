@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use arrow::array::{AsArray, BooleanArray};
 use arrow::compute::{cast, filter_record_batch};
-use arrow::datatypes::{DataType, Schema, SchemaRef};
+use arrow::datatypes::{Schema, SchemaRef};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
@@ -27,6 +27,7 @@ use storage::{Segment, Snapshot, StoreError, TableSpec, TableView, Upsert, with_
 use crate::context::{Context, ContextCache, OPERATIONS};
 use crate::current_rows::CurrentRowsExec;
 use crate::error::QueryError;
+use crate::key_filter::KeyFilter;
 use crate::locate::{bounds, within};
 use crate::reach::{Reach, is_plain};
 use crate::rekey::{DERIVED, NEEDED, Rekey, RekeyExec, Scope};
@@ -63,6 +64,8 @@ pub(crate) struct SnapshotTable {
     /// The columns as SQL shows them.
     schema: SchemaRef,
     contexts: Arc<ContextCache>,
+    /// The recorded time that rows are sought for, where it is an earlier one. The table still gives all its rows.
+    as_of: Option<i64>,
     /// By path: the only rows of a segment that are wanted, where not all are.
     rows: Option<Arc<HashMap<PathBuf, Vec<SeriesRows>>>>,
 }
@@ -102,8 +105,41 @@ impl SnapshotTable {
             spec,
             side,
             contexts: Arc::clone(contexts),
+            as_of: None,
             rows: None,
         })
+    }
+
+    /// The same rows, with what followed from others at `as_of`: the keys of samples, and when hot rows were recorded.
+    pub(crate) fn known_at(self, as_of: i64) -> Self {
+        Self { as_of: Some(as_of), ..self }
+    }
+
+    /// The history of this table, where this is not one itself.
+    pub(crate) fn history(&self) -> Option<Self> {
+        if self.side == Side::History {
+            return None;
+        }
+        let spec = Arc::new(self.spec.history());
+        Some(Self { schema: with_views(&spec.schema), spec, side: Side::History, ..self.clone() })
+    }
+
+    /// The keys of these samples, as they follow from executions.
+    pub(crate) async fn keyed(&self, rows: RecordBatch) -> Result<RecordBatch> {
+        match self.context().await? {
+            Some(context) => Ok(Rekey { context, scope: Scope::All }.apply(&rows)?),
+            None => Ok(rows),
+        }
+    }
+
+    /// What keys follow from, where they do.
+    async fn context(&self) -> Result<Option<Arc<Context>>> {
+        match self.snapshot.table(OPERATIONS) {
+            Some(operations) if self.spec.name == SAMPLES => {
+                Ok(Some(self.contexts.shared(operations, self.as_of).await?))
+            }
+            _ => Ok(None),
+        }
     }
 
     /// Names of all tables of a snapshot, histories too.
@@ -157,11 +193,7 @@ impl SnapshotTable {
         let columns = projection.cloned().unwrap_or_else(|| (0..self.spec.schema.fields().len()).collect());
         let reach = Reach::of(filters);
         let derived = columns.iter().any(|&column| DERIVED.contains(&self.name_of(column)));
-        let keyed = self.side == Side::Current && self.spec.name == SAMPLES && derived;
-        let context = match self.snapshot.table(OPERATIONS) {
-            Some(operations) if keyed => Some(self.contexts.shared(operations).await?),
-            _ => None,
-        };
+        let context = if derived { self.context().await? } else { None };
         let names =
             |column: &str| reach.one_of(column).map(|values| values.iter().map(String::as_str).collect::<Vec<_>>());
         let (units, orders) = (names("unit"), names("work_order"));
@@ -363,17 +395,25 @@ impl SnapshotTable {
     /// Rows that are in no segment yet.
     async fn memory_plan(&self, request: &Request<'_>) -> Result<Option<Arc<dyn ExecutionPlan>>> {
         let rows = match self.side {
-            Side::Current => self.hot_rows(request)?,
-            Side::History => {
-                let view = Arc::clone(&self.view);
-                let pending = tokio::task::spawn_blocking(move || view.pending_history()).await;
-                pending.map_err(|error| QueryError::Execution(error.to_string()))?.map_err(QueryError::from)?
+            // When a record was recorded decides whether it was known at an earlier time.
+            Side::Current if self.as_of.is_some() && self.hides_deleted() => {
+                let rows = self.looked_up(TableView::hot_rows_as_recorded).await?;
+                self.shown(request, rows)?
             }
+            Side::Current => self.shown(request, self.hot_rows(request)?)?,
+            Side::History => self.looked_up(TableView::pending_history).await?,
         };
         if rows.num_rows() == 0 {
             return Ok(None);
         }
         Ok(Some(memory_scan(&self.spec, &rows, &request.columns, self.side == Side::Current)?))
+    }
+
+    /// Rows for which segments are read, off the async threads.
+    async fn looked_up(&self, rows: fn(&TableView) -> Result<RecordBatch, StoreError>) -> Result<RecordBatch> {
+        let view = Arc::clone(&self.view);
+        let found = tokio::task::spawn_blocking(move || rows(&view)).await;
+        Ok(found.map_err(|error| QueryError::Execution(error.to_string()))?.map_err(QueryError::from)?)
     }
 
     fn hot_rows(&self, request: &Request<'_>) -> Result<RecordBatch> {
@@ -382,7 +422,11 @@ impl SnapshotTable {
         let filter: Option<&dyn Fn(&RecordBatch) -> Result<BooleanArray, StoreError>> =
             if key_filter.is_empty() { None } else { Some(&keep) };
         let span = self.spec.time.map_or((i64::MIN, i64::MAX), |time| request.reach.times(self.name_of(time)));
-        let mut rows = self.view.hot_rows(span, filter).map_err(QueryError::from)?;
+        Ok(self.view.hot_rows(span, filter).map_err(QueryError::from)?)
+    }
+
+    /// What SQL shows of hot rows.
+    fn shown(&self, request: &Request<'_>, mut rows: RecordBatch) -> Result<RecordBatch> {
         if self.hides_deleted()
             && let Some(deleted) = rows.column_by_name(DELETED).and_then(|deleted| deleted.as_boolean_opt())
         {
@@ -498,7 +542,7 @@ fn only_derived(segment: &Segment) -> bool {
 }
 
 /// The first `count` columns of a plan.
-fn narrowed(plan: Arc<dyn ExecutionPlan>, count: usize) -> Result<Arc<dyn ExecutionPlan>> {
+pub(crate) fn narrowed(plan: Arc<dyn ExecutionPlan>, count: usize) -> Result<Arc<dyn ExecutionPlan>> {
     let schema = plan.schema();
     if schema.fields().len() == count {
         return Ok(plan);
@@ -514,68 +558,4 @@ fn narrowed(plan: Arc<dyn ExecutionPlan>, count: usize) -> Result<Arc<dyn Execut
 fn projected_ordering(spec: &TableSpec, schema: &SchemaRef) -> Option<LexOrdering> {
     let leading = spec.key.iter().map_while(|&index| col(spec.schema.field(index).name(), schema).ok());
     LexOrdering::new(leading.map(|column| PhysicalSortExpr::new(column, key_ordering())))
-}
-
-/// Bounds on key columns, as the hot buffer can check them before it sorts.
-struct KeyFilter<'a> {
-    texts: Vec<(&'a str, &'a crate::reach::Texts)>,
-    times: Vec<(&'a str, (i64, i64))>,
-}
-
-impl<'a> KeyFilter<'a> {
-    fn of(spec: &'a TableSpec, reach: &'a Reach) -> Self {
-        let (mut texts, mut times) = (Vec::new(), Vec::new());
-        for name in spec.key.iter().map(|&index| spec.schema.field(index).name().as_str()) {
-            texts.extend(reach.texts(name).map(|bounds| (name, bounds)));
-            let span = reach.times(name);
-            if span != (i64::MIN, i64::MAX) {
-                times.push((name, span));
-            }
-        }
-        Self { texts, times }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.texts.is_empty() && self.times.is_empty()
-    }
-
-    fn keep(&self, batch: &RecordBatch) -> Result<BooleanArray, StoreError> {
-        let mut keep = vec![true; batch.num_rows()];
-        for (name, (from, to)) in &self.times {
-            if let Some(column) = batch.column_by_name(name) {
-                let times = cast(column, &DataType::Int64)?;
-                let times = times.as_primitive::<arrow::datatypes::Int64Type>();
-                for (keep, time) in keep.iter_mut().zip(times) {
-                    *keep &= time.is_some_and(|time| *from <= time && time <= *to);
-                }
-            }
-        }
-        for (name, bounds) in &self.texts {
-            if let Some(column) = batch.column_by_name(name) {
-                keep_texts(column, bounds, &mut keep)?;
-            }
-        }
-        Ok(keep.into())
-    }
-}
-
-/// Names are judged once per distinct value.
-fn keep_texts(
-    column: &arrow::array::ArrayRef,
-    bounds: &crate::reach::Texts,
-    keep: &mut [bool],
-) -> Result<(), StoreError> {
-    let names = cast(column, &DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8)))?;
-    let names = names.as_dictionary::<arrow::datatypes::Int32Type>();
-    let meets: Vec<bool> = names
-        .values()
-        .as_string::<i32>()
-        .iter()
-        .map(|value| value.is_some_and(|value| bounds.meets(value, value)))
-        .collect();
-    for (keep, key) in keep.iter_mut().zip(names.keys()) {
-        let key = key.and_then(|key| usize::try_from(key).ok());
-        *keep &= key.and_then(|key| meets.get(key)).copied().unwrap_or(false);
-    }
-    Ok(())
 }

@@ -12,6 +12,8 @@ use clap::Args;
 use futures::StreamExt;
 use http_body_util::BodyExt;
 use hyper::Method;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use query::QueryError;
 
 use super::client::{Call, Client, Refusal, ServerArgs, accepted, block_on};
@@ -29,6 +31,7 @@ Examples:
             WHERE time > now() - interval '1 day'\"
   takt sql --format csv \"SELECT * FROM samples WHERE signal = 'force'
                          AND time > now() - interval '1 hour'\"
+  takt sql --as-of '2026-11-26 10:00+01' \"SELECT * FROM operations\"
   takt sql --data takt-data \"SELECT count(*) FROM samples\"")]
 pub(super) struct SqlArgs {
     /// The query; - reads it from standard input
@@ -37,6 +40,9 @@ pub(super) struct SqlArgs {
     /// How to show the result
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
+    /// Show the tables as they were known then; UTC where the time has no offset
+    #[arg(long, value_name = "TIME", value_parser = earlier)]
+    as_of: Option<Timestamp>,
     /// Read this data folder instead of asking a server; changes nothing in it
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
@@ -47,8 +53,8 @@ pub(super) struct SqlArgs {
 pub(super) fn run(args: SqlArgs) -> anyhow::Result<ExitCode> {
     let query = if args.query == "-" { io::read_to_string(io::stdin().lock())? } else { args.query };
     let answered = match &args.data {
-        Some(data) => from_folder(data, &query, args.format),
-        None => block_on(from_server(&args.server, &query, args.format)),
+        Some(data) => from_folder(data, &query, args.as_of, args.format),
+        None => block_on(from_server(&args.server, &query, args.as_of, args.format)),
     };
     match answered {
         Err(error) if reader_left(&error) => Ok(ExitCode::SUCCESS),
@@ -64,11 +70,17 @@ pub(super) fn run(args: SqlArgs) -> anyhow::Result<ExitCode> {
     }
 }
 
-async fn from_server(server: &ServerArgs, query: &str, format: Format) -> anyhow::Result<()> {
+fn earlier(text: &str) -> Result<Timestamp, QueryError> {
+    query::as_of(text, &TimeZone::UTC)
+}
+
+async fn from_server(server: &ServerArgs, query: &str, as_of: Option<Timestamp>, format: Format) -> anyhow::Result<()> {
     let mut client = Client::new(server)?;
+    // In UTC a time has no character that an address would change.
+    let path = as_of.map_or_else(|| "/api/v1/sql".to_owned(), |time| format!("/api/v1/sql?as_of={time}"));
     let call = Call {
         method: Method::POST,
-        path: "/api/v1/sql",
+        path: &path,
         content_type: "text/plain; charset=utf-8",
         accept: "application/vnd.apache.arrow.stream",
         body: Bytes::copy_from_slice(query.as_bytes()),
@@ -91,10 +103,11 @@ async fn from_server(server: &ServerArgs, query: &str, format: Format) -> anyhow
     rendering.finish(&schema)
 }
 
-fn from_folder(data: &Path, query: &str, format: Format) -> anyhow::Result<()> {
+fn from_folder(data: &Path, query: &str, as_of: Option<Timestamp>, format: Format) -> anyhow::Result<()> {
     let engine = folder::engine(data)?;
     folder::block_on(async {
         let session = engine.session("takt");
+        session.set_as_of(as_of);
         let statement = session.plan(query).await?;
         let schema = statement.schema();
         let mut batches = session.execute(statement).await?;

@@ -67,12 +67,17 @@ pub struct KeySet {
 }
 
 impl KeySet {
-    pub(crate) fn new(spec: &TableSpec) -> Self {
+    /// An empty set of keys of `spec`.
+    pub fn new(spec: &TableSpec) -> Self {
         let time = spec.time.map(|index| spec.schema.field(index).name().clone());
         Self { encoder: KeyEncoder::new(spec), time, keys: HashSet::new(), span: None }
     }
 
-    pub(crate) fn extend(&mut self, batch: &RecordBatch) -> Result<(), StoreError> {
+    /// Takes in the keys of rows, which carry the key columns.
+    ///
+    /// # Errors
+    /// [`StoreError::Invalid`] where they do not.
+    pub fn extend(&mut self, batch: &RecordBatch) -> Result<(), StoreError> {
         for row in &self.encoder.encode(batch)? {
             self.keys.insert(row.as_ref().into());
         }

@@ -11,12 +11,12 @@ use arrow::record_batch::RecordBatch;
 
 use crate::StoreError;
 use crate::dead::Dead;
-use crate::hot::{ALWAYS, Hot, SameRow, Settled, in_schema, plain};
+use crate::hot::{ALWAYS, Hot, SameRow, Settled, in_schema, plain, settle};
 use crate::keys::{KeyEncoder, KeyOrder, KeySet, pick};
 use crate::newest::Newest;
 use crate::segment::Segment;
 use crate::spec::{
-    CHANGE_REASON, DELETED, RECORDED, RECORDED_BY, SUPERSEDED, SUPERSEDED_BY, SUPERSEDED_REASON, TableSpec,
+    CHANGE_REASON, DELETED, RECORDED, RECORDED_BY, SUPERSEDED, SUPERSEDED_BY, SUPERSEDED_REASON, TableSpec, Upsert,
 };
 use crate::store::{history_through, superseded_after};
 
@@ -67,6 +67,15 @@ impl TableView {
         filter: Option<&dyn Fn(&RecordBatch) -> Result<BooleanArray, StoreError>>,
     ) -> Result<RecordBatch, StoreError> {
         Ok(self.hot.settle(&self.spec, span, filter)?.newest)
+    }
+
+    /// As [`TableView::hot_rows`] without a filter. Where a segment says already what a hot record says, the row is the
+    /// segment's: it was recorded then.
+    ///
+    /// # Errors
+    /// [`StoreError`] where a segment cannot be read.
+    pub fn hot_rows_as_recorded(&self) -> Result<RecordBatch, StoreError> {
+        Ok(settled_upon(&self.spec, &self.segments, &self.hot)?.0.newest)
     }
 
     /// Every current row, columns as the table's schema; retracted ones are left out. For tables that fit in memory.
@@ -144,8 +153,7 @@ impl TableView {
     /// # Errors
     /// [`StoreError`] where a segment cannot be read.
     pub fn pending_history(&self) -> Result<RecordBatch, StoreError> {
-        let settled = self.hot.settle(&self.spec, ALWAYS, None)?;
-        let flushed = superseded_in_segments(&self.spec, &self.segments, &settled)?;
+        let (settled, flushed) = settled_upon(&self.spec, &self.segments, &self.hot)?;
         let history = self.spec.history();
         let parts = [
             history_rows(&self.spec, &settled.superseded, &settled.replacement)?,
@@ -174,11 +182,34 @@ pub(crate) struct Flushed {
     pub(crate) news: BooleanArray,
     /// For each newest row: true where it takes the place of another version, of a segment or of the hot buffer.
     pub(crate) replaces: BooleanArray,
+    /// Rows of the segments that the oldest hot rows of their keys repeat.
+    repeated: RecordBatch,
+}
+
+/// The hot rows, settled, and what they mean for `segments`.
+///
+/// A record that repeats what a segment says was recorded when the segment's row was: the versions of a record follow each
+/// other without a gap. Samples carry no recorded time in segments, so theirs is that of the hot row.
+pub(crate) fn settled_upon(
+    spec: &TableSpec,
+    segments: &[Arc<Segment>],
+    hot: &Hot,
+) -> Result<(Settled, Flushed), StoreError> {
+    let settled = hot.settle(spec, ALWAYS, None)?;
+    let flushed = superseded_in_segments(spec, segments, &settled)?;
+    if spec.upsert != Upsert::Record || flushed.repeated.num_rows() == 0 {
+        return Ok((settled, flushed));
+    }
+    let schema = spec.hot_schema();
+    let earlier = in_schema(&flushed.repeated, &schema)?;
+    let rows = concat_batches(&schema, [&earlier, &hot.gather(spec, ALWAYS, None)?])?;
+    // The same keys in the same order, with the same content: what was found out about them holds.
+    Ok((settle(spec, &rows)?, flushed))
 }
 
 /// Looks the keys of `settled` up in `segments`. Where a key has several hot versions, the oldest of them is the one that
 /// replaced the segment's row, and the newest is always news: what came between is history and hides the segment's row.
-pub(crate) fn superseded_in_segments(
+fn superseded_in_segments(
     spec: &TableSpec,
     segments: &[Arc<Segment>],
     settled: &Settled,
@@ -192,6 +223,7 @@ pub(crate) fn superseded_in_segments(
             newer: oldest.slice(0, 0),
             news: BooleanArray::from(news),
             replaces: BooleanArray::from(replaces),
+            repeated: oldest.slice(0, 0),
         });
     };
     let encoder = KeyEncoder::new(spec);
@@ -199,7 +231,7 @@ pub(crate) fn superseded_in_segments(
         encoder.encode(oldest)?.iter().zip(0..).map(|(row, place)| (row.as_ref().into(), place)).collect();
     let found_keys = encoder.encode(&found)?;
     let same = SameRow::new(spec, &found, oldest)?;
-    let (mut older, mut newer) = (Vec::new(), Vec::new());
+    let (mut older, mut newer, mut repeated) = (Vec::new(), Vec::new(), Vec::new());
     for (row, key) in (0_u32..).zip(&found_keys) {
         let Some(&place) = places.get(key.as_ref()) else { continue };
         if !same.row(row, place) {
@@ -208,7 +240,10 @@ pub(crate) fn superseded_in_segments(
             if let Some(flag) = replaces.get_mut(place as usize) {
                 *flag = true;
             }
-        } else if let (Some(flag), Some(true)) = (news.get_mut(place as usize), settled.single.get(place as usize)) {
+            continue;
+        }
+        repeated.push(row);
+        if let (Some(flag), Some(true)) = (news.get_mut(place as usize), settled.single.get(place as usize)) {
             *flag = false;
         }
     }
@@ -217,6 +252,7 @@ pub(crate) fn superseded_in_segments(
         newer: pick(oldest, newer)?,
         news: BooleanArray::from(news),
         replaces: BooleanArray::from(replaces),
+        repeated: pick(&found, repeated)?,
     })
 }
 

@@ -4,6 +4,7 @@
 
 mod access;
 mod aging;
+mod as_of;
 mod backup;
 mod broker;
 mod browser;

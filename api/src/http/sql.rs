@@ -18,6 +18,8 @@ use bytes::Bytes;
 use datafusion::common::ScalarValue;
 use futures::{StreamExt, stream};
 use ingest::Login;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use query::{Engine, QueryError};
 use serde::Deserialize;
 use serde_json::Value;
@@ -41,6 +43,7 @@ const PIECES_WAITING: usize = 4;
 #[serde(deny_unknown_fields)]
 pub(super) struct Wish {
     format: Option<String>,
+    as_of: Option<String>,
 }
 
 /// A statement as JSON.
@@ -66,12 +69,13 @@ pub(super) async fn run(
         Some(name) => Format::named(name)
             .ok_or_else(|| Refusal::bad_request(format!("`{name}` is no format; use json, csv or arrow")))?,
     };
+    let as_of = wish.as_of.map(|text| query::as_of(&text, &TimeZone::UTC)).transpose()?;
     let asking = {
         let held = front.bodies.read(&headers, body, LIMIT_BYTES).await?;
         asking(&headers, &held.bytes)?
     };
     let parameters = asking.params.iter().enumerate().map(parameter).collect::<Result<Vec<_>, _>>()?;
-    let mut pieces = start(&front, login.clone(), Statement { sql: asking.sql, parameters, format });
+    let mut pieces = start(&front, login.clone(), Statement { sql: asking.sql, parameters, as_of, format });
     let first = tokio::select! {
         biased;
         () = login.ended() => return Err(access::ended()),
@@ -135,6 +139,7 @@ fn parameter((place, value): (usize, &Value)) -> Result<ScalarValue, Refusal> {
 struct Statement {
     sql: String,
     parameters: Vec<ScalarValue>,
+    as_of: Option<Timestamp>,
     format: Format,
 }
 
@@ -168,6 +173,7 @@ async fn answer(
     pieces: &mpsc::Sender<Piece>,
 ) -> Result<(), QueryError> {
     let session = engine.session(&login.name);
+    session.set_as_of(statement.as_of);
     let planned = session.plan_with(&statement.sql, &statement.parameters).await?;
     let mut rows = session.execute(planned).await?;
     let format = statement.format;

@@ -53,9 +53,11 @@ impl Runner {
         Runner { session, settings, queries }
     }
 
-    /// The session, with the time zone that its client has set.
+    /// The session, with the time zone and the time as of which it is asked that its client has set.
     fn session(&self) -> Arc<Session> {
-        self.session.set_time_zone(self.settings.read().zone().clone());
+        let settings = self.settings.read();
+        self.session.set_time_zone(settings.zone().clone());
+        self.session.set_as_of(settings.as_of());
         Arc::clone(&self.session)
     }
 

@@ -1,10 +1,11 @@
-//! What a session can `SET` and `SHOW`. Only a few settings have an effect (time zone, statement timeout);
+//! What a session can `SET` and `SHOW`. Only a few settings have an effect (time zone, statement timeout, `as_of`);
 //! the others are remembered because drivers set them and read them back.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use jiff::tz::{Offset, TimeZone};
 
 use super::failure::{Failure, sqlstate};
@@ -33,6 +34,8 @@ enum Kind {
     Duration,
     /// An IANA zone or a fixed offset.
     Zone,
+    /// An instant, without an offset in the session's zone, or nothing.
+    Instant,
     /// Only values that mean what the server does anyway.
     OneOf(&'static [&'static str]),
 }
@@ -62,6 +65,8 @@ const ISOLATION: Kind =
 /// Every setting there is.
 const KNOWN: &[Known] = &[
     reported("application_name", "", Kind::Text),
+    // takt's own: the recorded time as of which tables are shown.
+    known("as_of", "", Kind::Instant),
     known("backslash_quote", "safe_encoding", Kind::Text),
     known("bytea_output", "hex", Kind::OneOf(&["hex"])),
     reported("client_encoding", "UTF8", Kind::OneOf(&["utf8", "utf-8", "unicode", "auto"])),
@@ -150,6 +155,7 @@ pub(crate) struct Settings {
     before_local: BTreeMap<String, Option<String>>,
     zone: TimeZone,
     statement_timeout: Option<Duration>,
+    as_of: Option<Timestamp>,
 }
 
 impl Settings {
@@ -165,6 +171,7 @@ impl Settings {
             before_local: BTreeMap::new(),
             zone: TimeZone::UTC,
             statement_timeout: None,
+            as_of: None,
         }
     }
 
@@ -225,6 +232,13 @@ impl Settings {
                 let (zone, shown) = parse_zone(value).ok_or_else(|| invalid(known.name, value))?;
                 self.zone = zone;
                 shown
+            }
+            Kind::Instant if value.is_empty() => String::new(),
+            Kind::Instant => {
+                let instant = query::as_of(value, &self.zone)
+                    .map_err(|error| Failure::new(sqlstate::INVALID_PARAMETER_VALUE, error.to_string()))?;
+                // With its offset, so that it stays the same in another zone.
+                instant.to_zoned(self.zone.clone()).strftime("%Y-%m-%d %H:%M:%S%.f%:z").to_string()
             }
             Kind::OneOf(allowed) => {
                 if !allowed.contains(&value.to_ascii_lowercase().as_str()) {
@@ -294,6 +308,11 @@ impl Settings {
         self.statement_timeout
     }
 
+    /// The recorded time as of which tables are shown.
+    pub(crate) fn as_of(&self) -> Option<Timestamp> {
+        self.as_of
+    }
+
     /// A transaction begins: its rollback takes settings back.
     pub(crate) fn begin(&mut self) {
         self.before_transaction = Some(self.values.clone());
@@ -327,6 +346,7 @@ impl Settings {
             .get("statement_timeout")
             .and_then(|value| parse_duration(value))
             .filter(|timeout| !timeout.is_zero());
+        self.as_of = self.values.get("as_of").and_then(|value| query::as_of(value, &TimeZone::UTC).ok());
     }
 }
 

@@ -18,13 +18,11 @@ use oee::execution::OrderSpan;
 use oee::machine::{Inputs, Machine};
 use oee::plant::{Plant, Source, WorkOrder};
 use oee::state::{StateRecord, timeline};
-use storage::Snapshot;
 
 use super::records::{counts, states, work_orders};
 use super::signals::signals;
-use crate::context::{ContextCache, OPERATIONS};
+use crate::catalog::View;
 use crate::error::QueryError;
-use crate::table::SnapshotTable;
 use crate::types::time_type;
 
 /// Machines by path.
@@ -46,14 +44,13 @@ pub(super) struct Found {
     pub(super) pieces: Option<Vec<Piece>>,
 }
 
-/// Access to one statement's snapshot.
+/// Access to what one statement sees.
 #[derive(Debug)]
 pub(crate) struct Gather {
     pub(crate) session: SessionState,
-    pub(crate) snapshot: Arc<Snapshot>,
-    pub(crate) contexts: Arc<ContextCache>,
+    pub(crate) view: View,
     pub(crate) plant: Arc<Plant>,
-    /// The statement's `now()`, microseconds.
+    /// Until when there is anything to see, microseconds.
     pub(crate) now: i64,
 }
 
@@ -96,8 +93,7 @@ impl Gather {
         to: i64,
     ) -> Result<HashMap<String, Vec<OrderSpan>>, QueryError> {
         let paths: Vec<String> = paths.map(str::to_owned).collect();
-        let Some(operations) = self.snapshot.table(OPERATIONS) else { return Ok(HashMap::new()) };
-        let context = self.contexts.shared(operations).await?;
+        let Some(context) = self.view.context().await? else { return Ok(HashMap::new()) };
         Ok(paths.into_iter().map(|path| (path.clone(), context.executions.order_spans(&path, from, to))).collect())
     }
 
@@ -124,7 +120,7 @@ impl Gather {
         })
     }
 
-    /// Rows of a table of the snapshot.
+    /// Rows of a table.
     pub(super) async fn rows(
         &self,
         table: &str,
@@ -132,10 +128,10 @@ impl Gather {
         columns: &[&str],
         sort: Vec<SortExpr>,
     ) -> Result<SendableRecordBatchStream, QueryError> {
-        let provider = SnapshotTable::find(&self.snapshot, table, &self.contexts)
-            .ok_or_else(|| QueryError::Layout(format!("there is no table {table}")))?;
+        let provider =
+            self.view.table(table).ok_or_else(|| QueryError::Layout(format!("there is no table {table}")))?;
         let context = SessionContext::new_with_state(self.session.clone());
-        let frame = context.read_table(Arc::new(provider))?.filter(filter)?.select_columns(columns)?;
+        let frame = context.read_table(provider)?.filter(filter)?.select_columns(columns)?;
         let frame = if sort.is_empty() { frame } else { frame.sort(sort)? };
         Ok(frame.execute_stream().await?)
     }

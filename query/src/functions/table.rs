@@ -17,7 +17,6 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt, stream};
-use storage::Snapshot;
 
 use super::arguments::{Arguments, Task};
 use super::function::Function;
@@ -25,8 +24,7 @@ use super::gather::Gather;
 use super::names::Names;
 use super::window::{Window, pushdown};
 use super::{oee, series, state_timeline};
-use crate::catalog::Current;
-use crate::context::ContextCache;
+use crate::catalog::{Current, View};
 use crate::error::QueryError;
 
 /// A function, in a session.
@@ -43,21 +41,19 @@ impl TableFunctionImpl for TableFunction {
             function: self.function,
             arguments: Arguments::read(self.function, args.exprs(), &self.current.zone())?,
             schema: self.function.schema(),
-            snapshot: self.current.snapshot(),
-            contexts: Arc::clone(&self.current.contexts),
+            view: self.current.view(),
             plant: Arc::clone(&self.plant),
         }))
     }
 }
 
-/// One call, with the snapshot of its statement.
+/// One call, with what its statement sees.
 #[derive(Debug)]
 struct FunctionTable {
     function: Function,
     arguments: Arguments,
     schema: SchemaRef,
-    snapshot: Arc<Snapshot>,
-    contexts: Arc<ContextCache>,
+    view: View,
     plant: Arc<Plant>,
 }
 
@@ -123,17 +119,12 @@ impl TableProvider for FunctionTable {
         let Some(session) = state.as_any().downcast_ref::<SessionState>() else {
             return plan_err!("{} runs in takt's own sessions only", self.function.name());
         };
-        let now = now_us(state);
+        // Nothing later was known then: what was open ends there.
+        let now = self.view.as_of.unwrap_or(i64::MAX).min(now_us(state));
         let (from, to) = self.window(*window, filters, now)?;
         series::check_fits(self.function, task, from, to)?;
         let names = Names::of(state, filters, self.function.names())?;
-        let gather = Gather {
-            session: session.clone(),
-            snapshot: Arc::clone(&self.snapshot),
-            contexts: Arc::clone(&self.contexts),
-            plant: Arc::clone(&self.plant),
-            now,
-        };
+        let gather = Gather { session: session.clone(), view: self.view.clone(), plant: Arc::clone(&self.plant), now };
         let (columns, schema) = self.projected(projection)?;
         let orderings = series::ordering(self.function, &schema);
         // Signals may be of any equipment, machines are declared.

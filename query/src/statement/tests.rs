@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use datafusion::sql::parser::DFParser;
+use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 
 use super::*;
 
@@ -54,4 +55,28 @@ fn arguments_of_table_functions_are_bound_and_other_parameters_stay() {
 fn a_missing_argument_is_named() {
     let bound = bind_function_arguments(&mut parse("SELECT * FROM oee($2)"), &[ScalarValue::from("1 hour")]);
     assert!(matches!(bound, Err(QueryError::Statement { message, .. }) if message.contains("$2")));
+}
+
+#[test]
+fn clauses_that_would_be_left_out_are_refused() {
+    let refusal = |sql: &str| check_tables(&parse(sql)).unwrap_err().to_string();
+    assert!(check_tables(&parse("SELECT * FROM a JOIN (SELECT 1) b ON true")).is_ok());
+    for sql in [
+        "SELECT * FROM a TABLESAMPLE SYSTEM (1)",
+        "SELECT * FROM a AS b TABLESAMPLE BERNOULLI (1)",
+        "SELECT (SELECT count(*) FROM a TABLESAMPLE SYSTEM (1))",
+        "EXPLAIN WITH b AS (SELECT * FROM a TABLESAMPLE SYSTEM (1)) SELECT * FROM b",
+    ] {
+        assert!(refusal(sql).starts_with("TABLESAMPLE is not possible here"), "{sql}");
+    }
+}
+
+#[test]
+fn an_earlier_time_in_from_is_refused_with_what_to_write() {
+    let sql = "SELECT * FROM a FOR SYSTEM_TIME AS OF TIMESTAMP '2026-11-26 10:00:00'";
+    let error = DFParser::parse_sql_with_dialect(sql, &PostgreSqlDialect {}).unwrap_err();
+    let refusal = versioned(sql, error.into());
+    assert!(refusal.to_string().contains("SET as_of = "), "{refusal}");
+    let other = DFParser::parse_sql("SELECT 1 +").unwrap_err();
+    assert!(!versioned("SELECT 1 +", other.into()).to_string().contains("as_of"));
 }

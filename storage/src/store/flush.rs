@@ -19,11 +19,11 @@ use super::compact::{Compaction, Joined, Retired, Task};
 use crate::StoreError;
 use crate::backup::Inventory;
 use crate::dead::Dead;
-use crate::hot::{ALWAYS, Hot};
+use crate::hot::Hot;
 use crate::keys::{KeyOrder, pick};
 use crate::log::TableLog;
 use crate::segment::{Segment, Stamp, keep};
-use crate::snapshot::{history_rows, superseded_in_segments};
+use crate::snapshot::{history_rows, settled_upon};
 use crate::spec::{SUPERSEDED, TableSpec};
 
 /// How often the flusher looks for tables whose rows have waited long enough.
@@ -227,8 +227,7 @@ impl Flusher {
 
     fn flush_table(&mut self, index: usize, work: &Work, position: u64, recorded: i64) -> Result<(), StoreError> {
         let spec = &work.spec;
-        let settled = work.hot.settle(spec, ALWAYS, None)?;
-        let flushed = superseded_in_segments(spec, &work.segments, &settled)?;
+        let (settled, flushed) = settled_upon(spec, &work.segments, &work.hot)?;
         let parts = [
             history_rows(spec, &settled.superseded, &settled.replacement)?,
             history_rows(spec, &flushed.older, &flushed.newer)?,

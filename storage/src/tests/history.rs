@@ -221,3 +221,43 @@ fn a_run_in_pieces_stays_as_large_as_it_is_however_often_it_is_merged() {
         assert!(run_rows.iter().all(|rows| (450..=900).contains(rows)), "round {round}: {run_rows:?}");
     }
 }
+
+/// Recorded times of all versions of an order and when each was superseded, oldest first; the newest has no second time.
+fn recorded_times(store: &Store) -> Vec<(i64, Option<i64>)> {
+    let snapshot = store.snapshot();
+    let view = snapshot.tables.get(1).unwrap();
+    let times = |rows: &RecordBatch, name: &str| {
+        let column = rows.column_by_name(name).unwrap().as_primitive::<TimestampMicrosecondType>().clone();
+        column.iter().flatten().collect::<Vec<_>>()
+    };
+    let history = view.history.iter().map(|segment| segment.read().unwrap()).chain([view.pending_history().unwrap()]);
+    let mut versions: Vec<(i64, Option<i64>)> = history
+        .flat_map(|rows| times(&rows, "recorded").into_iter().zip(times(&rows, "superseded").into_iter().map(Some)))
+        .collect();
+    versions.sort_unstable();
+    let flushed = view.segments.last().map(|segment| segment.read().unwrap());
+    let hot = view.hot_rows_as_recorded().unwrap();
+    let newest = if hot.num_rows() > 0 { Some(hot) } else { flushed };
+    versions.extend(newest.iter().flat_map(|rows| times(rows, "recorded")).map(|recorded| (recorded, None)));
+    versions
+}
+
+#[test]
+fn versions_of_a_repeated_record_follow_each_other_without_a_gap() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    // Every field is named, so nothing is looked up when it is written.
+    let whole = |quantity: f64| order_row("o", Some(Some("p")), Some(Some(quantity)), false);
+    let put = |quantity: f64| store.append_and_wait(write(vec![whole(quantity)])).unwrap().recorded;
+    let first = put(1.0);
+    store.flush().unwrap();
+    put(1.0);
+    assert_eq!(recorded_times(&store), [(first, None)], "the same again");
+    let second = put(2.0);
+    let expected = [(first, Some(second)), (second, None)];
+    assert_eq!(recorded_times(&store), expected, "in memory");
+    store.flush().unwrap();
+    assert_eq!(recorded_times(&store), expected, "in segments");
+    store.compact().unwrap();
+    assert_eq!(recorded_times(&store), expected, "merged");
+}

@@ -92,3 +92,28 @@ fn names_with_a_dot_are_kept() {
     settings.reset("my.note").expect("known");
     assert!(settings.get("my.note").is_err());
 }
+
+#[test]
+fn an_earlier_time_is_read_in_the_sessions_zone_and_stays_the_same_in_another() {
+    let mut settings = settings();
+    let micros = |settings: &Settings| settings.as_of().map(|time| time.as_microsecond());
+    settings.set("timezone", Some("Europe/Berlin"), false).expect("a zone");
+    settings.set("as_of", Some("2026-07-01 12:00"), false).expect("a time");
+    assert_eq!(settings.get("as_of").expect("known"), "2026-07-01 12:00:00+02:00");
+    assert_eq!(micros(&settings), Some(1_782_900_000_000_000));
+    settings.set("timezone", None, false).expect("UTC");
+    assert_eq!(micros(&settings), Some(1_782_900_000_000_000));
+    settings.set("as_of", Some("2026-07-01 12:00:00.5-01"), false).expect("a time");
+    assert_eq!(settings.get("as_of").expect("known"), "2026-07-01 13:00:00.5+00:00");
+    let refused = settings.set("as_of", Some("yesterday"), false).expect_err("refused");
+    assert_eq!(refused.sqlstate, sqlstate::INVALID_PARAMETER_VALUE);
+    assert!(refused.message.contains("'yesterday'") && refused.message.contains("'2026-11-26 10:00:00+01'"));
+    assert!(settings.as_of().is_some(), "what was set stays");
+    settings.reset("as_of").expect("known");
+    assert_eq!((settings.get("as_of").expect("known"), micros(&settings)), ("", None));
+    settings.begin();
+    settings.set("as_of", Some("2026-07-01"), true).expect("a time");
+    assert!(settings.as_of().is_some());
+    settings.end(true);
+    assert_eq!(settings.as_of(), None, "SET LOCAL ends with its transaction");
+}
