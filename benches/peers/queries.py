@@ -10,10 +10,18 @@ TITLES = {
     "Q5": "statistics for 10,000 units",
     "Q6": "full scan by signal",
     "Q7": "time-weighted average by hour",
+    "Q7F": "the same as a historian means it: held values, only Good ones; `time_weighted_avg`",
     "Q8": "OEE of all equipment by hour, one day",
+    "Q8F": "the same with micro-stops; `oee('1 hour')`",
     "Q9": "trace, depth 6, 1 M edges",
     "Q10": "X-bar R limits",
 }
+
+
+# OPC UA: the first StatusCode that is not Good.
+UNCERTAIN = 0x4000_0000
+# What takt takes for a micro-stop unless the plant says otherwise.
+MICROSTOP_US = 120_000_000
 
 
 class Dialect:
@@ -24,6 +32,10 @@ class Dialect:
 
     def each(self, low, high):
         return f"unnest(range({low}, {high} + 1))"
+
+    def of_its_own(self, p):
+        """Questions that takt has functions for, and the same written out in SQL: nobody else is asked."""
+        return {}
 
     def newest_of_each(self):
         return f"SELECT equipment, signal, max(time), {self.newest} FROM samples GROUP BY equipment, signal"
@@ -37,6 +49,36 @@ class Duck(Dialect):
 
     def seconds(self, column, origin_us):
         return f"((epoch_us({column}) - {origin_us}) / 1e6)"
+
+    def of_its_own(self, p):
+        """By definition: spans of time cut at the hours, each weighing as long as it lasts."""
+        (equipment, signal), hour_us, start_us, end_us = p["irregular"], 3_600_000_000, p["start_us"], p["day_end_us"]
+        cut = f"unnest(range(a // {hour_us}, (b - 1) // {hour_us} + 1)) AS h"
+        within = f"least(b, (h + 1) * {hour_us}) - greatest(a, h * {hour_us})"
+        return {
+            "Q7F": f"""WITH spans AS (
+                  SELECT epoch_us(time) AS a, lead(epoch_us(time), 1, {end_us}) OVER (ORDER BY time) AS b, value, quality
+                  FROM samples WHERE equipment = '{equipment}' AND signal = '{signal}'
+                  AND time >= {self.at(start_us)} AND time < {self.at(end_us)}),
+                pieces AS (SELECT *, {cut} FROM spans WHERE b > a AND quality < {UNCERTAIN}),
+                parts AS (SELECT h, value, {within} AS us FROM pieces)
+                SELECT make_timestamptz(h * {hour_us}), sum(value * us) / sum(us) FROM parts GROUP BY h""",
+            "Q8F": f"""WITH spans AS (
+                  SELECT equipment, category, epoch_us(start) AS a,
+                         lead(epoch_us(start), 1, {end_us}) OVER (PARTITION BY equipment ORDER BY start) AS b
+                  FROM states WHERE start >= {self.at(start_us)} AND start < {self.at(end_us)}),
+                pieces AS (SELECT equipment, a, b, {cut},
+                                  CASE WHEN category = 'unplanned' AND b - a < {MICROSTOP_US} THEN 'run' ELSE category END AS time
+                           FROM spans WHERE b > a),
+                parts AS (SELECT equipment, h, time, ({within}) / 1e6 AS s FROM pieces),
+                times AS (SELECT equipment, h, sum(s) FILTER (time = 'run') AS run_s,
+                                 sum(s) FILTER (time <> 'planned') AS planned_s FROM parts GROUP BY 1, 2),
+                made AS (SELECT equipment, epoch_us(time) // {hour_us} AS h, sum(good) AS good, sum(total) AS total FROM counts
+                         WHERE time >= {self.at(start_us)} AND time < {self.at(end_us)} GROUP BY 1, 2)
+                SELECT equipment, make_timestamptz(h * {hour_us}), run_s / planned_s, {p["ideal_cycle_s"]} * total / run_s,
+                       good / total, {p["ideal_cycle_s"]} * good / planned_s
+                FROM times JOIN made USING (equipment, h) WHERE total > 0 AND run_s > 0""",
+        }
 
 
 class Fusion(Dialect):
@@ -52,6 +94,15 @@ class Fusion(Dialect):
 class Takt(Fusion):
     def bucket(self, column, width_us, origin_us):
         return f"time_bucket('{width_us} us', {column}, {self.at(origin_us)})"
+
+    def of_its_own(self, p):
+        (equipment, signal), start, end = p["irregular"], self.at(p["start_us"]), self.at(p["day_end_us"])
+        return {
+            "Q7F": f"""SELECT time, value FROM time_weighted_avg('1 hour', 'stepped', {start}, {end})
+                WHERE equipment = '{equipment}' AND signal = '{signal}'""",
+            "Q8F": f"""SELECT equipment, time, availability, performance, quality, oee FROM oee('1 hour')
+                WHERE time >= {start} AND time < {end} AND equipment LIKE '%/station-%' AND total > 0 AND performance > 0""",
+        }
 
 
 class ClickHouse(Dialect):
@@ -152,4 +203,4 @@ def questions(d, p):
                 SELECT equipment, characteristic, value, CAST(floor((row_number() OVER (
                   PARTITION BY equipment, characteristic ORDER BY time) - 1) / 5.0) AS bigint) AS subgroup
                 FROM measurements) n GROUP BY 1, 2, 3 HAVING count(*) = 5) g GROUP BY 1, 2""",
-    }
+    } | d.of_its_own(p)
