@@ -46,7 +46,8 @@ impl Keyer {
         let snapshot = store.snapshot();
         if let Some(operations) = snapshot.table(OPERATIONS.name) {
             let rows = operations.rows()?;
-            let newest = changes(&rows)?.iter().map(Change::recorded).max();
+            // Not of the rows: the newest change may have taken one out.
+            let newest = operations.newest_recorded();
             keyer.watermark.store(newest.unwrap_or(i64::MIN), Ordering::Release);
             take_in(&mut keyer.executions.write().unwrap_or_else(PoisonError::into_inner), &rows)?;
         }
@@ -96,16 +97,7 @@ impl Keyer {
 /// A row of `operations`.
 enum Change {
     Upsert(Execution),
-    Remove { run: String, recorded: i64 },
-}
-
-impl Change {
-    fn recorded(&self) -> i64 {
-        match self {
-            Self::Upsert(execution) => execution.recorded,
-            Self::Remove { recorded, .. } => *recorded,
-        }
-    }
+    Remove { run: String },
 }
 
 fn take_in(executions: &mut Executions, rows: &RecordBatch) -> Result<(), StoreError> {
@@ -114,7 +106,7 @@ fn take_in(executions: &mut Executions, rows: &RecordBatch) -> Result<(), StoreE
             Change::Upsert(execution) => {
                 executions.upsert(execution);
             }
-            Change::Remove { run, .. } => {
+            Change::Remove { run } => {
                 executions.remove(&run);
             }
         }
@@ -141,7 +133,7 @@ fn changes(rows: &RecordBatch) -> Result<Vec<Change>, StoreError> {
         // Without a place or a start an execution covers nothing.
         let covers = text(&equipment, row).zip(time(&started, row)).filter(|_| !gone);
         found.push(match covers {
-            None => Change::Remove { run, recorded },
+            None => Change::Remove { run },
             Some((equipment, started)) => Change::Upsert(Execution {
                 run,
                 equipment,

@@ -12,7 +12,7 @@ use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::{DFSchema, Result, ScalarValue, plan_err};
-use datafusion::execution::memory_pool::MemoryConsumer;
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
@@ -39,11 +39,20 @@ const DELETED: &str = "deleted";
 ///
 /// # Errors
 /// [`QueryError::Statement`] where the text is no time.
-pub fn as_of(text: &str, zone: &TimeZone) -> Result<Timestamp, QueryError> {
+pub fn parse_as_of(text: &str, zone: &TimeZone) -> Result<Timestamp, QueryError> {
     instant(text, zone).ok_or_else(|| QueryError::Statement {
         message: format!("as_of takes a time, such as '2026-11-26 10:00:00+01', and not '{text}'"),
         at: None,
     })
+}
+
+/// What a key takes in memory, roughly.
+const KEY_BYTES: usize = 128;
+
+/// Keys of rows that stand elsewhere in the plan as they were, and what counts the memory of both.
+struct Hidden {
+    keys: Arc<KeySet>,
+    held: Arc<MemoryReservation>,
 }
 
 /// A table, or a history, as it was known at an earlier time.
@@ -66,12 +75,12 @@ impl AsOfTable {
         self.table.spec()
     }
 
-    fn as_of(&self) -> Expr {
+    fn as_of_literal(&self) -> Expr {
         Expr::Literal(ScalarValue::TimestampMicrosecond(Some(self.as_of), Some("UTC".into())), None)
     }
 
     fn superseded_since(&self) -> Expr {
-        ident(SUPERSEDED).gt(self.as_of())
+        ident(SUPERSEDED).gt(self.as_of_literal())
     }
 
     /// The columns at `columns` of the rows of `table` that match `filters`, and of these only the `known` ones.
@@ -82,7 +91,7 @@ impl AsOfTable {
         columns: &[usize],
         filters: &[Expr],
         known: Expr,
-        hidden: Option<Arc<KeySet>>,
+        hidden: Option<Hidden>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let schema = table.schema();
         let mut needed = columns.to_vec();
@@ -104,7 +113,7 @@ impl AsOfTable {
         let filters: Vec<Expr> = filters.iter().chain(split_conjunction(&known)).cloned().collect();
         let mut plan = table.scan(state, Some(&needed), &filters, None).await?;
         if let Some(hidden) = hidden {
-            plan = Arc::new(CurrentRowsExec::new(plan, hidden));
+            plan = Arc::new(CurrentRowsExec::new(plan, hidden.keys).holding(hidden.held));
         }
         let predicate = state.create_physical_expr(known, &DFSchema::try_from(plan.schema())?)?;
         narrowed(Arc::new(FilterExec::try_new(predicate, plan)?), columns.len())
@@ -118,7 +127,7 @@ impl AsOfTable {
         columns: &[usize],
         filters: &[Expr],
     ) -> Result<Vec<Arc<dyn ExecutionPlan>>> {
-        let recorded = ident(RECORDED).lt_eq(self.as_of());
+        let recorded = ident(RECORDED).lt_eq(self.as_of_literal());
         let replaced = recorded.clone().and(self.superseded_since()).and(ident(DELETED).is_not_true());
         Ok(vec![
             self.part(state, &self.table, columns, filters, recorded, None).await?,
@@ -137,23 +146,30 @@ impl AsOfTable {
         let Some(time) = self.spec().age.map(|column| self.spec().schema.field(column).name()) else {
             return plan_err!("{} has no time to tell what was known of it", self.spec().name);
         };
-        let known = ident(time).lt_eq(self.as_of());
-        let corrected = self.corrected(state, history, filters).await?;
+        let known = ident(time).lt_eq(self.as_of_literal());
+        let (corrected, held) = self.corrected(state, history, filters).await?;
         if corrected.num_rows() == 0 {
             return Ok(vec![self.part(state, &self.table, columns, filters, known, None).await?]);
         }
         let mut hidden = KeySet::new(self.spec());
         hidden.extend(&corrected).map_err(QueryError::from)?;
+        held.try_grow(hidden.len() * KEY_BYTES)?;
+        let hidden = Hidden { keys: Arc::new(hidden), held: Arc::new(held) };
         let corrected = self.table.keyed(corrected).await?;
         Ok(vec![
-            self.part(state, &self.table, columns, filters, known, Some(Arc::new(hidden))).await?,
+            self.part(state, &self.table, columns, filters, known, Some(hidden)).await?,
             memory_scan(self.spec(), &corrected, columns, false)?,
         ])
     }
 
     /// The version in force of each row that was corrected since, as far as `filters` on keys leave it. What they say of
     /// other columns, another version of the row may match.
-    async fn corrected(&self, state: &dyn Session, history: &SnapshotTable, filters: &[Expr]) -> Result<RecordBatch> {
+    async fn corrected(
+        &self,
+        state: &dyn Session,
+        history: &SnapshotTable,
+        filters: &[Expr],
+    ) -> Result<(RecordBatch, MemoryReservation)> {
         let Some(session) = state.as_any().downcast_ref::<SessionState>() else {
             return plan_err!("tables of an earlier time are read in takt's own sessions only");
         };
@@ -164,7 +180,7 @@ impl AsOfTable {
         };
         let mut wanted = self.superseded_since();
         if let Some(age) = spec.age {
-            wanted = wanted.and(ident(spec.schema.field(age).name()).lt_eq(self.as_of()));
+            wanted = wanted.and(ident(spec.schema.field(age).name()).lt_eq(self.as_of_literal()));
         }
         for filter in filters.iter().flat_map(split_conjunction).filter(on_keys) {
             wanted = wanted.and(filter.clone());
@@ -183,7 +199,7 @@ impl AsOfTable {
             held.try_grow(batch.get_array_memory_size())?;
             batches.push(batch);
         }
-        Ok(concat_batches(&rows.schema(), &batches)?)
+        Ok((concat_batches(&rows.schema(), &batches)?, held))
     }
 }
 
@@ -212,7 +228,7 @@ impl TableProvider for AsOfTable {
         let columns = projection.cloned().unwrap_or_else(all);
         let plans = match (&self.history, self.spec().upsert) {
             (None, _) => {
-                let superseded = ident(SUPERSEDED).lt_eq(self.as_of());
+                let superseded = ident(SUPERSEDED).lt_eq(self.as_of_literal());
                 return self.part(state, &self.table, &columns, filters, superseded, None).await;
             }
             (Some(history), Upsert::Record) => self.records(state, history, &columns, filters).await?,

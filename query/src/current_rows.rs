@@ -7,6 +7,7 @@ use arrow::record_batch::RecordBatch;
 use datafusion::common::Result;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::config::ConfigOptions;
+use datafusion::execution::memory_pool::MemoryReservation;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_plan::filter_pushdown::{FilterDescription, FilterPushdownPhase};
@@ -22,6 +23,8 @@ use crate::error::QueryError;
 pub(crate) struct CurrentRowsExec {
     input: Arc<dyn ExecutionPlan>,
     dead: Arc<KeySet>,
+    /// Memory that is the statement's own, counted as long as the plan is there.
+    held: Option<Arc<MemoryReservation>>,
     properties: Arc<PlanProperties>,
 }
 
@@ -33,7 +36,12 @@ impl CurrentRowsExec {
             input.pipeline_behavior(),
             input.boundedness(),
         );
-        Self { input, dead, properties: Arc::new(properties) }
+        Self { input, dead, held: None, properties: Arc::new(properties) }
+    }
+
+    /// The same, which holds on to what counts the memory of the keys.
+    pub(crate) fn holding(self, held: Arc<MemoryReservation>) -> Self {
+        Self { held: Some(held), ..self }
     }
 }
 
@@ -73,7 +81,7 @@ impl ExecutionPlan for CurrentRowsExec {
 
     fn with_new_children(self: Arc<Self>, mut children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
         let input = children.pop().ok_or_else(|| QueryError::Layout("CurrentRowsExec has one input".to_owned()))?;
-        Ok(Arc::new(Self::new(input, Arc::clone(&self.dead))))
+        Ok(Arc::new(Self { held: self.held.clone(), ..Self::new(input, Arc::clone(&self.dead)) }))
     }
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {

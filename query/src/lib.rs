@@ -40,7 +40,7 @@ mod types;
 mod wall_time;
 mod yielding;
 
-pub use as_of::as_of;
+pub use as_of::parse_as_of;
 pub use catalog::SnapshotSource;
 pub use engine::{CATALOG, Engine, Limits, SCHEMA};
 pub use error::QueryError;

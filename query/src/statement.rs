@@ -80,11 +80,16 @@ const NO_VERSION: &str = "a table cannot be asked for an earlier time in FROM: S
 /// What is wrong with a statement that does not parse: `FOR SYSTEM_TIME AS OF` is a clause that some may expect.
 pub(crate) fn versioned(sql: &str, error: QueryError) -> QueryError {
     match error {
-        QueryError::Statement { at, .. } if sql.to_ascii_uppercase().contains("SYSTEM_TIME") => {
-            QueryError::Statement { message: NO_VERSION.to_owned(), at }
+        QueryError::Statement { at, message } if asks_for_version(sql) => {
+            QueryError::Statement { message: format!("{message}; {NO_VERSION}"), at }
         }
         other => other,
     }
+}
+
+fn asks_for_version(sql: &str) -> bool {
+    let words: Vec<&str> = sql.split_whitespace().collect();
+    words.windows(2).any(|pair| pair[0].eq_ignore_ascii_case("for") && pair[1].eq_ignore_ascii_case("system_time"))
 }
 
 /// The first words of a statement, in capitals: `CREATE TABLE`, `INSERT`.

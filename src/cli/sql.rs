@@ -71,7 +71,7 @@ pub(super) fn run(args: SqlArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn earlier(text: &str) -> Result<Timestamp, QueryError> {
-    query::as_of(text, &TimeZone::UTC)
+    query::parse_as_of(text, &TimeZone::UTC)
 }
 
 async fn from_server(server: &ServerArgs, query: &str, as_of: Option<Timestamp>, format: Format) -> anyhow::Result<()> {

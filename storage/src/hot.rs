@@ -54,6 +54,7 @@ pub struct Hot {
 }
 
 /// Rows by key: the newest of each, and the older ones with what replaced them.
+#[derive(Debug)]
 pub(crate) struct Settled {
     /// Newest rows, sorted by key.
     pub(crate) newest: RecordBatch,

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use arrow::array::{AsArray, BooleanArray};
 use arrow::compute::concat_batches;
@@ -12,7 +12,7 @@ use arrow::record_batch::RecordBatch;
 use crate::StoreError;
 use crate::dead::Dead;
 use crate::hot::{ALWAYS, Hot, SameRow, Settled, in_schema, plain, settle};
-use crate::keys::{KeyEncoder, KeyOrder, KeySet, pick};
+use crate::keys::{KeyEncoder, KeyOrder, KeySet, pick, time_span};
 use crate::newest::Newest;
 use crate::segment::Segment;
 use crate::spec::{
@@ -52,6 +52,8 @@ pub struct TableView {
     pub(crate) newest: Arc<Newest>,
     pub(crate) dead: Vec<Arc<Dead>>,
     pub(crate) dead_by_segment: Mutex<HashMap<PathBuf, Option<Arc<KeySet>>>>,
+    /// The hot rows and what they mean for the segments, once that was asked for.
+    pub(crate) settled: OnceLock<(Settled, Flushed)>,
 }
 
 impl TableView {
@@ -69,13 +71,31 @@ impl TableView {
         Ok(self.hot.settle(&self.spec, span, filter)?.newest)
     }
 
+    /// When the newest of all changes was recorded that the table and its history know, retractions included;
+    /// microseconds UTC.
+    pub fn newest_recorded(&self) -> Option<i64> {
+        let of = |segments: &[Arc<Segment>], column: &str| {
+            segments.iter().filter_map(|segment| Some(segment.span_of(column)?.1)).max()
+        };
+        let hot = self.hot.chunks.iter().filter_map(|chunk| Some(time_span(&chunk.batch, RECORDED)?.1)).max();
+        [of(&self.segments, RECORDED), of(&self.history, SUPERSEDED), hot].into_iter().flatten().max()
+    }
+
     /// As [`TableView::hot_rows`] without a filter. Where a segment says already what a hot record says, the row is the
     /// segment's: it was recorded then.
     ///
     /// # Errors
     /// [`StoreError`] where a segment cannot be read.
     pub fn hot_rows_as_recorded(&self) -> Result<RecordBatch, StoreError> {
-        Ok(settled_upon(&self.spec, &self.segments, &self.hot)?.0.newest)
+        Ok(self.settled_upon()?.0.newest.clone())
+    }
+
+    fn settled_upon(&self) -> Result<&(Settled, Flushed), StoreError> {
+        if let Some(found) = self.settled.get() {
+            return Ok(found);
+        }
+        let found = settled_upon(&self.spec, &self.segments, &self.hot)?;
+        Ok(self.settled.get_or_init(|| found))
     }
 
     /// Every current row, columns as the table's schema; retracted ones are left out. For tables that fit in memory.
@@ -153,7 +173,7 @@ impl TableView {
     /// # Errors
     /// [`StoreError`] where a segment cannot be read.
     pub fn pending_history(&self) -> Result<RecordBatch, StoreError> {
-        let (settled, flushed) = settled_upon(&self.spec, &self.segments, &self.hot)?;
+        let (settled, flushed) = self.settled_upon()?;
         let history = self.spec.history();
         let parts = [
             history_rows(&self.spec, &settled.superseded, &settled.replacement)?,
@@ -173,6 +193,7 @@ fn not_retracted(rows: &RecordBatch) -> Result<RecordBatch, StoreError> {
 }
 
 /// What a settled set of rows means for older segments.
+#[derive(Debug)]
 pub(crate) struct Flushed {
     /// Rows of the segments that are superseded.
     pub(crate) older: RecordBatch,

@@ -506,6 +506,7 @@ impl Table {
                 newest: self.newest.clone(),
                 dead: self.dead.clone(),
                 dead_by_segment: Mutex::new(HashMap::new()),
+                settled: OnceLock::new(),
             })
         });
         view.clone()

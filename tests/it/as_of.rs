@@ -63,7 +63,14 @@ fn what_was_known_earlier_is_shown_and_what_cannot_be_is_refused() {
     assert_eq!((told, complaint.as_str()), (vec!["5.0|0".to_owned(), "4.0|1".to_owned()], ""));
     let (told, _) = psql(&server, &["SET TIME ZONE 'Europe/Berlin'", "SET as_of = '2025-07-01 12:00'", "SHOW as_of"]);
     assert_eq!(told, ["2025-07-01 12:00:00+02:00"]);
+    // A cursor sees what was asked for when it was declared.
+    let declared = "DECLARE c CURSOR WITH HOLD FOR SELECT quantity FROM units";
+    let local = format!("SET LOCAL as_of = '{first}'");
+    let (told, complaint) = psql(&server, &["BEGIN", &local, declared, "COMMIT", "FETCH ALL FROM c"]);
+    assert_eq!((told, complaint.as_str()), (vec!["5.0".to_owned()], ""));
     for (statement, complaint) in [
+        ("SET as_of = '-000100-01-01'", "invalid value for parameter \"as_of\""),
+        ("SELECT system_time FORM units", "FORM"),
         ("SET as_of = 'yesterday'", "as_of takes a time, such as '2026-11-26 10:00:00+01', and not 'yesterday'"),
         ("SELECT * FROM units FOR SYSTEM_TIME AS OF TIMESTAMP '2025-07-01 12:00:00'", "SET as_of = "),
         ("SELECT * FROM units TABLESAMPLE SYSTEM (10)", "TABLESAMPLE is not possible here"),

@@ -69,7 +69,7 @@ pub(super) async fn run(
         Some(name) => Format::named(name)
             .ok_or_else(|| Refusal::bad_request(format!("`{name}` is no format; use json, csv or arrow")))?,
     };
-    let as_of = wish.as_of.map(|text| query::as_of(&text, &TimeZone::UTC)).transpose()?;
+    let as_of = wish.as_of.map(|text| query::parse_as_of(&text, &TimeZone::UTC)).transpose()?;
     let asking = {
         let held = front.bodies.read(&headers, body, LIMIT_BYTES).await?;
         asking(&headers, &held.bytes)?

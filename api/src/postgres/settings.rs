@@ -235,10 +235,15 @@ impl Settings {
             }
             Kind::Instant if value.is_empty() => String::new(),
             Kind::Instant => {
-                let instant = query::as_of(value, &self.zone)
+                let instant = query::parse_as_of(value, &self.zone)
                     .map_err(|error| Failure::new(sqlstate::INVALID_PARAMETER_VALUE, error.to_string()))?;
                 // With its offset, so that it stays the same in another zone.
-                instant.to_zoned(self.zone.clone()).strftime("%Y-%m-%d %H:%M:%S%.f%:z").to_string()
+                let shown = instant.to_zoned(self.zone.clone()).strftime("%Y-%m-%d %H:%M:%S%.f%:z").to_string();
+                // It is read again from its text: a year before the first is no time that anything was recorded at.
+                if query::parse_as_of(&shown, &TimeZone::UTC).ok() != Some(instant) {
+                    return Err(invalid(known.name, value));
+                }
+                shown
             }
             Kind::OneOf(allowed) => {
                 if !allowed.contains(&value.to_ascii_lowercase().as_str()) {
@@ -346,7 +351,7 @@ impl Settings {
             .get("statement_timeout")
             .and_then(|value| parse_duration(value))
             .filter(|timeout| !timeout.is_zero());
-        self.as_of = self.values.get("as_of").and_then(|value| query::as_of(value, &TimeZone::UTC).ok());
+        self.as_of = self.values.get("as_of").and_then(|value| query::parse_as_of(value, &TimeZone::UTC).ok());
     }
 }
 

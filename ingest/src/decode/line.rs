@@ -90,6 +90,13 @@ pub(crate) struct Line<'a> {
     pub(crate) time: Option<i64>,
 }
 
+impl Line<'_> {
+    /// Whether it may go on over line breaks: only texts do.
+    fn is_broken(&self) -> bool {
+        self.fields.iter().any(|(_, value)| matches!(value, Field::Text(_)))
+    }
+}
+
 /// A line's place in the body, and whether it could be read.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Numbered<'a> {
@@ -155,9 +162,8 @@ impl<'a> Lines<'a> {
         if read.is_err() {
             parser.skip_line();
         }
-        // Only in texts, and where something is wrong, can a line hold line breaks.
-        let broken = read.is_err() || line.fields.iter().any(|(_, value)| matches!(value, Field::Text(_)));
-        let raw = if broken { self.advance(parser.place) } else { self.pass(parser.place) }.trim_end();
+        let raw = if read.is_err() || line.is_broken() { self.advance(parser.place) } else { self.pass(parser.place) }
+            .trim_end();
         Some(Numbered { number, raw, read })
     }
 }
@@ -248,9 +254,13 @@ impl<'a> Parser<'a> {
 
     fn line(&mut self, line: &mut Line<'a>) -> Result<(), String> {
         line.head = self.head();
+        let end = self.place;
         let read = self.behind_head(line);
-        // What is wrong with the head came first.
-        if read.is_err() { Head::read(line.head).and(read) } else { read }
+        // What is wrong with the head came first, and a quote behind it does not reach over the lines that follow.
+        if read.is_err() || line.is_broken() {
+            Head::read(line.head).inspect_err(|_| self.place = end)?;
+        }
+        read
     }
 
     /// Everything up to the first space that is not escaped.

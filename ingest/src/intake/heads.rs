@@ -57,7 +57,10 @@ impl Row<'_> {
     }
 }
 
-/// The heads of a body that were seen.
+/// Heads that are remembered at once: with more, few of them come again, and all are forgotten.
+const REMEMBERED: usize = 1 << 14;
+
+/// The heads of a body that were seen last.
 #[derive(Debug, Default)]
 pub(super) struct Heads<'a> {
     places: HashMap<&'a str, usize, RandomState>,
@@ -78,14 +81,18 @@ impl<'a> Heads<'a> {
     ///
     /// # Errors
     /// Why it leads nowhere.
-    pub(super) fn leads(&mut self, head: &'a str, plant: &Plant) -> Result<&mut Leads<'a>, Refusal> {
+    pub(super) fn find(&mut self, head: &'a str, plant: &Plant) -> Result<&mut Leads<'a>, Refusal> {
         let expected = self.known.get(self.last).map_or(0, |last| last.next);
         let place = if self.known.get(expected).is_some_and(|known| known.head == head) {
             expected
         } else {
+            if self.known.len() >= REMEMBERED {
+                (self.known, self.last) = (Vec::new(), 0);
+                self.places.clear();
+            }
             let known = &mut self.known;
             let place = *self.places.entry(head).or_insert_with(|| {
-                known.push(Known { head, leads: leads(head, plant), next: known.len() + 1 });
+                known.push(Known { head, leads: read(head, plant), next: known.len() + 1 });
                 known.len() - 1
             });
             if let Some(last) = known.get_mut(self.last) {
@@ -111,7 +118,7 @@ impl<'a> Heads<'a> {
     }
 }
 
-fn leads<'a>(head: &'a str, plant: &Plant) -> Result<Leads<'a>, Refusal> {
+fn read<'a>(head: &'a str, plant: &Plant) -> Result<Leads<'a>, Refusal> {
     let head = Head::read(head).map_err(|reason| Refusal::new("malformed", reason))?;
     if head.measurement == SAMPLES {
         return row(&head, plant).map(Leads::Row);
@@ -142,4 +149,23 @@ fn row<'a>(head: &Head<'a>, plant: &Plant) -> Result<Row<'a>, Refusal> {
     }
     let (work_order, operation, unit) = (tag("work_order"), tag("operation"), tag("unit"));
     Ok(Row { equipment, signal, work_order, operation, unit, series: None })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn heads_that_never_come_again_are_forgotten_and_those_that_do_are_found() {
+        let plant = "[plant]\nname = \"t\"\nzone = \"UTC\"\n[[equipment]]\npath = \"press\"\n";
+        let plant = Plant::parse(plant).unwrap();
+        let known = "samples,equipment=press,signal=s";
+        let names: Vec<String> = (0..3 * REMEMBERED).map(|number| format!("m{number}")).collect();
+        let mut heads = Heads::default();
+        for name in &names {
+            assert!(heads.find(name, &plant).unwrap_err().reason.contains(&format!("`{name}`")));
+            assert!(matches!(heads.find(known, &plant), Ok(Leads::Row(row)) if row.signal == "s"));
+            assert!(heads.known.len() <= REMEMBERED && heads.places.len() <= REMEMBERED);
+        }
+    }
 }

@@ -92,7 +92,7 @@ impl Intake {
         while let Some(numbered) = lines.next(&mut line) {
             batch.count_message();
             let read = numbered.read.map_err(|reason| Refusal::new("malformed", reason));
-            let leads = read.and_then(|()| heads.leads(line.head, &self.plant));
+            let leads = read.and_then(|()| heads.find(line.head, &self.plant));
             match leads.and_then(|leads| self.take_line(&line, leads, precision, arrival, &mut batch)) {
                 Ok(()) => receipt.accepted += 1,
                 Err(refusal) => {

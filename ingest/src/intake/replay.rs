@@ -114,7 +114,7 @@ impl Intake {
         let (mut lines, mut line, mut heads) = (Lines::new(text), Line::default(), Heads::default());
         while let Some(numbered) = lines.next(&mut line) {
             numbered.read.map_err(|reason| Refusal::new("malformed", reason))?;
-            let leads = heads.leads(line.head, &self.plant)?;
+            let leads = heads.find(line.head, &self.plant)?;
             self.take_line(&line, leads, precision, arrival, batch)?;
         }
         Ok(())

@@ -84,3 +84,23 @@ fn a_change_is_seen_by_the_next_look() {
     assert_eq!(keyer.executions().key_at("a", 1_795_248_001_000_000).unit, None);
     assert_eq!(keyer.watermark(), 8);
 }
+
+#[tokio::test]
+async fn a_retraction_is_the_newest_change_after_a_start_too() {
+    let fixture = crate::fixture::Fixture::new(crate::admit::Limits::default());
+    let (intake, store) = (&fixture.intake, fixture.intake.store());
+    let login = crate::login::Login::local();
+    let open = br#"{"run":"r1","equipment":"cologne/press","unit":"SN1","started":1795248000}"#;
+    intake.records(&login, "operations", open).await.unwrap();
+    store.flush().unwrap();
+    let before = Keyer::load(store).unwrap().watermark();
+    intake.records(&login, "operations", br#"{"run":"r1","deleted":true}"#).await.unwrap();
+    let watermark = intake.keyer().watermark();
+    assert!(watermark > before);
+    // Hot, flushed, and merged.
+    assert_eq!(Keyer::load(store).unwrap().watermark(), watermark);
+    store.flush().unwrap();
+    assert_eq!(Keyer::load(store).unwrap().watermark(), watermark);
+    store.compact().unwrap();
+    assert_eq!(Keyer::load(store).unwrap().watermark(), watermark);
+}

@@ -1,8 +1,8 @@
 //! Merges segments, of tables and of their histories, so that many flushes are read from few files.
 //!
 //! The flusher picks what is merged and commits it; the joiner writes. Superseded rows go, for the history has them;
-//! retractions stay, for they hide what lies in older segments; and derived columns are derived afresh. A new segment takes
-//! the sequence of its newest part. The parts need not be neighbours: a key is current in one segment alone, for what
+//! retractions stay, for they hide what lies in older segments; and derived columns are derived afresh where something
+//! changed since they were. A new segment takes the sequence of its newest part. The parts need not be neighbours: a key is current in one segment alone, for what
 //! superseded it in others is known. A history only grows: all its rows stay.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};

@@ -66,7 +66,7 @@ impl Connection {
                 Ok(Answer::Fetch { cursor: cursor.clone(), rows: *rows, moves: *moves })
             }
             Command::Declare { cursor, query, hold } => {
-                self.declare(cursor, query, source, *hold)?;
+                self.declare(cursor, query, source, *hold).await?;
                 Ok(Answer::Done("DECLARE CURSOR".to_owned()))
             }
             Command::Write => Err(Failure::read_only().into()),
@@ -174,16 +174,19 @@ impl Connection {
         Ok(())
     }
 
-    fn declare(&mut self, cursor: &str, query: &Statement, source: Source, hold: bool) -> Result<(), Failure> {
+    /// Plans at once: a cursor sees what there is when it is declared, and by the settings of then.
+    async fn declare(&mut self, cursor: &str, query: &Statement, source: Source, hold: bool) -> Result<(), Trouble> {
         if self.portals.contains_key(cursor) {
-            return Err(Failure::new(sqlstate::DUPLICATE_CURSOR, format!("cursor \"{cursor}\" already exists")));
+            let message = format!("cursor \"{cursor}\" already exists");
+            return Err(Failure::new(sqlstate::DUPLICATE_CURSOR, message).into());
         }
+        let planned = self.runner.plan(&source.clone().rewritten()?).await?;
         let prepared = Prepared { statement: Some(query.clone()), parameters: Vec::new(), columns: None };
         let portal = Portal {
             prepared: Arc::new(prepared),
             source,
             format_codes: Vec::new(),
-            state: PortalState::Bound(None),
+            state: PortalState::Bound(Some(planned)),
             cursor: true,
             hold,
         };

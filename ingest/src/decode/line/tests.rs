@@ -102,6 +102,17 @@ fn an_open_string_costs_its_line() {
 }
 
 #[test]
+fn a_quote_behind_a_bad_head_does_not_take_the_lines_that_follow() {
+    for head in [",t=1", "m,t"] {
+        let body = format!("{head} v=\"x\nb v=2\nc s=\"y\"\n");
+        let lines = all(&body);
+        let numbers: Vec<usize> = lines.iter().map(|(line, _)| line.number).collect();
+        assert_eq!(numbers, [1, 2, 3], "{lines:?}");
+        assert!(lines[0].0.read.is_err() && lines[1].0.read.is_ok() && lines[2].0.read.is_ok(), "{lines:?}");
+    }
+}
+
+#[test]
 fn times_become_microseconds() {
     assert_eq!(Precision::Nanoseconds.microseconds(1_999), Some(1));
     assert_eq!(Precision::Nanoseconds.microseconds(-1), Some(-1));
