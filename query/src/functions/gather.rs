@@ -7,11 +7,18 @@ use arrow::array::{Array, ArrayRef, AsArray, Float64Array, Int64Array, StringArr
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float64Type, Int64Type, TimestampMicrosecondType};
 use arrow::record_batch::RecordBatch;
-use datafusion::common::ScalarValue;
+use datafusion::common::{DFSchema, DataFusionError, ScalarValue};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::session_state::SessionState;
-use datafusion::logical_expr::{Expr, SortExpr};
-use datafusion::prelude::{SessionContext, ident, lit};
+use datafusion::logical_expr::Expr;
+use datafusion::logical_expr::utils::split_conjunction;
+use datafusion::physical_expr::expressions::col;
+use datafusion::physical_expr::{LexOrdering, PhysicalSortExpr};
+use datafusion::physical_plan::execute_stream;
+use datafusion::physical_plan::filter::FilterExec;
+use datafusion::physical_plan::sorts::sort::SortExec;
+use datafusion::physical_planner::DefaultPhysicalPlanner;
+use datafusion::prelude::{ident, lit};
 use oee::calendar::Calendar;
 use oee::count::Piece;
 use oee::execution::OrderSpan;
@@ -23,6 +30,8 @@ use super::records::{counts, states, work_orders};
 use super::signals::signals;
 use crate::catalog::View;
 use crate::error::QueryError;
+use crate::scan::key_ordering;
+use crate::table::narrowed;
 use crate::types::time_type;
 
 /// Machines by path.
@@ -120,20 +129,36 @@ impl Gather {
         })
     }
 
-    /// Rows of a table.
+    /// The columns of the rows of a table that fulfil `filter`, in order of some of them, NULL first. There is nothing to
+    /// think over about such a plan, so it is made as it runs: a function asks many times.
     pub(super) async fn rows(
         &self,
         table: &str,
         filter: Expr,
         columns: &[&str],
-        sort: Vec<SortExpr>,
+        order: &[&str],
     ) -> Result<SendableRecordBatchStream, QueryError> {
         let provider =
             self.view.table(table).ok_or_else(|| QueryError::Layout(format!("there is no table {table}")))?;
-        let context = SessionContext::new_with_state(self.session.clone());
-        let frame = context.read_table(provider)?.filter(filter)?.select_columns(columns)?;
-        let frame = if sort.is_empty() { frame } else { frame.sort(sort)? };
-        Ok(frame.execute_stream().await?)
+        let schema = provider.schema();
+        let mut places: Vec<usize> = columns.iter().map(|name| schema.index_of(name)).collect::<Result<_, _>>()?;
+        for column in filter.column_refs() {
+            let place = schema.index_of(&column.name)?;
+            if !places.contains(&place) {
+                places.push(place);
+            }
+        }
+        let filters: Vec<Expr> = split_conjunction(&filter).into_iter().cloned().collect();
+        let plan = provider.scan(&self.session, Some(&places), &filters, None).await?;
+        let predicate = self.session.create_physical_expr(filter, &DFSchema::try_from(plan.schema())?)?;
+        let mut plan = narrowed(Arc::new(FilterExec::try_new(predicate, plan)?), columns.len())?;
+        let schema = plan.schema();
+        let order = order.iter().map(|name| Ok(PhysicalSortExpr::new(col(name, &schema)?, key_ordering())));
+        if let Some(order) = LexOrdering::new(order.collect::<Result<Vec<_>, DataFusionError>>()?) {
+            plan = Arc::new(SortExec::new(order, plan));
+        }
+        let plan = DefaultPhysicalPlanner::default().optimize_physical_plan(plan, &self.session, |_, _| {})?;
+        Ok(execute_stream(plan, self.session.task_ctx())?)
     }
 }
 

@@ -113,7 +113,7 @@ pub(super) async fn states(
 }
 
 async fn add_states(gather: &Gather, filter: Expr, found: &mut HashMap<&str, Found>) -> Result<(), QueryError> {
-    let mut stream = gather.rows(STATES, filter, &STATE_COLUMNS, Vec::new()).await?;
+    let mut stream = gather.rows(STATES, filter, &STATE_COLUMNS, &[]).await?;
     while let Some(batch) = stream.try_next().await? {
         each_state(&gather.plant, &batch, |path, record| {
             if let Some(found) = found.get_mut(path) {
@@ -138,7 +138,7 @@ async fn last_changes(
         }
         let filter = among("equipment", wanted.iter().map(String::as_str)).and(stretch);
         let mut newest: HashMap<String, StateRecord> = HashMap::new();
-        let mut stream = gather.rows(STATES, filter, &STATE_COLUMNS, Vec::new()).await?;
+        let mut stream = gather.rows(STATES, filter, &STATE_COLUMNS, &[]).await?;
         while let Some(batch) = stream.try_next().await? {
             each_state(&gather.plant, &batch, |path, record| {
                 let rank = |record: &StateRecord| (record.start, record.recorded);
@@ -171,9 +171,8 @@ pub(super) async fn counts<'a>(
         return Ok(());
     }
     let within = ident("time").gt_eq(at(span.from)).and(ident("time").lt(at(span.to)));
-    let mut stream = gather
-        .rows(COUNTS, among("equipment", recorded.iter().copied()).and(within), &COUNT_COLUMNS, Vec::new())
-        .await?;
+    let mut stream =
+        gather.rows(COUNTS, among("equipment", recorded.iter().copied()).and(within), &COUNT_COLUMNS, &[]).await?;
     while let Some(batch) = stream.try_next().await? {
         let (equipment, sources, times) =
             (Texts::of(&batch, "equipment")?, Texts::of(&batch, "source")?, Times::of(&batch, "time")?);
@@ -217,7 +216,7 @@ async fn no_pieces_yet<'a>(
         return Ok(());
     }
     let filter = among("equipment", open.iter().map(String::as_str));
-    let mut stream = gather.rows(COUNTS, filter, &["equipment"], Vec::new()).await?;
+    let mut stream = gather.rows(COUNTS, filter, &["equipment"], &[]).await?;
     while let Some(batch) = stream.try_next().await? {
         let equipment = Texts::of(&batch, "equipment")?;
         for path in (0..batch.num_rows()).filter_map(|row| equipment.at(row)) {
@@ -246,7 +245,7 @@ pub(super) async fn work_orders(
     }
     let filter =
         if names.len() <= MAX_LISTED { among("work_order", names.iter().map(String::as_str)) } else { lit(true) };
-    let mut stream = gather.rows(WORK_ORDERS, filter, &["work_order", "product", "ideal_cycle_s"], Vec::new()).await?;
+    let mut stream = gather.rows(WORK_ORDERS, filter, &["work_order", "product", "ideal_cycle_s"], &[]).await?;
     while let Some(batch) = stream.try_next().await? {
         let (order, products) = (Texts::of(&batch, "work_order")?, Texts::of(&batch, "product")?);
         let cycles = Doubles::of(&batch, "ideal_cycle_s")?;

@@ -158,8 +158,7 @@ pub(super) async fn signals(
     carry_in(gather, span.from, &mut tracks).await?;
     let pairs = tracks.iter().flat_map(|(path, signals)| signals.keys().map(|signal| (path.as_str(), signal.as_str())));
     let filter = of_signals(pairs).and(ident("time").gt_eq(at(span.from))).and(ident("time").lt(at(span.to)));
-    let order = ["equipment", "signal", "time"].map(|column| ident(column).sort(true, true)).to_vec();
-    let mut stream = gather.rows(SAMPLES, filter, &COLUMNS, order).await?;
+    let mut stream = gather.rows(SAMPLES, filter, &COLUMNS, &["equipment", "signal", "time"]).await?;
     while let Some(batch) = stream.try_next().await? {
         each_sample(&batch, |sample| {
             if let Some(track) = tracks.get_mut(sample.equipment).and_then(|signals| signals.get_mut(sample.signal)) {
@@ -185,7 +184,7 @@ async fn carry_in(gather: &Gather, before: i64, tracks: &mut Tracks) -> Result<(
         }
         let filter = of_signals(wanted.iter().map(|(path, signal)| (path.as_str(), signal.as_str()))).and(stretch);
         let mut newest: HashMap<(String, String), (i64, Option<f64>, Option<String>, i64)> = HashMap::new();
-        let mut stream = gather.rows(SAMPLES, filter, &COLUMNS, Vec::new()).await?;
+        let mut stream = gather.rows(SAMPLES, filter, &COLUMNS, &[]).await?;
         while let Some(batch) = stream.try_next().await? {
             each_sample(&batch, |sample| {
                 let track = tracks.get(sample.equipment).and_then(|signals| signals.get(sample.signal));

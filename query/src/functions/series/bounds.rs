@@ -135,7 +135,7 @@ async fn search(
         }
         // What was found already is nearer than all that this stretch holds.
         let mut fresh = vec![Nearest::default(); found.len()];
-        let mut rows = gather.rows(SAMPLES, filter, &COLUMNS, Vec::new()).await?;
+        let mut rows = gather.rows(SAMPLES, filter, &COLUMNS, &[]).await?;
         while let Some(batch) = rows.try_next().await? {
             let samples = Samples::of(&batch)?;
             for run in samples.runs()? {

@@ -156,10 +156,9 @@ pub(super) async fn of_signals(
     };
     let named = of_these(reaching.into_iter().map(Arc::as_ref)).or_else(|| names.filter()).unwrap_or_else(|| lit(true));
     let filter = named.and(ident("time").gt_eq(at(from))).and(ident("time").lt(at(to)));
-    let order = |columns: &[&str]| columns.iter().map(|column| ident(*column).sort(true, true)).collect();
     let rows = match &only {
-        Some(_) => gather.rows(SAMPLES, filter, &["time", "value", "quality"], order(&["time"])).await?,
-        None => gather.rows(SAMPLES, filter, &COLUMNS, order(&["equipment", "signal", "time"])).await?,
+        Some(_) => gather.rows(SAMPLES, filter, &["time", "value", "quality"], &["time"]).await?,
+        None => gather.rows(SAMPLES, filter, &COLUMNS, &["equipment", "signal", "time"]).await?,
     };
     Ok(Some(Passing { rows, only }))
 }
