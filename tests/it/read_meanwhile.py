@@ -1,7 +1,8 @@
 """Reads a growing table again and again, with three implementations in turn, until the end of standard input.
 
 Usage: read_meanwhile.py TABLE_FOLDER COUNT. The values of the table are 0, 1, 2 …, written in that order, COUNT of them before
-the start: whatever is read must be 0 … n, each once, and n never goes back. Prints how many different n each one saw.
+the start: whatever is read must be 0 … n, each once, and n never goes back. Prints after each round how many different n
+each one saw.
 """
 import json
 import sys
@@ -37,4 +38,4 @@ while not ended.is_set():
         assert len(values) >= known, f"{name}: {len(values)} rows, {known} were there before"
         known = len(values)
         seen[name].append(known)
-print(json.dumps({name: len(set(moments)) for name, moments in seen.items()}))
+    print(json.dumps({name: len(set(moments)) for name, moments in seen.items()}), flush=True)
