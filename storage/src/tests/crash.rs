@@ -30,6 +30,8 @@ use steps::{DAY, Step, afterwards, first_part, fitting, second_part, some_steps,
 const HISTORIES: u64 = 220;
 const LIVES: u64 = 2;
 const CUTS: usize = 5;
+/// Refusals after which the power goes.
+const REFUSALS: u64 = 240;
 /// Settings of a longer run.
 const SOME_HISTORIES: &str = "TAKT_HISTORIES";
 const FIRST_SEED: &str = "TAKT_FIRST_SEED";
@@ -365,6 +367,32 @@ fn keep_some(disk: &Faulty, ledger: &Ledger, seed: u64) -> Arc<Mutex<Vec<Cut>>> 
         }
     }));
     kept
+}
+
+/// What was refused and is not tried again is gone, also where the power goes before the next group.
+#[test]
+fn what_a_full_disk_has_refused_does_not_come_back() {
+    let (specs, fresh) = &FRESH[1];
+    let is_gone = |number: u64| {
+        let (left, ledger, kept) = (laid_out(fresh), Ledger::default(), Arc::new(Mutex::new(Vec::new())));
+        let disk = Arc::new(Faulty::new(left.path(), number, Fault::Full(number % 24 + 1, 1)));
+        disk.watch(Box::new({
+            let (ledger, kept) = (ledger.clone(), kept.clone());
+            move |image| {
+                let (expected, mut kept) = (ledger.lock().clone(), kept.lock().unwrap());
+                if expected.refused && kept.len() < 2 {
+                    kept.push(Cut { image: image(), expected });
+                }
+            }
+        }));
+        let time = ledger.lock().today() * DAY;
+        let steps: Vec<Step> = (0..5).map(|row| Step::Burst(vec![told(&[(time + row, "a", 1.0)])])).collect();
+        live(&disk, left.path(), specs.clone(), number, &steps, &ledger)?;
+        let kept = std::mem::take(&mut *kept.lock().unwrap());
+        let held = kept.iter().try_for_each(|cut| holds(cut, specs.clone(), number, false));
+        held.map_err(|error| format!("number {number}, {}: {error}", disk.last_fault()))
+    };
+    for_each(REFUSALS, 1, is_gone).unwrap_or_else(|error| panic!("{error}"));
 }
 
 /// Some lives of one folder, with whatever can go wrong, and power cuts in each. The next life begins after one of these, or

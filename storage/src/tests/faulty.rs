@@ -471,7 +471,15 @@ impl Disk for Faulty {
         let again = state.refused.take() == Some((number, offset));
         let (written, outcome) = match state.next(!again, "write", &path) {
             Verdict::Done => (bytes, Ok(())),
-            Verdict::Torn(error) => (&bytes[..state.random.random_range(0..=bytes.len())], Err(error)),
+            // Often all of it is there though it was refused: the worst for whoever wrote it.
+            Verdict::Torn(error) => {
+                let written = if state.random.random_bool(0.3) {
+                    bytes.len()
+                } else {
+                    state.random.random_range(0..=bytes.len())
+                };
+                (&bytes[..written], Err(error))
+            }
             Verdict::Refused(error) => return Err(error),
         };
         LocalDisk.write_at(file, written, offset)?;

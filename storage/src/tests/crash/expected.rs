@@ -24,12 +24,14 @@ pub(super) struct Expected {
     numbers: u64,
     /// Whether a write has failed for good: then none is acknowledged any more.
     failed: bool,
+    /// Whether a write was refused, which need not be told again.
+    pub(super) refused: bool,
     pub(super) now: i64,
 }
 
 impl Default for Expected {
     fn default() -> Self {
-        Self { certain: Model::default(), open: Vec::new(), numbers: 0, failed: false, now: BEGIN }
+        Self { certain: Model::default(), open: Vec::new(), numbers: 0, failed: false, refused: false, now: BEGIN }
     }
 }
 
@@ -67,7 +69,10 @@ impl Expected {
                 self.open.remove(place).1.tell(&mut self.certain);
             }
             // Nothing of it is kept.
-            Err(error) if error.retryable() => drop(self.open.remove(place)),
+            Err(error) if error.retryable() => {
+                self.open.remove(place);
+                self.refused = true;
+            }
             Err(_) => self.failed = true,
         }
     }
