@@ -6,12 +6,12 @@
 //! are removed from it.
 
 use std::fs::{self, File};
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Read};
 use std::path::{Component, Path, PathBuf};
 
 use crate::StoreError;
 use crate::backup::children;
-use crate::disk::{Disk, LocalDisk, sync_name};
+use crate::disk::{Disk, create_folders, sync_name};
 use crate::error::is_full;
 use crate::segment::holds;
 
@@ -24,6 +24,8 @@ const TABLES: &str = "tables";
 const COPYING: &str = "copying";
 /// A link that is not in its place yet.
 const LINKING: &str = "linking";
+/// Bytes of a segment that are copied with one call.
+const COPIED_AT_ONCE: usize = 1 << 20;
 /// What a new file system holds by itself.
 const OF_FILE_SYSTEM: &str = "lost+found";
 
@@ -31,7 +33,7 @@ const OF_FILE_SYSTEM: &str = "lost+found";
 ///
 /// # Errors
 /// [`StoreError::Invalid`] where it is missing, is not empty, or belongs to another data folder.
-pub(crate) fn attach(data: &Path, wanted: Option<&Path>) -> Result<(), StoreError> {
+pub(crate) fn attach(disk: &dyn Disk, data: &Path, wanted: Option<&Path>) -> Result<(), StoreError> {
     let link = data.join(LINK);
     let present = match fs::read_link(&link) {
         Ok(target) => Some(target),
@@ -46,21 +48,21 @@ pub(crate) fn attach(data: &Path, wanted: Option<&Path>) -> Result<(), StoreErro
         (None, None) => Ok(()),
         (Some(present), None) => check_owner(data, &present),
         (None, Some(wanted)) => {
-            let wanted = created(data, wanted)?;
-            claim(data, &wanted)?;
-            point(&link, &wanted)
+            let wanted = created(disk, data, wanted)?;
+            claim(disk, data, &wanted)?;
+            point(disk, &link, &wanted)
         }
         // Its disk is not mounted: a new folder in its place would take the room of another.
         (Some(present), Some(wanted)) if wanted == present && !present.exists() => check_owner(data, &present),
         (Some(present), Some(wanted)) => {
-            let wanted = created(data, wanted)?;
+            let wanted = created(disk, data, wanted)?;
             if wanted == present {
                 return check_owner(data, &present);
             }
             // It was moved there with everything in it.
             if owner(&wanted)?.is_some() {
                 check_owner(data, &wanted)?;
-                return point(&link, &wanted);
+                return point(disk, &link, &wanted);
             }
             check_owner(data, &present)?;
             if !files(&present)?.is_empty() {
@@ -71,19 +73,19 @@ pub(crate) fn attach(data: &Path, wanted: Option<&Path>) -> Result<(), StoreErro
                     wanted.display()
                 )));
             }
-            claim(data, &wanted)?;
-            point(&link, &wanted)
+            claim(disk, data, &wanted)?;
+            point(disk, &link, &wanted)
         }
     }
 }
 
 /// The folder by its one name, made where it is missing.
-fn created(data: &Path, folder: &Path) -> Result<PathBuf, StoreError> {
-    let failed = |error: io::Error| {
+fn created(disk: &dyn Disk, data: &Path, folder: &Path) -> Result<PathBuf, StoreError> {
+    let failed = |error: &dyn std::fmt::Display| {
         StoreError::Invalid(format!("`tiering.folder`, {}, cannot be used: {error}", folder.display()))
     };
-    fs::create_dir_all(folder).map_err(failed)?;
-    let folder = fs::canonicalize(folder).map_err(failed)?;
+    create_folders(disk, folder).map_err(|error| if error.retryable() { error } else { failed(&error) })?;
+    let folder = fs::canonicalize(folder).map_err(|error| failed(&error))?;
     if folder.starts_with(data) || data.starts_with(&folder) {
         return Err(StoreError::Invalid(format!(
             "`tiering.folder`, {}, and the data folder {} lie in one another; name a folder on another disk",
@@ -95,10 +97,11 @@ fn created(data: &Path, folder: &Path) -> Result<PathBuf, StoreError> {
 }
 
 /// Takes an empty folder for `data`.
-fn claim(data: &Path, folder: &Path) -> Result<(), StoreError> {
-    // A start that broke off may have come as far as this.
+fn claim(disk: &dyn Disk, data: &Path, folder: &Path) -> Result<(), StoreError> {
+    // A start that broke off may have come as far as this; what it has half-written is nobody's.
     let is_ours = owner(folder)?.as_deref() == Some(data);
-    let is_known = |path: &PathBuf| path.ends_with(OF_FILE_SYSTEM) || is_ours && path.ends_with(OWNER);
+    let (path, new) = (folder.join(OWNER), folder.join(OWNER).with_extension(COPYING));
+    let is_known = |found: &PathBuf| found.ends_with(OF_FILE_SYSTEM) || *found == new || is_ours && *found == path;
     if !children(folder)?.iter().all(is_known) {
         return Err(StoreError::Invalid(format!(
             "`tiering.folder`, {}, is not empty, and nothing in the data folder {} points to it: name a new folder, or \
@@ -107,10 +110,14 @@ fn claim(data: &Path, folder: &Path) -> Result<(), StoreError> {
             data.display()
         )));
     }
-    let path = folder.join(OWNER);
     let text = data.to_str().ok_or_else(|| StoreError::Invalid(format!("{} is not UTF-8", data.display())))?;
-    let written = fs::write(&path, format!("{text}\n")).and_then(|()| File::open(&path)?.sync_all());
-    written.and_then(|()| sync(folder)).map_err(|error| StoreError::io(&path, error))
+    let written = disk.create(&new).and_then(|file| {
+        disk.write_at(&file, format!("{text}\n").as_bytes(), 0)?;
+        disk.sync(&file)?;
+        disk.rename(&new, &path)?;
+        disk.sync_folder(folder)
+    });
+    written.map_err(|error| StoreError::io(&path, error))
 }
 
 /// The data folder whose cold folder this is; `None` where it is nobody's.
@@ -143,12 +150,12 @@ fn check_owner(data: &Path, folder: &Path) -> Result<(), StoreError> {
 }
 
 /// Puts a link to `target` at `link`, at once and for good.
-fn point(link: &Path, target: &Path) -> Result<(), StoreError> {
+fn point(disk: &dyn Disk, link: &Path, target: &Path) -> Result<(), StoreError> {
     let new = link.with_extension(LINKING);
-    remove_if_there(&new).map_err(|error| StoreError::io(&new, error))?;
-    std::os::unix::fs::symlink(target, &new).map_err(|error| StoreError::io(&new, error))?;
-    fs::rename(&new, link).map_err(|error| StoreError::io(link, error))?;
-    sync_name(&LocalDisk, link)
+    remove_if_there(disk, &new).map_err(|error| StoreError::io(&new, error))?;
+    disk.symlink(target, &new).map_err(|error| StoreError::io(&new, error))?;
+    disk.rename(&new, link).map_err(|error| StoreError::io(link, error))?;
+    sync_name(disk, link)
 }
 
 /// Whether there is a link in the place of a segment.
@@ -175,23 +182,21 @@ pub(crate) fn open_error(path: &Path, error: io::Error) -> StoreError {
 ///
 /// # Errors
 /// [`StoreError::Poisoned`] where nobody knows what the data folder's disk holds; otherwise the file is where it was.
-pub(crate) fn move_file(data: &Path, path: &Path) -> Result<(), StoreError> {
+pub(crate) fn move_file(disk: &dyn Disk, data: &Path, path: &Path) -> Result<(), StoreError> {
     let outside = |_| StoreError::Invalid(format!("{} lies outside the data folder", path.display()));
     let relative = path.strip_prefix(data).map_err(outside)?;
     let target = data.join(LINK).join(relative);
-    let copied = copy(path, &target);
-    if copied.is_err() {
-        forget(&target.with_extension(COPYING));
+    let link_to = Path::new("../..").join(LINK).join(relative);
+    let moved = copy(disk, path, &target).and_then(|()| point(disk, path, &link_to));
+    if moved.is_err() && !is_cold(path) {
+        for left in [target.with_extension(COPYING), target, path.with_extension(LINKING)] {
+            forget(disk, &left);
+        }
     }
-    copied?;
-    let pointed = point(path, &Path::new("../..").join(LINK).join(relative));
-    if pointed.is_err() && !is_cold(path) {
-        forget(&target);
-    }
-    pointed
+    moved
 }
 
-fn copy(from: &Path, to: &Path) -> Result<(), StoreError> {
+fn copy(disk: &dyn Disk, from: &Path, to: &Path) -> Result<(), StoreError> {
     let failed = |error: io::Error| {
         if is_full(&error) {
             return StoreError::Full(format!("{}: {error}", to.display()));
@@ -199,26 +204,33 @@ fn copy(from: &Path, to: &Path) -> Result<(), StoreError> {
         StoreError::Io { path: to.to_owned(), message: format!("it cannot be written to the cold folder: {error}") }
     };
     let folder = to.parent().unwrap_or(to);
-    fs::create_dir_all(folder).map_err(failed)?;
+    // Where an fsync fails there, nothing depends on it yet: that poisons nothing.
+    create_folders(disk, folder)
+        .map_err(|error| if error.retryable() { error } else { failed(io::Error::other(error)) })?;
     let new = to.with_extension(COPYING);
-    let bytes = fs::copy(from, &new).map_err(failed)?;
-    let file = File::open(&new).map_err(failed)?;
-    file.sync_all().map_err(failed)?;
+    let file = disk.create(&new).map_err(failed)?;
+    let bytes = copy_bytes(disk, from, &file).map_err(failed)?;
+    disk.sync(&file).map_err(failed)?;
     let is_whole = bytes == fs::metadata(from).map_err(failed)?.len() && holds(&file).map_err(failed)? != Some(false);
     if !is_whole {
         return Err(failed(io::Error::other("the copy's bytes are not those of the file")));
     }
-    fs::rename(&new, to).map_err(failed)?;
-    // The names of new folders too: cold/tables/<table>.
-    for folder in folder.ancestors().take(3) {
-        sync(folder).map_err(failed)?;
-    }
-    Ok(())
+    disk.rename(&new, to).map_err(failed)?;
+    // The names of folders too, cold/tables/<table>: a former process may have made them and come no further.
+    folder.ancestors().take(3).try_for_each(|folder| disk.sync_folder(folder)).map_err(failed)
 }
 
-/// Makes the names in a folder of another disk than the log's durable: where that fails, nothing depends on them yet.
-fn sync(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
+/// Says how many there were.
+fn copy_bytes(disk: &dyn Disk, from: &Path, to: &File) -> io::Result<u64> {
+    let (mut from, mut buffer, mut copied) = (File::open(from)?, vec![0; COPIED_AT_ONCE], 0);
+    loop {
+        let read = from.read(&mut buffer)?;
+        if read == 0 {
+            return Ok(copied);
+        }
+        disk.write_at(to, buffer.get(..read).unwrap_or_default(), copied)?;
+        copied += read as u64;
+    }
 }
 
 /// Removes a segment's file, and what it points to where it has moved.
@@ -231,21 +243,21 @@ pub(crate) fn remove(disk: &dyn Disk, path: &Path) -> io::Result<()> {
         target.starts_with("../..") && names.take(2).eq([LINK, TABLES].map(|name| Component::Normal(name.as_ref())))
     };
     match (target.filter(is_ours), path.parent()) {
-        (Some(target), Some(folder)) => remove_if_there(&folder.join(target)),
+        (Some(target), Some(folder)) => remove_if_there(disk, &folder.join(target)),
         _ => Ok(()),
     }
 }
 
-fn remove_if_there(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
+fn remove_if_there(disk: &dyn Disk, path: &Path) -> io::Result<()> {
+    match disk.remove(path) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }
 }
 
-fn forget(path: &Path) {
-    if let Err(error) = remove_if_there(path) {
-        tracing::warn!(path = %path.display(), %error, "the copy of a segment stays in the cold folder until restart");
+fn forget(disk: &dyn Disk, path: &Path) {
+    if let Err(error) = remove_if_there(disk, path) {
+        tracing::warn!(path = %path.display(), %error, "what is left of a move that failed stays until restart");
     }
 }
 
@@ -255,9 +267,9 @@ pub(crate) fn is_left_over(path: &Path) -> bool {
 }
 
 /// Removes files that no link of the data folder points to: what a crash left behind of copies and of removals.
-pub(crate) fn sweep(data: &Path) -> Result<(), StoreError> {
+pub(crate) fn sweep(disk: &dyn Disk, data: &Path) -> Result<(), StoreError> {
     for path in unlinked(data)? {
-        fs::remove_file(&path).map_err(|error| StoreError::io(&path, error))?;
+        disk.remove(&path).map_err(|error| StoreError::io(&path, error))?;
     }
     Ok(())
 }

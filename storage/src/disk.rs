@@ -1,5 +1,5 @@
-//! What the store asks of a disk: every call that changes its log, its segments and its table logs. Tests hand in a disk that
-//! is slow, full, fails, or loses power. Moves to the cold folder, which lies on another disk, backups and the lock go past it.
+//! What the store asks of its disks: every call that changes its log, its segments, its table logs and its cold folder, which
+//! lies on a disk of its own. Tests hand in a disk that is slow, full, fails, or loses power. Backups and the lock go past it.
 //!
 //! A file's bytes are certain once [`Disk::sync`] has returned, its name once [`Disk::sync_folder`] has: until then a power
 //! cut may leave either, in part, in any order.
@@ -56,7 +56,12 @@ pub trait Disk: Send + Sync {
         std::fs::hard_link(from, to)
     }
 
-    /// Takes a file's name away.
+    /// Makes a symbolic link to `target`, as it is written there; an error where the name is taken.
+    fn symlink(&self, target: &Path, path: &Path) -> io::Result<()> {
+        std::os::unix::fs::symlink(target, path)
+    }
+
+    /// Takes a file's name away, or a link's.
     fn remove(&self, path: &Path) -> io::Result<()> {
         std::fs::remove_file(path)
     }

@@ -200,7 +200,8 @@ impl Store {
         let lock = FolderLock::take(folder)?;
         let folder = &crate::lock::canonical(folder)?;
         let aging = Aging::new(&specs, &options)?;
-        crate::cold::attach(folder, options.tiering.as_ref().map(|tiering| tiering.folder.as_path()))?;
+        let cold = options.tiering.as_ref().map(|tiering| tiering.folder.as_path());
+        crate::cold::attach(options.disk.as_ref(), folder, cold)?;
         let specs = Arc::new(specs);
         let opened = off_thread({
             let (folder, specs, options) = (folder.to_owned(), specs.clone(), options.clone());

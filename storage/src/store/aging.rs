@@ -260,7 +260,7 @@ pub(super) fn move_to_cold(shared: &Shared, segment: &Segment) -> Result<(), Sto
     if shared.closing.load(Ordering::Acquire) {
         return Err(StoreError::Closed);
     }
-    crate::cold::move_file(&shared.folder, &segment.path)?;
+    crate::cold::move_file(shared.options.disk.as_ref(), &shared.folder, &segment.path)?;
     segment.cold.store(true, Ordering::Relaxed);
     Ok(())
 }

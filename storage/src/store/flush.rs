@@ -130,7 +130,12 @@ impl Flusher {
                     self.compact_asked();
                 }
                 Ok(Command::Joined(joined)) => self.joined(*joined),
-                Ok(Command::Age(reply)) => self.aging.ask(reply),
+                Ok(Command::Age(reply)) => {
+                    self.aging.ask(reply);
+                    // Merges come first.
+                    self.compact_due();
+                    self.age_due();
+                }
                 Ok(Command::Moved(outcome)) => self.moved(outcome),
                 Ok(Command::Due) => self.flush_due(),
                 Err(RecvTimeoutError::Timeout) => {}

@@ -37,7 +37,7 @@ pub(super) fn open_folder(folder: &Path, specs: &[TableSpec], options: &Options)
         logs.push(opened);
     }
     // Only now is what the tables name known to be there.
-    if let Err(error) = crate::cold::sweep(folder) {
+    if let Err(error) = crate::cold::sweep(options.disk.as_ref(), folder) {
         tracing::warn!(%error, "what a crash has left in the cold folder stays there");
     }
     // Recorded times never go back, even where the clock does.

@@ -4,7 +4,7 @@
 //! synced. Everything else a power cut keeps, drops or tears as the seed says: bytes by sectors, names one by one or up to
 //! some point.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::{self, File};
 use std::io::{Error, Result};
 use std::os::unix::fs::MetadataExt;
@@ -25,15 +25,13 @@ const EIO: i32 = 5;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fault {
     Nothing,
-    /// At this call the power goes: it is done, done in part or not done, and no other follows.
-    PowerCut(u64),
     /// This call fails.
     Error(u64),
     /// From this call on there is no room, until so many calls were refused.
     Full(u64, u64),
 }
 
-/// A disk as above, of one folder.
+/// A disk as above, of one folder. It may as well be several disks, for no name waits for another.
 pub(super) struct Faulty {
     state: Mutex<State>,
 }
@@ -48,6 +46,8 @@ struct State {
     /// File and place of a write that was refused just now.
     refused: Option<(usize, u64)>,
     files: Vec<Content>,
+    /// What symbolic links point to.
+    links: Vec<PathBuf>,
     /// By device and number, as long as a file can be open.
     by_handle: HashMap<(u64, u64), usize>,
     present: BTreeMap<PathBuf, Node>,
@@ -56,25 +56,47 @@ struct State {
     changes: Vec<Change>,
     /// Syncs that it says to have done and does not do.
     lie: Option<Lie>,
-    /// Asked before every call: what a power cut there would leave is told to it.
+    /// Asked before every call: what a power cut there would leave can be had then.
     watcher: Option<Watcher>,
 }
 
 /// Whether a sync of this file or folder is left out.
 pub(super) type Lie = fn(&Path) -> bool;
-/// Takes an image of every state between two calls.
-pub(super) type Watcher = Box<dyn FnMut(Image) + Send>;
+/// May take an image of the state between two calls.
+pub(super) type Watcher = Box<dyn FnMut(&mut dyn FnMut() -> Image) + Send>;
 
-/// Names and files of a folder; `None` is a folder. Paths are below the folder's own.
+/// What is in a folder; paths are below its own.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Image(BTreeMap<PathBuf, Option<Vec<u8>>>);
+pub(super) struct Image {
+    folder: PathBuf,
+    names: BTreeMap<PathBuf, Named>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Named {
+    Folder,
+    File(Vec<u8>),
+    Link(PathBuf),
+}
 
 impl Image {
+    /// Writes it to another folder, as though it had been there all along.
     pub(super) fn lay_out(&self, to: &Path) {
-        for (path, content) in &self.0 {
-            match content {
-                Some(bytes) => fs::write(to.join(path), bytes).unwrap(),
-                None => fs::create_dir_all(to.join(path)).unwrap(),
+        let to = &to.canonicalize().unwrap();
+        let (former, present) = (self.folder.to_str().unwrap(), to.to_str().unwrap());
+        for (path, named) in &self.names {
+            let place = to.join(path);
+            match named {
+                Named::Folder => fs::create_dir_all(place).unwrap(),
+                // It says whose the cold folder is.
+                Named::File(bytes) if path.parent() == Some(Path::new("cold")) => {
+                    fs::write(place, String::from_utf8_lossy(bytes).replace(former, present)).unwrap();
+                }
+                Named::File(bytes) => fs::write(place, bytes).unwrap(),
+                Named::Link(target) => {
+                    let target = target.strip_prefix(&self.folder).map_or(target.clone(), |below| to.join(below));
+                    std::os::unix::fs::symlink(target, place).unwrap();
+                }
             }
         }
     }
@@ -84,6 +106,7 @@ impl Image {
 enum Node {
     Folder,
     File(usize),
+    Link(usize),
 }
 
 /// A file: what is durable, and what was done since.
@@ -116,9 +139,7 @@ impl Change {
         {
             names.remove(path);
         }
-        if let Some((path, node)) = &self.new
-            && path.parent().is_some_and(|folder| names.get(folder) == Some(&Node::Folder))
-        {
+        if let Some((path, node)) = &self.new {
             names.insert(path.clone(), *node);
         }
     }
@@ -178,16 +199,11 @@ impl State {
             return Verdict::Refused(Error::from_raw_os_error(EIO));
         }
         if let Some(mut watcher) = self.watcher.take() {
-            watcher(self.image());
+            watcher(&mut || self.image());
             self.watcher = Some(watcher);
         }
         self.calls += 1;
         match self.fault {
-            Fault::PowerCut(call) if call == self.calls => {
-                self.off = true;
-                self.note(what, path);
-                Verdict::Torn(Error::from_raw_os_error(EIO))
-            }
             Fault::Error(call) if call == self.calls => {
                 self.note(what, path);
                 Verdict::Torn(Error::from_raw_os_error(EIO))
@@ -229,6 +245,11 @@ impl State {
         number
     }
 
+    fn link(&mut self, target: PathBuf) -> Node {
+        self.links.push(target);
+        Node::Link(self.links.len() - 1)
+    }
+
     fn change(&mut self, gone: Option<(PathBuf, Node)>, new: Option<(PathBuf, Node)>) {
         let change = Change { gone, new };
         change.apply(&mut self.present);
@@ -260,6 +281,7 @@ impl Faulty {
             off: false,
             refused: None,
             files: Vec::new(),
+            links: Vec::new(),
             by_handle: HashMap::new(),
             present: BTreeMap::new(),
             certain: BTreeMap::new(),
@@ -280,9 +302,9 @@ impl Faulty {
         self.state().calls
     }
 
-    /// Whether the power went.
-    pub(super) fn is_off(&self) -> bool {
-        self.state().off
+    /// Whether a call went wrong.
+    pub(super) fn has_failed(&self) -> bool {
+        !self.state().last.is_empty()
     }
 
     /// The call that went wrong last.
@@ -315,8 +337,13 @@ impl Faulty {
     /// The folder as it can be read now.
     pub(super) fn present(&self) -> Image {
         let state = self.state();
-        let content = |path: &Path, node: &Node| matches!(node, Node::File(_)).then(|| fs::read(path).unwrap());
-        Image(state.present.iter().map(|(path, node)| (state.relative(path), content(path, node))).collect())
+        let named = |path: &Path, node: &Node| match node {
+            Node::Folder => Named::Folder,
+            Node::File(_) => Named::File(fs::read(path).unwrap()),
+            Node::Link(number) => Named::Link(state.links[*number].clone()),
+        };
+        let names = state.present.iter().map(|(path, node)| (state.relative(path), named(path, node)));
+        Image { folder: state.folder.clone(), names: names.collect() }
     }
 }
 
@@ -336,21 +363,31 @@ impl State {
             let (random, changes) = (&mut self.random, &self.changes);
             changes.iter().filter(|_| random.random_bool(kept)).for_each(|change| change.apply(&mut names));
         }
+        // What was synced in a folder is lost with the folder's own name, and not before.
+        let mut reached = BTreeSet::from([self.folder.clone()]);
+        names.retain(|path, node| {
+            let is_reached = *path == self.folder || path.parent().is_some_and(|folder| reached.contains(folder));
+            if is_reached && *node == Node::Folder {
+                reached.insert(path.clone());
+            }
+            is_reached
+        });
         let mut image = BTreeMap::new();
         let mut contents: HashMap<usize, Vec<u8>> = HashMap::new();
         for (path, node) in &names {
-            let content = match node {
-                Node::Folder => None,
+            let named = match node {
+                Node::Folder => Named::Folder,
+                Node::Link(number) => Named::Link(self.links[*number].clone()),
                 Node::File(number) => {
                     let random = &mut self.random;
                     let content =
                         contents.entry(*number).or_insert_with(|| self.files[*number].after_power_cut(random));
-                    Some(content.clone())
+                    Named::File(content.clone())
                 }
             };
-            image.insert(self.relative(path), content);
+            image.insert(self.relative(path), named);
         }
-        Image(image)
+        Image { folder: self.folder.clone(), names: image }
     }
 }
 
@@ -359,11 +396,16 @@ impl State {
         self.present.insert(folder.to_owned(), Node::Folder);
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
-            if path.is_dir() {
+            let metadata = path.symlink_metadata().unwrap();
+            if metadata.is_dir() {
                 self.take_in(&path);
                 continue;
             }
-            let metadata = path.metadata().unwrap();
+            if metadata.is_symlink() {
+                let link = self.link(fs::read_link(&path).unwrap());
+                self.present.insert(path, link);
+                continue;
+            }
             let files = self.files.len();
             let number = *self.by_handle.entry((metadata.dev(), metadata.ino())).or_insert(files);
             if number == files {
@@ -374,8 +416,15 @@ impl State {
     }
 }
 
+/// A path whose folders are not links.
+fn real(path: &Path) -> PathBuf {
+    let folder = path.parent().and_then(|folder| folder.canonicalize().ok());
+    folder.zip(path.file_name()).map_or(path.to_owned(), |(folder, name)| folder.join(name))
+}
+
 impl Disk for Faulty {
     fn open(&self, path: &Path) -> Result<File> {
+        let path = &real(path);
         let state = &mut *self.state();
         let is_new = !state.present.contains_key(path);
         match state.next(is_new, "open", path) {
@@ -389,6 +438,7 @@ impl Disk for Faulty {
     }
 
     fn create(&self, path: &Path) -> Result<File> {
+        let path = &real(path);
         let state = &mut *self.state();
         match state.next(true, "create", path) {
             Verdict::Done => {
@@ -421,7 +471,15 @@ impl Disk for Faulty {
         let again = state.refused.take() == Some((number, offset));
         let (written, outcome) = match state.next(!again, "write", &path) {
             Verdict::Done => (bytes, Ok(())),
-            Verdict::Torn(error) => (&bytes[..state.random.random_range(0..=bytes.len())], Err(error)),
+            // Often all of it is there though it was refused: the worst for whoever wrote it.
+            Verdict::Torn(error) => {
+                let written = if state.random.random_bool(0.3) {
+                    bytes.len()
+                } else {
+                    state.random.random_range(0..=bytes.len())
+                };
+                (&bytes[..written], Err(error))
+            }
             Verdict::Refused(error) => return Err(error),
         };
         LocalDisk.write_at(file, written, offset)?;
@@ -452,6 +510,7 @@ impl Disk for Faulty {
     }
 
     fn create_folder(&self, path: &Path) -> Result<()> {
+        let path = &real(path);
         self.name(true, "create folder", path, |state| {
             LocalDisk.create_folder(path)?;
             state.change(None, Some((path.to_owned(), Node::Folder)));
@@ -460,6 +519,7 @@ impl Disk for Faulty {
     }
 
     fn rename(&self, from: &Path, to: &Path) -> Result<()> {
+        let (from, to) = (&real(from), &real(to));
         self.name(true, "rename", from, |state| {
             LocalDisk.rename(from, to)?;
             let gone = state.node(from);
@@ -469,6 +529,7 @@ impl Disk for Faulty {
     }
 
     fn link(&self, from: &Path, to: &Path) -> Result<()> {
+        let (from, to) = (&real(from), &real(to));
         self.name(true, "link", to, |state| {
             LocalDisk.link(from, to)?;
             let node = state.node(from);
@@ -477,7 +538,18 @@ impl Disk for Faulty {
         })
     }
 
+    fn symlink(&self, target: &Path, path: &Path) -> Result<()> {
+        let path = &real(path);
+        self.name(true, "symlink", path, |state| {
+            LocalDisk.symlink(target, path)?;
+            let link = state.link(target.to_owned());
+            state.change(None, Some((path.to_owned(), link)));
+            Ok(())
+        })
+    }
+
     fn remove(&self, path: &Path) -> Result<()> {
+        let path = &real(path);
         self.name(false, "remove", path, |state| {
             LocalDisk.remove(path)?;
             let gone = state.node(path);
@@ -487,6 +559,7 @@ impl Disk for Faulty {
     }
 
     fn sync_folder(&self, folder: &Path) -> Result<()> {
+        let folder = &folder.canonicalize()?;
         self.name(false, "sync folder", folder, |state| {
             if !state.lies(folder) {
                 state.sync_folder(folder);
@@ -497,7 +570,7 @@ impl Disk for Faulty {
 }
 
 impl Faulty {
-    /// A call that is done or not: with the power gone, either.
+    /// A call that is done or not.
     fn name(
         &self,
         allocates: bool,
@@ -508,13 +581,7 @@ impl Faulty {
         let state = &mut *self.state();
         match state.next(allocates, what, path) {
             Verdict::Done => call(state),
-            Verdict::Torn(error) => {
-                if state.off && state.random.random_bool(0.5) {
-                    call(state)?;
-                }
-                Err(error)
-            }
-            Verdict::Refused(error) => Err(error),
+            Verdict::Torn(error) | Verdict::Refused(error) => Err(error),
         }
     }
 }

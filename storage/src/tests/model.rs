@@ -1,6 +1,6 @@
 //! Random writes, flushes and restarts: the store must always say what the maps say.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -77,6 +77,35 @@ impl Model {
             order_history: in_order(self.order_history.clone()),
         }
     }
+
+    /// Whether a store may say this: all of it, save that samples before `limit` may have left, each by itself.
+    pub(super) fn allows(&self, found: &Answers, limit: i64) -> bool {
+        let all = self.answers();
+        found.orders == all.orders
+            && found.order_history == all.order_history
+            && is_part(&found.samples, &all.samples, limit)
+            && is_part(&found.sample_history, &all.sample_history, limit)
+    }
+
+    /// Forgets samples before `limit` that have left, as is seen by what was found: they must not come back.
+    pub(super) fn let_go(&mut self, found: &Answers, limit: i64) {
+        let is_there: BTreeSet<(&str, i64)> = found.samples.iter().map(|row| (row.0.as_str(), row.1)).collect();
+        self.samples.retain(|(equipment, time), _| *time >= limit || is_there.contains(&(equipment, *time)));
+        self.sample_history.retain(|row| row.1 >= limit);
+        self.sample_history.extend(found.sample_history.iter().filter(|row| row.1 < limit).cloned());
+    }
+
+    /// All samples before `limit` have left.
+    pub(super) fn forget(&mut self, limit: i64) {
+        self.samples.retain(|(_, time), _| *time >= limit);
+        self.sample_history.retain(|row| row.1 >= limit);
+    }
+}
+
+/// Whether `found` is `all` but for rows before `limit`; both are in order.
+fn is_part(found: &[(String, i64, f64)], all: &[(String, i64, f64)], limit: i64) -> bool {
+    let mut found = found.iter().peekable();
+    all.iter().all(|row| found.next_if_eq(&row).is_some() || row.1 < limit) && found.next().is_none()
 }
 
 impl Answers {
@@ -149,7 +178,7 @@ pub(super) fn check_plain_files(store: &Store, model: &Model) {
         let of_segment: Vec<_> =
             samples_in(&segment.read().unwrap()).into_iter().map(|(equipment, time, _)| (equipment, time)).collect();
         assert!(of_segment.is_sorted(), "{:?}", segment.path);
-        let days: std::collections::BTreeSet<i64> = of_segment.iter().map(|row| row.1.div_euclid(DAY_US)).collect();
+        let days: BTreeSet<i64> = of_segment.iter().map(|row| row.1.div_euclid(DAY_US)).collect();
         assert_eq!(days.len(), 1, "{:?} has one day", segment.path);
         rows.extend(of_segment);
     }
