@@ -64,11 +64,11 @@ class Duck(Dialect):
                 parts AS (SELECT h, value, {within} AS us FROM pieces)
                 SELECT make_timestamptz(h * {hour_us}), sum(value * us) / sum(us) FROM parts GROUP BY h""",
             "Q8F": f"""WITH spans AS (
-                  SELECT equipment, category, epoch_us(start) AS a,
-                         lead(epoch_us(start), 1, {end_us}) OVER (PARTITION BY equipment ORDER BY start) AS b
+                  SELECT equipment, category, epoch_us(start) AS a, lead(epoch_us(start)) OVER (
+                           PARTITION BY equipment ORDER BY start) AS ended, coalesce(ended, {end_us}) AS b
                   FROM states WHERE start >= {self.at(start_us)} AND start < {self.at(end_us)}),
                 pieces AS (SELECT equipment, a, b, {cut},
-                                  CASE WHEN category = 'unplanned' AND b - a < {MICROSTOP_US} THEN 'run' ELSE category END AS time
+                                  CASE WHEN category = 'unplanned' AND ended - a < {MICROSTOP_US} THEN 'run' ELSE category END AS time
                            FROM spans WHERE b > a),
                 parts AS (SELECT equipment, h, time, ({within}) / 1e6 AS s FROM pieces),
                 times AS (SELECT equipment, h, sum(s) FILTER (time = 'run') AS run_s,
