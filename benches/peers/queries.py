@@ -65,8 +65,8 @@ class Duck(Dialect):
                 SELECT make_timestamptz(h * {hour_us}), sum(value * us) / sum(us) FROM parts GROUP BY h""",
             "Q8F": f"""WITH spans AS (
                   SELECT equipment, category, epoch_us(start) AS a, lead(epoch_us(start)) OVER (
-                           PARTITION BY equipment ORDER BY start) AS ended, coalesce(ended, {end_us}) AS b
-                  FROM states WHERE start >= {self.at(start_us)} AND start < {self.at(end_us)}),
+                           PARTITION BY equipment ORDER BY start) AS ended, least(coalesce(ended, {end_us}), {end_us}) AS b
+                  FROM states WHERE start >= {self.at(start_us)}),
                 pieces AS (SELECT equipment, a, b, {cut},
                                   CASE WHEN category = 'unplanned' AND ended - a < {MICROSTOP_US} THEN 'run' ELSE category END AS time
                            FROM spans WHERE b > a),

@@ -136,9 +136,17 @@ impl TableView {
     }
 }
 
-/// Looks through the segments of a snapshot before the first question for newest rows has to wait for it.
+/// Looks through the segments of a snapshot before the first question for newest rows has to wait for it. Their outlines
+/// come first: they are read in no time, and sums over whole tables are answered from them.
 pub(crate) fn look(snapshot: &Snapshot, ended: &dyn Fn() -> bool) {
-    for view in snapshot.tables.iter().filter(|view| view.spec.has_series()) {
+    let views = || snapshot.tables.iter().filter(|view| view.spec.has_series());
+    for segment in views().flat_map(|view| &view.segments) {
+        if ended() {
+            return;
+        }
+        segment.outline();
+    }
+    for view in views() {
         match view.newest_in_segments(ended) {
             Ok(_) | Err(StoreError::Closed) => {}
             Err(error) => tracing::warn!(table = view.spec.name, %error, "the newest rows are not known yet"),
