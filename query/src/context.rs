@@ -49,6 +49,14 @@ pub(crate) struct Context {
     blocks: Vec<i64>,
 }
 
+/// Names that samples are looked for by; `None`: any.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Located<'a> {
+    pub(crate) units: Option<Vec<&'a str>>,
+    pub(crate) operations: Option<Vec<&'a str>>,
+    pub(crate) orders: Option<Vec<&'a str>>,
+}
+
 #[derive(Debug, Clone)]
 struct Change {
     recorded: i64,
@@ -107,16 +115,21 @@ impl Context {
         joined(found)
     }
 
-    /// Where and when the given units were, or the given orders ran.
-    pub(crate) fn located(&self, units: Option<&[&str]>, orders: Option<&[&str]>) -> Option<Vec<Affected>> {
-        let (index, names) = match (units, orders) {
-            (Some(units), _) => (&self.by_unit, units),
-            (None, Some(orders)) => (&self.by_order, orders),
+    /// Where and when the given units were, at the given operations alone where there are such, or the given orders ran.
+    pub(crate) fn located(&self, wanted: &Located<'_>) -> Option<Vec<Affected>> {
+        // The operation of a unit's sample is that of the unit's execution; the order can come from another.
+        let (index, names, operations) = match (&wanted.units, &wanted.orders) {
+            (Some(units), _) => (&self.by_unit, units, wanted.operations.as_ref()),
+            (None, Some(orders)) => (&self.by_order, orders, None),
             (None, None) => return None,
+        };
+        let is_at = |execution: &Execution| {
+            let operation = execution.operation.as_deref();
+            operations.is_none_or(|wanted| operation.is_some_and(|operation| wanted.contains(&operation)))
         };
         let mut found = Vec::new();
         for run in names.iter().filter_map(|name| index.get(*name)).flatten() {
-            if let Some(execution) = self.executions.get(run) {
+            if let Some(execution) = self.executions.get(run).filter(|execution| is_at(execution)) {
                 let to = self.executions.effective_end(run).unwrap_or(OPEN);
                 found.push(Affected { equipment: execution.equipment.clone(), from: execution.started, to });
             }

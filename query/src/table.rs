@@ -24,7 +24,7 @@ use datafusion::physical_plan::{ExecutionPlan, empty::EmptyExec};
 use oee::execution::Affected;
 use storage::{Segment, Snapshot, StoreError, TableSpec, TableView, Upsert, with_views};
 
-use crate::context::{Context, ContextCache, OPERATIONS};
+use crate::context::{Context, ContextCache, Located, OPERATIONS};
 use crate::current_rows::CurrentRowsExec;
 use crate::error::QueryError;
 use crate::key_filter::KeyFilter;
@@ -196,8 +196,8 @@ impl SnapshotTable {
         let context = if derived { self.context().await? } else { None };
         let names =
             |column: &str| reach.one_of(column).map(|values| values.iter().map(String::as_str).collect::<Vec<_>>());
-        let (units, orders) = (names("unit"), names("work_order"));
-        let places = context.as_ref().and_then(|context| context.located(units.as_deref(), orders.as_deref()));
+        let wanted = Located { units: names("unit"), operations: names("operation"), orders: names("work_order") };
+        let places = context.as_ref().and_then(|context| context.located(&wanted));
         let key = self.spec.key_names();
         let read = || filters.iter().flat_map(Expr::column_refs);
         let only_series = read().all(|column| key.contains(&column.name.as_str()));

@@ -26,15 +26,44 @@ fn stretches(affected: &[Affected]) -> Vec<(i64, i64)> {
     affected.iter().map(|stretch| (stretch.from, stretch.to)).collect()
 }
 
+fn unit(context: &Context, unit: &str) -> Option<Vec<Affected>> {
+    context.located(&Located { units: Some(vec![unit]), ..Located::default() })
+}
+
+#[test]
+fn a_unit_at_an_operation_is_found_where_it_was_worked_on_so() {
+    let mut context = Context::default();
+    let at = |run, operation: Option<&str>, started, completed| {
+        let mut version = version(run, "A", started, Some(completed), 1_000);
+        version.execution.operation = operation.map(str::to_owned);
+        version
+    };
+    context.apply(at("1", Some("press"), 100, 200));
+    context.apply(at("2", Some("test"), 300, 400));
+    context.apply(at("3", None, 500, 600));
+    let found = |operations: &[&'static str]| {
+        let wanted =
+            Located { units: Some(vec!["A"]), operations: Some(operations.to_vec()), orders: Some(vec!["WO-2"]) };
+        context.located(&wanted).as_deref().map(stretches)
+    };
+    assert_eq!(found(&["test"]), Some(vec![(300, 400)]));
+    assert_eq!(found(&["press", "test"]), Some(vec![(100, 200), (300, 400)]));
+    assert_eq!(found(&["paint"]), Some(vec![]));
+    assert_eq!(unit(&context, "A").as_deref().map(stretches), Some(vec![(100, 200), (300, 400), (500, 600)]));
+}
+
 #[test]
 fn a_unit_is_found_where_it_ran() {
     let mut context = Context::default();
     context.apply(version("1", "A", 100, Some(200), 1_000));
     context.apply(version("2", "B", 200, None, 1_000));
-    assert_eq!(context.located(Some(&["A"]), None).as_deref().map(stretches), Some(vec![(100, 200)]));
-    assert_eq!(context.located(Some(&["B"]), None).as_deref().map(stretches), Some(vec![(200, OPEN)]));
-    assert_eq!(context.located(None, Some(&["WO-1"])).as_deref().map(stretches), Some(vec![(100, OPEN)]));
-    assert_eq!(context.located(Some(&["C"]), None).as_deref().map(stretches), Some(vec![]));
+    assert_eq!(unit(&context, "A").as_deref().map(stretches), Some(vec![(100, 200)]));
+    assert_eq!(unit(&context, "B").as_deref().map(stretches), Some(vec![(200, OPEN)]));
+    assert_eq!(
+        context.located(&Located { orders: Some(vec!["WO-1"]), ..Located::default() }).as_deref().map(stretches),
+        Some(vec![(100, OPEN)])
+    );
+    assert_eq!(unit(&context, "C").as_deref().map(stretches), Some(vec![]));
 }
 
 #[test]
@@ -54,7 +83,7 @@ fn a_retracted_execution_leaves_the_index_and_stays_out() {
     context.apply(Version { valid: false, ..version("1", "A", 100, Some(200), 2_000) });
     context.apply(version("1", "A", 100, Some(200), 1_000));
     assert!(context.executions.is_empty());
-    assert_eq!(context.located(Some(&["A"]), None).as_deref().map(stretches), Some(vec![]));
+    assert_eq!(unit(&context, "A").as_deref().map(stretches), Some(vec![]));
     assert_eq!(stretches(&context.affected(1_500, 0, 1_000)), vec![(100, OPEN)]);
 }
 
