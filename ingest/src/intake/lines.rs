@@ -10,7 +10,7 @@ use super::{Intake, Source, Submitted, now_us, source_of};
 use crate::admit::Arrival;
 use crate::batch::Batch;
 use crate::decode;
-use crate::decode::line::{Field, Line, Lines, Precision};
+use crate::decode::line::{Field, Line, Lines, Numbered, Precision};
 use crate::decode::scalar::is_exact;
 use crate::login::Login;
 use crate::quarantine::{Refusal, Refusals};
@@ -75,29 +75,27 @@ impl Intake {
         let arrival = Arrival::new(arrival_us, &self.clock);
         let mut batch = source.batch();
         let mut receipt = LineReceipt::default();
-        let text = match std::str::from_utf8(body) {
-            Ok(text) => text,
-            Err(error) => {
-                let refusal = decode::not_utf8(body, error);
-                batch.count_message();
-                receipt.refuse(1, &refusal);
-                self.refuse(source, &address, body, arrival_us, &refusal.into(), &mut batch);
-                self.commit(batch).await?;
-                return Ok(receipt);
-            }
-        };
+        // Where it is no text, only the lines that are none are refused.
+        let text = String::from_utf8_lossy(body);
+        let is_text = matches!(text, Cow::Borrowed(_));
+        let mut sent = Sent { rest: body, number: 1 };
         let mut submitted: Vec<Submitted> = Vec::new();
-        let (mut refusals, mut bad_lines) = (Refusals::default(), String::new());
-        let (mut lines, mut line, mut heads) = (Lines::new(text), Line::default(), Heads::default());
+        let (mut refusals, mut bad_lines) = (Refusals::default(), Vec::new());
+        let (mut lines, mut line, mut heads) = (Lines::new(&text), Line::default(), Heads::default());
         while let Some(numbered) = lines.next(&mut line) {
             batch.count_message();
-            let read = numbered.read.map_err(|reason| Refusal::new("malformed", reason));
+            let as_sent = if is_text { numbered.raw.as_bytes() } else { sent.bytes(&numbered) };
+            let no_text = if is_text { None } else { std::str::from_utf8(as_sent).err() };
+            let read = match no_text {
+                None => numbered.read.map_err(|reason| Refusal::new("malformed", reason)),
+                Some(error) => Err(decode::not_utf8(as_sent, error)),
+            };
             let leads = read.and_then(|()| heads.find(line.head, &self.plant));
             match leads.and_then(|leads| self.take_line(&line, leads, precision, arrival, &mut batch)) {
                 Ok(()) => receipt.accepted += 1,
                 Err(refusal) => {
-                    bad_lines.push_str(numbered.raw);
-                    bad_lines.push('\n');
+                    bad_lines.extend_from_slice(as_sent);
+                    bad_lines.push(b'\n');
                     receipt.refuse(numbered.number, &refusal);
                     refusals
                         .push(Refusal { reason: format!("line {}: {}", numbered.number, refusal.reason), ..refusal });
@@ -110,7 +108,7 @@ impl Intake {
             }
         }
         if !refusals.is_empty() {
-            self.refuse(source, &address, bad_lines.as_bytes(), arrival_us, &refusals, &mut batch);
+            self.refuse(source, &address, &bad_lines, arrival_us, &refusals, &mut batch);
         }
         submitted.push(self.hand_over(batch, false).await?);
         for piece in &mut submitted {
@@ -148,6 +146,28 @@ impl Intake {
             batch.push_sample(&Sample { time, equipment, signal, value, text, quality: GOOD, keys });
         }
         Ok(())
+    }
+}
+
+/// Goes along the bytes of a body that is no text, for those of its lines.
+struct Sent<'a> {
+    rest: &'a [u8],
+    /// The line that `rest` begins with, counted from 1.
+    number: usize,
+}
+
+impl<'a> Sent<'a> {
+    /// The bytes of a line; none of those before it was asked for later.
+    fn bytes(&mut self, line: &Numbered<'_>) -> &'a [u8] {
+        let past = |bytes: &[u8], lines: usize| {
+            let last = lines.checked_sub(1).and_then(|last| memchr::memchr_iter(b'\n', bytes).nth(last));
+            if lines == 0 { 0 } else { last.map_or(bytes.len(), |place| place + 1) }
+        };
+        self.rest = self.rest.get(past(self.rest, line.number - self.number)..).unwrap_or_default();
+        self.number = line.number;
+        let count = memchr::memchr_iter(b'\n', line.raw.as_bytes()).count() + 1;
+        let bytes = self.rest.get(..past(self.rest, count)).unwrap_or_default();
+        bytes.strip_suffix(b"\n").unwrap_or(bytes)
     }
 }
 

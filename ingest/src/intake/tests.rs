@@ -315,3 +315,37 @@ async fn lines_of_a_long_body_keep_their_signals_whatever_order_they_come_in() {
         assert_eq!(rows.iter().filter(|row| row.ends_with(unit)).count(), expected, "{unit}");
     }
 }
+
+#[tokio::test]
+async fn bytes_that_are_no_text_cost_their_own_line_only() {
+    let fixture = fixture();
+    let head = b"samples,equipment=cologne/press,signal=";
+    let mut body = Vec::new();
+    for rest in [
+        &b"a value=1 1700000000\n"[..],
+        b"b\xff value=1 1700000000\n",
+        b"c text=\"x\n\xfe\" 1700000000\n",
+        b"d value=1 1700000000",
+    ] {
+        body.extend([&head[..], rest].concat());
+    }
+    let receipt = fixture.intake.line_protocol(&Login::local(), &body, Precision::Seconds).await.unwrap();
+    assert_eq!((receipt.accepted, receipt.refused), (2, 2));
+    let numbers: Vec<usize> = receipt.first_refused.iter().map(|(number, _)| *number).collect();
+    assert_eq!(numbers, [2, 3]);
+    assert!(receipt.first_refused.iter().all(|(_, reason)| reason.contains("not UTF-8")), "{receipt:?}");
+    assert_eq!(fixture.show("samples", &["signal"]), ["a", "d"]);
+    // What is kept are the bytes as they came.
+    let length = (2 * head.len() + b"b\xff value=1 1700000000\nc text=\"x\n\xfe\" 1700000000\n".len()).to_string();
+    assert_eq!(fixture.show("quarantine", &["length"]), [length]);
+}
+
+#[tokio::test]
+async fn many_lines_that_are_no_text_are_refused_one_by_one_in_time() {
+    let fixture = fixture();
+    let count = 200_000;
+    let body = b"\xff\n\n".repeat(count);
+    let receipt = fixture.intake.line_protocol(&Login::local(), &body, Precision::Seconds).await.unwrap();
+    assert_eq!((receipt.accepted, receipt.refused), (0, count));
+    assert_eq!(receipt.first_refused.last().map(|(number, _)| *number), Some(199));
+}
