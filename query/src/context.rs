@@ -34,10 +34,11 @@ const COLUMNS: &[&str] =
     &["run", "equipment", "work_order", "product", "operation", "unit", "started", "completed", "recorded", "deleted"];
 
 /// The context of one version of `operations`; cheap to share.
-#[derive(Debug, Clone)]
+#[derive(Debug, Default, Clone)]
 pub(crate) struct Context {
-    /// Recorded time of the newest change that `executions` may show; `changes` are all there are.
-    as_of: i64,
+    /// Recorded time of the newest change that `executions` may show, where that is an earlier one; `changes` are all there
+    /// are.
+    as_of: Option<i64>,
     /// What keys follow from.
     pub(crate) executions: Executions,
     by_unit: HashMap<String, HashSet<String>>,
@@ -71,26 +72,12 @@ struct Version {
     valid: bool,
 }
 
-impl Default for Context {
-    fn default() -> Self {
-        Self {
-            as_of: i64::MAX,
-            executions: Executions::default(),
-            by_unit: HashMap::new(),
-            by_order: HashMap::new(),
-            recorded: HashMap::new(),
-            changes: Vec::new(),
-            blocks: Vec::new(),
-        }
-    }
-}
-
 impl Context {
     /// The context of `versions`, in the order in which they were recorded, as it was known at `as_of`.
     fn known_at(as_of: i64, versions: Vec<Version>) -> Self {
         let (known, later): (Vec<_>, Vec<_>) =
             versions.into_iter().partition(|version| version.execution.recorded <= as_of);
-        let mut then = Self { as_of, ..Self::default() };
+        let mut then = Self { as_of: Some(as_of), ..Self::default() };
         known.into_iter().for_each(|version| then.apply(version));
         let mut now = then.clone();
         later.into_iter().for_each(|version| now.apply(version));
@@ -100,7 +87,7 @@ impl Context {
     /// Stretches whose keys changed after `keyed_through`, as far as they touch `[first, last]`. Keys of an earlier time
     /// differ where any change since that time may be in what is stored.
     pub(crate) fn affected(&self, keyed_through: i64, first: i64, last: i64) -> Vec<Affected> {
-        let since = keyed_through.min(self.as_of);
+        let since = self.as_of.map_or(keyed_through, |as_of| keyed_through.min(as_of));
         let mut found = Vec::new();
         for (block, changes) in self.changes.chunks(BLOCK).enumerate() {
             if self.blocks.get(block).is_some_and(|from| *from > last) {
@@ -261,7 +248,7 @@ impl ContextCache {
     fn earlier(&self, operations: &TableView, as_of: i64) -> Result<Arc<Context>, QueryError> {
         let mut earlier = self.earlier.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((version, context)) = earlier.as_ref()
-            && (*version, context.as_of) == (operations.version, as_of)
+            && (*version, context.as_of) == (operations.version, Some(as_of))
         {
             return Ok(Arc::clone(context));
         }

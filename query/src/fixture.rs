@@ -88,6 +88,22 @@ pub(crate) fn dictionary(texts: impl Iterator<Item = &'static str>) -> ArrayRef 
     Arc::new(DictionaryArray::<Int32Type>::try_new(keys, Arc::new(StringArray::from(texts))).unwrap())
 }
 
+/// A store that flushes when it is asked to only.
+pub(crate) fn on_demand(clock: impl Fn() -> i64 + Send + Sync + 'static) -> Options {
+    Options {
+        linger: Duration::ZERO,
+        wal_file_bytes: 1 << 20,
+        flush_interval: Duration::from_secs(3_600),
+        flush_rows: usize::MAX,
+        hot_bytes: usize::MAX,
+        segment_rows: 4 << 20,
+        clock: Arc::new(clock),
+        disk: Arc::new(LocalDisk),
+        retention: std::collections::BTreeMap::new(),
+        tiering: None,
+    }
+}
+
 /// A store with samples, and an engine that is asked about them.
 pub(crate) struct Bench {
     pub(crate) store: Arc<Store>,
@@ -103,18 +119,7 @@ impl Bench {
     pub(crate) fn with(limits: Limits) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clock = std::sync::atomic::AtomicI64::new(1);
-        let options = Options {
-            linger: Duration::ZERO,
-            wal_file_bytes: 1 << 20,
-            flush_interval: Duration::from_secs(3_600),
-            flush_rows: usize::MAX,
-            hot_bytes: usize::MAX,
-            segment_rows: 4 << 20,
-            clock: Arc::new(move || clock.fetch_add(1, std::sync::atomic::Ordering::Relaxed)),
-            disk: Arc::new(LocalDisk),
-            retention: std::collections::BTreeMap::new(),
-            tiering: None,
-        };
+        let options = on_demand(move || clock.fetch_add(1, std::sync::atomic::Ordering::Relaxed));
         let store = Arc::new(Store::open(folder.path(), vec![samples()], options).unwrap());
         let plant = Arc::new(Plant::parse(PLANT).unwrap());
         let source: Arc<Shared> = Arc::new(Shared(Arc::clone(&store)));

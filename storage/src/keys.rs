@@ -349,25 +349,29 @@ fn pack(columns: Vec<(Vec<u64>, u32)>) -> Vec<Vec<u64>> {
 /// # Errors
 /// [`StoreError::Invalid`] where a column is no text.
 pub(crate) fn begins(columns: &[ArrayRef]) -> Result<Vec<usize>, StoreError> {
-    let mut found = std::collections::BTreeSet::from([0]);
+    let mut found = vec![0];
     for column in columns {
-        let names = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
-        let column = if column.data_type() == &names { column.clone() } else { cast(column, &names)? };
-        let names = column.as_dictionary_opt::<Int32Type>();
-        let names = names.and_then(|names| Some((names, names.values().as_string_opt::<i32>()?)));
-        let (names, texts) = names.ok_or_else(|| StoreError::Invalid("a part of a key is no text".into()))?;
-        // Names that were put together from several places can stand there twice, so numbers only tell where to look.
-        let text = |row: usize| names.key(row).map(|key| texts.value(key));
-        let mut row = 0;
-        for run in names.keys().values().chunk_by(|one, next| one == next) {
-            found.extend((row > 0 && text(row - 1) != text(row)).then_some(row));
-            if names.null_count() > 0 {
-                found.extend((row + 1..row + run.len()).filter(|&row| text(row - 1) != text(row)));
-            }
-            row += run.len();
+        if let Some(names) = column.as_dictionary_opt::<Int32Type>() {
+            let texts = names.values().as_string_opt::<i32>().ok_or_else(|| no_text(column))?;
+            let text = |row: usize| names.key(row).map(|key| texts.value(key));
+            // Names that were put together from several places can stand there twice, so numbers only tell where to look.
+            let keys = names.keys().values();
+            let may_differ = |&row: &usize| names.null_count() > 0 || keys.get(row - 1) != keys.get(row);
+            found.extend((1..names.len()).filter(may_differ).filter(|&row| text(row - 1) != text(row)));
+        } else {
+            let texts = cast(column, &DataType::Utf8)?;
+            let texts = texts.as_string_opt::<i32>().ok_or_else(|| no_text(column))?;
+            let text = |row: usize| texts.is_valid(row).then(|| texts.value(row));
+            found.extend((1..texts.len()).filter(|&row| text(row - 1) != text(row)));
         }
     }
-    Ok(found.into_iter().collect())
+    found.sort_unstable();
+    found.dedup();
+    Ok(found)
+}
+
+fn no_text(column: &ArrayRef) -> StoreError {
+    StoreError::Invalid(format!("a part of a key is a {} and no text", column.data_type()))
 }
 
 /// The rows of a batch with these numbers.

@@ -69,7 +69,7 @@ fn what_was_known_earlier_is_shown_and_what_cannot_be_is_refused() {
     let (told, complaint) = psql(&server, &["BEGIN", &local, declared, "COMMIT", "FETCH ALL FROM c"]);
     assert_eq!((told, complaint.as_str()), (vec!["5.0".to_owned()], ""));
     for (statement, complaint) in [
-        ("SET as_of = '-000100-01-01T00:00:00Z'", "as_of"),
+        ("SET as_of = '-000100-01-01T00:00:00Z'", "invalid value for parameter \"as_of\""),
         ("SELECT system_time FORM units", "FORM"),
         ("SET as_of = 'yesterday'", "as_of takes a time, such as '2026-11-26 10:00:00+01', and not 'yesterday'"),
         ("SELECT * FROM units FOR SYSTEM_TIME AS OF TIMESTAMP '2025-07-01 12:00:00'", "SET as_of = "),

@@ -69,7 +69,8 @@ pub(super) async fn run(
         Some(name) => Format::named(name)
             .ok_or_else(|| Refusal::bad_request(format!("`{name}` is no format; use json, csv or arrow")))?,
     };
-    let as_of = wish.as_of.map(|text| query::parse_as_of(&text, &TimeZone::UTC)).transpose()?;
+    let as_of = wish.as_of.map(|text| query::parse_as_of(&text, &TimeZone::UTC)).transpose();
+    let as_of = as_of.map_err(|error| Refusal::bad_request(format!("{error}; in an address + is written %2B")))?;
     let asking = {
         let held = front.bodies.read(&headers, body, LIMIT_BYTES).await?;
         asking(&headers, &held.bytes)?

@@ -282,7 +282,7 @@ impl<'a> Parser<'a> {
     fn behind_head(&mut self, line: &mut Line<'a>) -> Result<(), String> {
         line.fields.clear();
         if !self.eat(b' ') {
-            return Err(format!("`{}` has no fields", Head::read(line.head)?.measurement));
+            return Err(format!("`{}` has no fields", Head::read(line.head.trim_end())?.measurement));
         }
         self.spaces();
         loop {

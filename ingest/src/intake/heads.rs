@@ -5,15 +5,13 @@ use std::collections::HashMap;
 
 use ahash::RandomState;
 use oee::plant::{LineRoute, Plant};
+use oee::tables::SAMPLES;
 
 use crate::batch::Batch;
 use crate::decode::line::Head;
 use crate::quarantine::Refusal;
 use crate::route::unknown_equipment;
 use crate::sample::{Keys, Series};
-
-/// The measurement that is the table `samples` itself.
-const SAMPLES: &str = "samples";
 
 /// Where lines with one head lead.
 #[derive(Debug)]
@@ -120,7 +118,8 @@ impl<'a> Heads<'a> {
 
 fn read<'a>(head: &'a str, plant: &Plant) -> Result<Leads<'a>, Refusal> {
     let head = Head::read(head).map_err(|reason| Refusal::new("malformed", reason))?;
-    if head.measurement == SAMPLES {
+    // The measurement that is the table itself.
+    if head.measurement == SAMPLES.name {
         return row(&head, plant).map(Leads::Row);
     }
     let tags: Vec<(&str, &str)> = head.tags.iter().map(|(key, value)| (key.as_ref(), value.as_ref())).collect();

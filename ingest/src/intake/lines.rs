@@ -173,25 +173,27 @@ impl<'a> Sent<'a> {
 
 /// A row of `samples` as it stands; keys may be fields instead of tags.
 fn take_row(line: &Line<'_>, row: &mut Row<'_>, time: i64, batch: &mut Batch) -> Result<(), Refusal> {
-    let mut value = Held { value: None, text: None };
-    let (mut text, mut quality) = (None, GOOD);
+    let (mut value, mut text, mut quality) = (None, None, None);
     let mut keys = Keys::default();
+    // Of fields with one name the first counts, as in JSON.
     for (name, field) in &line.fields {
         match (name.as_ref(), field) {
-            ("value", field) => value = held(field),
-            ("quality", Field::Integer(code)) => quality = *code,
-            ("quality", Field::Unsigned(code)) => quality = i64::try_from(*code).unwrap_or(i64::MAX),
-            ("quality", Field::Float(code)) if code.fract() == 0.0 => quality = *code as i64,
+            ("value", field) => value = value.or_else(|| Some(held(field))),
+            ("quality", _) if quality.is_some() => {}
+            ("quality", Field::Integer(code)) => quality = Some(*code),
+            ("quality", Field::Unsigned(code)) => quality = Some(i64::try_from(*code).unwrap_or(i64::MAX)),
+            ("quality", Field::Float(code)) if code.fract() == 0.0 => quality = Some(*code as i64),
             ("quality", _) => {
                 return Err(Refusal::new("malformed", "`quality` is an integer, the OPC UA StatusCode"));
             }
-            ("text", Field::Text(field)) => text = Some(field.as_ref()),
-            ("work_order", Field::Text(field)) => keys.work_order = Some(field.as_ref()),
-            ("operation", Field::Text(field)) => keys.operation = Some(field.as_ref()),
-            ("unit", Field::Text(field)) => keys.unit = Some(field.as_ref()),
+            ("text", Field::Text(field)) => text = text.or(Some(field.as_ref())),
+            ("work_order", Field::Text(field)) => keys.work_order = keys.work_order.or(Some(field.as_ref())),
+            ("operation", Field::Text(field)) => keys.operation = keys.operation.or(Some(field.as_ref())),
+            ("unit", Field::Text(field)) => keys.unit = keys.unit.or(Some(field.as_ref())),
             _ => {}
         }
     }
+    let (value, quality) = (value.unwrap_or(Held { value: None, text: None }), quality.unwrap_or(GOOD));
     let text = text.or(value.text.as_deref());
     if value.value.is_none() && text.is_none() && quality == GOOD {
         return Err(Refusal::new("malformed", "a line of `samples` needs the field `value` or `text`"));

@@ -295,7 +295,7 @@ async fn lines_of_a_long_body_keep_their_signals_whatever_order_they_come_in() {
         match row % bad {
             0 => format!("samples,equipment=cologne/lathe,signal=s{signal} value=1 {row}\n"),
             1 => format!(
-                "samples,equipment=cologne/press,signal=s{signal},unit=tag value={signal},unit=\"field\" {row}\n"
+                "samples,equipment=cologne/press,signal=s{signal},unit=tag value={signal},value=99,unit=\"field\" {row}\n"
             ),
             2 => format!("samples,equipment=cologne/press,signal=s{signal},unit=tag value={signal}i {row}\n"),
             _ => format!("samples,equipment=cologne/press,signal=s{signal} value={signal} {row}\n"),

@@ -145,18 +145,7 @@ fn execute(store: &storage::Store, unit: &str) {
 fn a_context_is_never_newer_than_the_snapshot() {
     let folder = tempfile::tempdir().unwrap();
     let clock = std::sync::atomic::AtomicI64::new(1);
-    let options = storage::Options {
-        linger: std::time::Duration::ZERO,
-        wal_file_bytes: 1 << 16,
-        flush_interval: std::time::Duration::from_secs(3_600),
-        flush_rows: usize::MAX,
-        hot_bytes: usize::MAX,
-        segment_rows: 4 << 20,
-        clock: Arc::new(move || clock.fetch_add(1, std::sync::atomic::Ordering::Relaxed)),
-        disk: Arc::new(storage::LocalDisk),
-        retention: std::collections::BTreeMap::new(),
-        tiering: None,
-    };
+    let options = crate::fixture::on_demand(move || clock.fetch_add(1, std::sync::atomic::Ordering::Relaxed));
     let store = storage::Store::open(folder.path(), vec![operations()], options).unwrap();
     execute(&store, "A");
     let older = store.snapshot();

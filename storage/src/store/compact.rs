@@ -2,8 +2,8 @@
 //!
 //! The flusher picks what is merged and commits it; the joiner writes. Superseded rows go, for the history has them;
 //! retractions stay, for they hide what lies in older segments; and derived columns are derived afresh where something
-//! changed since they were. A new segment takes the sequence of its newest part. The parts need not be neighbours: a key is current in one segment alone, for what
-//! superseded it in others is known. A history only grows: all its rows stay.
+//! changed since they were. A new segment takes the sequence of its newest part. The parts need not be neighbours: a key is
+//! current in one segment alone, for what superseded it in others is known. A history only grows: all its rows stay.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};

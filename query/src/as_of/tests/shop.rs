@@ -1,9 +1,7 @@
 //! A store with the public tables that have a say in keys and figures, and a clock that the test sets.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, RwLock};
-use std::time::Duration;
 
 use arrow::array::{ArrayRef, Float64Array, StringArray, TimestampMicrosecondArray, new_null_array};
 use arrow::compute::cast;
@@ -12,11 +10,11 @@ use arrow::record_batch::RecordBatch;
 use arrow::util::display::array_value_to_string;
 use oee::plant::Plant;
 use oee::tables::{ColumnType, RECORD_COLUMNS, TABLES, Table};
-use storage::{Derived, LocalDisk, Options, Rows, Snapshot, Store, StoreError, TableSpec, Transform, Upsert, Write};
+use storage::{Derived, Rows, Snapshot, Store, StoreError, TableSpec, Transform, Upsert, Write};
 
 use crate::context::{Context, ContextCache, OPERATIONS};
 use crate::engine::{Engine, Limits};
-use crate::fixture::{NEW_YEAR, PLANT};
+use crate::fixture::{NEW_YEAR, PLANT, on_demand};
 use crate::rekey::{DERIVED, EXPLICIT, Rekey, Scope};
 use crate::types::time_type;
 
@@ -109,18 +107,7 @@ impl Shop {
         let folder = tempfile::tempdir().unwrap();
         let clock = Arc::new(AtomicI64::new(NEW_YEAR));
         let now = Arc::clone(&clock);
-        let options = Options {
-            linger: Duration::ZERO,
-            wal_file_bytes: 1 << 20,
-            flush_interval: Duration::from_secs(3_600),
-            flush_rows: usize::MAX,
-            hot_bytes: usize::MAX,
-            segment_rows: 4 << 20,
-            clock: Arc::new(move || now.load(Ordering::Relaxed)),
-            disk: Arc::new(LocalDisk),
-            retention: BTreeMap::new(),
-            tiering: None,
-        };
+        let options = on_demand(move || now.load(Ordering::Relaxed));
         let table = |name: &&str| spec(TABLES.iter().find(|table| table.name == *name).unwrap());
         let specs: Vec<TableSpec> = KEPT.iter().map(table).collect();
         let store = Arc::new(Store::open(folder.path(), specs.clone(), options).unwrap());
