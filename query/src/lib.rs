@@ -30,6 +30,7 @@ mod scan;
 mod series_cells;
 mod series_reader;
 mod series_rows;
+mod series_runs;
 mod series_scan;
 mod session;
 mod statement;

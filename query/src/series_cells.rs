@@ -4,9 +4,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use arrow::array::{
-    ArrayRef, BooleanArray, Float64Array, Int64Array, RecordBatch, StringViewArray, TimestampMicrosecondArray,
-};
+use arrow::array::{ArrayRef, BooleanArray, RecordBatch, StringViewArray, TimestampMicrosecondArray};
 use arrow::compute::kernels::cmp::not_distinct;
 use arrow::datatypes::{Field, Schema};
 use datafusion::common::{DFSchema, Result};
@@ -18,6 +16,7 @@ use storage::{Cell, KeySet, Segment, SeriesOutline, Sums, TableSpec};
 
 use crate::error::QueryError;
 use crate::series_rows::{MOST_SERIES, SeriesRows, Wanted, ranges_of};
+use crate::series_runs::figures;
 use crate::sums::{schema, unqualified};
 use crate::types::time_type;
 
@@ -208,13 +207,7 @@ impl Gathered {
                 part += 1;
             }
         }
-        columns.push(Arc::new(Int64Array::from(self.rows)));
-        let values = self.sums.iter().map(|sums| i64::try_from(sums.values).unwrap_or(i64::MAX));
-        columns.push(Arc::new(values.collect::<Int64Array>()));
-        for number in [|sums: &Sums| sums.sum, |sums: &Sums| sums.min, |sums: &Sums| sums.max] {
-            let numbers = self.sums.iter().map(|sums| (sums.values > 0).then(|| number(sums)));
-            columns.push(Arc::new(numbers.collect::<Float64Array>()));
-        }
+        columns.extend(figures(self.rows, &self.sums));
         Ok(RecordBatch::try_new(schema(spec), columns)?)
     }
 }

@@ -4,15 +4,22 @@
 use std::fmt;
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
+use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, StringViewArray, new_null_array};
 use arrow::datatypes::SchemaRef;
+use datafusion::common::cast::as_boolean_array;
 use datafusion::common::stats::Precision;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Result, Statistics};
+use datafusion::config::ConfigOptions;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::physical_expr::expressions::col;
+use datafusion::physical_expr::expressions::{Column as PhysicalColumn, col};
+use datafusion::physical_expr::utils::collect_columns;
 use datafusion::physical_expr::{EquivalenceProperties, LexOrdering, Partitioning, PhysicalExpr, PhysicalSortExpr};
+use datafusion::physical_expr_common::physical_expr::is_volatile;
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
+use datafusion::physical_plan::filter_pushdown::{
+    ChildPushdownResult, FilterPushdownPhase, FilterPushdownPropagation, PushedDown,
+};
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
 use datafusion::physical_plan::statistics::StatisticsArgs;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
@@ -70,6 +77,47 @@ impl SeriesScanExec {
         Ok(Self { streams, columns, time, metrics: ExecutionPlanMetricsSet::new(), properties: Arc::new(properties) })
     }
 
+    /// What is left of it where filters on names leave only some series: which filters these are, and the scan, where there
+    /// are any.
+    fn of_names(&self, filters: &[&Arc<dyn PhysicalExpr>]) -> Result<(Vec<bool>, Option<Self>)> {
+        let is_name = |column: &PhysicalColumn| matches!(self.columns.get(column.index()), Some(Column::Name(_)));
+        let on_names = |filter: &&Arc<dyn PhysicalExpr>| {
+            let columns = collect_columns(filter);
+            !columns.is_empty() && columns.iter().all(is_name) && !is_volatile(filter)
+        };
+        let decided: Vec<bool> = filters.iter().map(on_names).collect();
+        if !decided.contains(&true) {
+            return Ok((decided, None));
+        }
+        let mut streams = Vec::with_capacity(self.streams.len());
+        for rows in &self.streams {
+            let columns =
+                self.columns.iter().zip(self.properties.eq_properties.schema().fields()).map(|(column, field)| {
+                    match column {
+                        Column::Name(part) => names(rows, *part),
+                        Column::Stored(_) => new_null_array(field.data_type(), rows.len()),
+                    }
+                });
+            let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
+            let batch = RecordBatch::try_new_with_options(self.schema(), columns.collect(), &options)?;
+            let mut kept = vec![true; rows.len()];
+            for (filter, _) in filters.iter().zip(&decided).filter(|(_, decided)| **decided) {
+                let found = filter.evaluate(&batch)?.into_array(rows.len())?;
+                kept.iter_mut().zip(as_boolean_array(&found)?).for_each(|(kept, found)| *kept &= found == Some(true));
+            }
+            let rows = rows.iter().zip(kept).filter(|(_, kept)| *kept).map(|(rows, _)| rows.clone());
+            streams.push(rows.collect::<Arc<[SeriesRows]>>());
+        }
+        let scan = Self {
+            streams,
+            columns: Arc::clone(&self.columns),
+            time: Arc::clone(&self.time),
+            metrics: ExecutionPlanMetricsSet::new(),
+            properties: Arc::clone(&self.properties),
+        };
+        Ok((decided, Some(scan)))
+    }
+
     fn rows(&self, stream: Option<usize>) -> usize {
         let of = |rows: &Arc<[SeriesRows]>| rows.iter().map(SeriesRows::count).sum::<usize>();
         match stream {
@@ -77,6 +125,12 @@ impl SeriesScanExec {
             None => self.streams.iter().map(of).sum(),
         }
     }
+}
+
+/// One part of the key of each of some series.
+fn names(rows: &[SeriesRows], part: usize) -> ArrayRef {
+    let part = |rows: &SeriesRows| rows.key.get(part).cloned().flatten();
+    Arc::new(rows.iter().map(part).collect::<StringViewArray>())
 }
 
 /// Deals rows out to streams; whether each of them then gives its rows in key order.
@@ -175,6 +229,27 @@ impl ExecutionPlan for SeriesScanExec {
         });
         let batches = batches.inspect_ok(move |batch: &RecordBatch| metrics.record_output(batch.num_rows()));
         Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), batches)))
+    }
+
+    /// Filters on names are decided here, series by series instead of row by row.
+    fn handle_child_pushdown_result(
+        &self,
+        phase: FilterPushdownPhase,
+        child_pushdown_result: ChildPushdownResult,
+        _config: &ConfigOptions,
+    ) -> Result<FilterPushdownPropagation<Arc<dyn ExecutionPlan>>> {
+        // Filters of the later phase change while the plan runs.
+        if phase != FilterPushdownPhase::Pre {
+            return Ok(FilterPushdownPropagation::if_all(child_pushdown_result));
+        }
+        let filters: Vec<_> = child_pushdown_result.parent_filters.iter().map(|found| &found.filter).collect();
+        let (decided, scan) = self.of_names(&filters)?;
+        let decided = decided.into_iter().map(|decided| if decided { PushedDown::Yes } else { PushedDown::No });
+        let propagation = FilterPushdownPropagation::with_parent_pushdown_result(decided.collect());
+        Ok(match scan {
+            Some(scan) => propagation.with_updated_node(Arc::new(scan) as Arc<dyn ExecutionPlan>),
+            None => propagation,
+        })
     }
 
     fn metrics(&self) -> Option<MetricsSet> {

@@ -1,8 +1,9 @@
-//! Counts, sums, means and extremes of signals from what outlines say of cells of their samples.
+//! Counts, sums, means and extremes of signals from cells of their samples: stretches that lie in one bucket of time.
 //!
 //! Outlines know of each cell of a series how many rows it has and what they add up to. A question that groups by series
 //! and by buckets of time takes every cell from there that lies in one bucket, and reads the rows of the others only:
-//! those at the edges, those of which newer rows are known, and those with a number that is not finite. A sum is then that
+//! those at the edges, those of which newer rows are known, and those with a number that is not finite. Rows that are read
+//! are added up run by run before they are grouped, so that no row is looked up in a table of groups. A sum is then that
 //! of the sums of its cells, so its last digits may differ from those of a sum in another order, as with every other
 //! way to add numbers up in several places.
 
@@ -34,6 +35,7 @@ use crate::error::QueryError;
 use crate::reach::{Reach, column_of, is_plain, literal};
 use crate::series_cells::{Grouping, KnownCells};
 use crate::series_rows::{Wanted, series_columns};
+use crate::series_runs::SeriesRunsExec;
 use crate::stored::{StoredScan, plain_column, time_bound};
 use crate::table::SnapshotTable;
 
@@ -109,9 +111,15 @@ fn summed(aggregate: &Aggregate) -> Result<Option<LogicalPlan>> {
     let reach = Reach::of(&all);
     let grouping = Grouping::new(&spec, &of_time, &buckets)?;
     let wanted = Wanted { spec: &spec, reach: &reach, places: None };
-    let Some(cells) = table.known_cells(&wanted, &grouping)? else { return Ok(None) };
-    let within = conjunction(of_time.into_iter().cloned());
-    let provider = Arc::new(Summed { table, cells, within, schema: schema(&spec) });
+    let cells = table.known_cells(&wanted, &grouping)?;
+    // How many rows there are can be known without reading any.
+    if cells.is_none() && asked.iter().all(|asked| matches!(asked, Asked::Rows)) {
+        return Ok(None);
+    }
+    // Of rows beside cells it is known already which series are wanted.
+    let read = if cells.is_some() { of_time.iter().map(|filter| (*filter).clone()).collect() } else { all };
+    let within = of_time.into_iter().cloned().collect();
+    let provider = Arc::new(Summed { table, cells, read, within, buckets, schema: schema(&spec) });
 
     let source = provider_as_source(provider);
     let input = rebuilt(
@@ -222,13 +230,16 @@ pub(crate) fn schema(spec: &TableSpec) -> SchemaRef {
     Arc::new(Schema::new(key.chain(counts).chain(numbers).collect::<Vec<_>>()))
 }
 
-/// KnownCells of a table, and its other rows, each as a cell of its own.
+/// Cells of a table that are known, and runs of its other rows.
 #[derive(Debug)]
 struct Summed {
     table: SnapshotTable,
-    cells: KnownCells,
-    /// What times have to fulfil.
-    within: Option<Expr>,
+    cells: Option<KnownCells>,
+    /// What the rows that are read have to fulfil, as far as that tells which these are.
+    read: Vec<Expr>,
+    /// What their times have to fulfil. What their names have to is asked of the runs.
+    within: Vec<Expr>,
+    buckets: Vec<Expr>,
     schema: SchemaRef,
 }
 
@@ -252,29 +263,26 @@ impl TableProvider for Summed {
         let spec = self.table.spec();
         let value = spec.measured().ok_or_else(|| QueryError::Layout(format!("{} without a number", spec.name)))?;
         let columns: Vec<usize> = spec.key.iter().copied().chain([value]).collect();
-        let table = self.table.clone().with_rows(Arc::clone(&self.cells.left));
-        let rows = table.scan(state, Some(&columns), self.within.as_slice(), None).await?;
+        let table = match &self.cells {
+            Some(cells) => self.table.clone().with_rows(Arc::clone(&cells.left)),
+            None => self.table.clone(),
+        };
+        let rows = table.scan(state, Some(&columns), &self.read, None).await?;
         let stored = DFSchema::try_from(rows.schema())?;
-        let rows: Arc<dyn ExecutionPlan> = match &self.within {
-            Some(within) => {
-                let within = state.create_physical_expr(unqualified(within)?, &stored)?;
-                Arc::new(FilterExec::try_new(within, rows)?)
-            }
+        let physical = |expr: &Expr| state.create_physical_expr(unqualified(expr)?, &stored);
+        let rows: Arc<dyn ExecutionPlan> = match conjunction(self.within.iter().cloned()) {
+            Some(within) => Arc::new(FilterExec::try_new(physical(&within)?, rows)?),
             None => rows,
         };
-        let value = || ident(spec.schema.field(value).name().as_str());
-        let counted = when(value().is_null(), lit(0_i64)).otherwise(lit(1_i64))?;
-        let each = [(ROWS, lit(1_i64)), (VALUES, counted), (SUM, value()), (MIN, value()), (MAX, value())];
-        let mut projected = Vec::new();
-        for field in self.schema.fields().iter().take(spec.key.len()) {
-            projected.push(ProjectionExpr::new(physical_column(field.name(), &rows.schema())?, field.name().clone()));
-        }
-        for (name, expr) in each {
-            projected.push(ProjectionExpr::new(state.create_physical_expr(expr, &stored)?, name.to_owned()));
-        }
-        let rows: Arc<dyn ExecutionPlan> = Arc::new(ProjectionExec::try_new(projected, rows)?);
-        let cells = MemorySourceConfig::try_new(&[vec![self.cells.sums.clone()]], self.schema(), None)?;
-        let all = UnionExec::try_new(vec![DataSourceExec::from_data_source(cells), rows])?;
+        let buckets = self.buckets.iter().map(physical).collect::<Result<Arc<[_]>>>()?;
+        let runs: Arc<dyn ExecutionPlan> = Arc::new(SeriesRunsExec::new(rows, buckets, self.schema()));
+        let all = match &self.cells {
+            Some(cells) => {
+                let cells = MemorySourceConfig::try_new(&[vec![cells.sums.clone()]], self.schema(), None)?;
+                UnionExec::try_new(vec![DataSourceExec::from_data_source(cells), runs])?
+            }
+            None => runs,
+        };
         let Some(projection) = projection else { return Ok(all) };
         let columns: Result<Vec<ProjectionExpr>> = projection
             .iter()

@@ -74,13 +74,17 @@ fn text(at: Timestamp) -> String {
     at.to_string()
 }
 
-const QUESTIONS: [Question; 7] = [
+const QUESTIONS: [Question; 8] = [
     Question { groups: "signal", group: |_, signal, _| signal.to_owned() },
     Question { groups: "equipment, signal", group: |equipment, signal, _| format!("{equipment} {signal}") },
     Question { groups: "time_bucket('1 hour', time)", group: |_, _, at| text(floor(at, HOUR)) },
     Question {
         groups: "equipment, time_bucket('90 minutes', time)",
         group: |equipment, _, at| format!("{equipment} {}", text(floor(at, 90 * 60 * SECOND))),
+    },
+    Question {
+        groups: "signal, equipment, time_bucket('20 seconds', time)",
+        group: |equipment, signal, at| format!("{signal} {equipment} {}", text(floor(at, 20 * SECOND))),
     },
     Question {
         groups: "signal, date_trunc('day', time)",
@@ -96,6 +100,10 @@ const QUESTIONS: [Question; 7] = [
     },
     Question { groups: "split_part(equipment, '/', 2)", group: |equipment, _, _| equipment[5..].to_owned() },
 ];
+
+/// What plans show of cells that are known, and of rows that are added up as they are read.
+const CELLS: &str = "DataSourceExec: partitions=1";
+const RUNS: &str = "SeriesRunsExec";
 
 const FIGURES: &str = "count(*), count(value), sum(value), avg(value), min(value), max(value)";
 
@@ -117,13 +125,13 @@ fn figures(values: &[Option<f64>]) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sums_of_cells_are_those_of_the_rows() {
-    let mut summed = 0;
+    let (mut summed, mut runs) = (0, 0);
     for seed in 1..=6 {
         let random = &mut Random(0x9E37_79B9 * seed);
         let bench = Bench::new();
         let model = fill(&bench, random);
         for question in QUESTIONS {
-            for filtered in 0..4 {
+            for filtered in 0..5 {
                 let (from, to) = (NEW_YEAR + random.below(20 * HOUR), NEW_YEAR + 20 * HOUR + random.below(40 * HOUR));
                 let hour = |at: i64| at - at % HOUR;
                 let (condition, from, to, only) = match filtered {
@@ -132,6 +140,7 @@ async fn sums_of_cells_are_those_of_the_rows() {
                     2 => {
                         (format!("signal = 'fast' AND {}", within(hour(from), hour(to))), hour(from), hour(to), "fast")
                     }
+                    3 => ("signal <> 'slow' AND substr(signal, 2, 2) = 'as'".to_owned(), i64::MIN, i64::MAX, "fast"),
                     _ => (format!("time > {} AND signal IN ('fast', 'no')", time(from)), from + 1, i64::MAX, "fast"),
                 };
                 let mut expected: BTreeMap<String, Vec<Option<f64>>> = BTreeMap::new();
@@ -150,12 +159,14 @@ async fn sums_of_cells_are_those_of_the_rows() {
                 let wrong = found.iter().zip(&expected).find(|(found, expected)| found != expected);
                 assert_eq!((wrong, found.len()), (None, expected.len()), "seed {seed}: {sql}");
                 let plan = bench.ask(&format!("EXPLAIN {sql}")).await.join("\n");
-                summed += usize::from(plan.contains("cell_"));
+                summed += usize::from(plan.contains(CELLS));
+                runs += usize::from(plan.contains(RUNS));
             }
         }
     }
     // Not where most rows are in memory still, or corrected.
-    assert!(summed > 60, "only {summed} of 168 questions were answered from cells");
+    assert!(summed > 60, "only {summed} of 240 questions were answered from cells");
+    assert_eq!(runs, 240);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -179,7 +190,7 @@ async fn other_questions_read_the_rows() {
     rows.iter_mut().for_each(|row| row.3 = row.3.filter(|value| value.is_finite()));
     bench.put(&rows);
     bench.store.flush().unwrap();
-    let known = |plan: Vec<String>| plan.join("\n").contains("cell_");
+    let known = |plan: Vec<String>| plan.join("\n").contains(CELLS);
     // Read once, so that the outline is known.
     bench.ask("SELECT count(value) FROM samples").await;
     assert!(known(bench.ask("EXPLAIN SELECT count(value) FROM samples").await));
@@ -200,10 +211,37 @@ async fn other_questions_read_the_rows() {
         "SELECT count(*) FROM samples WHERE time != '2025-01-01'",
         "SELECT count(*) FROM (SELECT * FROM samples LIMIT 10) s",
         "SELECT count(*) FROM samples_history",
-        "SELECT time_bucket('1 second', time), avg(value) FROM samples GROUP BY 1",
     ] {
         let Ok(plan) = bench.engine.session("test").query(&format!("EXPLAIN {sql}")).await else { continue };
         let plan: Vec<String> = plan.iter().map(|batch| format!("{batch:?}")).collect();
-        assert!(!known(plan), "{sql}");
+        assert!(!plan.join("\n").contains(RUNS), "{sql}");
     }
+    let seconds = "EXPLAIN SELECT time_bucket('1 second', time), avg(value) FROM samples GROUP BY 1";
+    let plan = bench.ask(seconds).await.join("\n");
+    assert!(plan.contains(RUNS) && !plan.contains(CELLS), "{plan}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn filters_on_names_are_asked_of_series_not_of_rows() {
+    let bench = Bench::new();
+    let random = &mut Random(7);
+    for series in 0..SERIES.len() {
+        bench.put(&rows(random, series, NEW_YEAR, 5_000));
+    }
+    bench.store.flush().unwrap();
+    bench.ask("SELECT count(value) FROM samples").await;
+    let filters = |plan: &str| plan.lines().filter(|line| line.contains("FilterExec")).count();
+    for (sql, left) in [
+        ("SELECT time, value FROM samples WHERE signal = 'fast' AND equipment LIKE '%/a'", 0),
+        ("SELECT time, value FROM samples WHERE length(signal) = 4 AND equipment <> 'site/a'", 0),
+        ("SELECT time, value FROM samples WHERE signal = 'fast' AND value > 0", 1),
+        ("SELECT signal, avg(value) FROM samples WHERE signal = 'fast' AND time > '2025-01-01 00:20Z' GROUP BY 1", 1),
+    ] {
+        let plan = bench.ask(&format!("EXPLAIN {sql}")).await.join("\n");
+        assert_eq!((filters(&plan), plan.contains("SeriesScanExec")), (left, true), "{sql}: {plan}");
+        assert!(!plan.contains("FilterExec: signal"), "{plan}");
+    }
+    let of = |condition: &str| format!("SELECT count(value) FROM samples WHERE {condition} AND value > -1e9");
+    let found = bench.ask(&of("length(signal) = 4 AND equipment = 'site/a'")).await;
+    assert_eq!(found, bench.ask(&of("signal IN ('fast', 'slow') AND equipment = 'site/a'")).await);
 }

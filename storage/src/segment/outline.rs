@@ -135,6 +135,14 @@ impl Sums {
     }
 }
 
+impl FromIterator<f64> for Sums {
+    fn from_iter<T: IntoIterator<Item = f64>>(values: T) -> Self {
+        let mut sums = Self::NONE;
+        values.into_iter().for_each(|value| sums.add(&Self { values: 1, sum: value, min: value, max: value }));
+        sums
+    }
+}
+
 impl TableSpec {
     /// The number that the rows of a series carry: what outlines sum up.
     pub fn measured(&self) -> Option<usize> {
