@@ -12,7 +12,8 @@ use datafusion::common::Result;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::config::ConfigOptions;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::projection::ProjectionMapping;
 use datafusion::physical_plan::filter_pushdown::{ChildFilterDescription, FilterDescription, FilterPushdownPhase};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PlanProperties};
@@ -32,14 +33,22 @@ pub(crate) struct SeriesRunsExec {
 
 impl SeriesRunsExec {
     /// `schema` has the columns of the key and those of a cell.
-    pub(crate) fn new(input: Arc<dyn ExecutionPlan>, buckets: Arc<[Arc<dyn PhysicalExpr>]>, schema: SchemaRef) -> Self {
+    pub(crate) fn new(
+        input: Arc<dyn ExecutionPlan>,
+        buckets: Arc<[Arc<dyn PhysicalExpr>]>,
+        schema: SchemaRef,
+    ) -> Result<Self> {
+        // Runs come as their first rows do; the columns of the key have the same places.
+        let key: Vec<usize> = (0..input.schema().fields().len().saturating_sub(1)).collect();
+        let kept = ProjectionMapping::from_indices(&key, &input.schema())?;
+        let equivalences = input.equivalence_properties().project(&kept, schema);
         let properties = PlanProperties::new(
-            EquivalenceProperties::new(schema),
+            equivalences,
             input.output_partitioning().clone(),
             input.pipeline_behavior(),
             input.boundedness(),
         );
-        Self { input, buckets, properties: Arc::new(properties) }
+        Ok(Self { input, buckets, properties: Arc::new(properties) })
     }
 }
 
@@ -130,6 +139,10 @@ impl ExecutionPlan for SeriesRunsExec {
         &self.properties
     }
 
+    fn maintains_input_order(&self) -> Vec<bool> {
+        vec![true]
+    }
+
     fn benefits_from_input_partitioning(&self) -> Vec<bool> {
         vec![false]
     }
@@ -151,7 +164,7 @@ impl ExecutionPlan for SeriesRunsExec {
 
     fn with_new_children(self: Arc<Self>, mut children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
         let input = children.pop().ok_or_else(|| QueryError::Layout("SeriesRunsExec has one input".to_owned()))?;
-        Ok(Arc::new(Self::new(input, Arc::clone(&self.buckets), self.schema())))
+        Ok(Arc::new(Self::new(input, Arc::clone(&self.buckets), self.schema())?))
     }
 
     /// Rows of one run have the same names, so a filter on these can come first. All others stay above.

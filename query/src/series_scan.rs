@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, StringViewArray, new_null_array};
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Field, SchemaRef};
 use datafusion::common::cast::as_boolean_array;
 use datafusion::common::stats::Precision;
 use datafusion::common::tree_node::TreeNodeRecursion;
@@ -14,7 +14,9 @@ use datafusion::config::ConfigOptions;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::expressions::{Column as PhysicalColumn, col};
 use datafusion::physical_expr::utils::collect_columns;
-use datafusion::physical_expr::{EquivalenceProperties, LexOrdering, Partitioning, PhysicalExpr, PhysicalSortExpr};
+use datafusion::physical_expr::{
+    AcrossPartitions, ConstExpr, EquivalenceProperties, LexOrdering, Partitioning, PhysicalExpr, PhysicalSortExpr,
+};
 use datafusion::physical_expr_common::physical_expr::is_volatile;
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
 use datafusion::physical_plan::filter_pushdown::{
@@ -67,6 +69,7 @@ impl SeriesScanExec {
         if sorted {
             equivalences.add_orderings(orderings(spec, &schema, single));
         }
+        equivalences.add_constants(constants(&streams, &columns, &schema))?;
         let properties = PlanProperties::new(
             equivalences,
             Partitioning::UnknownPartitioning(streams.len()),
@@ -108,12 +111,14 @@ impl SeriesScanExec {
             let rows = rows.iter().zip(kept).filter(|(_, kept)| *kept).map(|(rows, _)| rows.clone());
             streams.push(rows.collect::<Arc<[SeriesRows]>>());
         }
+        let mut properties = self.properties.as_ref().clone();
+        properties.eq_properties.add_constants(constants(&streams, &self.columns, &self.schema()))?;
         let scan = Self {
             streams,
             columns: Arc::clone(&self.columns),
             time: Arc::clone(&self.time),
             metrics: ExecutionPlanMetricsSet::new(),
-            properties: Arc::clone(&self.properties),
+            properties: Arc::new(properties),
         };
         Ok((decided, Some(scan)))
     }
@@ -125,6 +130,22 @@ impl SeriesScanExec {
             None => self.streams.iter().map(of).sum(),
         }
     }
+}
+
+/// The names that are the same in all rows.
+fn constants(streams: &[Arc<[SeriesRows]>], columns: &[Column], schema: &SchemaRef) -> Vec<ConstExpr> {
+    let same = |part: usize| {
+        let mut all = streams.iter().flat_map(|rows| rows.iter()).map(|rows| rows.key.get(part));
+        all.next().is_none_or(|first| all.all(|other| other == first))
+    };
+    let constant = |(column, field): (&Column, &Arc<Field>)| match column {
+        Column::Name(part) if same(*part) => {
+            let column = col(field.name(), schema).ok()?;
+            Some(ConstExpr::new(column, AcrossPartitions::Uniform(None)))
+        }
+        Column::Name(_) | Column::Stored(_) => None,
+    };
+    columns.iter().zip(schema.fields()).filter_map(constant).collect()
 }
 
 /// One part of the key of each of some series.

@@ -22,7 +22,12 @@ impl<'a> StoredScan<'a> {
         match plan {
             LogicalPlan::Filter(filter) => {
                 let mut found = Self::below(&filter.input)?;
-                found.filters.extend(split_conjunction(&filter.predicate));
+                // A filter that a scan was told of can stand above it still.
+                for filter in split_conjunction(&filter.predicate) {
+                    if !found.filters.contains(&filter) {
+                        found.filters.push(filter);
+                    }
+                }
                 Some(found)
             }
             LogicalPlan::SubqueryAlias(alias) => Self::below(&alias.input),

@@ -275,7 +275,7 @@ impl TableProvider for Summed {
             None => rows,
         };
         let buckets = self.buckets.iter().map(physical).collect::<Result<Arc<[_]>>>()?;
-        let runs: Arc<dyn ExecutionPlan> = Arc::new(SeriesRunsExec::new(rows, buckets, self.schema()));
+        let runs: Arc<dyn ExecutionPlan> = Arc::new(SeriesRunsExec::new(rows, buckets, self.schema())?);
         let all = match &self.cells {
             Some(cells) => {
                 let cells = MemorySourceConfig::try_new(&[vec![cells.sums.clone()]], self.schema(), None)?;

@@ -46,6 +46,22 @@ impl ScalarUDFImpl for TimeBucket {
         let anchor = args.args.get(2).map(|arg| Argument::of(Some(arg))).transpose()?;
         let times = time.values.as_primitive::<TimestampMicrosecondType>();
         let constant = width.constant && anchor.as_ref().is_none_or(|anchor| anchor.constant);
+        if let (Some(ColumnarValue::Scalar(width)), false, 0) = (args.args.first(), time.constant, times.null_count())
+            && constant
+        {
+            // The usual case, without a look at what is NULL in each row.
+            let anchor = args.args.get(2).and_then(|anchor| match anchor {
+                ColumnarValue::Scalar(anchor) => Some(anchor),
+                ColumnarValue::Array(_) => None,
+            });
+            let Some((_, mut buckets)) = described(width, anchor)? else {
+                return Ok(ColumnarValue::Scalar(ScalarValue::try_new_null(&time_type())?));
+            };
+            let starts: Result<Vec<i64>, BucketError> =
+                times.values().iter().map(|&time| buckets.start(time)).collect();
+            let starts = TimestampMicrosecondArray::from(starts.map_err(refuse)?).with_timezone("UTC");
+            return Ok(ColumnarValue::Array(Arc::new(starts)));
+        }
         let mut buckets: Option<Buckets> = None;
         let mut starts = TimestampMicrosecondArray::builder(rows);
         for row in 0..rows {
