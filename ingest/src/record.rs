@@ -372,6 +372,18 @@ impl RecordTable {
                     good + scrap
                 )));
             }
+            for part in ["good", "scrap", "rework"] {
+                if let (Some(total), Some(pieces)) = (count("total"), count(part))
+                    && pieces > total
+                {
+                    return Err(refusal(format!("`{part}` is {pieces}, more than the `total` of {total}")));
+                }
+            }
+        }
+        if let Cell::Double(ideal_s) = self.cell(row, "ideal_cycle_s")
+            && *ideal_s <= 0.0
+        {
+            return Err(refusal("`ideal_cycle_s` is not more than 0: write seconds for one piece, or leave it out"));
         }
         if self.table.name == "states" {
             self.check_word(row, "kind", &["change", "interval"])?;

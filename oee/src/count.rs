@@ -12,6 +12,8 @@ pub struct Piece {
     pub total: f64,
     /// Pieces scrapped.
     pub scrap: f64,
+    /// Pieces sent to rework; none where nobody says.
+    pub rework: Option<f64>,
 }
 
 /// A row of `counts`.
@@ -25,10 +27,12 @@ pub struct CountRecord {
     pub good: Option<f64>,
     /// Scrapped pieces.
     pub scrap: Option<f64>,
+    /// Pieces sent to rework.
+    pub rework: Option<f64>,
 }
 
 impl CountRecord {
-    /// The pieces it stands for; none where it says nothing about total, good or scrap.
+    /// The pieces it stands for; none where it says nothing about any.
     #[must_use]
     pub fn piece(&self) -> Option<Piece> {
         let (total, scrap) = match (self.total, self.good, self.scrap) {
@@ -37,9 +41,11 @@ impl CountRecord {
             (Some(total), None, None) => (total, 0.0),
             (None, Some(good), scrap) => (good + scrap.unwrap_or(0.0), scrap.unwrap_or(0.0)),
             (None, None, Some(scrap)) => (0.0, scrap),
+            // Rework of pieces that are counted elsewhere.
+            (None, None, None) if self.rework.is_some() => (0.0, 0.0),
             (None, None, None) => return None,
         };
-        Some(Piece { time: self.time, total, scrap })
+        Some(Piece { time: self.time, total, scrap, rework: self.rework })
     }
 }
 
@@ -60,7 +66,9 @@ impl CounterSteps {
     pub fn pieces(&self) -> Option<Vec<Piece>> {
         let credit = |steps: &Option<Vec<(i64, f64)>>, total: f64, scrap: f64| {
             let steps = steps.iter().flatten();
-            steps.map(|&(time, step)| Piece { time, total: total * step, scrap: scrap * step }).collect::<Vec<_>>()
+            steps
+                .map(|&(time, step)| Piece { time, total: total * step, scrap: scrap * step, rework: None })
+                .collect::<Vec<_>>()
         };
         let mut pieces = match (&self.total, &self.good, &self.scrap) {
             (Some(_), _, Some(_)) | (Some(_), None, None) => {

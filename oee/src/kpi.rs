@@ -1,4 +1,4 @@
-//! Ratios of a report: OEE and its factors, ISO 22400-2 indicators, and the loss waterfall.
+//! Ratios of a report: OEE and its factors, and indicators of ISO 22400-2.
 //!
 //! A ratio whose denominator is zero is none. Nothing is capped: a performance above 1 says that the ideal cycle
 //! time is too slow, and hiding it would hide that.
@@ -27,6 +27,16 @@ pub struct Kpi {
     pub quality_ratio: Option<f64>,
     /// Scrapped pieces / pieces (SQ / PQ).
     pub scrap_ratio: Option<f64>,
+    /// Reworked pieces / pieces (RQ / PQ).
+    pub rework_ratio: Option<f64>,
+    /// Pieces that were neither scrapped nor reworked / pieces.
+    pub first_pass_yield: Option<f64>,
+    /// Pieces per hour in which an order was in force (PQ / AOET).
+    pub throughput_per_h: Option<f64>,
+    /// APT / AOET.
+    pub production_process_ratio: Option<f64>,
+    /// AUBT / AOET.
+    pub allocation_ratio: Option<f64>,
     /// Availability · effectiveness · quality ratio.
     pub oee_index: Option<f64>,
     /// AUPT / PBT · effectiveness · quality ratio.
@@ -45,27 +55,6 @@ pub struct Kpi {
     pub mtbf_s: Option<f64>,
     /// Why a ratio is none, or pieces are uncounted.
     pub reason: Option<String>,
-}
-
-/// Where planned production time was lost, in seconds; the fields add up to it.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct Losses {
-    /// Unplanned stops.
-    pub unplanned_s: f64,
-    /// Changeovers.
-    pub changeover_s: f64,
-    /// No order.
-    pub no_order_s: f64,
-    /// No state known.
-    pub unknown_s: f64,
-    /// Micro-stops.
-    pub minor_stops_s: f64,
-    /// Run time beyond the ideal time of all pieces; negative where performance is above 1.
-    pub reduced_speed_s: f64,
-    /// Ideal time of scrapped pieces.
-    pub quality_loss_s: f64,
-    /// Ideal time of good pieces.
-    pub fully_productive_s: f64,
 }
 
 fn ratio(numerator: f64, denominator: f64) -> Option<f64> {
@@ -100,6 +89,11 @@ impl Report {
             utilization: time_ratio(planned_us, time.calendar_us),
             quality_ratio,
             scrap_ratio: ratio(self.counts.scrap, self.counts.total),
+            rework_ratio: self.counts.rework.and_then(|rework| ratio(rework, self.counts.total)),
+            first_pass_yield: self.counts.rework.and_then(|rework| ratio(self.counts.good - rework, self.counts.total)),
+            throughput_per_h: ratio(self.counts.total * 3_600.0, seconds(time.order_us)),
+            production_process_ratio: time_ratio(time.order_production_us, time.order_us),
+            allocation_ratio: time_ratio(time.order_busy_us, time.order_us),
             oee_index: index(availability),
             nee: index(time_ratio(time.processing_us(), planned_us)),
             allocation_efficiency: time_ratio(time.busy_us(), planned_us),
@@ -110,25 +104,6 @@ impl Report {
             mtbf_s: ratio(seconds(production_us), stops),
             reason: self.reason(),
         }
-    }
-
-    /// The loss waterfall; none where the ideal time is not known for all pieces.
-    #[must_use]
-    pub fn losses(&self) -> Option<Losses> {
-        if self.missing_ideal.is_some() {
-            return None;
-        }
-        let time = &self.elements;
-        Some(Losses {
-            unplanned_s: seconds(time.unplanned_us),
-            changeover_s: seconds(time.changeover_us),
-            no_order_s: seconds(time.no_order_us),
-            unknown_s: seconds(time.unknown_us),
-            minor_stops_s: seconds(time.microstop_us),
-            reduced_speed_s: seconds(time.run_us) - self.ideal_total_s,
-            quality_loss_s: self.ideal_total_s - self.ideal_good_s,
-            fully_productive_s: self.ideal_good_s,
-        })
     }
 
     /// With one product the ideal cycle time cancels out, so it need not be known.

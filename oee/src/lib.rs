@@ -37,6 +37,7 @@ pub mod execution;
 mod golden;
 pub mod kpi;
 pub mod line;
+pub mod loss;
 pub mod machine;
 pub mod path;
 pub mod plant;

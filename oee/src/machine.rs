@@ -47,6 +47,8 @@ pub struct Inputs {
     pub pieces: Option<Vec<Piece>>,
     /// Unplanned stops shorter than this are micro-stops.
     pub microstop_threshold_us: i64,
+    /// How long after a changeover, or after another product took over, scrap counts as that of starting up.
+    pub startup_us: i64,
 }
 
 /// A piece with the job it belongs to.
@@ -54,6 +56,8 @@ pub struct Inputs {
 struct Credit {
     piece: Piece,
     job: Option<usize>,
+    /// Whether it was made while starting up.
+    startup: bool,
 }
 
 /// One machine, ready to report on any window.
@@ -77,6 +81,8 @@ pub struct Counts {
     pub good: f64,
     /// Scrapped ones among them.
     pub scrap: f64,
+    /// Reworked ones among them; none where nobody says.
+    pub rework: Option<f64>,
     /// Pieces made while no order was in force and no default product stood in; not in `total`.
     pub uncounted: f64,
 }
@@ -119,6 +125,8 @@ pub struct Report {
     pub ideal_total_s: f64,
     /// Ideal time of the good ones among them, seconds.
     pub ideal_good_s: f64,
+    /// Ideal time of those scrapped while starting up, seconds.
+    pub ideal_startup_scrap_s: f64,
     /// Why the ideal times do not cover everything, where they do not: performance and OEE are then unknown.
     pub missing_ideal: Option<String>,
     /// Unplanned stops with at least a second of planned production time in the window.
@@ -142,9 +150,11 @@ impl Report {
         self.counts.total += other.counts.total;
         self.counts.good += other.counts.good;
         self.counts.scrap += other.counts.scrap;
+        self.counts.rework = sum_of_known(self.counts.rework, other.counts.rework);
         self.counts.uncounted += other.counts.uncounted;
         self.ideal_total_s += other.ideal_total_s;
         self.ideal_good_s += other.ideal_good_s;
+        self.ideal_startup_scrap_s += other.ideal_startup_scrap_s;
         if self.missing_ideal.is_none() {
             self.missing_ideal.clone_from(&other.missing_ideal);
         }
@@ -199,7 +209,13 @@ impl Machine {
         let mut pieces = inputs.pieces.unwrap_or_default();
         pieces.sort_by_key(|piece| piece.time);
         let jobs = inputs.jobs;
-        let credits = pieces.into_iter().map(|piece| Credit { piece, job: job_at(&jobs, piece.time) }).collect();
+        let startups = startups(&inputs.states, &jobs, inputs.startup_us);
+        let is_startup = |time: i64| {
+            let begun = startups.partition_point(|&(start, _)| start <= time);
+            startups[..begun].last().is_some_and(|&(_, end)| time < end)
+        };
+        let credit = |piece: Piece| Credit { piece, job: job_at(&jobs, piece.time), startup: is_startup(piece.time) };
+        let credits = pieces.into_iter().map(credit).collect();
         Self {
             slices: slices(&inputs.shifts, &inputs.states, &jobs),
             shifts: inputs.shifts,
@@ -237,6 +253,49 @@ impl Machine {
         self.add_time(&mut report, now);
         self.add_pieces(&mut report);
         report
+    }
+
+    /// The report for several stretches of time, each ending by `now`; none where there are none.
+    #[must_use]
+    pub fn report_over(&self, stretches: &[(i64, i64)], now: i64) -> Option<Report> {
+        let mut reports = stretches.iter().map(|&(from, to)| self.report(from, to, now));
+        let mut sum = reports.next()?;
+        for report in reports {
+            sum.merge(&report);
+        }
+        Some(sum)
+    }
+
+    /// The time of `[from, to)` by what the job in force says, by first appearance; time without a job is of no value.
+    pub fn by_job<'a>(
+        &'a self,
+        from: i64,
+        to: i64,
+        value: impl Fn(&'a Job) -> Option<&'a str>,
+    ) -> Vec<(Option<&'a str>, Vec<(i64, i64)>)> {
+        type Stretches<'a> = Vec<(Option<&'a str>, Vec<(i64, i64)>)>;
+        let mut found: Stretches<'a> = Vec::new();
+        let mut add = |value: Option<&'a str>, start: i64, end: i64| {
+            if start >= end {
+                return;
+            }
+            match found.iter_mut().find(|(known, _)| *known == value) {
+                Some((_, stretches)) => match stretches.last_mut() {
+                    Some(last) if last.1 == start => last.1 = end,
+                    _ => stretches.push((start, end)),
+                },
+                None => found.push((value, vec![(start, end)])),
+            }
+        };
+        let mut t = from;
+        let first = self.jobs.partition_point(|job| job.end <= from);
+        for job in self.jobs.iter().skip(first).take_while(|job| job.start < to) {
+            add(None, t, job.start);
+            add(value(job), job.start.max(t), job.end.min(to));
+            t = job.end.min(to).max(t);
+        }
+        add(None, t, to);
+        found
     }
 
     /// The stops that overlap the window, by start: everything known that is not running.
@@ -314,6 +373,7 @@ impl Machine {
         };
         for slice in self.slices_in(from, end) {
             let us = slice.within(from, end);
+            elements.order_us += if slice.has_order { us } else { 0 };
             let span = slice.state.and_then(|i| self.states.get(i));
             let category = span.and_then(|span| span.value.category);
             if slice.scheduled {
@@ -331,14 +391,24 @@ impl Machine {
                 continue;
             }
             elements.planned_production_us += us;
+            let of_order_us = if slice.has_order { us } else { 0 };
             match category {
-                Some(Category::Run) => elements.run_us += us,
-                Some(Category::Changeover) => elements.changeover_us += us,
+                Some(Category::Run) => {
+                    elements.run_us += us;
+                    elements.order_production_us += of_order_us;
+                    elements.order_busy_us += of_order_us;
+                }
+                Some(Category::Changeover) => {
+                    elements.changeover_us += us;
+                    elements.order_busy_us += of_order_us;
+                }
                 Some(Category::NoOrder) => elements.no_order_us += us,
                 Some(Category::Planned) | None => elements.unknown_us += us,
                 Some(Category::Unplanned) => {
+                    elements.order_busy_us += of_order_us;
                     if span.is_some_and(|span| self.is_microstop(span, now)) {
                         elements.microstop_us += us;
+                        elements.order_production_us += of_order_us;
                     } else {
                         elements.unplanned_us += us;
                         elements.unplanned_without_order_us += if slice.ordered { 0 } else { us };
@@ -370,7 +440,8 @@ impl Machine {
             return;
         }
         let first = self.credits.partition_point(|credit| credit.piece.time < report.start);
-        for Credit { piece, job } in self.credits.iter().skip(first).take_while(|c| c.piece.time < report.end) {
+        for Credit { piece, job, startup } in self.credits.iter().skip(first).take_while(|c| c.piece.time < report.end)
+        {
             let Some(job) = job.and_then(|i| self.jobs.get(i)) else {
                 report.counts.uncounted += piece.total;
                 continue;
@@ -380,6 +451,10 @@ impl Machine {
             order.scrap += piece.scrap;
             report.counts.total += piece.total;
             report.counts.scrap += piece.scrap;
+            report.counts.rework = sum_of_known(report.counts.rework, piece.rework);
+            if *startup && let Some(ideal) = job.ideal_cycle_s {
+                report.ideal_startup_scrap_s += ideal * piece.scrap;
+            }
         }
         report.counts.good = report.counts.total - report.counts.scrap;
         for order in &report.orders {
@@ -395,6 +470,36 @@ impl Machine {
             }
         }
     }
+}
+
+/// What is known of both.
+fn sum_of_known(one: Option<f64>, other: Option<f64>) -> Option<f64> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one + other),
+        (known, None) | (None, known) => known,
+    }
+}
+
+/// Stretches of starting up, in order and apart: from the end of each changeover, and from each change of the product.
+fn startups(states: &[StateSpan], jobs: &[Job], startup_us: i64) -> Vec<(i64, i64)> {
+    if startup_us <= 0 {
+        return Vec::new();
+    }
+    let changeovers = states.iter().filter(|span| span.value.category == Some(Category::Changeover));
+    let changes = jobs.windows(2).filter_map(|pair| match pair {
+        [one, next] if one.product != next.product => Some(next.start),
+        _ => None,
+    });
+    let mut starts: Vec<i64> = changeovers.map(|span| span.end).chain(changes).filter(|&start| start < OPEN).collect();
+    starts.sort_unstable();
+    let mut apart: Vec<(i64, i64)> = Vec::new();
+    for start in starts {
+        match apart.last_mut() {
+            Some(last) if start <= last.1 => last.1 = start + startup_us,
+            _ => apart.push((start, start + startup_us)),
+        }
+    }
+    apart
 }
 
 fn job_at(jobs: &[Job], t: i64) -> Option<usize> {
@@ -433,53 +538,6 @@ fn missing_ideal(order: &OrderCount) -> String {
         (None, Some(work_order)) => format!("work order {work_order} names no product"),
         (None, None) => "the running operation names neither product nor work order".to_owned(),
     }
-}
-
-/// Time in one state for one reason, over a window.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ReasonTime {
-    /// Category.
-    pub category: Category,
-    /// Whether these are micro-stops.
-    pub microstop: bool,
-    /// State.
-    pub state: Arc<str>,
-    /// Reason code.
-    pub reason: Option<Arc<str>>,
-    /// Planned production time, or for planned stops planned downtime, microseconds.
-    pub counted_us: i64,
-    /// Number of stops.
-    pub stops: u64,
-}
-
-/// Sums stops by category, state and reason, the longest first.
-#[must_use]
-pub fn by_reason(stops: &[Stop]) -> Vec<ReasonTime> {
-    type Group<'a> = (Category, bool, &'a str, Option<&'a str>);
-    let mut sums: BTreeMap<Group<'_>, ReasonTime> = BTreeMap::new();
-    for stop in stops.iter().filter(|stop| stop.counted_us > 0) {
-        let Some(category) = stop.value.category else { continue };
-        let group = (category, stop.microstop, stop.value.state.as_ref(), stop.value.reason.as_deref());
-        let sum = sums.entry(group).or_insert_with(|| ReasonTime {
-            category,
-            microstop: stop.microstop,
-            state: Arc::clone(&stop.value.state),
-            reason: stop.value.reason.clone(),
-            counted_us: 0,
-            stops: 0,
-        });
-        sum.counted_us += stop.counted_us;
-        sum.stops += 1;
-    }
-    let mut sums: Vec<ReasonTime> = sums.into_values().collect();
-    sums.sort_by_key(|sum| std::cmp::Reverse(sum.counted_us));
-    sums
-}
-
-/// Whether a state span still holds.
-#[must_use]
-pub fn is_open(span: &StateSpan) -> bool {
-    span.end == OPEN
 }
 
 #[cfg(test)]

@@ -172,6 +172,8 @@ pub struct Equipment {
     pub state_kind: RecordKind,
     /// Unplanned stops shorter than this are micro-stops, microseconds.
     pub microstop_threshold_us: i64,
+    /// How long scrap counts as that of starting up, microseconds.
+    pub startup_us: i64,
     state_source: Option<String>,
     count_source: Option<String>,
     shifts: Arc<Calendar>,
@@ -416,6 +418,11 @@ impl Plant {
     #[must_use]
     pub fn default_product(&self, equipment: &str) -> Option<&str> {
         self.nearest(equipment).and_then(|e| e.default_product.as_deref())
+    }
+
+    /// A reason and those above it, nearest first.
+    pub fn reason_lineage<'a>(&'a self, reason: &str) -> impl Iterator<Item = &'a Reason> {
+        std::iter::successors(self.reasons.get(reason), |reason| self.reasons.get(reason.parent.as_deref()?))
     }
 
     /// The category of a stop for this reason.

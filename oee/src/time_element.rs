@@ -29,6 +29,12 @@ pub struct Elements {
     pub unplanned_us: i64,
     /// The part of the unplanned stops while no order was in force; within `unplanned_us`.
     pub unplanned_without_order_us: i64,
+    /// While a work order was in force, in shifts and outside \[AOET\]; not one of the elements that add up.
+    pub order_us: i64,
+    /// Actual production time while a work order was in force; within `run_us` and `microstop_us`.
+    pub order_production_us: i64,
+    /// Actual unit busy time while a work order was in force.
+    pub order_busy_us: i64,
     /// Stopped for want of an order.
     pub no_order_us: i64,
     /// No state known.
@@ -82,6 +88,9 @@ impl AddAssign<&Self> for Elements {
         self.changeover_us += other.changeover_us;
         self.unplanned_us += other.unplanned_us;
         self.unplanned_without_order_us += other.unplanned_without_order_us;
+        self.order_us += other.order_us;
+        self.order_production_us += other.order_production_us;
+        self.order_busy_us += other.order_busy_us;
         self.no_order_us += other.no_order_us;
         self.unknown_us += other.unknown_us;
         self.run_outside_planned_production_us += other.run_outside_planned_production_us;

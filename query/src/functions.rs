@@ -1,5 +1,5 @@
 //! SQL functions: `time_bucket`, the filling of gaps (`gap_fill`), `timezone`, `current_user`, and table functions on
-//! machines (`oee`, `state_timeline`) and on signals (`series`).
+//! machines (`oee`, `losses`, `stops`, `state_timeline`) and on signals (`series`).
 //!
 //! A table function is planned with constant arguments; the window of time and the equipment come from `WHERE`. What it
 //! computes it takes from `oee`, from rows of the statement's own snapshot.
@@ -14,12 +14,15 @@ mod function;
 mod gap_fill;
 mod gather;
 mod interval;
+mod losses;
 mod names;
 mod oee;
 mod records;
+mod reports;
 mod series;
 mod signals;
 mod state_timeline;
+mod stops;
 mod table;
 mod time_bucket;
 mod timezone;

@@ -32,5 +32,6 @@ mod readers;
 mod readme;
 mod series;
 mod simulated;
+mod stops;
 mod thinning;
 mod verify;

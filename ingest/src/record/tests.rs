@@ -88,6 +88,9 @@ fn refusals_say_what_to_do() {
         ("states", r#"{"equipment":"a/b","start":1795248000,"category":"bogus"}"#, "it can be run, unplanned"),
         ("counts", r#"{"equipment":"a/b","time":1795248000,"good":-5}"#, "`good` is less than 0"),
         ("counts", r#"{"equipment":"a/b","time":1795248000,"total":5,"good":9,"scrap":1}"#, "send two of the three"),
+        ("counts", r#"{"equipment":"a/b","time":1795248000,"total":5,"good":9}"#, "more than the `total` of 5"),
+        ("counts", r#"{"equipment":"a/b","time":1795248000,"total":5,"rework":6}"#, "`rework` is 6, more than"),
+        ("work_orders", r#"{"work_order":"WO1","ideal_cycle_s":0}"#, "`ideal_cycle_s` is not more than 0"),
     ];
     for (table, json, part) in cases {
         let reason = read(table, json).unwrap_err();

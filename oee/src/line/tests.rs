@@ -26,6 +26,7 @@ fn report(orders: Vec<OrderCount>) -> Report {
             good: sum(OrderCount::good),
             scrap: sum(|o| o.scrap),
             uncounted: 0.0,
+            rework: None,
         },
         orders,
         ..Report::default()

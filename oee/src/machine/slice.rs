@@ -17,6 +17,8 @@ pub(super) struct Slice {
     pub(super) state: Option<usize>,
     /// Whether an order, or the default product, is in force.
     pub(super) ordered: bool,
+    /// Whether a work order is.
+    pub(super) has_order: bool,
 }
 
 impl Slice {
@@ -65,13 +67,17 @@ pub(super) fn slices(shifts: &[Shift], states: &[StateSpan], jobs: &[Job]) -> Ve
     let mut job_at = Reader::new(jobs, |job| (job.start, job.end));
     let spans = bounds.iter().zip(bounds.iter().skip(1));
     spans
-        .map(|(&start, &end)| Slice {
-            start,
-            end,
-            scheduled: shift_at.covering(start).is_some(),
-            is_break: break_at.covering(start).is_some(),
-            state: state_at.covering(start),
-            ordered: job_at.covering(start).is_some(),
+        .map(|(&start, &end)| {
+            let job = job_at.covering(start).and_then(|at| jobs.get(at));
+            Slice {
+                start,
+                end,
+                scheduled: shift_at.covering(start).is_some(),
+                is_break: break_at.covering(start).is_some(),
+                state: state_at.covering(start),
+                ordered: job.is_some(),
+                has_order: job.is_some_and(|job| job.work_order.is_some()),
+            }
         })
         .collect()
 }

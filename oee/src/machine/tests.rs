@@ -2,9 +2,10 @@ use std::sync::Arc;
 
 use jiff::civil::date;
 
-use super::{Inputs, Job, Machine, Report, by_reason};
+use super::{Inputs, Job, Machine, Report};
 use crate::calendar::Shift;
 use crate::count::Piece;
+use crate::loss::Loss;
 use crate::seeded::Seeded;
 use crate::state::{Category, RecordKind, StateRecord, StateSpan, StateValue, timeline};
 use crate::{OPEN, SECOND_US};
@@ -39,6 +40,7 @@ fn inputs(states: Vec<StateSpan>) -> Inputs {
         jobs: vec![job(0, OPEN, "P", Some(10.0))],
         pieces: Some(Vec::new()),
         microstop_threshold_us: 2 * MINUTE_US,
+        startup_us: 0,
     }
 }
 
@@ -79,6 +81,7 @@ fn any_inputs(random: &mut Seeded) -> Inputs {
         time: random.within(-100, 1000) * MINUTE_US,
         total: random.within(0, 20) as f64,
         scrap: random.within(0, 3) as f64,
+        rework: random.chance(50).then(|| random.within(0, 2) as f64),
     });
     Inputs {
         shifts,
@@ -86,6 +89,7 @@ fn any_inputs(random: &mut Seeded) -> Inputs {
         jobs,
         pieces: Some(pieces.collect()),
         microstop_threshold_us: random.within(0, 10) * MINUTE_US,
+        startup_us: random.within(0, 30) * MINUTE_US,
     }
 }
 
@@ -112,19 +116,8 @@ fn time_elements_partition_every_window() {
             let (to, now) = (from + random.within(0, 500) * MINUTE_US, random.within(0, 1100) * MINUTE_US);
             let report = machine.report(from, to, now);
             assert_partition(&report, &format!("seed {seed}"));
-            let losses = report.losses().expect("ideal times are known");
-            let parts = [
-                losses.unplanned_s,
-                losses.changeover_s,
-                losses.no_order_s,
-                losses.unknown_s,
-                losses.minor_stops_s,
-                losses.reduced_speed_s,
-                losses.quality_loss_s,
-                losses.fully_productive_s,
-            ];
-            let planned_s = crate::seconds(report.elements.planned_production_us);
-            assert!((parts.iter().sum::<f64>() - planned_s).abs() < 1e-6, "seed {seed}");
+            let left_s = report.waterfall().last().and_then(|step| step.left_s).expect("ideal times are known");
+            assert!((left_s - report.ideal_good_s).abs() < 1e-6, "seed {seed}: {left_s}");
         }
     }
 }
@@ -248,11 +241,8 @@ fn stops_say_where_the_time_went() {
     assert_eq!(stops.iter().map(|stop| stop.microstop).collect::<Vec<_>>(), [false, true, false, false, false]);
     assert_eq!(stops[4].end, None);
     let report = machine.report(15 * MINUTE_US, 600 * MINUTE_US, 490 * MINUTE_US);
-    let sums = by_reason(&stops);
-    let unplanned = sums.iter().filter(|sum| sum.category == Category::Unplanned && !sum.microstop);
-    assert_eq!(unplanned.map(|sum| sum.counted_us).sum::<i64>(), report.elements.unplanned_us);
-    assert_eq!((sums[0].reason.as_deref(), sums[0].counted_us, sums[0].stops), (Some("CLEANING"), 20 * MINUTE_US, 1));
-    assert_eq!((sums[1].reason.as_deref(), sums[1].counted_us, sums[1].stops), (Some("JAM"), 15 * MINUTE_US, 2));
+    let unplanned = stops.iter().filter(|stop| stop.value.category == Some(Category::Unplanned) && !stop.microstop);
+    assert_eq!(unplanned.map(|stop| stop.counted_us).sum::<i64>(), report.elements.unplanned_us);
 }
 
 #[test]
@@ -270,7 +260,7 @@ fn state_intervals_fill_the_window() {
 fn pieces_outside_orders_are_uncounted() {
     let mut given = inputs(vec![run(0, OPEN)]);
     given.jobs = vec![job(10, 20, "P", Some(10.0))];
-    let at = |time| Piece { time, total: 2.0, scrap: 1.0 };
+    let at = |time| Piece { time, total: 2.0, scrap: 1.0, rework: None };
     given.pieces = Some([5, 10, 19, 20].map(at).to_vec());
     let report = Machine::new(given).report(0, 100, 100);
     assert_eq!((report.counts.total, report.counts.good, report.counts.scrap), (4.0, 2.0, 2.0));
@@ -282,7 +272,7 @@ fn pieces_outside_orders_are_uncounted() {
 fn without_an_ideal_cycle_time_there_is_no_performance() {
     let mut given = inputs(vec![run(0, OPEN)]);
     given.jobs = vec![job(0, 1000, "A", Some(10.0)), job(1000, OPEN, "B", None)];
-    given.pieces = Some([500, 1500].map(|time| Piece { time, total: 10.0, scrap: 1.0 }).to_vec());
+    given.pieces = Some([500, 1500].map(|time| Piece { time, total: 10.0, scrap: 1.0, rework: None }).to_vec());
     let machine = Machine::new(given);
     let known = machine.report(0, 1000, OPEN).kpi();
     assert!(known.oee.is_some() && known.reason.is_none());
@@ -291,7 +281,8 @@ fn without_an_ideal_cycle_time_there_is_no_performance() {
     assert_eq!((kpi.performance, kpi.oee, kpi.ooe, kpi.teep, kpi.quality), (None, None, None, None, None));
     assert_eq!(kpi.reason.as_deref(), Some("no ideal cycle time for product B"));
     assert_eq!((kpi.availability, kpi.quality_ratio), (Some(1.0), Some(0.9)));
-    assert_eq!(unknown.losses(), None);
+    assert_eq!(unknown.lost_s(Loss::ReducedSpeed), None);
+    assert_eq!(unknown.waterfall().last().and_then(|step| step.left_s), None);
     // With one product the ideal cycle time cancels out of quality.
     assert_eq!(machine.report(1000, 2000, OPEN).kpi().quality, Some(0.9));
 }
@@ -310,4 +301,89 @@ fn a_window_in_the_future_is_empty() {
     let report = Machine::new(inputs(vec![run(0, OPEN)])).report(100, 200, 50);
     assert_eq!((report.start, report.end, report.elements.calendar_us), (100, 100, 0));
     assert_eq!(report.kpi().reason.as_deref(), Some("the window is empty or lies in the future"));
+}
+
+#[test]
+fn groups_by_job_add_up_to_the_window() {
+    for seed in 0..300 {
+        let mut random = Seeded::new(seed);
+        let mut given = any_inputs(&mut random);
+        for job in given.jobs.iter_mut().skip(1) {
+            job.work_order = random.chance(70).then(|| Arc::from(random.pick(&["WO1", "WO2"]).to_string()));
+        }
+        let machine = Machine::new(given);
+        let from = random.within(-200, 600) * MINUTE_US;
+        let to = from + random.within(1, 900) * MINUTE_US;
+        let whole = machine.report(from, to, to);
+        let values: [fn(&Job) -> Option<&str>; 2] = [|job| job.work_order.as_deref(), |job| job.product.as_deref()];
+        for value in values {
+            let groups = machine.by_job(from, to, value);
+            let mut sum: Option<Report> = None;
+            for (_, stretches) in &groups {
+                let report = machine.report_over(stretches, to).expect("a stretch");
+                assert_partition(&report_of_length(&report), &format!("seed {seed}"));
+                match &mut sum {
+                    Some(sum) => sum.merge(&report),
+                    None => sum = Some(report),
+                }
+            }
+            let sum = sum.expect("a group");
+            assert_eq!((&sum.elements, sum.counts), (&whole.elements, whole.counts), "seed {seed}");
+            assert!((sum.ideal_total_s - whole.ideal_total_s).abs() < 1e-6, "seed {seed}");
+            assert!((sum.ideal_startup_scrap_s - whole.ideal_startup_scrap_s).abs() < 1e-6, "seed {seed}");
+            let mut values: Vec<_> = groups.iter().map(|(value, _)| value).collect();
+            values.sort();
+            values.dedup();
+            assert_eq!(values.len(), groups.len(), "seed {seed}: each value once");
+        }
+    }
+}
+
+/// The report of stretches as that of one window as long as they are together.
+fn report_of_length(report: &Report) -> Report {
+    Report { start: 0, end: report.elements.calendar_us, ..report.clone() }
+}
+
+#[test]
+fn scrap_after_a_changeover_or_another_product_is_that_of_starting_up() {
+    let changeover = StateSpan { start: 100, end: 200, value: value("setup", Some(Category::Changeover), None) };
+    let mut given = inputs(vec![run(0, 100), changeover, run(200, OPEN)]);
+    given.startup_us = 50;
+    given.jobs = vec![job(0, 400, "A", Some(1.0)), job(400, 600, "A", Some(1.0)), job(600, OPEN, "B", Some(2.0))];
+    // Before; in the changeover, which is no start-up yet; in the first instant; in the first after it; at an order of the
+    // same product; at another product.
+    let at = |time| Piece { time, total: 3.0, scrap: 1.0, rework: None };
+    given.pieces = Some([99, 150, 200, 250, 410, 649, 650].map(at).to_vec());
+    let report = Machine::new(given.clone()).report(0, 1_000, OPEN);
+    assert_eq!(report.lost_s(Loss::StartupRejects), Some(1.0 + 2.0));
+    assert_eq!(report.lost_s(Loss::ProductionRejects), Some(4.0 + 2.0));
+    given.startup_us = 0;
+    assert_eq!(Machine::new(given).report(0, 1_000, OPEN).lost_s(Loss::StartupRejects), Some(0.0));
+}
+
+#[test]
+fn the_waterfall_goes_from_calendar_time_to_fully_productive_time() {
+    let stopped = stop(0, 10 * MINUTE_US, Category::Unplanned, "R");
+    let mut given = inputs(vec![stopped, run(10 * MINUTE_US, OPEN)]);
+    given.pieces = Some(vec![Piece { time: 20 * MINUTE_US, total: 60.0, scrap: 6.0, rework: Some(2.0) }]);
+    let report = Machine::new(given).report(-60 * MINUTE_US, 60 * MINUTE_US, OPEN);
+    let steps: Vec<(&str, f64, f64)> = report
+        .waterfall()
+        .iter()
+        .map(|step| (step.loss.name(), step.lost_s.expect("known"), step.left_s.expect("known")))
+        .filter(|(_, lost_s, _)| *lost_s != 0.0)
+        .collect();
+    let expected = [
+        ("not_scheduled", 3_600.0, 3_600.0),
+        ("unplanned", 600.0, 3_000.0),
+        ("reduced_speed", 2_400.0, 600.0),
+        ("production_rejects", 60.0, 540.0),
+    ];
+    assert_eq!(steps, expected);
+    let kpi = report.kpi();
+    assert_eq!((kpi.rework_ratio, kpi.first_pass_yield), (Some(2.0 / 60.0), Some(52.0 / 60.0)));
+    // The order began with the shift.
+    assert_eq!((report.elements.order_us, kpi.throughput_per_h), (60 * MINUTE_US, Some(60.0)));
+    assert_eq!(kpi.production_process_ratio, Some(50.0 / 60.0));
+    assert_eq!(kpi.allocation_ratio, Some(1.0));
 }

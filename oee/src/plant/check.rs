@@ -75,7 +75,8 @@ fn tree(draft: &Draft, mistakes: &mut Mistakes<'_>) {
 /// Names in one section that another must declare.
 fn references(draft: &Draft, mistakes: &mut Mistakes<'_>) {
     let calendars: Vec<&str> = draft.calendars.iter().map(|(name, _)| name.value.as_str()).collect();
-    let maps: Vec<&str> = draft.state_maps.iter().map(|(name, _)| name.value.as_str()).collect();
+    let declared_maps = draft.state_maps.iter().map(|(name, _)| name.value.as_str());
+    let maps: Vec<&str> = declared_maps.chain(super::state_map::STANDARD).collect();
     let products: Vec<&str> = draft.products.iter().map(|product| product.product.value.as_str()).collect();
     let equipment: Vec<&str> = draft.equipment.iter().map(|e| e.path.value.as_str()).collect();
     let reasons: Vec<&str> = draft.reasons.iter().map(|reason| reason.reason.value.as_str()).collect();

@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 use super::mistake::Located;
 use super::pattern::Template;
 use super::route::{LineMapping, TopicMapping};
-use super::state_map::{COMMON, MappedState, StateMap, common_states};
+use super::state_map::{MappedState, StateMap, standard_maps};
 use super::{Characteristic, Equipment, Level, Plant, Product, Reason, Rollup, SignalDef, listed_name};
 use crate::SECOND_US;
 use crate::calendar::{Calendar, ShiftPattern, instant};
@@ -31,6 +31,7 @@ pub(super) struct Draft {
     pub(super) name: Option<String>,
     pub(super) zone: Option<Zone>,
     pub(super) microstop_threshold_s: Option<f64>,
+    pub(super) startup_s: Option<f64>,
     pub(super) equipment: Vec<EquipmentDraft>,
     pub(super) topics: Vec<(TopicMapping, Located<String>)>,
     pub(super) lines: Vec<(LineMapping, Located<String>)>,
@@ -56,6 +57,7 @@ pub(super) struct EquipmentDraft {
     pub(super) state_kind: Option<RecordKind>,
     pub(super) count_source: Option<Located<String>>,
     pub(super) microstop_threshold_s: Option<f64>,
+    pub(super) startup_s: Option<f64>,
 }
 
 #[derive(Debug)]
@@ -213,6 +215,7 @@ impl Draft {
             }
         };
         let threshold_s = self.inherited(by_path, path, |e| e.microstop_threshold_s).or(self.microstop_threshold_s);
+        let startup_s = self.inherited(by_path, path, |e| e.startup_s).or(self.startup_s);
         Equipment {
             path: path.to_owned(),
             name: draft.name.clone(),
@@ -224,6 +227,7 @@ impl Draft {
             state_map: text(|e| &e.state_map),
             state_kind: self.inherited(by_path, path, |e| e.state_kind).unwrap_or_default(),
             microstop_threshold_us: micros(threshold_s.unwrap_or(MICROSTOP_THRESHOLD_S)),
+            startup_us: micros(startup_s.unwrap_or(0.0)),
             state_source: text(|e| &e.state_source),
             count_source: text(|e| &e.count_source),
             shifts,
@@ -264,7 +268,8 @@ impl Draft {
         };
         let declared =
             self.state_maps.iter().map(|(name, states)| (name.value.clone(), states.iter().map(state).collect()));
-        declared.chain([(COMMON.to_owned(), common_states())]).collect()
+        // What is declared comes later and so takes the place of a standard one.
+        standard_maps().into_iter().chain(declared).collect()
     }
 
     /// Whether some equipment is the parent of another.

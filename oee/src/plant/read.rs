@@ -80,17 +80,26 @@ fn plant(root: &mut Section<'_>, draft: &mut Draft, mistakes: &mut Mistakes<'_>)
     section.demand("zone", mistakes);
     draft.zone = zone(&mut section, mistakes);
     draft.microstop_threshold_s = threshold(&mut section, mistakes);
+    draft.startup_s = startup(&mut section, mistakes);
     section.finish(mistakes);
 }
 
 fn threshold(section: &mut Section<'_>, mistakes: &mut Mistakes<'_>) -> Option<f64> {
     let threshold = section.number("microstop_threshold_s", mistakes)?;
-    if threshold.value < 0.0 {
-        let message = format!("`microstop_threshold_s` is {}", threshold.value);
-        mistakes.add(threshold.at, message, "write seconds; 0 means that no stop is a micro-stop");
+    not_negative("microstop_threshold_s", threshold, "0 means that no stop is a micro-stop", mistakes)
+}
+
+fn startup(section: &mut Section<'_>, mistakes: &mut Mistakes<'_>) -> Option<f64> {
+    let startup = section.number("startup_s", mistakes)?;
+    not_negative("startup_s", startup, "0 means that no scrap is that of starting up", mistakes)
+}
+
+fn not_negative(name: &str, seconds: Located<f64>, nought: &str, mistakes: &mut Mistakes<'_>) -> Option<f64> {
+    if seconds.value < 0.0 {
+        mistakes.add(seconds.at, format!("`{name}` is {}", seconds.value), format!("write seconds; {nought}"));
         return None;
     }
-    Some(threshold.value)
+    Some(seconds.value)
 }
 
 fn zone(section: &mut Section<'_>, mistakes: &mut Mistakes<'_>) -> Option<Zone> {
@@ -124,6 +133,7 @@ fn equipment(section: &mut Section<'_>, mistakes: &mut Mistakes<'_>) -> Option<E
         state_kind: section.word("state_kind", &RECORD_KINDS, mistakes).map(|kind| kind.value),
         count_source: section.text("count_source", mistakes),
         microstop_threshold_s: threshold(section, mistakes),
+        startup_s: startup(section, mistakes),
         path: Located { value: String::new(), at: section.at },
     };
     path.map(|path| EquipmentDraft { path, ..draft })

@@ -35,7 +35,7 @@ fn common(state: &str, category: Category) -> MappedState {
 }
 
 /// What is understood without a state map.
-pub(super) fn common_states() -> StateMap {
+fn common_states() -> StateMap {
     let words = [
         ("run", Category::Run, &["run", "running", "execute", "producing", "true", "on", "1"][..]),
         ("stop", Category::Unplanned, &["stop", "stopped", "down", "false", "off", "0"][..]),
@@ -48,6 +48,65 @@ pub(super) fn common_states() -> StateMap {
         .iter()
         .flat_map(|(state, category, words)| words.iter().map(|word| ((*word).to_owned(), common(state, *category))));
     entries.collect()
+}
+
+/// State maps that every plant has unless it declares others of their names.
+pub(super) const STANDARD: [&str; 2] = ["packml", "semi_e10"];
+
+/// PackML's StateCurrent (ISA-TR88.00.02) by number and by name. Only EXECUTE and COMPLETING make anything; IDLE and COMPLETE wait
+/// for the next order. UNDEFINED, 0, is unknown.
+fn packml() -> StateMap {
+    use Category::{Changeover, NoOrder, Run, Unplanned};
+    let states = [
+        ("1", "CLEARING", Unplanned),
+        ("2", "STOPPED", Unplanned),
+        ("3", "STARTING", Unplanned),
+        ("4", "IDLE", NoOrder),
+        ("5", "SUSPENDED", Unplanned),
+        ("6", "EXECUTE", Run),
+        ("7", "STOPPING", Unplanned),
+        ("8", "ABORTING", Unplanned),
+        ("9", "ABORTED", Unplanned),
+        ("10", "HOLDING", Unplanned),
+        ("11", "HELD", Unplanned),
+        ("12", "UNHOLDING", Unplanned),
+        ("13", "SUSPENDING", Unplanned),
+        ("14", "UNSUSPENDING", Unplanned),
+        ("15", "RESETTING", Changeover),
+        ("16", "COMPLETING", Run),
+        ("17", "COMPLETE", NoOrder),
+    ];
+    by_words(states.iter().map(|(number, state, category)| ([*number, *state], *category)))
+}
+
+/// The six basic states of SEMI E10 by name and abbreviation.
+fn semi_e10() -> StateMap {
+    use Category::{NoOrder, Planned, Run, Unplanned};
+    let states = [
+        ("PRD", "PRODUCTIVE", Run),
+        ("SBY", "STANDBY", NoOrder),
+        ("ENG", "ENGINEERING", Planned),
+        ("SDT", "SCHEDULED_DOWNTIME", Planned),
+        ("UDT", "UNSCHEDULED_DOWNTIME", Unplanned),
+        ("NST", "NON_SCHEDULED", Planned),
+    ];
+    by_words(states.iter().map(|(short, state, category)| ([*short, *state], *category)))
+}
+
+/// States under two words each, the second of which is their name; names are found in lower case too.
+fn by_words<'a>(states: impl Iterator<Item = ([&'a str; 2], Category)>) -> StateMap {
+    let entries = states.flat_map(|(words, category)| {
+        let [_, name] = words;
+        let lower = words.map(str::to_lowercase);
+        words.map(str::to_owned).into_iter().chain(lower).map(move |word| (word, common(name, category)))
+    });
+    entries.collect()
+}
+
+/// What is there without being declared.
+pub(super) fn standard_maps() -> [(String, StateMap); 3] {
+    let [packml_name, semi_name] = STANDARD.map(str::to_owned);
+    [(COMMON.to_owned(), common_states()), (packml_name, packml()), (semi_name, semi_e10())]
 }
 
 /// Name in `state_maps` of what is understood without one; no plant file can use it.
@@ -96,3 +155,6 @@ impl Plant {
         StateValue { state: Arc::from(name), category, reason: reason.map(Arc::from) }
     }
 }
+
+#[cfg(test)]
+mod tests;

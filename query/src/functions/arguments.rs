@@ -27,6 +27,17 @@ pub(crate) enum Cut {
     Day,
 }
 
+/// What reports of equipment are grouped by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Grouping {
+    /// Stretches of time.
+    Time(Cut),
+    /// The work order in force.
+    WorkOrder,
+    /// What was made.
+    Product,
+}
+
 /// How a call has signals read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Reading {
@@ -52,8 +63,12 @@ impl Reading {
 /// What is asked for within the window.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Task {
-    /// OEE, cut like this.
-    Oee(Cut),
+    /// OEE, grouped like this.
+    Oee(Grouping),
+    /// The loss waterfall, grouped like this.
+    Losses(Grouping),
+    /// Stops.
+    Stops,
     /// State intervals.
     States,
     /// Figures of signals, cut like this.
@@ -87,8 +102,11 @@ impl Arguments {
             return Ok(Self::Unbound);
         }
         let (task, times) = match (function, arguments) {
-            (Function::Oee, []) => (Task::Oee(HOUR), arguments),
-            (Function::Oee, [bucket, times @ ..]) => (Task::Oee(cut(function, bucket)?), times),
+            (Function::Oee, []) => (Task::Oee(Grouping::Time(HOUR)), arguments),
+            (Function::Oee, [by, times @ ..]) => (Task::Oee(grouping(function, by)?), times),
+            (Function::Losses, []) => (Task::Losses(Grouping::Time(HOUR)), arguments),
+            (Function::Losses, [by, times @ ..]) => (Task::Losses(grouping(function, by)?), times),
+            (Function::Stops, times) => (Task::Stops, times),
             (Function::StateTimeline, times) => (Task::States, times),
             (Function::Aggregates | Function::TimeWeightedAvg | Function::CounterDelta, []) => {
                 (Task::Buckets(HOUR, Reading::default()), arguments)
@@ -180,6 +198,14 @@ fn ordered(function: Function, from: i64, to: i64) -> Result<(i64, i64)> {
     plan_err!("the window of {} ends before it begins: from {from} to {to}; exchange the two", function.name())
 }
 
+fn grouping(function: Function, argument: &Expr) -> Result<Grouping> {
+    match text(argument).map(str::trim) {
+        Some("work_order") => Ok(Grouping::WorkOrder),
+        Some("product") => Ok(Grouping::Product),
+        _ => Ok(Grouping::Time(cut(function, argument)?)),
+    }
+}
+
 fn cut(function: Function, argument: &Expr) -> Result<Cut> {
     match text(argument).map(str::trim) {
         Some("shift") if function.takes_shifts() => Ok(Cut::Shift),
@@ -187,7 +213,11 @@ fn cut(function: Function, argument: &Expr) -> Result<Cut> {
         Some(width) => match Width::parse(width) {
             Ok(width) => Ok(Cut::Width(width)),
             Err(error) if function.takes_shifts() => {
-                plan_err!("{error}; {} also takes 'shift' and 'day'", function.name())
+                let words = match function.takes_orders() {
+                    true => "'shift', 'day', 'work_order' and 'product'",
+                    false => "'shift' and 'day'",
+                };
+                plan_err!("{error}; {} also takes {words}", function.name())
             }
             Err(error) => plan_err!("{error}"),
         },

@@ -2,13 +2,17 @@
 
 use arrow::datatypes::SchemaRef;
 
-use super::{oee, series, state_timeline};
+use super::{losses, oee, series, state_timeline, stops};
 
 /// The table functions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Function {
     /// OEE, its factors, time elements and counts per equipment and bucket.
     Oee,
+    /// The loss waterfall per equipment and bucket.
+    Losses,
+    /// Stops.
+    Stops,
     /// State intervals.
     StateTimeline,
     /// All aggregates of each signal and bucket.
@@ -26,8 +30,10 @@ pub(crate) enum Function {
 }
 
 impl Function {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Oee,
+        Self::Losses,
+        Self::Stops,
         Self::StateTimeline,
         Self::Aggregates,
         Self::TimeWeightedAvg,
@@ -40,6 +46,8 @@ impl Function {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Oee => "oee",
+            Self::Losses => "losses",
+            Self::Stops => "stops",
             Self::StateTimeline => "state_timeline",
             Self::Aggregates => "aggregates",
             Self::TimeWeightedAvg => "time_weighted_avg",
@@ -54,6 +62,8 @@ impl Function {
     pub(crate) fn explicit_form(self) -> &'static str {
         match self {
             Self::Oee => "oee('1 hour', from, to)",
+            Self::Losses => "losses('1 hour', from, to)",
+            Self::Stops => "stops(from, to)",
             Self::StateTimeline => "state_timeline(from, to)",
             Self::Aggregates => "aggregates('1 hour', from, to)",
             Self::TimeWeightedAvg => "time_weighted_avg('1 hour', from, to)",
@@ -68,9 +78,14 @@ impl Function {
     pub(crate) fn usage(self) -> &'static str {
         match self {
             Self::Oee => {
-                "oee takes a bucket ('15 minutes', '1 hour', 'shift', 'day') and, unless WHERE bounds time, a window: \
-                 oee('1 hour', from, to)"
+                "oee takes a bucket ('15 minutes', '1 hour', 'shift', 'day', 'work_order', 'product') and, unless WHERE \
+                 bounds time, a window: oee('1 hour', from, to)"
             }
+            Self::Losses => {
+                "losses takes a bucket ('15 minutes', '1 hour', 'shift', 'day', 'work_order', 'product') and, unless \
+                 WHERE bounds time, a window: losses('1 hour', from, to)"
+            }
+            Self::Stops => "stops takes no arguments where WHERE bounds time, or a window: stops(from, to)",
             Self::StateTimeline => {
                 "state_timeline takes no arguments where WHERE bounds time, or a window: state_timeline(from, to)"
             }
@@ -105,7 +120,7 @@ impl Function {
     /// Columns that say whose row it is: filters on them leave out what need not be read.
     pub(crate) fn names(self) -> &'static [&'static str] {
         match self {
-            Self::Oee | Self::StateTimeline | Self::AsofJoin => &["equipment"],
+            Self::Oee | Self::Losses | Self::Stops | Self::StateTimeline | Self::AsofJoin => &["equipment"],
             Self::Aggregates | Self::TimeWeightedAvg | Self::Interpolate | Self::CounterDelta | Self::Trend => {
                 &["equipment", "signal"]
             }
@@ -114,12 +129,19 @@ impl Function {
 
     /// Whether it cuts its window by shifts and production days too.
     pub(crate) fn takes_shifts(self) -> bool {
-        matches!(self, Self::Oee | Self::Aggregates | Self::TimeWeightedAvg | Self::CounterDelta)
+        matches!(self, Self::Oee | Self::Losses | Self::Aggregates | Self::TimeWeightedAvg | Self::CounterDelta)
+    }
+
+    /// Whether it groups by what was in force too.
+    pub(crate) fn takes_orders(self) -> bool {
+        matches!(self, Self::Oee | Self::Losses)
     }
 
     pub(crate) fn schema(self) -> SchemaRef {
         match self {
             Self::Oee => oee::schema(),
+            Self::Losses => losses::schema(),
+            Self::Stops => stops::schema(),
             Self::StateTimeline => state_timeline::schema(),
             Self::Aggregates => series::aggregates::SHEET.schema(),
             Self::TimeWeightedAvg => series::time_weighted_avg::SHEET.schema(),

@@ -37,7 +37,7 @@ use crate::types::time_type;
 /// Machines by path.
 pub(crate) type Machines = HashMap<String, Machine>;
 
-/// A window of time, with the margin that tells micro-stops from stops at its edges.
+/// A window of time, with the margin that tells micro-stops from stops at its edges, and starting up from production.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Span {
     pub(super) from: i64,
@@ -66,22 +66,21 @@ pub(crate) struct Gather {
 impl Gather {
     /// The machines among `paths`, ready to report on any part of `[from, to)`.
     pub(crate) async fn machines(&self, paths: &[String], from: i64, to: i64) -> Result<Machines, QueryError> {
-        let thresholds = paths
-            .iter()
-            .filter_map(|path| self.plant.equipment(path))
-            .map(|equipment| equipment.microstop_threshold_us);
-        let margin = thresholds.max().unwrap_or(0);
+        let equipment = paths.iter().filter_map(|path| self.plant.equipment(path));
+        let margin = equipment.map(|equipment| equipment.microstop_threshold_us.max(equipment.startup_us)).max();
+        let margin = margin.unwrap_or(0);
         let span = Span { from: from.saturating_sub(margin), to: to.saturating_add(margin) };
         let mut found: HashMap<&str, Found> = paths.iter().map(|path| (path.as_str(), Found::default())).collect();
         signals(self, paths, span, &mut found).await?;
         states(self, paths, span, &mut found).await?;
         counts(self, paths, span, &mut found).await?;
         found.retain(|path, found| self.is_machine(path, found));
-        let spans = self.order_spans(found.keys().copied(), from, to).await?;
+        // What was made before tells whether something else is being started up.
+        let spans = self.order_spans(found.keys().copied(), span.from, to).await?;
         let orders = work_orders(self, spans.values().flatten()).await?;
         Ok(found
             .into_iter()
-            .map(|(path, found)| (path.to_owned(), self.machine(path, found, &spans, &orders, (from, to))))
+            .map(|(path, found)| (path.to_owned(), self.machine(path, found, &spans, &orders, (span.from, to))))
             .collect())
     }
 
@@ -125,6 +124,7 @@ impl Gather {
             states: timeline(kind, found.states),
             jobs: self.plant.jobs(path, spans, orders, from, to),
             pieces: found.pieces,
+            startup_us: equipment.map_or(0, |equipment| equipment.startup_us),
             microstop_threshold_us: equipment.map_or(0, |equipment| equipment.microstop_threshold_us),
         })
     }

@@ -3,23 +3,21 @@
 use std::sync::Arc;
 
 use ::oee::kpi::Kpi;
-use ::oee::line::serial;
-use ::oee::machine::{OrderCount, Report};
-use ::oee::plant::{Plant, Rollup};
+use ::oee::machine::Report;
 use ::oee::seconds;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
-use futures::{Stream, stream};
+use futures::Stream;
 
-use super::arguments::Cut;
+use super::arguments::Grouping;
 use super::columns::{Column, Value, batch};
-use super::cut::{Bucket, BucketsAhead, buckets};
-use super::gather::{Gather, Machines};
+use super::gather::Gather;
+use super::reports::{Group, batches};
 use crate::error::QueryError;
 
 struct Row {
-    bucket: Bucket,
     equipment: String,
+    group: Group,
     report: Report,
     kpi: Kpi,
 }
@@ -40,8 +38,10 @@ const COLUMNS: &[Column<Row>] = &[
     Column { name: "time", value: Value::Time(|row| row.report.start) },
     Column { name: "end", value: Value::Time(|row| row.report.end) },
     Column { name: "equipment", value: Value::Text(|row| Some(row.equipment.as_str())) },
-    Column { name: "shift", value: Value::Text(|row| row.bucket.shift.as_deref()) },
-    Column { name: "production_day", value: Value::Text(|row| row.bucket.production_day.as_deref()) },
+    Column { name: "shift", value: Value::Text(|row| row.group.shift.as_deref()) },
+    Column { name: "production_day", value: Value::Text(|row| row.group.production_day.as_deref()) },
+    Column { name: "work_order", value: Value::Text(|row| row.group.work_order.as_deref()) },
+    Column { name: "product", value: Value::Text(|row| row.group.product.as_deref()) },
     element!("calendar_s", calendar_us),
     element!("scheduled_s", scheduled_us),
     element!("planned_break_s", planned_break_us),
@@ -55,9 +55,11 @@ const COLUMNS: &[Column<Row>] = &[
     element!("unknown_s", unknown_us),
     element!("not_scheduled_s", not_scheduled_us),
     element!("run_outside_planned_production_s", run_outside_planned_production_us),
+    element!("order_s", order_us),
     Column { name: "total", value: Value::Double(|row| Some(row.report.counts.total)) },
     Column { name: "good", value: Value::Double(|row| Some(row.report.counts.good)) },
     Column { name: "scrap", value: Value::Double(|row| Some(row.report.counts.scrap)) },
+    Column { name: "rework", value: Value::Double(|row| row.report.counts.rework) },
     Column { name: "uncounted_pieces", value: Value::Double(|row| Some(row.report.counts.uncounted)) },
     Column { name: "ideal_total_s", value: Value::Double(|row| known(row, row.report.ideal_total_s)) },
     Column { name: "ideal_good_s", value: Value::Double(|row| known(row, row.report.ideal_good_s)) },
@@ -78,6 +80,11 @@ const COLUMNS: &[Column<Row>] = &[
     ratio!("setup_ratio", setup_ratio),
     ratio!("quality_ratio", quality_ratio),
     ratio!("scrap_ratio", scrap_ratio),
+    ratio!("rework_ratio", rework_ratio),
+    ratio!("first_pass_yield", first_pass_yield),
+    ratio!("throughput_per_h", throughput_per_h),
+    ratio!("production_process_ratio", production_process_ratio),
+    ratio!("allocation_ratio", allocation_ratio),
     ratio!("oee_index", oee_index),
     ratio!("nee", nee),
     Column { name: "reason", value: Value::Text(|row| row.kpi.reason.as_deref()) },
@@ -92,101 +99,26 @@ pub(super) fn schema() -> SchemaRef {
     super::columns::schema(COLUMNS)
 }
 
-/// Rows of one batch of the answer.
-const BATCH_ROWS: usize = 1_024;
-
-/// The answer in batches, made as they are asked for: a fine bucket over a long window is long.
+/// The answer, in batches.
 pub(super) async fn answer(
     gather: Arc<Gather>,
     equipment: Arc<[String]>,
-    cut: Cut,
+    grouping: Grouping,
     window: (i64, i64),
 ) -> Result<impl Stream<Item = Result<RecordBatch, QueryError>> + Send, QueryError> {
-    let mut needed: Vec<String> = Vec::new();
-    for path in equipment.iter() {
-        needed.push(path.clone());
-        needed.extend(gather.plant.descendants(path).map(|below| below.path.clone()));
-    }
-    needed.sort_unstable();
-    needed.dedup();
-    let machines = gather.machines(&needed, window.0, window.1).await?;
-    let walk = Walk { gather, machines, equipment, cut, window, place: 0, ahead: None };
-    Ok(stream::try_unfold(walk, |mut walk| async move {
-        let rows = walk.rows()?;
-        if rows.is_empty() {
-            return Ok(None);
-        }
-        let rows = batch(COLUMNS, &rows)?;
-        // Time limits and cancel requests get their turn.
-        tokio::task::yield_now().await;
-        Ok(Some((rows, walk)))
-    }))
-}
-
-/// Goes through the buckets of one equipment after another.
-struct Walk {
-    gather: Arc<Gather>,
-    machines: Machines,
-    equipment: Arc<[String]>,
-    cut: Cut,
-    window: (i64, i64),
-    /// The equipment that comes next.
-    place: usize,
-    /// The present equipment, and what is left of its buckets.
-    ahead: Option<(String, BucketsAhead)>,
-}
-
-impl Walk {
-    fn rows(&mut self) -> Result<Vec<Row>, QueryError> {
-        let mut rows = Vec::new();
-        while rows.len() < BATCH_ROWS {
-            let Some((path, buckets)) = &mut self.ahead else {
-                let Some(path) = self.equipment.get(self.place) else { break };
-                self.place += 1;
-                let buckets = buckets(&self.gather.plant, path, self.cut, self.window.0, self.window.1);
-                self.ahead = Some((path.clone(), buckets));
-                continue;
-            };
-            let bucket = buckets.next().transpose()?;
-            let report = bucket.as_ref().and_then(|bucket| {
-                report(&self.gather.plant, &self.machines, path, (bucket.start, bucket.end), self.gather.now)
-            });
-            match (bucket, report) {
-                (Some(bucket), Some(report)) => {
-                    rows.push(Row { equipment: path.clone(), kpi: report.kpi(), report, bucket });
-                }
-                _ => self.ahead = None,
-            }
-        }
-        Ok(rows)
-    }
-}
-
-/// The report of a machine, or of what lies below a node as its `rollup` says; none where there is no machine.
-fn report(plant: &Plant, machines: &Machines, path: &str, (from, to): (i64, i64), now: i64) -> Option<Report> {
-    if let Some(machine) = machines.get(path) {
-        return Some(machine.report(from, to, now));
-    }
-    let mut children: Vec<&str> = Vec::new();
-    let mut reports: Vec<Report> = Vec::new();
-    for child in plant.children(path) {
-        if let Some(report) = report(plant, machines, &child.path, (from, to), now) {
-            children.push(&child.path);
-            reports.push(report);
-        }
-    }
-    if plant.equipment(path).is_some_and(|node| node.rollup == Rollup::Serial) {
-        let ideal = |machine: usize, order: &OrderCount| {
-            plant.ideal_cycle_s(order.product.as_deref()?, children.get(machine)?, from)
-        };
-        return serial(&reports, ideal).map(|line| line.report);
-    }
-    let mut reports = reports.into_iter();
-    let mut sum = reports.next()?;
-    for report in reports {
-        sum.merge(&report);
-    }
-    Some(sum)
+    batches(gather, equipment, grouping, window, |reports| {
+        let rows: Vec<Row> = reports
+            .into_iter()
+            .map(|found| Row {
+                kpi: found.report.kpi(),
+                equipment: found.equipment,
+                group: found.group,
+                report: found.report,
+            })
+            .collect();
+        batch(COLUMNS, &rows)
+    })
+    .await
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use crate::error::QueryError;
 const STATES: &str = "states";
 const STATE_COLUMNS: [&str; 8] = ["equipment", "source", "start", "end", "state", "category", "reason", "recorded"];
 const COUNTS: &str = "counts";
-const COUNT_COLUMNS: [&str; 6] = ["equipment", "source", "time", "total", "good", "scrap"];
+const COUNT_COLUMNS: [&str; 7] = ["equipment", "source", "time", "total", "good", "scrap", "rework"];
 const WORK_ORDERS: &str = "work_orders";
 /// Longer lists of orders are not worth a condition.
 const MAX_LISTED: usize = 1_000;
@@ -176,8 +176,9 @@ pub(super) async fn counts<'a>(
     while let Some(batch) = stream.try_next().await? {
         let (equipment, sources, times) =
             (Texts::of(&batch, "equipment")?, Texts::of(&batch, "source")?, Times::of(&batch, "time")?);
-        let [totals, goods, scraps] = ["total", "good", "scrap"].map(|name| Doubles::of(&batch, name));
-        let (totals, goods, scraps) = (totals?, goods?, scraps?);
+        let [totals, goods, scraps, reworks] =
+            ["total", "good", "scrap", "rework"].map(|name| Doubles::of(&batch, name));
+        let (totals, goods, scraps, reworks) = (totals?, goods?, scraps?, reworks?);
         let mut last: Option<(String, Source)> = None;
         for row in 0..batch.num_rows() {
             let (Some(path), Some(time)) = (equipment.at(row), times.at(row)) else { continue };
@@ -185,7 +186,13 @@ pub(super) async fn counts<'a>(
                 Some(last) if last.0 == path => last,
                 other => other.insert((path.to_owned(), plant.count_source(path))),
             };
-            let record = CountRecord { time, total: totals.at(row), good: goods.at(row), scrap: scraps.at(row) };
+            let record = CountRecord {
+                time,
+                total: totals.at(row),
+                good: goods.at(row),
+                scrap: scraps.at(row),
+                rework: reworks.at(row),
+            };
             if counts_there(source, sources.at(row))
                 && let (Some(piece), Some(found)) = (record.piece(), found.get_mut(path))
             {

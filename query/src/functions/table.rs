@@ -23,7 +23,7 @@ use super::function::Function;
 use super::gather::Gather;
 use super::names::Names;
 use super::window::{Window, pushdown};
-use super::{oee, series, state_timeline};
+use super::{losses, oee, series, state_timeline, stops};
 use crate::catalog::{Current, View};
 use crate::error::QueryError;
 
@@ -128,7 +128,8 @@ impl TableProvider for FunctionTable {
         let (columns, schema) = self.projected(projection)?;
         let orderings = series::ordering(self.function, &schema);
         // Signals may be of any equipment, machines are declared.
-        let equipment = if matches!(task, Task::Oee(_) | Task::States) { self.equipment(&names)? } else { Vec::new() };
+        let on_machines = matches!(task, Task::Oee(_) | Task::Losses(_) | Task::Stops | Task::States);
+        let equipment = if on_machines { self.equipment(&names)? } else { Vec::new() };
         let call = Call {
             function: self.function,
             schema: Arc::clone(&schema),
@@ -182,9 +183,17 @@ impl Call {
         }
         let columns = self.columns;
         match self.task {
-            Task::Oee(cut) => {
-                let rows = oee::answer(self.gather, self.equipment, cut, window).await?;
+            Task::Oee(grouping) => {
+                let rows = oee::answer(self.gather, self.equipment, grouping, window).await?;
                 Ok(Box::pin(rows.map(move |batch| Ok(batch?.project(&columns)?))))
+            }
+            Task::Losses(grouping) => {
+                let rows = losses::answer(self.gather, self.equipment, grouping, window).await?;
+                Ok(Box::pin(rows.map(move |batch| Ok(batch?.project(&columns)?))))
+            }
+            Task::Stops => {
+                let rows = stops::answer(&self.gather, &self.equipment, window).await?;
+                Ok(Box::pin(stream::once(async move { Ok(rows.project(&columns)?) })))
             }
             Task::States => {
                 let rows = state_timeline::answer(&self.gather, &self.equipment, self.from, self.to).await?;

@@ -78,6 +78,10 @@ fn questions(from: i64, to: i64) -> Vec<String> {
         call(format!("counter_delta('1 hour', {window})"), "equipment, signal, time"),
         call(format!("trend(8, {window})"), "equipment, signal, time"),
         call(format!("asof_join('level', 'pieces', {window})"), "equipment, time"),
+        call(format!("losses('1 hour', {window})"), "equipment, time, step"),
+        call(format!("oee('work_order', {window})"), "equipment, time, work_order"),
+        // So it is with the end of a stop, and with how long it lasted.
+        format!("SELECT time, start, equipment, state, in_window_s, counted_s FROM stops({window}) ORDER BY 3, 1"),
     ]
 }
 

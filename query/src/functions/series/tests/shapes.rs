@@ -294,15 +294,18 @@ async fn a_long_gap_needs_memory() {
 async fn the_document_says_what_the_functions_do() {
     const DOCUMENT: &str = include_str!("../../../../../docs/sql.md");
     let bench = Bench::holding(&minutes("speed", NEW_YEAR, &[1.0]));
-    for function in Function::ALL.into_iter().filter(|function| !["oee", "state_timeline"].contains(&function.name())) {
+    for function in Function::ALL {
         let name = function.name();
         let (_, section) =
             DOCUMENT.split_once(&format!("\n### {name}(")).unwrap_or_else(|| panic!("no section {name}"));
         let section = section.split("\n### ").next().unwrap();
-        let (_, example) = section.split_once("```sql\n").unwrap_or_else(|| panic!("no example of {name}"));
-        let example = example.split("```").next().unwrap();
-        assert!(example.contains(&format!("FROM {name}(")), "{example}");
-        bench.ask(example).await;
+        // Functions on machines read more than the samples that are here.
+        if !["oee", "losses", "stops", "state_timeline"].contains(&name) {
+            let (_, example) = section.split_once("```sql\n").unwrap_or_else(|| panic!("no example of {name}"));
+            let example = example.split("```").next().unwrap();
+            assert!(example.contains(&format!("FROM {name}(")), "{example}");
+            bench.ask(example).await;
+        }
         for field in function.schema().fields() {
             let column = field.name().as_str();
             let base = column.strip_suffix("_status").or_else(|| column.strip_suffix("_time")).unwrap_or(column);

@@ -1,0 +1,220 @@
+//! Reports of equipment: for each node of the tree and each group of its time, what its machines add up to.
+
+use std::sync::Arc;
+
+use ::oee::line::serial;
+use ::oee::machine::{Machine, OrderCount, Report};
+use ::oee::plant::{Plant, Rollup};
+use arrow::record_batch::RecordBatch;
+use futures::{Stream, stream};
+
+use super::arguments::Grouping;
+use super::cut::{Bucket, BucketsAhead, buckets};
+use super::gather::{Gather, Machines};
+use crate::error::QueryError;
+
+/// The report of an equipment for one group of its time.
+pub(super) struct Reported {
+    pub(super) equipment: String,
+    pub(super) group: Group,
+    pub(super) report: Report,
+}
+
+/// Of which time a report is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Group {
+    pub(super) shift: Option<String>,
+    pub(super) production_day: Option<String>,
+    pub(super) work_order: Option<String>,
+    pub(super) product: Option<String>,
+}
+
+/// Reports of one batch of the answer.
+const BATCH_REPORTS: usize = 1_024;
+
+/// Batches that `batch` makes of reports, made as they are asked for: a fine bucket over a long window is long.
+pub(super) async fn batches<F>(
+    gather: Arc<Gather>,
+    equipment: Arc<[String]>,
+    grouping: Grouping,
+    window: (i64, i64),
+    batch: F,
+) -> Result<impl Stream<Item = Result<RecordBatch, QueryError>> + Send, QueryError>
+where
+    F: Fn(Vec<Reported>) -> Result<RecordBatch, QueryError> + Send + Copy,
+{
+    let mut needed: Vec<String> = Vec::new();
+    for path in equipment.iter() {
+        needed.push(path.clone());
+        needed.extend(gather.plant.descendants(path).map(|below| below.path.clone()));
+    }
+    needed.sort_unstable();
+    needed.dedup();
+    let machines = gather.machines(&needed, window.0, window.1).await?;
+    let walk = Walk { gather, machines, equipment, grouping, window, place: 0, ahead: None };
+    Ok(stream::try_unfold(walk, move |mut walk| async move {
+        let reports = walk.reports()?;
+        if reports.is_empty() {
+            return Ok(None);
+        }
+        let rows = batch(reports)?;
+        // Time limits and cancel requests get their turn.
+        tokio::task::yield_now().await;
+        Ok(Some((rows, walk)))
+    }))
+}
+
+/// Goes through the groups of one equipment after another.
+struct Walk {
+    gather: Arc<Gather>,
+    machines: Machines,
+    equipment: Arc<[String]>,
+    grouping: Grouping,
+    window: (i64, i64),
+    /// The equipment that comes next.
+    place: usize,
+    /// The present equipment, and what is left of its groups.
+    ahead: Option<(String, Ahead)>,
+}
+
+/// Groups that are still to come.
+enum Ahead {
+    Buckets(BucketsAhead),
+    /// Values of what jobs are grouped by.
+    Jobs(std::vec::IntoIter<Option<String>>),
+}
+
+impl Walk {
+    fn reports(&mut self) -> Result<Vec<Reported>, QueryError> {
+        let mut reports = Vec::new();
+        while reports.len() < BATCH_REPORTS {
+            let Some((path, mut ahead)) = self.ahead.take() else {
+                let Some(path) = self.equipment.get(self.place) else { break };
+                self.place += 1;
+                self.ahead = Some((path.clone(), self.groups(path)));
+                continue;
+            };
+            let next = match &mut ahead {
+                Ahead::Buckets(buckets) => {
+                    buckets.next().transpose()?.map(|bucket| (Group::from(&bucket), Part::Time(bucket)))
+                }
+                Ahead::Jobs(values) => values.next().map(|value| (self.grouping.group(&value), Part::Jobs(value))),
+            };
+            let Some((group, part)) = next else { continue };
+            let report = self.report(&path, &part);
+            // There is no machine, at any time; or an order that only some of a line's machines worked on.
+            let goes_on = report.is_some() || matches!(part, Part::Jobs(_));
+            reports.extend(report.map(|report| Reported { equipment: path.clone(), group, report }));
+            self.ahead = goes_on.then_some((path, ahead));
+        }
+        Ok(reports)
+    }
+
+    fn groups(&self, path: &str) -> Ahead {
+        let (plant, (from, to)) = (&self.gather.plant, self.window);
+        match self.grouping {
+            Grouping::Time(cut) => Ahead::Buckets(buckets(plant, path, cut, from, to)),
+            Grouping::WorkOrder | Grouping::Product => {
+                let below = plant.descendants(path).map(|below| below.path.as_str());
+                let machines = std::iter::once(path).chain(below).filter_map(|path| self.machines.get(path));
+                let mut firsts: Vec<(i64, Option<String>)> = Vec::new();
+                for machine in machines {
+                    for (value, stretches) in machine.by_job(from, to, |job| self.grouping.value(job)) {
+                        let start = stretches.first().map_or(from, |stretch| stretch.0);
+                        match firsts.iter_mut().find(|(_, known)| known.as_deref() == value) {
+                            Some((first, _)) => *first = start.min(*first),
+                            None => firsts.push((start, value.map(str::to_owned))),
+                        }
+                    }
+                }
+                firsts.sort();
+                Ahead::Jobs(firsts.into_iter().map(|(_, value)| value).collect::<Vec<_>>().into_iter())
+            }
+        }
+    }
+
+    fn report(&self, path: &str, part: &Part) -> Option<Report> {
+        let (from, to) = self.window;
+        let (grouping, now) = (self.grouping, self.gather.now);
+        let at = match part {
+            Part::Time(bucket) => bucket.start,
+            Part::Jobs(_) => from,
+        };
+        report(&self.gather.plant, &self.machines, path, at, &|machine| match part {
+            Part::Time(bucket) => Some(machine.report(bucket.start, bucket.end, now)),
+            Part::Jobs(value) => {
+                let all = machine.by_job(from, to, |job| grouping.value(job));
+                let (_, stretches) = all.into_iter().find(|(known, _)| *known == value.as_deref())?;
+                machine.report_over(&stretches, now)
+            }
+        })
+    }
+}
+
+/// Which part of the time of a machine a report is of.
+enum Part {
+    Time(Bucket),
+    Jobs(Option<String>),
+}
+
+impl From<&Bucket> for Group {
+    fn from(bucket: &Bucket) -> Self {
+        Self { shift: bucket.shift.clone(), production_day: bucket.production_day.clone(), ..Self::default() }
+    }
+}
+
+impl Grouping {
+    /// What it groups jobs by.
+    fn value(self, job: &::oee::machine::Job) -> Option<&str> {
+        match self {
+            Self::Time(_) => None,
+            Self::WorkOrder => job.work_order.as_deref(),
+            Self::Product => job.product.as_deref(),
+        }
+    }
+
+    fn group(self, value: &Option<String>) -> Group {
+        match self {
+            Self::Time(_) => Group::default(),
+            Self::WorkOrder => Group { work_order: value.clone(), ..Group::default() },
+            Self::Product => Group { product: value.clone(), ..Group::default() },
+        }
+    }
+}
+
+/// The report of a machine, or of what lies below a node as its `rollup` says; none where there is no machine, or none
+/// has a report. `at` tells which ideal cycle times are valid where no report knows one.
+fn report(
+    plant: &Plant,
+    machines: &Machines,
+    path: &str,
+    at: i64,
+    of: &dyn Fn(&Machine) -> Option<Report>,
+) -> Option<Report> {
+    if let Some(machine) = machines.get(path) {
+        return of(machine);
+    }
+    let mut children: Vec<&str> = Vec::new();
+    let mut reports: Vec<Report> = Vec::new();
+    for child in plant.children(path) {
+        if let Some(report) = report(plant, machines, &child.path, at, of) {
+            children.push(&child.path);
+            reports.push(report);
+        }
+    }
+    if plant.equipment(path).is_some_and(|node| node.rollup == Rollup::Serial) {
+        let ideal = |machine: usize, order: &OrderCount| {
+            plant.ideal_cycle_s(order.product.as_deref()?, children.get(machine)?, at)
+        };
+        return serial(&reports, ideal).map(|line| line.report);
+    }
+    let mut reports = reports.into_iter();
+    let mut sum = reports.next()?;
+    for report in reports {
+        sum.merge(&report);
+    }
+    Some(sum)
+}
+
+#[cfg(test)]
+mod tests;
