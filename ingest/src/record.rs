@@ -72,6 +72,7 @@ fn required(table: &str) -> &'static [&'static str] {
         "units" => &["unit"],
         "materials" => &["event_id"],
         "states" => &["equipment", "start"],
+        "stop_reasons" => &["equipment", "start"],
         "counts" => &["equipment", "time"],
         "equipment" => &["equipment"],
         "signals" => &["equipment", "signal"],
@@ -214,6 +215,7 @@ impl RecordTable {
         self.complete(&mut row);
         self.require(&row)?;
         self.check_equipment(&row, plant)?;
+        self.check_reason(&row, plant)?;
         self.check_sense(&row)?;
         Ok(row)
     }
@@ -269,7 +271,7 @@ impl RecordTable {
         let happened: &[&str] = match self.table.name {
             "measurements" | "counts" | "events" => &["time"],
             "operations" => &["started", "completed"],
-            "states" => &["start", "end"],
+            "states" | "stop_reasons" => &["start", "end"],
             "materials" => &["time", "removed"],
             _ => &[],
         };
@@ -408,6 +410,20 @@ impl RecordTable {
             // What an equipment has left behind can be retracted after it is gone.
             Some(path) if !declares && !row.deleted && !path.is_empty() && plant.equipment(path).is_none() => {
                 Err(unknown_equipment(path))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// A reason that somebody picks is one of those that there are.
+    fn check_reason(&self, row: &RecordRow, plant: &Plant) -> Result<(), Refusal> {
+        match self.text(row, "reason") {
+            Some(code)
+                if self.table.name == "stop_reasons" && !row.deleted && plant.reason_category(code).is_none() =>
+            {
+                Err(refusal(format!(
+                    "the reason `{code}` is not declared: add it to [[reasons]] in plant.toml, or pick one of them"
+                )))
             }
             _ => Ok(()),
         }

@@ -41,6 +41,7 @@ pub mod loss;
 pub mod machine;
 pub mod path;
 pub mod plant;
+pub mod reason;
 #[cfg(test)]
 mod seeded;
 pub mod series;

@@ -156,7 +156,7 @@ fn intervals(records: &[StateRecord]) -> Vec<StateSpan> {
     }
 }
 
-fn append(spans: &mut Vec<StateSpan>, start: i64, end: i64, value: StateValue) {
+pub(crate) fn append(spans: &mut Vec<StateSpan>, start: i64, end: i64, value: StateValue) {
     if start >= end {
         return;
     }

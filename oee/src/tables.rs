@@ -247,6 +247,23 @@ pub const STATES: Table = Table {
     upsert: Upsert::Record,
 };
 
+/// Reasons given to stops.
+pub const STOP_REASONS: Table = Table {
+    name: "stop_reasons",
+    doc: "one reason that a person, or a system, gave to stopped time of an equipment",
+    columns: &[
+        column("equipment", Name, "which equipment"),
+        column("start", Time, "from when"),
+        column("end", Time, "until when; NULL: until the equipment runs again"),
+        column("reason", Name, "reason code, one of `reasons`"),
+        column("comment", Text, "free text"),
+    ],
+    key: &["equipment", "start"],
+    time: Some("start"),
+    age: Some("start"),
+    upsert: Upsert::Record,
+};
+
 /// Pieces made.
 pub const COUNTS: Table = Table {
     name: "counts",
@@ -447,6 +464,7 @@ pub const TABLES: &[Table] = &[
     UNITS,
     MATERIALS,
     STATES,
+    STOP_REASONS,
     COUNTS,
     EQUIPMENT,
     SIGNALS,

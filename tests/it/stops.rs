@@ -41,6 +41,9 @@ name = "Jammed part"
 parent = "mechanical"
 category = "unplanned"
 [[reasons]]
+reason = "maintenance"
+category = "planned"
+[[reasons]]
 reason = "setup"
 category = "changeover"
 "#;
@@ -210,4 +213,84 @@ fn counts_that_cannot_be_are_refused() {
     }
     let refused = server.post("/api/v1/sql", "SELECT * FROM losses('fortnight', '2025-01-14', '2025-01-15')");
     assert!(refused.1.contains("losses also takes 'shift', 'day', 'work_order' and 'product'"), "{refused:?}");
+}
+
+/// The stop from 06:00 to 09:00 and the one that lasts since 20:00 are explained afterwards, in parts, anew.
+#[test]
+fn a_reason_given_later_shows_in_every_number() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = filled(folder.path());
+    let give = |from: &str, to: Option<&str>, reason: &str| {
+        let row = json!({"equipment": "site/press", "start": at(from), "end": to.map(at), "reason": reason});
+        accepted(&server, "stop_reasons", vec![row]);
+    };
+    let figures = || {
+        let sql = format!(
+            "SELECT unplanned_s, changeover_s, planned_downtime_s, unplanned_stops FROM oee('10000 days', '{}', '{}') \
+             WHERE equipment = 'site/press'",
+            at("04:00:00"),
+            at("13:00:00")
+        );
+        let row = server.sql(&sql).swap_remove(0);
+        row.iter().map(|figure| figure.as_f64().unwrap()).collect::<Vec<f64>>()
+    };
+    let stops = |from: &str, to: &str| {
+        let sql = format!(
+            "SELECT start, \"end\", reason, category FROM stops('{}', '{}') WHERE equipment = 'site/press' ORDER BY time",
+            at(from),
+            at(to)
+        );
+        json!(server.sql(&sql))
+    };
+    assert_eq!(figures(), [9_000.0, 1_200.0, 0.0, 1.0]);
+    // Split: the first hour was a changeover, the last half an hour maintenance.
+    give("06:00:00", Some("07:00:00"), "setup");
+    give("08:30:00", Some("09:00:00"), "maintenance");
+    assert_eq!(figures(), [3_600.0, 4_800.0, 1_800.0, 1.0]);
+    let parts = json!([
+        [at("06:00:00"), at("07:00:00"), "setup", "changeover"],
+        [at("07:00:00"), at("08:30:00"), "jam", "unplanned"],
+        [at("08:30:00"), at("09:00:00"), "maintenance", "planned"]
+    ]);
+    assert_eq!(stops("06:30:00", "08:45:00"), parts);
+    let known = server.sql("SELECT max(recorded) FROM stop_reasons")[0][0].clone();
+    // Merged: one reason for all of it, recorded last.
+    give("05:59:00", Some("09:00:00"), "setup");
+    assert_eq!(figures(), [0.0, 10_200.0, 0.0, 0.0]);
+    assert_eq!(stops("06:30:00", "08:45:00"), json!([[at("06:00:00"), at("09:00:00"), "setup", "changeover"]]));
+    // Taken back.
+    let retracted = json!({"equipment": "site/press", "start": at("05:59:00"), "deleted": true});
+    accepted(&server, "stop_reasons", vec![retracted]);
+    assert_eq!(figures(), [3_600.0, 4_800.0, 1_800.0, 1.0]);
+    // What was known between.
+    let sql = format!("SELECT count(*) FROM stop_reasons_history WHERE start = '{}'", at("05:59:00"));
+    assert_eq!(server.number(&sql), 1.0);
+    accepted(
+        &server,
+        "stop_reasons",
+        vec![json!({"equipment": "site/press", "start": at("06:00:00"), "end": at("06:10:00")})],
+    );
+    assert_eq!(figures(), [6_600.0, 1_800.0, 1_800.0, 1.0]);
+    let as_of = format!("/api/v1/sql?format=json&as_of={}", known.as_str().unwrap().replace('+', "%2B"));
+    let sql = format!(
+        "SELECT changeover_s FROM oee('10000 days', '{}', '{}') WHERE equipment = 'site/press'",
+        at("04:00:00"),
+        at("13:00:00")
+    );
+    let (status, then) = server.post(&as_of, sql);
+    assert!(status == 200 && then.contains("4800"), "{status} {then}");
+
+    // The one that lasts, from half past: seen by a window that begins much later, with states of every minute between.
+    give("20:30:00", None, "jam");
+    let states = (31..59).map(|minute| press(json!({"start": at(&format!("20:{minute}:00")), "state": "STOP"})));
+    accepted(&server, "states", states.collect());
+    let later = server.sql("SELECT start, reason FROM stops('2025-01-15T06:00:00Z', '2025-01-15T07:00:00Z') WHERE equipment = 'site/press'");
+    assert_eq!(json!(later), json!([[at("20:30:00"), "jam"]]));
+    let totals = server
+        .sql("SELECT reason, sum(in_window_s) FROM stops('2025-01-15T06:00:00Z', '2025-01-15T07:00:00Z') GROUP BY 1");
+    assert_eq!(json!(totals), json!([["jam", 3_600.0]]));
+
+    let undeclared = json!([{"equipment": "site/press", "start": at("06:00:00"), "reason": "gremlins"}]).to_string();
+    let (status, body) = server.post("/api/v1/stop_reasons", undeclared);
+    assert!(status == 400 && body.contains("the reason `gremlins` is not declared"), "{status} {body}");
 }

@@ -24,9 +24,10 @@ use oee::count::Piece;
 use oee::execution::OrderSpan;
 use oee::machine::{Inputs, Machine};
 use oee::plant::{Plant, Source, WorkOrder};
-use oee::state::{StateRecord, timeline};
+use oee::reason::{GivenReason, explained};
+use oee::state::{Category, StateRecord, timeline};
 
-use super::records::{counts, states, work_orders};
+use super::records::{counts, reasons, states, work_orders};
 use super::signals::signals;
 use crate::catalog::View;
 use crate::error::QueryError;
@@ -36,6 +37,9 @@ use crate::types::time_type;
 
 /// Machines by path.
 pub(crate) type Machines = HashMap<String, Machine>;
+
+/// How far beyond a window something at its edge is followed at first, microseconds.
+pub(super) const FIRST_REACH_US: i64 = 3_600_000_000;
 
 /// A window of time, with the margin that tells micro-stops from stops at its edges, and starting up from production.
 #[derive(Debug, Clone, Copy)]
@@ -51,6 +55,20 @@ pub(super) struct Found {
     pub(super) states: Vec<StateRecord>,
     /// Pieces; none where nothing counts them.
     pub(super) pieces: Option<Vec<Piece>>,
+    /// Reasons that were given to stops, in any order.
+    pub(super) reasons: Vec<GivenReason>,
+}
+
+impl Found {
+    /// Whether a reason that holds until the machine runs again was given before the first state that is known, so that it takes
+    /// earlier states to tell whether it still holds at `from`. States since `known` are all there.
+    fn needs_earlier(&self, from: i64, known: i64) -> bool {
+        let Some(first) = self.states.iter().map(|state| state.start).min() else { return false };
+        let open = self.reasons.iter().filter(|given| given.end.is_none() && given.start < first);
+        let Some(oldest) = open.map(|given| given.start).min() else { return false };
+        let ran = |state: &StateRecord| state.start < from && state.value.category == Some(Category::Run);
+        oldest < known && !self.states.iter().any(ran)
+    }
 }
 
 /// Access to what one statement sees.
@@ -75,6 +93,8 @@ impl Gather {
         states(self, paths, span, &mut found).await?;
         counts(self, paths, span, &mut found).await?;
         found.retain(|path, found| self.is_machine(path, found));
+        reasons(self, span, &mut found).await?;
+        self.earlier_states(span.from, &mut found).await?;
         // What was made before tells whether something else is being started up.
         let spans = self.order_spans(found.keys().copied(), span.from, to).await?;
         let orders = work_orders(self, spans.values().flatten()).await?;
@@ -82,6 +102,31 @@ impl Gather {
             .into_iter()
             .map(|(path, found)| (path.to_owned(), self.machine(path, found, &spans, &orders, (span.from, to))))
             .collect())
+    }
+
+    /// Adds states from before `from` where it takes them to tell how long a reason holds.
+    async fn earlier_states(&self, from: i64, found: &mut HashMap<&str, Found>) -> Result<(), QueryError> {
+        let (mut known, mut reach) = (from, FIRST_REACH_US);
+        loop {
+            let needed = found.iter().filter(|(_, found)| found.needs_earlier(from, known));
+            let paths: Vec<String> = needed.map(|(path, _)| (*path).to_owned()).collect();
+            if paths.is_empty() {
+                return Ok(());
+            }
+            known = known.saturating_sub(reach);
+            reach = reach.saturating_mul(4);
+            let span = Span { from: known, to: from };
+            let mut earlier: HashMap<&str, Found> =
+                paths.iter().map(|path| (path.as_str(), Found::default())).collect();
+            signals(self, &paths, span, &mut earlier).await?;
+            states(self, &paths, span, &mut earlier).await?;
+            for (path, earlier) in earlier {
+                if let Some(found) = found.get_mut(path) {
+                    found.states.retain(|state| from <= state.start);
+                    found.states.extend(earlier.states);
+                }
+            }
+        }
     }
 
     /// Signals bound at an ancestor apply to every node below it, so only a leaf is a machine by its bindings alone.
@@ -121,7 +166,7 @@ impl Gather {
         let kind = if self.plant.state_source(path) == Source::Signal { oee::state::RecordKind::Change } else { kind };
         Machine::new(Inputs {
             shifts: self.plant.calendar(path).map_or_else(continuous, |calendar| calendar.instances(from, to)),
-            states: timeline(kind, found.states),
+            states: explained(timeline(kind, found.states), found.reasons),
             jobs: self.plant.jobs(path, spans, orders, from, to),
             pieces: found.pieces,
             startup_us: equipment.map_or(0, |equipment| equipment.startup_us),

@@ -9,13 +9,16 @@ use futures::TryStreamExt;
 use oee::count::CountRecord;
 use oee::execution::OrderSpan;
 use oee::plant::{Plant, Source, WorkOrder};
-use oee::state::{RecordKind, StateRecord, StateValue};
+use oee::reason::GivenReason;
+use oee::state::{Category, RecordKind, StateRecord, StateValue};
 
 use super::gather::{Doubles, Found, Gather, Span, Texts, Times, among, at, looking_back};
 use crate::error::QueryError;
 
 const STATES: &str = "states";
 const STATE_COLUMNS: [&str; 8] = ["equipment", "source", "start", "end", "state", "category", "reason", "recorded"];
+const STOP_REASONS: &str = "stop_reasons";
+const REASON_COLUMNS: [&str; 5] = ["equipment", "start", "end", "reason", "recorded"];
 const COUNTS: &str = "counts";
 const COUNT_COLUMNS: [&str; 7] = ["equipment", "source", "time", "total", "good", "scrap", "rework"];
 const WORK_ORDERS: &str = "work_orders";
@@ -151,6 +154,37 @@ async fn last_changes(
             wanted.remove(&path);
             if let Some(found) = found.get_mut(path.as_str()) {
                 found.states.push(record);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Adds the reasons that were given to stops to what is found about each path.
+pub(super) async fn reasons(gather: &Gather, span: Span, found: &mut HashMap<&str, Found>) -> Result<(), QueryError> {
+    if gather.view.table(STOP_REASONS).is_none() || found.is_empty() {
+        return Ok(());
+    }
+    let reaches_in = ident("end").is_null().or(ident("end").gt(at(span.from)));
+    let filter = among("equipment", found.keys().copied()).and(ident("start").lt(at(span.to))).and(reaches_in);
+    let mut stream = gather.rows(STOP_REASONS, filter, &REASON_COLUMNS, &[]).await?;
+    while let Some(batch) = stream.try_next().await? {
+        let (equipment, codes) = (Texts::of(&batch, "equipment")?, Texts::of(&batch, "reason")?);
+        let (starts, ends, recorded) =
+            (Times::of(&batch, "start")?, Times::of(&batch, "end")?, Times::of(&batch, "recorded")?);
+        for row in 0..batch.num_rows() {
+            let (Some(path), Some(start), Some(code)) = (equipment.at(row), starts.at(row), codes.at(row)) else {
+                continue;
+            };
+            if let Some(found) = found.get_mut(path) {
+                found.reasons.push(GivenReason {
+                    start,
+                    end: ends.at(row),
+                    recorded: recorded.at(row).unwrap_or(start),
+                    reason: code.into(),
+                    // A reason that is declared no more tells as much as any other unknown one.
+                    category: gather.plant.reason_category(code).unwrap_or(Category::Unplanned),
+                });
             }
         }
     }

@@ -9,7 +9,7 @@ use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 
 use super::columns::{Column, Value, batch};
-use super::gather::{Gather, Machines};
+use super::gather::{FIRST_REACH_US, Gather, Machines};
 use crate::error::QueryError;
 
 struct Row {
@@ -94,9 +94,6 @@ fn row(gather: &Gather, equipment: Arc<str>, machine: &Machine, stop: Stop, from
         stop,
     }
 }
-
-/// How far beyond the window a stop at its edge is followed at first, microseconds.
-const FIRST_REACH_US: i64 = 3_600_000_000;
 
 /// The machines, with states from before the window to after it, as far as the stops at its edges reach.
 async fn whole_stops(gather: &Gather, equipment: &[String], (from, to): (i64, i64)) -> Result<Machines, QueryError> {
