@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 
+use ahash::RandomState;
 use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, MutableArrayData, RecordBatchOptions, UInt32Array, make_array,
     new_null_array,
@@ -61,7 +62,7 @@ pub type TimesOfSeries = HashMap<Vec<Option<Arc<str>>>, Vec<i64>>;
 pub struct KeySet {
     encoder: KeyEncoder,
     time: Option<String>,
-    keys: HashSet<Box<[u8]>>,
+    keys: HashSet<Box<[u8]>, RandomState>,
     /// Earliest and latest time among the keys, where the key holds a time.
     span: Option<(i64, i64)>,
 }
@@ -70,7 +71,7 @@ impl KeySet {
     /// An empty set of keys of `spec`.
     pub fn new(spec: &TableSpec) -> Self {
         let time = spec.time.map(|index| spec.schema.field(index).name().clone());
-        Self { encoder: KeyEncoder::new(spec), time, keys: HashSet::new(), span: None }
+        Self { encoder: KeyEncoder::new(spec), time, keys: HashSet::default(), span: None }
     }
 
     /// Takes in the keys of rows, which carry the key columns.

@@ -23,6 +23,7 @@ mod log;
 mod newest;
 mod segment;
 mod snapshot;
+mod sought;
 mod spec;
 mod store;
 mod verify;

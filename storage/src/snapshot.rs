@@ -12,9 +12,10 @@ use arrow::record_batch::RecordBatch;
 use crate::StoreError;
 use crate::dead::Dead;
 use crate::hot::{ALWAYS, Hot, SameRow, Settled, in_schema, plain, settle};
-use crate::keys::{KeyEncoder, KeyOrder, KeySet, pick, time_span};
+use crate::keys::{KeyEncoder, KeySet, pick, time_span};
 use crate::newest::Newest;
 use crate::segment::Segment;
+use crate::sought::current_rows;
 use crate::spec::{
     CHANGE_REASON, DELETED, RECORDED, RECORDED_BY, SUPERSEDED, SUPERSEDED_BY, SUPERSEDED_REASON, TableSpec, Upsert,
 };
@@ -275,46 +276,6 @@ fn superseded_in_segments(
         replaces: BooleanArray::from(replaces),
         repeated: pick(&found, repeated)?,
     })
-}
-
-/// The rows of `segments` that are current among those with a key in `wanted`, one a key; columns as the files have them.
-pub(crate) fn current_rows(
-    spec: &TableSpec,
-    segments: &[Arc<Segment>],
-    wanted: &RecordBatch,
-) -> Result<Option<RecordBatch>, StoreError> {
-    let mut found: Vec<RecordBatch> = Vec::new();
-    for segment in segments {
-        let candidates = candidates(spec, segment, wanted)?;
-        if candidates.num_rows() == 0 {
-            continue;
-        }
-        let rows = segment.rows_with(spec, &candidates)?;
-        if rows.num_rows() > 0 {
-            found.push(rows);
-        }
-    }
-    let Some(schema) = found.first().map(RecordBatch::schema) else { return Ok(None) };
-    let found = concat_batches(&schema, &found)?;
-    // The last of equal keys comes from the newest segment; earlier ones are in the history already.
-    let order = KeyOrder::of(&aligned(spec, &found)?, &spec.key)?;
-    let current: Vec<u32> = order.runs().filter_map(|run| run.last().copied()).collect();
-    Ok(Some(pick(&found, current)?))
-}
-
-/// Rows of `newest` whose key `segment` may hold, by its time span.
-fn candidates(spec: &TableSpec, segment: &Segment, newest: &RecordBatch) -> Result<RecordBatch, StoreError> {
-    let (Some(index), Some(low), Some(high)) = (spec.time, segment.min_time, segment.max_time) else {
-        return Ok(newest.clone());
-    };
-    let times = arrow::compute::cast(
-        &plain(newest, spec.schema.field(index).name(), &crate::spec::time_type())?,
-        &DataType::Int64,
-    )?;
-    let times = times.as_primitive::<arrow::datatypes::Int64Type>();
-    let within: BooleanArray =
-        times.iter().map(|time| Some(time.is_none_or(|time| low <= time && time <= high))).collect();
-    crate::segment::keep(newest, &within)
 }
 
 /// The columns of `spec.schema`, in its order, by name.

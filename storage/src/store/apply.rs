@@ -15,7 +15,7 @@ use crate::StoreError;
 use crate::hot::{SameRow, in_schema};
 use crate::keys::{KeyEncoder, pick};
 use crate::segment::Segment;
-use crate::snapshot::current_rows;
+use crate::sought::current_rows;
 use crate::spec::{CHANGE_REASON, DELETED, RECORDED, RECORDED_BY, TableSpec, Upsert};
 
 /// The newest hot row of each key of a record table.
