@@ -157,9 +157,7 @@ fn router(faces: Arc<Faces>, shutdown: CancellationToken) -> Router {
         shutdown,
     });
     Router::new()
-        .route("/", get(page::index))
-        .route("/page.css", get(page::style))
-        .route("/page.js", get(page::script))
+        .merge(page::routes())
         .route("/health", get(status::health))
         .route("/ready", get(status::ready))
         .route("/metrics", get(status::figures))

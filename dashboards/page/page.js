@@ -3,84 +3,25 @@
 // The stream is read with fetch, not EventSource, so that a login travels in a header and never in an
 // address. Nothing is computed here: every figure is shown as the server sent it.
 
+import {
+  LoginNeeded, NONE, STATES, asCount, asPercent, asReading, asSpan, askLogin, byId, hint, icon, knownZone, mark,
+  oeeAddress, put, request, timeFormat,
+} from "/session.js";
+
 const LIVE = "/api/v1/live";
-const LOGIN_KEY = "takt.authorization";
 const STALE_MS = 4000;        // the server sends once a second
 const SILENT_MS = 30000;      // a connection without an event for this long is given up
 const RETRY_MS = [500, 1000, 2000, 5000, 10000];
 const SIGNALS_SHOWN = 6;
 const AGED_S = 60;
 
-const STATES = {
-  run: { word: "Running", path: "M6 3l15 9-15 9z" },
-  unplanned: { word: "Stopped", path: "M8 2h8l6 6v8l-6 6H8l-6-6V8zM7 10v4h10v-4z" },
-  changeover: { word: "Changeover", path: "M12 3a9 9 0 0 1 8.5 6H23l-4 5-4-5h2.3A6 6 0 0 0 6.7 9H3.5A9 9 0 0 1 12 3zM12 21a9 9 0 0 1-8.5-6H1l4-5 4 5H6.7a6 6 0 0 0 10.6 0h3.2A9 9 0 0 1 12 21z" },
-  planned: { word: "Planned stop", path: "M5 3h5v18H5zM14 3h5v18h-5z" },
-  no_order: { word: "No order", path: "M12 2a10 10 0 1 0 0 20 10 10 0 0 0 0-20zm0 3a7 7 0 1 1 0 14 7 7 0 0 1 0-14z" },
-  unknown: { word: "Unknown", path: "M10.5 17h3v3h-3zM12 3c3.3 0 6 2.2 6 5.3 0 2.6-1.6 3.7-2.9 4.7-1 .8-1.6 1.3-1.6 2.5h-3c0-2.7 1.6-3.9 2.8-4.8 1.1-.9 1.7-1.3 1.7-2.4C15 7 13.7 6 12 6S9 7.1 9 9H6c0-3.6 2.7-6 6-6z" },
-};
-
-const byId = (id) => document.getElementById(id);
 const cards = new Map();
 const announced = new Map();
 const view = { zone: "UTC", serverOffsetMs: 0, lastMessageMs: 0, connected: false, waiting: "connecting" };
 
-// ---- figures -------------------------------------------------------------------------------------
-
-const percent = new Intl.NumberFormat("en", { style: "percent", minimumFractionDigits: 1, maximumFractionDigits: 1 });
-const count = new Intl.NumberFormat("en", { maximumFractionDigits: 1 });
-const reading = new Intl.NumberFormat("en", { maximumSignificantDigits: 5, useGrouping: false });
-const NONE = "–";
-
-const asPercent = (value) => (value === null || value === undefined ? NONE : percent.format(value));
-const asCount = (value) => (value === null || value === undefined ? NONE : count.format(value));
-
-function asSpan(seconds) {
-  if (seconds < 60) return `${Math.max(0, Math.floor(seconds))} s`;
-  const minutes = Math.floor(seconds / 60);
-  if (minutes < 60) return `${minutes} min`;
-  const hours = Math.floor(minutes / 60);
-  if (hours < 48) return `${hours} h ${minutes % 60} min`;
-  return `${Math.floor(hours / 24)} d`;
-}
-
-function clockFormat(options) {
-  try {
-    return new Intl.DateTimeFormat("en-GB", { ...options, timeZone: view.zone });
-  } catch {
-    view.zone = "UTC"; // this browser does not know the plant's zone
-    return new Intl.DateTimeFormat("en-GB", { ...options, timeZone: "UTC" });
-  }
-}
-
 const serverNowMs = () => Date.now() + view.serverOffsetMs;
 
 // ---- cards ---------------------------------------------------------------------------------------
-
-function put(node, text) {
-  if (node.textContent !== text) node.textContent = text;
-}
-
-function mark(node, name, value) {
-  const text = value === null || value === undefined ? "" : String(value);
-  if (node.dataset[name] !== text) node.dataset[name] = text;
-}
-
-function hint(node, text) {
-  if (!text) node.removeAttribute("title");
-  else if (node.title !== text) node.title = text;
-}
-
-function icon(path) {
-  const space = "http://www.w3.org/2000/svg";
-  const svg = document.createElementNS(space, "svg");
-  svg.setAttribute("viewBox", "0 0 24 24");
-  const shape = document.createElementNS(space, "path");
-  shape.setAttribute("d", path);
-  shape.setAttribute("fill-rule", "evenodd");
-  svg.append(shape);
-  return svg;
-}
 
 function newCard(path) {
   const card = byId("machine").content.firstElementChild.cloneNode(true);
@@ -90,7 +31,7 @@ function newCard(path) {
   const bars = {};
   for (const node of card.querySelectorAll("[data-bar]")) bars[node.dataset.bar] = node;
   const [first, rest] = card.querySelectorAll(".signals");
-  return { card, fields, bars, first, rest, more: card.querySelector("details"), icon: card.querySelector(".icon"), rows: new Map() };
+  return { card, fields, bars, first, rest, more: card.querySelector("details"), icon: card.querySelector(".icon"), link: card.querySelector("h2 a"), rows: new Map() };
 }
 
 function showState(parts, machine) {
@@ -119,7 +60,7 @@ function showState(parts, machine) {
 function showSince(parts) {
   if (Number.isNaN(parts.since)) return put(parts.fields.since, "");
   put(parts.fields.since, `for ${asSpan((serverNowMs() - parts.since) / 1000)}`);
-  hint(parts.fields.since, `since ${clockFormat({ dateStyle: "medium", timeStyle: "medium" }).format(parts.since)}`);
+  hint(parts.fields.since, `since ${timeFormat(view.zone, { dateStyle: "medium", timeStyle: "medium" }).format(parts.since)}`);
 }
 
 function showOee(parts, machine) {
@@ -156,7 +97,7 @@ function showSignal(row, signal) {
   const [name, value] = row.children;
   const quality = qualityWord(signal.quality);
   const ageS = (serverNowMs() - Date.parse(signal.time)) / 1000;
-  const figure = signal.text ?? (signal.value === null ? NONE : reading.format(signal.value));
+  const figure = signal.text ?? asReading(signal.value);
   mark(row, "quality", quality);
   row.toggleAttribute("data-aged", ageS > AGED_S);
   put(name, signal.signal);
@@ -199,7 +140,7 @@ function showSignals(parts, signals) {
 
 function showPlant(message) {
   view.serverOffsetMs = Date.parse(message.time) - Date.now();
-  view.zone = message.plant.zone;
+  view.zone = knownZone(message.plant.zone);
   put(byId("plant"), message.plant.name);
   document.title = `${message.plant.name} · live`;
   byId("empty").hidden = message.equipment.length > 0;
@@ -213,6 +154,7 @@ function showPlant(message) {
     gone.delete(machine.path);
     if (section.children[index] !== parts.card) section.insertBefore(parts.card, section.children[index] ?? null);
     put(parts.fields.name, machine.name);
+    parts.link.href = oeeAddress(machine.path);
     put(parts.fields.path, machine.path);
     const change = showState(parts, machine);
     if (change) changes.push(change);
@@ -234,7 +176,7 @@ function showPlant(message) {
 function showConnection() {
   const now = serverNowMs();
   const time = document.querySelector("#clock time");
-  put(time, clockFormat({ hour: "2-digit", minute: "2-digit", second: "2-digit" }).format(now));
+  put(time, timeFormat(view.zone, { hour: "2-digit", minute: "2-digit", second: "2-digit" }).format(now));
   time.dateTime = new Date(now).toISOString();
   put(byId("zone"), view.zone);
 
@@ -289,22 +231,11 @@ function eventReader(deliver) {
   };
 }
 
-class LoginNeeded extends Error {}
-
 async function follow() {
   const stop = new AbortController();
   let silence = setTimeout(() => stop.abort(), SILENT_MS);
   try {
-    const headers = { Accept: "text/event-stream" };
-    const login = sessionStorage.getItem(LOGIN_KEY);
-    if (login) headers.Authorization = login;
-    const response = await fetch(LIVE, { headers, signal: stop.signal, cache: "no-store", credentials: "omit" });
-    if (!response.ok) {
-      const body = await response.json().catch(() => null);
-      const message = body?.error?.message ?? `the server answered ${response.status}`;
-      if (response.status === 401) throw new LoginNeeded(login ? message : "");
-      throw new Error(message);
-    }
+    const response = await request(LIVE, { headers: { Accept: "text/event-stream" }, signal: stop.signal });
     view.connected = true;
     // Only events count as signs of life: a proxy can keep a dead feed's connection open.
     const feed = eventReader((event, data) => {
@@ -325,27 +256,6 @@ async function follow() {
   }
 }
 
-function askLogin(reason) {
-  sessionStorage.removeItem(LOGIN_KEY);
-  put(byId("login-reason"), reason || "This server asks who is looking.");
-  byId("login").hidden = false;
-  byId("machines").hidden = true;
-  byId("login-secret").focus();
-  return new Promise((resolve) => {
-    byId("login").onsubmit = (submitted) => {
-      submitted.preventDefault();
-      const user = byId("login-user").value.trim();
-      const secret = byId("login-secret").value;
-      const utf8 = String.fromCharCode(...new TextEncoder().encode(`${user}:${secret}`));
-      sessionStorage.setItem(LOGIN_KEY, user ? `Basic ${btoa(utf8)}` : `Bearer ${secret.trim()}`);
-      byId("login-secret").value = "";
-      byId("login").hidden = true;
-      byId("machines").hidden = false;
-      resolve();
-    };
-  });
-}
-
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 async function run() {
@@ -360,7 +270,7 @@ async function run() {
       if (error instanceof LoginNeeded) {
         view.waiting = "log in";
         showConnection();
-        await askLogin(error.message);
+        await askLogin(error.message, byId("machines"));
         continue;
       }
       const network = error instanceof TypeError || error.name === "AbortError";

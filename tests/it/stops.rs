@@ -55,7 +55,7 @@ fn press(fields: Value) -> Value {
 }
 
 /// Tuesday, 14 January 2025, UTC; Berlin is an hour ahead.
-fn at(clock: &str) -> String {
+pub fn at(clock: &str) -> String {
     format!("2025-01-14T{clock}.000000Z")
 }
 
@@ -65,7 +65,7 @@ fn accepted(server: &Server, table: &str, rows: Vec<Value>) {
     assert_eq!(answer, (200, json!({ "accepted": count }).to_string()), "{table}");
 }
 
-fn filled(folder: &std::path::Path) -> Server {
+pub fn filled(folder: &std::path::Path) -> Server {
     fs::write(folder.join("plant.toml"), PLANT).unwrap();
     let server = Server::start(folder);
     let state = |clock: &str, state: &str, reason: Option<&str>| {

@@ -1,5 +1,6 @@
-//! The web page, embedded into the binary, and the headers that keep every answer safe in a browser.
+//! The web pages, embedded into the binary, and the headers that keep every answer safe in a browser.
 
+use axum::Router;
 use axum::extract::Request;
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, REFERRER_POLICY,
@@ -7,30 +8,36 @@ use axum::http::header::{
 };
 use axum::middleware::Next;
 use axum::response::Response;
+use axum::routing::get;
 
-const INDEX: &str = include_str!("../../../dashboards/page/index.html");
-const STYLE: &str = include_str!("../../../dashboards/page/page.css");
-const SCRIPT: &str = include_str!("../../../dashboards/page/page.js");
+const HTML: &str = "text/html; charset=utf-8";
+const CSS: &str = "text/css; charset=utf-8";
+const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
+
+/// Address, content type and content of what the pages are made of.
+const ASSETS: [(&str, &str, &str); 11] = [
+    ("/", HTML, include_str!("../../../dashboards/page/index.html")),
+    ("/page.css", CSS, include_str!("../../../dashboards/page/page.css")),
+    ("/page.js", JAVASCRIPT, include_str!("../../../dashboards/page/page.js")),
+    ("/session.js", JAVASCRIPT, include_str!("../../../dashboards/page/session.js")),
+    ("/oee", HTML, include_str!("../../../dashboards/page/oee.html")),
+    ("/oee.css", CSS, include_str!("../../../dashboards/page/oee.css")),
+    ("/oee.js", JAVASCRIPT, include_str!("../../../dashboards/page/oee.js")),
+    ("/stops", HTML, include_str!("../../../dashboards/page/stops.html")),
+    ("/stops.css", CSS, include_str!("../../../dashboards/page/stops.css")),
+    ("/stops.js", JAVASCRIPT, include_str!("../../../dashboards/page/stops.js")),
+    ("/chart.js", JAVASCRIPT, include_str!("../../../dashboards/page/chart.js")),
+];
 
 /// Nothing from elsewhere is loaded, nothing inline is run, nobody frames the page.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
                       img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-type Asset = ([(HeaderName, &'static str); 1], &'static str);
-
-/// `GET /`.
-pub(super) async fn index() -> Asset {
-    ([(CONTENT_TYPE, "text/html; charset=utf-8")], INDEX)
-}
-
-/// `GET /page.css`.
-pub(super) async fn style() -> Asset {
-    ([(CONTENT_TYPE, "text/css; charset=utf-8")], STYLE)
-}
-
-/// `GET /page.js`.
-pub(super) async fn script() -> Asset {
-    ([(CONTENT_TYPE, "text/javascript; charset=utf-8")], SCRIPT)
+/// The pages' addresses.
+pub(super) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
+    ASSETS.into_iter().fold(Router::new(), |routes, (address, kind, content)| {
+        routes.route(address, get(move || async move { ([(CONTENT_TYPE, kind)], content) }))
+    })
 }
 
 /// Adds the security headers to every answer. There is no CORS header: pages of other sites get nothing.

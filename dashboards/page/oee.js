@@ -1,0 +1,575 @@
+// OEE of one equipment in one period: ratios, losses, states, stops, and the signals at a stop.
+//
+// Every figure is asked for in SQL and shown as the server sent it. What is chosen is in the address, so that it can
+// be shared and the browser's back button goes back. A panel asks again only where what it depends on has changed.
+
+import {
+  LoginNeeded, NONE, STATES, ask, asCount, asPercent, asReading, askLogin, byId, knownZone, mark, oeeAddress, put,
+  quoted, timeFormat,
+} from "/session.js";
+import { LOSSES, asDuration, asWall, html, pareto, timeline, trend, waterfall } from "/chart.js";
+
+const WHOLE = "'100000 days'";  // one bucket for any window
+const STOPS_SHOWN = 200;
+const CAUSES_SHOWN = 12;
+const INTERVALS_SHOWN = 30000;
+const UNITS_SHOWN = 400;        // more than this are drawn as counts per stretch of time
+const BUCKETS = 120;
+const SIGNALS_SHOWN = 12;
+const AROUND_MS = 5 * 60000;    // signals are shown from so long before a stop's start until so long after
+const STARTING = { period: "shift", level: "1", by: "time", order: "latest" };
+const KNOWN = ["equipment", "period", "from", "to", "loss", "level", "by", "reason", "order", "at", "stop"];
+
+const plant = { equipment: new Map(), below: new Map(), reasons: new Map(), depth: 1 };
+let state = {};
+let span = null;     // the window: { from, to, now } as instants the server wrote, and the rows of its shifts
+
+// ---- what is chosen ------------------------------------------------------------------------------
+
+function readAddress() {
+  const asked = new URLSearchParams(location.search);
+  state = { ...STARTING };
+  for (const name of KNOWN) if (asked.get(name)) state[name] = asked.get(name);
+  if (state.from || state.to) state.period = "custom";
+  if (!(state.loss in LOSSES)) delete state.loss;
+}
+
+function address() {
+  const shown = new URLSearchParams();
+  for (const name of KNOWN) {
+    if (name === "period" && (state.from || state.to)) continue;
+    if (state[name] && (name === "period" || state[name] !== STARTING[name])) shown.set(name, state[name]);
+  }
+  return `/oee?${shown}`;
+}
+
+/** Chooses something; `undefined` takes a choice back. What depends on it is asked anew. */
+function go(changes) {
+  state = { ...state, ...changes };
+  history.pushState(null, "", address());
+  return show();
+}
+
+const node = () => plant.equipment.get(state.equipment);
+const zone = () => node()?.zone ?? "UTC";
+const below = () => plant.below.get(state.equipment) ?? [];
+/** The equipment and all below it, as a list in SQL. */
+const family = () => [state.equipment, ...below()].map(quoted).join(", ");
+const nameOf = (path) => plant.equipment.get(path)?.name ?? path;
+const windowSql = () => `${quoted(span.from)}, ${quoted(span.to)}`;
+const at = (time) => Date.parse(time);
+const written = (time, options) => timeFormat(zone(), options).format(at(time));
+const SHORT = { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" };
+const EXACT = { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", second: "2-digit" };
+
+// ---- panels --------------------------------------------------------------------------------------
+
+const panels = new Map();
+
+/**
+ * A part of the page: `key` says what it depends on, `draw` asks and gives nodes back, or a text where there is
+ * nothing to draw. An answer that comes after a newer question is dropped.
+ */
+function panel(id, key, draw) {
+  panels.set(id, { section: byId(id), key, draw, drawn: null, stop: null });
+}
+
+class Words extends Error {} // something to say instead of figures, which is no failure
+
+function advice(error) {
+  const again = byId("show").textContent;
+  if (error instanceof TypeError) return `No connection to the server. Check that it runs and press ${again}.`;
+  if (error.status === 403) return `This login may not see that: ${error.message}. Log in as somebody with the role read.`;
+  if (error.status >= 500 || error.status === 429) return `The server could not answer: ${error.message}. Try a shorter period, or press ${again} in a moment.`;
+  return `The server refused: ${error.message}. Choose another period or equipment, or press ${again}.`;
+}
+
+function settle({ section }, how, nodes) {
+  mark(section, "state", how);
+  section.toggleAttribute("aria-busy", false);
+  section.querySelector("[data-body]").replaceChildren(...nodes);
+}
+
+function note(section, text) {
+  const place = section.querySelector("[data-note]");
+  place.hidden = !text;
+  put(place, text ?? "");
+}
+
+async function draw(part) {
+  const key = JSON.stringify(part.key());
+  if (part.drawn === key) return;
+  part.drawn = key;
+  part.stop?.abort();
+  const stop = (part.stop = new AbortController());
+  mark(part.section, "state", "loading");
+  part.section.setAttribute("aria-busy", "true");
+  const body = part.section.querySelector("[data-body]");
+  if (!body.firstChild) body.replaceChildren(html("p", { cls: "waiting" }, "Loading …"));
+  try {
+    const said = [];
+    const nodes = await part.draw((sql) => ask(sql, stop.signal), (text) => said.push(text));
+    if (stop.signal.aborted) return;
+    note(part.section, said.join(" "));
+    settle(part, "ready", [nodes].flat());
+    showChoice();
+  } catch (error) {
+    if (stop.signal.aborted) return;
+    note(part.section, null);
+    part.drawn = null;
+    if (error instanceof LoginNeeded) throw error;
+    const empty = error instanceof Words;
+    settle(part, empty ? "empty" : "error", [html("p", { cls: empty ? "nothing" : "trouble", role: empty ? null : "alert" }, empty ? error.message : advice(error))]);
+    if (empty) part.drawn = key;
+  }
+}
+
+// ---- the plant and the window --------------------------------------------------------------------
+
+async function readPlant() {
+  const [equipment, reasons, routes] = await Promise.all([
+    ask("SELECT equipment, parent, name, level, zone, calendar, rollup FROM equipment ORDER BY equipment"),
+    ask("SELECT reason, parent, name, category FROM reasons"),
+    ask("SELECT equipment, min(step) AS step FROM routes WHERE equipment IS NOT NULL GROUP BY equipment"),
+  ]);
+  const steps = new Map(routes.map((row) => [row.equipment, row.step]));
+  plant.equipment = new Map(equipment.map((row) => [row.equipment, { ...row, name: row.name ?? row.equipment, zone: knownZone(row.zone ?? "UTC") }]));
+  plant.reasons = new Map(reasons.map((row) => [row.reason, row]));
+  const children = Map.groupBy(plant.equipment.values(), (row) => (plant.equipment.has(row.parent) ? row.parent : null));
+  const list = byId("equipment");
+  list.replaceChildren();
+  const add = (row, depth) => {
+    list.append(html("option", { value: row.equipment }, `${"\u00a0\u00a0\u00a0".repeat(depth)}${row.name}`));
+    const own = (children.get(row.equipment) ?? []).toSorted((a, b) => (steps.get(a.equipment) ?? Infinity) - (steps.get(b.equipment) ?? Infinity) || 0);
+    const all = own.flatMap((child) => [child.equipment, ...add(child, depth + 1)]);
+    plant.below.set(row.equipment, all);
+    return all;
+  };
+  plant.below.clear();
+  for (const row of children.get(null) ?? []) add(row, 0);
+  const depth = (code) => {
+    let levels = 1;
+    for (let up = plant.reasons.get(code)?.parent; up && levels < 20; up = plant.reasons.get(up)?.parent) levels += 1;
+    return levels;
+  };
+  plant.depth = Math.max(1, ...reasons.map((row) => depth(row.reason)));
+  byId("level").replaceChildren(...Array.from({ length: plant.depth }, (_, place) =>
+    html("option", { value: place + 1 }, place === 0 ? "top level" : place + 1 === plant.depth ? "as recorded" : `level ${place + 1}`)));
+}
+
+const WALL = /^\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?$/;
+const INSTANT = /^\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)$/;
+
+/** A time of the address as SQL: an instant, or wall time of the plant. */
+function timeSql(text, what) {
+  if (Number.isNaN(Date.parse(text ?? "")) || new Date(`${text.slice(0, 10)}T00:00Z`).getUTCDate() !== Number(text.slice(8, 10))) text = "";
+  if (INSTANT.test(text ?? "")) return `timestamptz ${quoted(text)}`;
+  if (WALL.test(text ?? "")) return `timestamp ${quoted(text)} AT TIME ZONE ${quoted(node().zone)}`;
+  throw new Words(`“${what}” needs a date and a time, for example 2026-11-26T06:00.`);
+}
+
+const SHIFTS = (calendar, begun) => `SELECT shift, production_day, start, "end" FROM shifts WHERE calendar = ${quoted(calendar)} AND ${begun}`;
+
+async function readSpan() {
+  const { calendar, zone: local } = node();
+  if (state.period === "custom") {
+    const [row] = await ask(`SELECT ${timeSql(state.from, "From")} AS "from", ${timeSql(state.to, "To")} AS "to", now() AS now`);
+    if (at(row.from) >= at(row.to)) throw new Words("“From” must be before “To”.");
+    return row;
+  }
+  if (state.period === "shift" || state.period === "last-shift") {
+    if (!calendar) throw new Words("This equipment has no shift calendar. Choose today, yesterday or a period of your own.");
+    const begun = state.period === "shift" ? `start <= now() AND "end" > now()` : `"end" <= now()`;
+    const [row] = await ask(`SELECT start AS "from", "end" AS "to", now() AS now, shift FROM (${SHIFTS(calendar, begun)}) AS s ORDER BY start DESC LIMIT 1`);
+    if (!row) throw new Words(state.period === "shift" ? "No shift is running now. Choose the last shift, or another period." : "No shift has ended yet. Choose another period.");
+    return row;
+  }
+  // A production day begins with its first shift, or at local midnight where there is none.
+  const today = `(now() AT TIME ZONE ${quoted(local)})::date`;
+  const days = await ask(`
+    WITH d AS (SELECT unnest(range(${today} - interval '9 days', ${today} + interval '3 days', interval '1 day')) AS midnight)
+    SELECT coalesce(s.start, d.midnight AT TIME ZONE ${quoted(local)}) AS start, now() AS now
+    FROM d LEFT JOIN (SELECT production_day, min(start) AS start FROM shifts WHERE calendar = ${quoted(calendar ?? "")} GROUP BY production_day) AS s
+      ON s.production_day = to_char(d.midnight, '%Y-%m-%d')
+    ORDER BY 1`);
+  const current = days.findLastIndex((day) => at(day.start) <= at(day.now));
+  const [back, ahead] = { today: [0, 1], yesterday: [1, 0], week: [6, 1] }[state.period] ?? [0, 1];
+  return { from: days[current - back].start, to: days[current + ahead].start, now: days[0].now };
+}
+
+/** What there is to say where no row came back. */
+function nothing(text) {
+  if (at(span.from) >= at(span.now)) return new Words("This period has not begun yet.");
+  return new Words(text);
+}
+
+// ---- ratios --------------------------------------------------------------------------------------
+
+const RATIOS = [["oee", "OEE"], ["availability", "Availability"], ["performance", "Performance"], ["quality", "Quality"]];
+const FACTS = [
+  ["total", "Total", asCount], ["good", "Good", asCount], ["scrap", "Scrap", asCount],
+  ["planned_production_s", "Planned production", asDuration], ["unplanned_stops", "Unplanned stops", asCount],
+  ["microstops", "Minor stops", asCount], ["mttr_s", "MTTR", asDuration], ["mtbf_s", "MTBF", asDuration],
+];
+
+async function drawRatios(query, say) {
+  const [row] = await query(`SELECT oee, availability, performance, quality, reason, ${FACTS.map(([name]) => name).join(", ")}
+    FROM oee(${WHOLE}, ${windowSql()}) WHERE equipment = ${quoted(state.equipment)}`);
+  if (!row) throw nothing("No figures of this equipment in this period: it has neither states nor counts.");
+  if (node().rollup === "serial" && below().length) say("A line: its time is that of its bottleneck, its good pieces are those that leave the last machine.");
+  if (row.reason) say(`${row.oee === null ? "Why there is no figure" : "Note"}: ${row.reason}.`);
+  const tiles = RATIOS.map(([name, title]) => {
+    const bar = html("i");
+    bar.style.inlineSize = `${Math.min(100, Math.max(0, (row[name] ?? 0) * 100))}%`;
+    return html("div", { cls: "tile", title: row[name] === null ? row.reason : null, data: { ratio: name, value: row[name] } },
+      html("dt", {}, title), html("dd", {}, html("b", {}, asPercent(row[name])), html("span", { cls: "track", "aria-hidden": "true" }, bar)));
+  });
+  const facts = FACTS.map(([name, title, write]) => html("div", { data: { fact: name, value: row[name] } }, html("dt", {}, title), html("dd", {}, write(row[name]))));
+  return [html("dl", { cls: "tiles" }, ...tiles), html("dl", { cls: "figures" }, ...facts)];
+}
+
+// ---- losses and Pareto ---------------------------------------------------------------------------
+
+async function drawLosses(query, say) {
+  const rows = await query(`SELECT step, loss, factor, big_loss, lost_s, left_s, lost_s + left_s AS calendar_s, reason
+    FROM losses(${WHOLE}, ${windowSql()}) WHERE equipment = ${quoted(state.equipment)} ORDER BY step`);
+  if (!rows.length) throw nothing("No losses of this equipment in this period: it has neither states nor counts.");
+  const missing = rows.find((row) => row.reason)?.reason;
+  if (missing) say(`Some seconds are not known: ${missing}.`);
+  return waterfall(rows, state.loss, (loss) => go({ loss: state.loss === loss ? undefined : loss, reason: undefined }));
+}
+
+const NO_REASON = "no-reason";
+
+/** The code of a stop's reason at the chosen level of the tree; stops recorded higher up keep their own. */
+function codeSql() {
+  const level = Math.min(20, Math.max(1, Number.parseInt(state.level, 10) || 1));
+  return `coalesce(nullif(split_part(reason_path, '/', ${level}), ''), reason, '${NO_REASON}')`;
+}
+
+/** The condition of the chosen loss; NULL where that loss consists of no stops. */
+function lossSql() {
+  if (!state.loss) return "true";
+  return LOSSES[state.loss]?.where ?? null;
+}
+
+const reasonName = (code) => (code === NO_REASON ? "no reason given" : plant.reasons.get(code)?.name ?? code);
+const lossName = () => LOSSES[state.loss]?.name ?? state.loss;
+
+async function drawPareto(query, say) {
+  const where = lossSql();
+  if (where === null) throw new Words(`${lossName()} consists of no stops. Choose another loss, or the same one again to see all stops.`);
+  const value = state.by === "count" ? "count(*)" : "sum(counted_s)";
+  const rows = await query(`
+    SELECT code, category, value, rows, total, value / nullif(total, 0) AS share,
+      sum(value) OVER (ORDER BY value DESC, code, category ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) / nullif(total, 0) AS so_far
+    FROM (SELECT *, sum(value) OVER () AS total, count(*) OVER () AS rows FROM (
+      SELECT ${codeSql()} AS code, category, CAST(${value} AS double precision) AS value
+      FROM stops(${windowSql()}) WHERE equipment IN (${family()}) AND (${where}) GROUP BY 1, 2) AS g WHERE value > 0) AS t
+    ORDER BY value DESC, code, category LIMIT ${CAUSES_SHOWN}`);
+  if (!rows.length) throw nothing(state.loss ? `No stop of the kind “${lossName()}” in this period.` : "No stop in this period.");
+  say(`${state.loss ? lossName() : "All stops"}${below().length ? " of all machines below" : ""}, ${state.by === "count" ? "by number" : "by counted time"}.`);
+  if (rows[0].rows > rows.length) say(`The ${rows.length} largest of ${rows[0].rows}.`);
+  const amount = state.by === "count" ? asCount : asDuration;
+  return pareto(rows.map((row) => ({ ...row, name: reasonName(row.code) })), amount, state.reason,
+    (reason) => go({ reason: state.reason === reason ? undefined : reason }));
+}
+
+// ---- timeline ------------------------------------------------------------------------------------
+
+async function drawTimeline(query, say) {
+  const bounds = { from: at(span.from), to: Math.min(at(span.to), at(span.now)) };
+  if (bounds.from >= bounds.to) throw nothing();
+  const end = quoted(new Date(bounds.to).toISOString());
+  const made = `FROM operations WHERE equipment IN (${family()}) AND unit IS NOT NULL AND completed >= ${quoted(span.from)} AND completed < ${end}`;
+  const [states, counts, shifts] = await Promise.all([
+    query(`SELECT equipment, time, "end", state, category, reason, open FROM state_timeline(${windowSql()})
+      WHERE equipment IN (${family()}) ORDER BY equipment, time LIMIT ${INTERVALS_SHOWN}`),
+    query(`SELECT count(*) AS n ${made}`),
+    node().calendar ? query(`${SHIFTS(node().calendar, `start > ${quoted(span.from)} AND start < ${end}`)} ORDER BY start`) : [],
+  ]);
+  const single = counts[0].n <= UNITS_SHOWN;
+  const width = Math.max(1, Math.ceil((bounds.to - bounds.from) / 1000 / BUCKETS));
+  const units = await query(single
+    ? `SELECT equipment, completed AS at, unit, operation, work_order, result, 1 AS n, CASE WHEN result = 'fail' THEN 1 ELSE 0 END AS failed ${made} ORDER BY completed`
+    : `SELECT equipment, time_bucket('${width} seconds', completed, timestamptz ${quoted(span.from)}) AS at, count(*) AS n, count(*) FILTER (WHERE result = 'fail') AS failed ${made} GROUP BY 1, 2 ORDER BY 1, 2`);
+  const statesOf = Map.groupBy(states, (row) => row.equipment);
+  const madeOf = Map.groupBy(units, (row) => row.equipment);
+  const machines = [state.equipment, ...below()].filter((path) => statesOf.has(path) || madeOf.has(path));
+  if (!machines.length) throw nothing("No state of this equipment is known in this period, and no unit was completed.");
+  if (states.length === INTERVALS_SHOWN) say(`Only the first ${asCount(INTERVALS_SHOWN)} states are drawn: choose a shorter period.`);
+  say(single
+    ? `Above the states: each unit completed, ${asCount(counts[0].n)} in all.`
+    : `Above the states: units completed per ${asDuration(width)}, ${asCount(counts[0].n)} in all.`);
+  const tellState = (row) => {
+    const until = row.open ? "until now" : `to ${written(row.end, EXACT)}`;
+    const reason = row.reason ? `: ${reasonName(row.reason)}` : "";
+    return `${nameOf(row.equipment)} · ${STATES[row.category]?.word ?? row.category}${row.state ? ` (${row.state})` : ""}${reason} · ${written(row.time, EXACT)} ${until}`;
+  };
+  const tellMade = (row) => (single
+    ? `${nameOf(row.equipment)} · unit ${row.unit} · ${[row.operation, row.work_order, row.result].filter(Boolean).join(", ")} · completed ${timeFormat(zone(), EXACT).format(row.at)}`
+    : `${nameOf(row.equipment)} · ${asCount(row.n)} units, ${asCount(row.failed)} failed · ${timeFormat(zone(), EXACT).format(row.at)} and ${asDuration(width)} from then`);
+  const rows = machines.map((path) => ({
+    machine: path,
+    label: path === state.equipment ? html("span", {}, nameOf(path)) : html("a", { href: linkTo(path) }, nameOf(path)),
+    states: (statesOf.get(path) ?? []).map((row) => ({ ...row, from: at(row.time), to: row.end ? at(row.end) : bounds.to })),
+    made: (madeOf.get(path) ?? []).map((row) => ({ ...row, at: at(row.at), width: single ? 0 : width * 1000 })),
+    mostMade: (madeOf.get(path) ?? []).reduce((most, row) => Math.max(most, row.n), 1),
+    tellState,
+    tellMade,
+  }));
+  const words = "Point at a row, or go to it with Tab and use the arrow keys, to read a state.";
+  put(byId("readout"), words);
+  return timeline({ zone: zone(), ...bounds, rows, boundaries: shifts.map((row) => at(row.start)), tell: (text) => put(byId("readout"), text) });
+}
+
+// ---- tables --------------------------------------------------------------------------------------
+
+/** A table; a column is [title, cell of a row, class]. */
+function table(columns, rows, attributes = () => ({})) {
+  return html("table", {},
+    html("thead", {}, html("tr", {}, ...columns.map(([title, , cls]) => html("th", { scope: "col", cls }, title)))),
+    html("tbody", {}, ...rows.map((row) => html("tr", attributes(row), ...columns.map(([, cell, cls]) => html("td", { cls }, cell(row) ?? NONE))))));
+}
+
+/** The page of another equipment, for the same period. */
+function linkTo(equipment, period = {}) {
+  const times = state.period === "custom" ? { from: state.from, to: state.to } : { period: state.period };
+  return `${oeeAddress(equipment)}&${new URLSearchParams(period.from ? period : times)}`;
+}
+
+const FIGURES = [
+  ...RATIOS.map(([name, title]) => [title, (row) => asPercent(row[name]), "number"]),
+  ["Total", (row) => asCount(row.total), "number"],
+  ["Good", (row) => asCount(row.good), "number"],
+  ["Scrap", (row) => asCount(row.scrap), "number"],
+  ["Planned production", (row) => asDuration(row.planned_production_s), "number"],
+  ["Unplanned", (row) => asDuration(row.unplanned_s), "number"],
+  ["Stops", (row) => asCount(row.unplanned_stops), "number"],
+];
+const FIGURE_NAMES = "oee, availability, performance, quality, total, good, scrap, planned_production_s, unplanned_s, unplanned_stops, reason";
+
+async function drawMachines(query) {
+  const rows = await query(`SELECT equipment, ${FIGURE_NAMES} FROM oee(${WHOLE}, ${windowSql()})
+    WHERE equipment IN (${below().map(quoted).join(", ")})`);
+  if (!rows.length) throw nothing("No figures of the equipment below in this period.");
+  const places = new Map(below().map((path, place) => [path, place]));
+  rows.sort((a, b) => places.get(a.equipment) - places.get(b.equipment));
+  return table([["Equipment", (row) => html("a", { href: linkTo(row.equipment) }, nameOf(row.equipment))], ...FIGURES], rows,
+    (row) => ({ data: { equipment: row.equipment, oee: row.oee }, title: row.reason }));
+}
+
+async function drawShifts(query) {
+  const rows = await query(`SELECT time, "end", shift, production_day, ${FIGURE_NAMES} FROM oee('shift', ${windowSql()})
+    WHERE equipment = ${quoted(state.equipment)} ORDER BY time DESC`);
+  if (!rows.length) throw nothing("No shift of this equipment in this period has figures.");
+  const label = (row) => html("a", { href: linkTo(state.equipment, { from: row.time, to: row.end }) }, `${row.production_day ?? ""} ${row.shift ?? "outside shifts"}`.trim());
+  const times = (row) => `${written(row.time, SHORT)} – ${written(row.end, { hour: "2-digit", minute: "2-digit" })}`;
+  return table([["Shift", label], ["Time", times], ...FIGURES], rows,
+    (row) => ({ data: { shift: row.shift, time: row.time, oee: row.oee }, title: row.reason }));
+}
+
+async function drawStops(query, say) {
+  const where = lossSql();
+  if (where === null) throw new Words(`${lossName()} consists of no stops. ${LOSSES[state.loss]?.words ?? ""}`);
+  const reason = state.reason ? `AND ${codeSql()} = ${quoted(state.reason)}` : "";
+  const order = state.order === "longest" ? "counted_s DESC, in_window_s DESC, time DESC" : "time DESC, equipment";
+  const rows = await query(`SELECT time, start, "end", equipment, state, category, microstop, reason, reason_name, duration_s, in_window_s, counted_s, work_order,
+      count(*) OVER () AS n, sum(counted_s) OVER () AS sum_s
+    FROM stops(${windowSql()}) WHERE equipment IN (${family()}) AND (${where}) ${reason} ORDER BY ${order} LIMIT ${STOPS_SHOWN}`);
+  if (!rows.length) throw nothing(state.loss || state.reason ? "No stop in this period fits what is chosen." : "No stop in this period.");
+  say(`${asCount(rows[0].n)} ${rows[0].n === 1 ? "stop" : "stops"}, ${asDuration(rows[0].sum_s)} counted.${rows[0].n > rows.length ? ` The first ${rows.length} are shown.` : ""}${below().length ? " Stops of all machines below, each for itself: they add up to more than the loss of a line." : ""} Choose one to see the signals at that moment.`);
+  const open = (row) => {
+    const button = html("button", { type: "button", cls: "link", "aria-label": `${written(row.start, EXACT)}: show the signals at that moment` }, written(row.start, EXACT));
+    button.onclick = async () => {
+      await go({ at: row.equipment, stop: row.start });
+      byId("signals-title").focus({ preventScroll: true });
+      byId("signals").scrollIntoView({ block: "start" });
+    };
+    return button;
+  };
+  const word = (row) => html("span", { cls: `word word-${row.category}` }, row.microstop ? "Minor stop" : STATES[row.category]?.word ?? row.category);
+  return table([
+    ["Start", open],
+    below().length ? ["Equipment", (row) => nameOf(row.equipment)] : null,
+    ["Kind", word],
+    ["State", (row) => row.state],
+    ["Reason", (row) => row.reason_name ?? row.reason ?? "no reason given"],
+    ["Duration", (row) => `${asDuration(row.duration_s)}${row.end ? "" : ", lasts"}`, "number"],
+    ["Counted", (row) => asDuration(row.counted_s), "number"],
+    ["Order", (row) => row.work_order],
+  ].filter(Boolean), rows, (row) => ({ data: { stop: row.start, equipment: row.equipment, category: row.category, microstop: row.microstop, counted: row.counted_s } }));
+}
+
+// ---- signals at a stop ---------------------------------------------------------------------------
+
+async function drawSignals(query, say) {
+  const start = at(state.stop);
+  if (!INSTANT.test(state.stop) || Number.isNaN(start)) throw new Words("The address names no stop. Choose one in the list.");
+  const [from, to] = [start - AROUND_MS, start + AROUND_MS];
+  const times = `${quoted(new Date(from).toISOString())}, ${quoted(new Date(to).toISOString())}`;
+  const [low, high] = times.split(", ");
+  const ancestors = state.at.split("/").map((_, place, parts) => quoted(parts.slice(0, place + 1).join("/"))).join(", ");
+  const [found, declared, stops] = await Promise.all([
+    query(`SELECT signal, last_value(value ORDER BY time) FILTER (WHERE time <= timestamptz ${quoted(state.stop)}) AS value FROM samples
+      WHERE equipment = ${quoted(state.at)} AND value IS NOT NULL AND time >= ${low} AND time < ${high} GROUP BY signal ORDER BY signal`),
+    query(`SELECT signal, uom, interpolation, role FROM signals WHERE equipment IN (${ancestors}) ORDER BY equipment`),
+    query(`SELECT "end", duration_s, reason_name, state FROM stops(${times}) WHERE equipment = ${quoted(state.at)} AND start = timestamptz ${quoted(state.stop)}`),
+  ]);
+  const of = new Map(declared.map((row) => [row.signal, row])); // the nearest declaration comes last
+  const [stop] = stops;
+  say(`${nameOf(state.at)}, ${timeFormat(zone(), EXACT).format(start)}${stop ? `: ${stop.reason_name ?? stop.state ?? "stop"}, ${asDuration(stop.duration_s)}` : ""}. Five minutes before to five minutes after; the line is the stop's start.`);
+  // What states and counts are made of says what is known already: the process signals come first.
+  found.sort((a, b) => Number(Boolean(of.get(a.signal)?.role)) - Number(Boolean(of.get(b.signal)?.role)));
+  if (!found.length) throw new Words(`No numeric signal of ${nameOf(state.at)} has values within five minutes of that moment.`);
+  const shown = found.slice(0, SIGNALS_SHOWN);
+  if (shown.length < found.length) say(`Not drawn: ${found.slice(SIGNALS_SHOWN).map((row) => row.signal).join(", ")}.`);
+  const points = await query(`SELECT signal, time, value FROM trend(150, ${times})
+    WHERE equipment = ${quoted(state.at)} AND signal IN (${shown.map((row) => quoted(row.signal)).join(", ")}) ORDER BY signal, time`);
+  const pointsOf = Map.groupBy(points, (row) => row.signal);
+  const end = stop?.end ? at(stop.end) : to;
+  const lines = shown.filter((row) => pointsOf.has(row.signal)).map((row) => trend({
+    name: row.signal, uom: of.get(row.signal)?.uom, stepped: of.get(row.signal)?.interpolation === "stepped",
+    points: pointsOf.get(row.signal).map((point) => [at(point.time), point.value]), atStart: row.value, from, to, start, end, zone: zone(),
+  }));
+  if (!lines.length) throw new Words(`No signal of ${nameOf(state.at)} has usable values within five minutes of that moment.`);
+  return html("div", { cls: "trends" }, ...lines);
+}
+
+// ---- the page ------------------------------------------------------------------------------------
+
+const base = () => [state.equipment, span?.from, span?.to, span?.now];
+panel("ratios", base, drawRatios);
+panel("waterfall", base, drawLosses);
+panel("timeline", base, drawTimeline);
+panel("pareto", () => [...base(), state.loss, state.level, state.by], drawPareto);
+panel("below", base, drawMachines);
+panel("shifts", base, drawShifts);
+panel("stops", () => [...base(), state.loss, state.reason, state.reason && state.level, state.order], drawStops);
+panel("signals", () => [state.at, state.stop, span?.now], drawSignals);
+
+/** Presses what is chosen, without asking again. */
+function showChoice() {
+  for (const button of document.querySelectorAll("#waterfall button")) button.setAttribute("aria-pressed", button.dataset.loss === state.loss);
+  for (const button of document.querySelectorAll("#pareto button")) button.setAttribute("aria-pressed", button.dataset.reason === state.reason);
+  for (const row of document.querySelectorAll("#stops tbody tr")) row.toggleAttribute("data-chosen", row.dataset.stop === state.stop && row.dataset.equipment === state.at);
+  const words = state.loss && LOSSES[state.loss]?.words;
+  byId("loss-words").hidden = !words;
+  put(byId("loss-words"), words ? `${lossName()}: ${words}` : "");
+  const chip = (name, text, drop) => {
+    const button = html("button", { type: "button", cls: "chip", "aria-label": `Do not filter by ${name}: ${text}`, data: { filter: name } }, `${text} ✕`);
+    button.onclick = () => go(drop);
+    return button;
+  };
+  byId("filters").replaceChildren(...[
+    state.loss && chip("loss", lossName(), { loss: undefined, reason: undefined }),
+    state.reason && chip("reason", reasonName(state.reason), { reason: undefined }),
+  ].filter(Boolean));
+}
+
+/** Fields that are hidden are disabled too: else the browser asks for them and the form does nothing. */
+function showCustom(shown) {
+  byId("custom").hidden = !shown;
+  byId("custom").disabled = !shown;
+}
+
+function showControls() {
+  for (const name of ["equipment", "period", "level", "by", "order"]) byId(name).value = state[name] ?? "";
+  showCustom(byId("period").value === "custom");
+  put(byId("show"), state.period === "custom" ? "Show" : "Refresh");
+  if (!span || state.period !== "custom") return;
+  byId("from").value = asWall(zone(), at(span.from));
+  byId("to").value = asWall(zone(), at(span.to));
+}
+
+function trouble(text) {
+  byId("choice-trouble").hidden = !text;
+  put(byId("choice-trouble"), text ?? "");
+  byId("panels").hidden = Boolean(text);
+}
+
+let turn = 0;
+let spanKey = null;
+
+/** Brings the page to what is chosen. `anew` asks everything again. */
+async function show(anew = false) {
+  const mine = (turn += 1);
+  document.body.setAttribute("aria-busy", "true");
+  try {
+    if (!plant.equipment.size || anew) await readPlant();
+    if (mine !== turn) return;
+    if (!plant.equipment.size) throw new Words("No machine is declared yet. Add [[equipment]] to plant.toml and start again.");
+    if (!state.equipment) {
+      const all = [...plant.equipment.values()];
+      state.equipment = (all.find((row) => row.level === "work_center") ?? all[0]).equipment;
+      history.replaceState(null, "", address());
+    }
+    if (!node()) throw new Words(`There is no equipment “${state.equipment}”. Choose one in the list.`);
+    const key = JSON.stringify([state.equipment, state.period, state.from, state.to]);
+    if (key !== spanKey || anew || !span) {
+      const found = await readSpan();
+      if (mine !== turn) return;
+      [span, spanKey] = [found, key];
+    }
+    trouble(null);
+    showControls();
+    document.title = `${node().name} · OEE`;
+    put(byId("title"), `OEE · ${node().name}`);
+    put(byId("window"), `${state.equipment} · ${written(span.from, { weekday: "short", ...SHORT })} – ${written(span.to, { weekday: "short", ...SHORT })}${span.shift ? ` · shift ${span.shift}` : ""} · ${zone()}`);
+    mark(byId("window"), "from", span.from);
+    mark(byId("window"), "to", span.to);
+    put(byId("as-of"), `as of ${written(span.now, { hour: "2-digit", minute: "2-digit", second: "2-digit" })}`);
+    byId("below").hidden = below().length === 0;
+    byId("signals").hidden = !state.at || !state.stop;
+    showChoice();
+    const wanted = [...panels.values()].filter((part) => !part.section.hidden);
+    await Promise.all(wanted.map((part) => draw(part)));
+  } catch (error) {
+    if (mine !== turn) return;
+    if (error instanceof LoginNeeded) {
+      await askLogin(error.message, byId("panels"));
+      return show(true);
+    }
+    span = null;
+    showControls();
+    trouble(error instanceof Words ? error.message : advice(error));
+  } finally {
+    if (mine === turn) document.body.removeAttribute("aria-busy");
+  }
+}
+
+byId("legend").replaceChildren(
+  ...Object.entries(STATES).map(([category, { word }]) => html("span", {}, html("i", { cls: `swatch swatch-${category}`, "aria-hidden": "true" }), word)),
+  html("span", {}, html("i", { cls: "swatch swatch-good", "aria-hidden": "true" }), "unit made"),
+  html("span", {}, html("i", { cls: "swatch swatch-fail", "aria-hidden": "true" }), "unit failed"));
+
+const away = { loss: undefined, reason: undefined, at: undefined, stop: undefined };
+byId("equipment").onchange = () => go({ ...away, equipment: byId("equipment").value });
+byId("period").onchange = () => {
+  const period = byId("period").value;
+  if (period !== "custom") return go({ ...away, period, from: undefined, to: undefined });
+  showCustom(true);
+  put(byId("show"), "Show");
+  if (span) {
+    byId("from").value = asWall(zone(), at(span.from));
+    byId("to").value = asWall(zone(), Math.min(at(span.to), Math.max(at(span.now), at(span.from) + 60000)));
+  }
+  byId("from").focus();
+};
+byId("choice").onsubmit = (submitted) => {
+  submitted.preventDefault();
+  const [from, to] = [byId("from").value, byId("to").value];
+  const custom = byId("period").value === "custom";
+  // What was not touched stays the very instant: the fields show minutes only.
+  const touched = custom && !(span && state.period === "custom" && from === asWall(zone(), at(span.from)) && to === asWall(zone(), at(span.to)));
+  if (touched) go({ ...away, period: "custom", from, to });
+  else show(true);
+};
+for (const name of ["level", "by", "order"]) byId(name).onchange = () => go({ [name]: byId(name).value, ...(name === "level" ? { reason: undefined } : {}) });
+addEventListener("popstate", () => {
+  readAddress();
+  show();
+});
+
+readAddress();
+show();

@@ -1,0 +1,252 @@
+// Stops and their reasons: what nobody has explained yet comes first, and a touch explains it. What is said is a row of
+// `stop_reasons`; the server lays it over what the machine said, here as everywhere.
+
+import { LoginNeeded, STATES, ask, askLogin, asSpan, byId, hint, icon, knownZone, mark, oeeAddress, put, quoted, request, timeFormat } from "./session.js";
+
+const HOURS_SHOWN = 24;
+const DAYS_COUNTED = 30;     // what is frequent is counted over these
+const FREQUENT = 6;
+const REFRESH_MS = 10000;
+const CLOCK = { hour: "2-digit", minute: "2-digit", second: "2-digit" };
+
+const plant = { machines: [], reasons: new Map() };
+const state = { equipment: null, stops: [], given: [], frequent: [], chosen: null, merged: false, until: null };
+
+const at = (text) => Date.parse(text);
+const machine = () => plant.machines.find((row) => row.equipment === state.equipment);
+const clock = (time) => timeFormat(knownZone(machine()?.zone ?? "UTC"), CLOCK).format(at(time));
+const nameOf = (code) => plant.reasons.get(code)?.name ?? code;
+const wantsReason = (stop) => stop.reason === null && stop.category === "unplanned" && !stop.microstop;
+
+function html(name, attributes = {}, ...children) {
+  const node = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
+  node.append(...children);
+  return node;
+}
+
+function trouble(text) {
+  byId("trouble").hidden = !text;
+  put(byId("trouble"), text ?? "");
+}
+
+// ---- what there is -------------------------------------------------------------------------------
+
+async function readPlant() {
+  const [machines, reasons] = await Promise.all([
+    ask(`SELECT e.equipment, e.name, e.zone FROM equipment e
+         WHERE NOT EXISTS (SELECT 1 FROM equipment c WHERE c.parent = e.equipment) ORDER BY e.equipment`),
+    ask("SELECT reason, parent, name, category FROM reasons"),
+  ]);
+  plant.machines = machines.map((row) => ({ ...row, name: row.name ?? row.equipment.split("/").at(-1) }));
+  plant.reasons = new Map(reasons.map((row) => [row.reason, row]));
+}
+
+async function readStops() {
+  const here = quoted(state.equipment);
+  const recent = `time > now() - interval '${HOURS_SHOWN} hours'`;
+  const columns = `start, "end", state, category, microstop, reason, duration_s, work_order, product`;
+  const [stops, given, frequent] = await Promise.all([
+    ask(`SELECT ${columns} FROM stops() WHERE equipment = ${here} AND ${recent} ORDER BY start DESC`),
+    ask(`SELECT start, "end", reason, recorded_by FROM stop_reasons
+         WHERE equipment = ${here} AND ("end" IS NULL OR "end" > now() - interval '${HOURS_SHOWN} hours')`),
+    ask(`SELECT reason, count(*) AS times FROM stops()
+         WHERE equipment = ${here} AND time > now() - interval '${DAYS_COUNTED} days' AND reason IS NOT NULL
+         GROUP BY reason ORDER BY times DESC, reason LIMIT ${FREQUENT}`),
+  ]);
+  Object.assign(state, { stops, given, frequent });
+}
+
+// ---- lists ---------------------------------------------------------------------------------------
+
+function showMachines() {
+  byId("machines").replaceChildren(...plant.machines.map((row) => {
+    const button = html("button", { type: "button", "data-equipment": row.equipment, "aria-pressed": row.equipment === state.equipment }, row.name);
+    hint(button, row.equipment);
+    button.onclick = () => go(row.equipment);
+    return button;
+  }));
+}
+
+function stopButton(stop) {
+  const { word, path } = STATES[stop.category] ?? STATES.unknown;
+  const explained = !wantsReason(stop);
+  const button = html("button", { type: "button", class: "stop", "data-start": stop.start, "data-explained": explained, "data-reason": stop.reason ?? "", "aria-pressed": stop.start === state.chosen });
+  const title = stop.reason ? nameOf(stop.reason) : explained ? stop.microstop ? "Micro-stop" : word : "Why?";
+  const length = html("span", { class: "length" }, asSpan(stop.duration_s));
+  const detail = [`${clock(stop.start)} – ${stop.end ? clock(stop.end) : "now"}`, stop.state, stop.work_order].filter(Boolean).join(" · ");
+  button.append(icon(path), html("b", {}, title), length, html("small", {}, detail));
+  button.onclick = () => choose(stop.start === state.chosen ? null : stop.start);
+  return html("li", {}, button);
+}
+
+function showStops() {
+  // What is not explained comes first, the longest first; then all others, the newest first.
+  const open = state.stops.filter(wantsReason).sort((one, other) => other.duration_s - one.duration_s);
+  const rest = state.stops.filter((stop) => !wantsReason(stop));
+  const focused = document.activeElement?.dataset?.start;
+  byId("stops").replaceChildren(...[...open, ...rest].map(stopButton));
+  if (focused) byId("stops").querySelector(`[data-start="${CSS.escape(focused)}"]`)?.focus();
+  const summary = !state.stops.length ? "No stop in this time." : open.length ? `${open.length} of ${state.stops.length} without a reason` : `All ${state.stops.length} have a reason or need none.`;
+  put(byId("summary"), summary);
+  mark(byId("summary"), "open", open.length);
+}
+
+// ---- one stop ------------------------------------------------------------------------------------
+
+const chosen = () => state.stops.find((stop) => stop.start === state.chosen);
+/** The stop after the chosen one. */
+const following = (stop) => state.stops.filter((other) => at(other.start) > at(stop.start)).at(-1);
+/** The row that says what is said of a stop now. */
+const saidOf = (stop) => state.given.find((row) => row.reason === stop.reason && at(row.start) <= at(stop.start) && (row.end === null || at(stop.start) < at(row.end)));
+
+function choose(start) {
+  Object.assign(state, { chosen: start, merged: false, until: null });
+  showStops();
+  showChosen();
+  if (start) byId("explain").scrollIntoView({ block: "nearest" });
+}
+
+function showChosen() {
+  const stop = chosen();
+  byId("explain").hidden = !stop;
+  if (!stop) return;
+  put(byId("explain-title"), stop.reason ? `${nameOf(stop.reason)}: correct?` : "Why did it stand?");
+  const next = following(stop);
+  const end = state.until ?? (state.merged && next ? next.end : stop.end);
+  put(byId("explain-detail"), `${clock(stop.start)} – ${end ? clock(end) : "now"}${state.merged ? ", two stops together" : ""}`);
+  byId("merge").hidden = !next;
+  byId("merge").setAttribute("aria-pressed", state.merged);
+  byId("split").hidden = !stop.end || state.merged || stop.duration_s < 2;
+  const range = byId("split-at");
+  range.max = Math.max(1, Math.floor(stop.duration_s));
+  range.value = state.until ? Math.round((at(state.until) - at(stop.start)) / 1000) : range.max;
+  put(byId("split-time"), end ? clock(end) : "now");
+  byId("back").hidden = !saidOf(stop);
+  showReasons(stop);
+}
+
+function choice(code, detail) {
+  const button = html("button", { type: "button", "data-code": code }, nameOf(code));
+  if (detail) button.append(html("small", {}, detail));
+  button.onclick = () => explain(code);
+  return button;
+}
+
+function showReasons(stop) {
+  const parts = [];
+  const frequent = state.frequent.filter((row) => plant.reasons.has(row.reason));
+  if (frequent.length) {
+    parts.push(html("h3", {}, "Most frequent here"));
+    parts.push(html("div", { class: "choices", "data-group": "frequent" }, ...frequent.map((row) => choice(row.reason, `${row.times} times in ${DAYS_COUNTED} days`))));
+  }
+  const parents = new Set([...plant.reasons.values()].map((row) => row.parent).filter(Boolean));
+  const groups = Map.groupBy([...plant.reasons.values()].filter((row) => !parents.has(row.reason)), (row) => row.parent ?? "");
+  for (const [parent, rows] of groups) {
+    parts.push(html("h3", {}, parent ? nameOf(parent) : "Others"));
+    parts.push(html("div", { class: "choices", "data-group": parent }, ...rows.map((row) => choice(row.reason, STATES[row.category]?.word))));
+  }
+  if (!plant.reasons.size) parts.push(html("p", {}, "The plant declares no reasons yet: add [[reasons]] to plant.toml."));
+  byId("reasons").replaceChildren(...parts);
+  mark(byId("reasons"), "of", stop.start);
+}
+
+/** Rows that keep what an earlier row says of later time, where a new row with its start takes its place. */
+function kept(stop, end) {
+  const before = state.given.find((row) => at(row.start) === at(stop.start));
+  if (!before || end === null) return [];
+  const row = (start, until) => ({ equipment: state.equipment, start, end: until, reason: before.reason });
+  const rest = stop.reason === before.reason && (stop.end === null || at(end) < at(stop.end)) ? [row(end, stop.end)] : [];
+  const later = (other) => at(other.start) >= at(end) && (before.end === null || at(other.start) < at(before.end));
+  const others = state.stops.filter((other) => later(other) && other.reason === before.reason && !state.given.some((given) => at(given.start) === at(other.start)));
+  return [...rest, ...others.map((other) => row(other.start, other.end))];
+}
+
+async function explain(reason) {
+  const stop = chosen();
+  if (!stop) return;
+  const next = following(stop);
+  const end = state.until ?? (state.merged && next ? next.end : stop.end);
+  const rows = [{ equipment: state.equipment, start: stop.start, end, reason }, ...kept(stop, end)];
+  await send(rows, `${clock(stop.start)}: ${nameOf(reason)}`);
+}
+
+async function takeBack() {
+  const row = chosen() && saidOf(chosen());
+  if (row) await send([{ equipment: state.equipment, start: row.start, deleted: true }], "taken back");
+}
+
+async function send(rows, said) {
+  for (const button of byId("explain").querySelectorAll("button")) button.disabled = true;
+  try {
+    await request("/api/v1/stop_reasons", { method: "POST", body: JSON.stringify(rows), headers: { "Content-Type": "application/json" } });
+    put(byId("announcements"), said);
+    state.chosen = null;
+    trouble(null);
+  } catch (error) {
+    if (error instanceof LoginNeeded) await askLogin(error.message, byId("content"));
+    else trouble(error.status === 403 ? `${error.message} Log in as somebody who may write.` : error.message);
+  } finally {
+    for (const button of byId("explain").querySelectorAll("button")) button.disabled = false;
+    await show();
+  }
+}
+
+// ---- going on ------------------------------------------------------------------------------------
+
+function go(equipment) {
+  history.pushState(null, "", `?${new URLSearchParams({ equipment })}`);
+  Object.assign(state, { equipment, chosen: null, merged: false, until: null });
+  show();
+}
+
+let turn = 0;
+
+async function show() {
+  const mine = ++turn;
+  try {
+    if (!plant.machines.length) await readPlant();
+    if (!state.equipment) state.equipment = plant.machines[0]?.equipment ?? null;
+    if (!state.equipment) return trouble("No machine is declared yet. Add [[equipment]] to plant.toml and start again.");
+    if (!machine()) return trouble(`There is no machine ${state.equipment}: choose one.`), showMachines();
+    await readStops();
+    if (mine !== turn) return;
+    trouble(null);
+    document.title = `${machine().name} · stops`;
+    put(byId("title"), `Stops · ${machine().name}`);
+    byId("to-oee").href = oeeAddress(state.equipment);
+    put(byId("as-of"), clock(new Date().toISOString()));
+    showMachines();
+    if (state.chosen && !chosen()) state.chosen = null;
+    showStops();
+    // What somebody is about to say stays as it is.
+    if (byId("reasons").dataset.of !== state.chosen || byId("explain").hidden) showChosen();
+  } catch (error) {
+    if (mine !== turn) return;
+    if (error instanceof LoginNeeded) {
+      await askLogin(error.message, byId("content"));
+      return show();
+    }
+    trouble(error instanceof TypeError ? "No connection to the server: it is tried again." : error.message);
+  }
+}
+
+byId("merge").onclick = () => {
+  Object.assign(state, { merged: !state.merged, until: null });
+  showChosen();
+};
+byId("split-at").oninput = () => {
+  const stop = chosen();
+  const seconds = Number(byId("split-at").value);
+  // At its right end the whole stop is meant, to the last microsecond.
+  const part = new Date(at(stop.start) + seconds * 1000).toISOString();
+  state.until = seconds < Number(byId("split-at").max) ? part : null;
+  showChosen();
+};
+byId("back").onclick = takeBack;
+byId("close").onclick = () => choose(null);
+addEventListener("popstate", () => location.reload());
+
+state.equipment = new URLSearchParams(location.search).get("equipment");
+show();
+setInterval(() => document.visibilityState === "visible" && byId("login").hidden && show(), REFRESH_MS);
