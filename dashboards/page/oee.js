@@ -5,7 +5,7 @@
 
 import {
   LoginNeeded, NONE, STATES, ask, asCount, asPercent, asReading, askLogin, byId, knownZone, mark, oeeAddress, put,
-  quoted, timeFormat,
+  quoted, stopsAddress, timeFormat,
 } from "/session.js";
 import { LOSSES, asDuration, asWall, html, pareto, timeline, trend, waterfall } from "/chart.js";
 
@@ -515,6 +515,7 @@ async function show(anew = false) {
     showControls();
     document.title = `${node().name} · OEE`;
     put(byId("title"), `OEE · ${node().name}`);
+    byId("to-stops").href = below().length ? "/stops" : stopsAddress(state.equipment);
     put(byId("window"), `${state.equipment} · ${written(span.from, { weekday: "short", ...SHORT })} – ${written(span.to, { weekday: "short", ...SHORT })}${span.shift ? ` · shift ${span.shift}` : ""} · ${zone()}`);
     mark(byId("window"), "from", span.from);
     mark(byId("window"), "to", span.to);

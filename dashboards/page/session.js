@@ -84,6 +84,9 @@ export const icon = (path) => svg("svg", { viewBox: "0 0 24 24" }, svg("path", {
 /** The address of the OEE page of an equipment. */
 export const oeeAddress = (equipment) => `/oee?${new URLSearchParams({ equipment })}`;
 
+/** The address of the page where its stops are explained. */
+export const stopsAddress = (equipment) => `/stops?${new URLSearchParams({ equipment })}`;
+
 // ---- the server ----------------------------------------------------------------------------------
 
 export class LoginNeeded extends Error {}

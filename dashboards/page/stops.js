@@ -54,7 +54,7 @@ async function readStops() {
          WHERE equipment = ${here} AND time > now() - interval '${DAYS_COUNTED} days' AND reason IS NOT NULL
          GROUP BY reason ORDER BY times DESC, reason LIMIT ${FREQUENT}`),
   ]);
-  Object.assign(state, { stops, given, frequent });
+  return { stops, given, frequent };
 }
 
 // ---- lists ---------------------------------------------------------------------------------------
@@ -138,11 +138,12 @@ function showReasons(stop) {
   const frequent = state.frequent.filter((row) => plant.reasons.has(row.reason));
   if (frequent.length) {
     parts.push(html("h3", {}, "Most frequent here"));
-    parts.push(html("div", { class: "choices", "data-group": "frequent" }, ...frequent.map((row) => choice(row.reason, `${row.times} times in ${DAYS_COUNTED} days`))));
+    parts.push(html("div", { class: "choices", "data-group": "frequent" }, ...frequent.map((row) => choice(row.reason, `${row.times === 1 ? "once" : `${row.times} times`} in ${DAYS_COUNTED} days`))));
   }
   const parents = new Set([...plant.reasons.values()].map((row) => row.parent).filter(Boolean));
   const groups = Map.groupBy([...plant.reasons.values()].filter((row) => !parents.has(row.reason)), (row) => row.parent ?? "");
-  for (const [parent, rows] of groups) {
+  // What belongs to no group comes last.
+  for (const [parent, rows] of [...groups].sort(([one], [other]) => (one === "") - (other === ""))) {
     parts.push(html("h3", {}, parent ? nameOf(parent) : "Others"));
     parts.push(html("div", { class: "choices", "data-group": parent }, ...rows.map((row) => choice(row.reason, STATES[row.category]?.word))));
   }
@@ -158,7 +159,7 @@ function kept(stop, end) {
   const row = (start, until) => ({ equipment: state.equipment, start, end: until, reason: before.reason });
   const rest = stop.reason === before.reason && (stop.end === null || at(end) < at(stop.end)) ? [row(end, stop.end)] : [];
   const later = (other) => at(other.start) >= at(end) && (before.end === null || at(other.start) < at(before.end));
-  const others = state.stops.filter((other) => later(other) && other.reason === before.reason && !state.given.some((given) => at(given.start) === at(other.start)));
+  const others = state.stops.filter((other) => later(other) && other.reason === before.reason && !state.given.some((given) => given !== before && at(given.start) === at(other.start) && given.reason === other.reason));
   return [...rest, ...others.map((other) => row(other.start, other.end))];
 }
 
@@ -196,7 +197,9 @@ async function send(rows, said) {
 
 function go(equipment) {
   history.pushState(null, "", `?${new URLSearchParams({ equipment })}`);
-  Object.assign(state, { equipment, chosen: null, merged: false, until: null });
+  Object.assign(state, { equipment, stops: [], given: [], chosen: null, merged: false, until: null });
+  showStops();
+  showChosen();
   show();
 }
 
@@ -209,8 +212,10 @@ async function show() {
     if (!state.equipment) state.equipment = plant.machines[0]?.equipment ?? null;
     if (!state.equipment) return trouble("No machine is declared yet. Add [[equipment]] to plant.toml and start again.");
     if (!machine()) return trouble(`There is no machine ${state.equipment}: choose one.`), showMachines();
-    await readStops();
+    const read = await readStops();
+    // Somebody may look at another machine by now: its stops are not these.
     if (mine !== turn) return;
+    Object.assign(state, read);
     trouble(null);
     document.title = `${machine().name} · stops`;
     put(byId("title"), `Stops · ${machine().name}`);

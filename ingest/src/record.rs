@@ -417,15 +417,15 @@ impl RecordTable {
 
     /// A reason that somebody picks is one of those that there are.
     fn check_reason(&self, row: &RecordRow, plant: &Plant) -> Result<(), Refusal> {
+        if self.table.name != "stop_reasons" || row.deleted {
+            return Ok(());
+        }
         match self.text(row, "reason") {
-            Some(code)
-                if self.table.name == "stop_reasons" && !row.deleted && plant.reason_category(code).is_none() =>
-            {
-                Err(refusal(format!(
-                    "the reason `{code}` is not declared: add it to [[reasons]] in plant.toml, or pick one of them"
-                )))
-            }
-            _ => Ok(()),
+            None => Err(refusal("`stop_reasons` needs the field `reason`, or `\"deleted\": true`")),
+            Some(code) if plant.reason_category(code).is_none() => Err(refusal(format!(
+                "the reason `{code}` is not declared: add it to [[reasons]] in plant.toml, or pick one of them"
+            ))),
+            Some(_) => Ok(()),
         }
     }
 }

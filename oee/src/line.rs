@@ -6,7 +6,7 @@
 //! line OEE = good pieces of the last machine · ideal cycle time of the bottleneck / its planned production time,
 //! and never a product or a mean of machine OEEs.
 
-use crate::machine::{Counts, OrderCount, Report};
+use crate::machine::{Counts, OrderCount, Report, sum_of_known};
 
 /// The report of a serial line.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,19 +31,23 @@ pub fn serial(reports: &[Report], ideal_cycle_s: impl Fn(usize, &OrderCount) -> 
     let orders = orders_of(reports);
     let bottleneck = bottleneck(reports.len(), &orders, last, &ideal);
     let slowest = reports.get(bottleneck)?;
+    let rework = reports.iter().skip(bottleneck).fold(None, |sum, report| sum_of_known(sum, report.counts.rework));
     let mut report = Report {
-        counts: Counts { uncounted: last.counts.uncounted, ..Counts::default() },
+        counts: Counts { uncounted: last.counts.uncounted, rework, ..Counts::default() },
         missing_ideal: if last.counts.total == 0.0 { last.missing_ideal.clone() } else { None },
         ideal_total_s: 0.0,
         ideal_good_s: 0.0,
+        ideal_startup_scrap_s: 0.0,
         orders: Vec::new(),
         ..slowest.clone()
     };
     for order in orders {
         let good = sum(last, &order, OrderCount::good);
         let scrap = reports.iter().skip(bottleneck).map(|report| sum(report, &order, |count| count.scrap)).sum();
+        let behind = reports.iter().skip(bottleneck);
+        let startup_scrap = behind.map(|report| sum(report, &order, |count| count.startup_scrap)).sum();
         let ideal_cycle_s = ideal(bottleneck, &order);
-        let line = OrderCount { ideal_cycle_s, total: good + scrap, scrap, ..order };
+        let line = OrderCount { ideal_cycle_s, total: good + scrap, scrap, startup_scrap, ..order };
         report.counts.total += line.total;
         report.counts.good += good;
         report.counts.scrap += scrap;
@@ -51,6 +55,7 @@ pub fn serial(reports: &[Report], ideal_cycle_s: impl Fn(usize, &OrderCount) -> 
             Some(ideal) => {
                 report.ideal_total_s += ideal * line.total;
                 report.ideal_good_s += ideal * good;
+                report.ideal_startup_scrap_s += ideal * line.startup_scrap;
             }
             None if line.total != 0.0 => {
                 let product = line.product.as_deref().unwrap_or("(none)");
@@ -70,7 +75,13 @@ fn orders_of(reports: &[Report]) -> Vec<OrderCount> {
     let mut orders: Vec<OrderCount> = Vec::new();
     for order in reports.iter().flat_map(|report| &report.orders) {
         if !orders.iter().any(|known| known.work_order == order.work_order && known.product == order.product) {
-            orders.push(OrderCount { ideal_cycle_s: None, total: 0.0, scrap: 0.0, ..order.clone() });
+            orders.push(OrderCount {
+                ideal_cycle_s: None,
+                total: 0.0,
+                scrap: 0.0,
+                startup_scrap: 0.0,
+                ..order.clone()
+            });
         }
     }
     orders

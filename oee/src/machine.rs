@@ -9,7 +9,7 @@
 
 mod slice;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use crate::calendar::Shift;
@@ -100,6 +100,8 @@ pub struct OrderCount {
     pub total: f64,
     /// Scrapped ones among them.
     pub scrap: f64,
+    /// Those scrapped while starting up among these.
+    pub startup_scrap: f64,
 }
 
 impl OrderCount {
@@ -165,6 +167,7 @@ impl Report {
             let sum = order_count(&mut self.orders, order);
             sum.total += order.total;
             sum.scrap += order.scrap;
+            sum.startup_scrap += order.startup_scrap;
         }
     }
 }
@@ -275,16 +278,19 @@ impl Machine {
     ) -> Vec<(Option<&'a str>, Vec<(i64, i64)>)> {
         type Stretches<'a> = Vec<(Option<&'a str>, Vec<(i64, i64)>)>;
         let mut found: Stretches<'a> = Vec::new();
+        let mut places: HashMap<Option<&'a str>, usize> = HashMap::new();
         let mut add = |value: Option<&'a str>, start: i64, end: i64| {
             if start >= end {
                 return;
             }
-            match found.iter_mut().find(|(known, _)| *known == value) {
-                Some((_, stretches)) => match stretches.last_mut() {
-                    Some(last) if last.1 == start => last.1 = end,
-                    _ => stretches.push((start, end)),
-                },
-                None => found.push((value, vec![(start, end)])),
+            let place = *places.entry(value).or_insert_with(|| {
+                found.push((value, Vec::new()));
+                found.len() - 1
+            });
+            let Some((_, stretches)) = found.get_mut(place) else { return };
+            match stretches.last_mut() {
+                Some(last) if last.1 == start => last.1 = end,
+                _ => stretches.push((start, end)),
             }
         };
         let mut t = from;
@@ -452,9 +458,7 @@ impl Machine {
             report.counts.total += piece.total;
             report.counts.scrap += piece.scrap;
             report.counts.rework = sum_of_known(report.counts.rework, piece.rework);
-            if *startup && let Some(ideal) = job.ideal_cycle_s {
-                report.ideal_startup_scrap_s += ideal * piece.scrap;
-            }
+            order.startup_scrap += if *startup { piece.scrap } else { 0.0 };
         }
         report.counts.good = report.counts.total - report.counts.scrap;
         for order in &report.orders {
@@ -462,6 +466,7 @@ impl Machine {
                 Some(ideal) => {
                     report.ideal_total_s += ideal * order.total;
                     report.ideal_good_s += ideal * order.good();
+                    report.ideal_startup_scrap_s += ideal * order.startup_scrap;
                 }
                 None if order.total != 0.0 || order.scrap != 0.0 => {
                     report.missing_ideal.get_or_insert_with(|| missing_ideal(order));
@@ -473,7 +478,7 @@ impl Machine {
 }
 
 /// What is known of both.
-fn sum_of_known(one: Option<f64>, other: Option<f64>) -> Option<f64> {
+pub(crate) fn sum_of_known(one: Option<f64>, other: Option<f64>) -> Option<f64> {
     match (one, other) {
         (Some(one), Some(other)) => Some(one + other),
         (known, None) | (None, known) => known,
@@ -485,7 +490,13 @@ fn startups(states: &[StateSpan], jobs: &[Job], startup_us: i64) -> Vec<(i64, i6
     if startup_us <= 0 {
         return Vec::new();
     }
-    let changeovers = states.iter().filter(|span| span.value.category == Some(Category::Changeover));
+    let is_changeover = |span: &StateSpan| span.value.category == Some(Category::Changeover);
+    let goes_on = |at: usize, end: i64| states.get(at + 1).is_some_and(|next| next.start == end && is_changeover(next));
+    let changeovers = states
+        .iter()
+        .enumerate()
+        .filter(|(at, span)| is_changeover(span) && !goes_on(*at, span.end))
+        .map(|(_, span)| span);
     let changes = jobs.windows(2).filter_map(|pair| match pair {
         [one, next] if one.product != next.product => Some(next.start),
         _ => None,
@@ -495,8 +506,8 @@ fn startups(states: &[StateSpan], jobs: &[Job], startup_us: i64) -> Vec<(i64, i6
     let mut apart: Vec<(i64, i64)> = Vec::new();
     for start in starts {
         match apart.last_mut() {
-            Some(last) if start <= last.1 => last.1 = start + startup_us,
-            _ => apart.push((start, start + startup_us)),
+            Some(last) if start <= last.1 => last.1 = start.saturating_add(startup_us),
+            _ => apart.push((start, start.saturating_add(startup_us))),
         }
     }
     apart
@@ -514,6 +525,7 @@ fn none_of(job: &Job) -> OrderCount {
         ideal_cycle_s: job.ideal_cycle_s,
         total: 0.0,
         scrap: 0.0,
+        startup_scrap: 0.0,
     }
 }
 
@@ -526,7 +538,7 @@ fn order_count<'a>(orders: &'a mut Vec<OrderCount>, like: &OrderCount) -> &'a mu
     };
     // Pieces come by time, so the newest entry is the likeliest.
     let at = orders.iter().rposition(same).unwrap_or_else(|| {
-        orders.push(OrderCount { total: 0.0, scrap: 0.0, ..like.clone() });
+        orders.push(OrderCount { total: 0.0, scrap: 0.0, startup_scrap: 0.0, ..like.clone() });
         orders.len() - 1
     });
     &mut orders[at]

@@ -455,6 +455,9 @@ pub const QUARANTINE: Table = Table {
     upsert: Upsert::Whole,
 };
 
+/// Tables that came after the first version: a data folder has them from the first start of a newer one on.
+pub const LATER: &[&str] = &["stop_reasons"];
+
 /// Every public table.
 pub const TABLES: &[Table] = &[
     SAMPLES,

@@ -4,7 +4,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, StringViewArray, new_null_array};
+use arrow::array::{ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions, StringViewArray, new_null_array};
 use arrow::datatypes::{Field, SchemaRef};
 use datafusion::common::cast::as_boolean_array;
 use datafusion::common::stats::Precision;
@@ -88,29 +88,29 @@ impl SeriesScanExec {
             let columns = collect_columns(filter);
             !columns.is_empty() && columns.iter().all(is_name) && !is_volatile(filter)
         };
-        let decided: Vec<bool> = filters.iter().map(on_names).collect();
+        let batches: Vec<RecordBatch> = self.streams.iter().map(|rows| self.names_of(rows)).collect::<Result<_>>()?;
+        let mut kept: Vec<Vec<bool>> = batches.iter().map(|batch| vec![true; batch.num_rows()]).collect();
+        let mut decided = vec![false; filters.len()];
+        for (filter, decided) in filters.iter().zip(&mut decided).filter(|(filter, _)| on_names(filter)) {
+            let evaluate = |batch: &RecordBatch| -> Result<BooleanArray> {
+                let found = filter.evaluate(batch)?.into_array(batch.num_rows())?;
+                Ok(as_boolean_array(&found)?.clone())
+            };
+            // What cannot be told yet, or not of every series, is asked of the rows: a subquery, a cast that fails.
+            let Ok(found) = batches.iter().map(evaluate).collect::<Result<Vec<_>>>() else { continue };
+            for (kept, found) in kept.iter_mut().zip(&found) {
+                kept.iter_mut().zip(found).for_each(|(kept, found)| *kept &= found == Some(true));
+            }
+            *decided = true;
+        }
         if !decided.contains(&true) {
             return Ok((decided, None));
         }
-        let mut streams = Vec::with_capacity(self.streams.len());
-        for rows in &self.streams {
-            let columns =
-                self.columns.iter().zip(self.properties.eq_properties.schema().fields()).map(|(column, field)| {
-                    match column {
-                        Column::Name(part) => names(rows, *part),
-                        Column::Stored(_) => new_null_array(field.data_type(), rows.len()),
-                    }
-                });
-            let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
-            let batch = RecordBatch::try_new_with_options(self.schema(), columns.collect(), &options)?;
-            let mut kept = vec![true; rows.len()];
-            for (filter, _) in filters.iter().zip(&decided).filter(|(_, decided)| **decided) {
-                let found = filter.evaluate(&batch)?.into_array(rows.len())?;
-                kept.iter_mut().zip(as_boolean_array(&found)?).for_each(|(kept, found)| *kept &= found == Some(true));
-            }
+        let left = |(rows, kept): (&Arc<[SeriesRows]>, Vec<bool>)| {
             let rows = rows.iter().zip(kept).filter(|(_, kept)| *kept).map(|(rows, _)| rows.clone());
-            streams.push(rows.collect::<Arc<[SeriesRows]>>());
-        }
+            rows.collect::<Arc<[SeriesRows]>>()
+        };
+        let streams: Vec<_> = self.streams.iter().zip(kept).map(left).collect();
         let mut properties = self.properties.as_ref().clone();
         properties.eq_properties.add_constants(constants(&streams, &self.columns, &self.schema()))?;
         let scan = Self {
@@ -121,6 +121,17 @@ impl SeriesScanExec {
             properties: Arc::new(properties),
         };
         Ok((decided, Some(scan)))
+    }
+
+    /// Of each series a row with its names; nothing is said of other columns.
+    fn names_of(&self, rows: &[SeriesRows]) -> Result<RecordBatch> {
+        let schema = self.schema();
+        let columns = self.columns.iter().zip(schema.fields()).map(|(column, field)| match column {
+            Column::Name(part) => names(rows, *part),
+            Column::Stored(_) => new_null_array(field.data_type(), rows.len()),
+        });
+        let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
+        Ok(RecordBatch::try_new_with_options(Arc::clone(&schema), columns.collect(), &options)?)
     }
 
     fn rows(&self, stream: Option<usize>) -> usize {

@@ -127,7 +127,7 @@ fn mistakes_are_told_with_their_place() {
         ("SELECT CAST('a' AS int)", "'a'"),
         ("SELECT * FROM oee('1 hour')", "WHERE time >="),
         ("SELECT * FROM oee('1 hour') WHERE time IN (now(), now())", "oee('1 hour', from, to)"),
-        ("SELECT * FROM oee('1 fortnight', '2025-01-01', '2025-01-02')", "'shift' and 'day'"),
+        ("SELECT * FROM oee('1 fortnight', '2025-01-01', '2025-01-02')", "'shift', 'day', 'work_order' and 'product'"),
         ("SELECT time_bucket('x', time) FROM samples", "'15 minutes'"),
         ("SELECT time_bucket('1 hour', time, 'Nowhere/X') FROM samples", "Europe/Berlin"),
     ] {

@@ -268,7 +268,7 @@ fn a_reason_given_later_shows_in_every_number() {
     accepted(
         &server,
         "stop_reasons",
-        vec![json!({"equipment": "site/press", "start": at("06:00:00"), "end": at("06:10:00")})],
+        vec![json!({"equipment": "site/press", "start": at("06:00:00"), "end": at("06:10:00"), "reason": "setup"})],
     );
     assert_eq!(figures(), [6_600.0, 1_800.0, 1_800.0, 1.0]);
     let as_of = format!("/api/v1/sql?format=json&as_of={}", known.as_str().unwrap().replace('+', "%2B"));
@@ -290,6 +290,9 @@ fn a_reason_given_later_shows_in_every_number() {
         .sql("SELECT reason, sum(in_window_s) FROM stops('2025-01-15T06:00:00Z', '2025-01-15T07:00:00Z') GROUP BY 1");
     assert_eq!(json!(totals), json!([["jam", 3_600.0]]));
 
+    let nothing = json!([{"equipment": "site/press", "start": at("06:00:00")}]).to_string();
+    let (status, body) = server.post("/api/v1/stop_reasons", nothing);
+    assert!(status == 400 && body.contains("needs the field `reason`"), "{status} {body}");
     let undeclared = json!([{"equipment": "site/press", "start": at("06:00:00"), "reason": "gremlins"}]).to_string();
     let (status, body) = server.post("/api/v1/stop_reasons", undeclared);
     assert!(status == 400 && body.contains("the reason `gremlins` is not declared"), "{status} {body}");

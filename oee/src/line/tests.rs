@@ -7,7 +7,7 @@ use crate::time_element::Elements;
 
 fn order(product: &str, ideal_cycle_s: Option<f64>, total: f64, scrap: f64) -> OrderCount {
     let work_order = Some(Arc::from(format!("WO-{product}")));
-    OrderCount { work_order, product: Some(Arc::from(product)), ideal_cycle_s, total, scrap }
+    OrderCount { work_order, product: Some(Arc::from(product)), ideal_cycle_s, total, scrap, startup_scrap: 0.0 }
 }
 
 fn report(orders: Vec<OrderCount>) -> Report {

@@ -121,6 +121,8 @@ impl Plant {
         let name = self.nearest(equipment).and_then(|e| e.state_map.as_deref()).unwrap_or(COMMON);
         let map = self.state_maps.get(name)?;
         let other = match value {
+            // Numbers of a standard are no truth values.
+            _ if STANDARD.contains(&name) => "",
             "1" => "true",
             "0" => "false",
             "true" => "1",
@@ -141,7 +143,13 @@ impl Plant {
         category: Option<&str>,
         reason: Option<&str>,
     ) -> StateValue {
-        let common = |state: &str| self.state_maps.get(COMMON).and_then(|map| map.get(&state.to_lowercase()));
+        let has_map = self.nearest(equipment).is_some_and(|e| e.state_map.is_some());
+        // A number that a state map does not list is unknown; the common words are understood beside any map.
+        let is_word = |state: &str| !has_map || state.parse::<f64>().is_err();
+        let common = |state: &str| {
+            let map = self.state_maps.get(COMMON).filter(|_| is_word(state))?;
+            map.get(&state.to_lowercase())
+        };
         let mapped = state.and_then(|state| self.state(equipment, state).or_else(|| common(state)));
         let reason = reason.or_else(|| mapped.and_then(|mapped| mapped.reason.as_deref()));
         let stopped = mapped.is_none_or(|mapped| mapped.category != Category::Run);

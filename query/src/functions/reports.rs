@@ -1,10 +1,11 @@
 //! Reports of equipment: for each node of the tree and each group of its time, what its machines add up to.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use ::oee::line::serial;
 use ::oee::machine::{Machine, OrderCount, Report};
-use ::oee::plant::{Plant, Rollup};
+use ::oee::plant::{Equipment, Plant, Rollup};
 use arrow::record_batch::RecordBatch;
 use futures::{Stream, stream};
 
@@ -80,9 +81,12 @@ struct Walk {
 /// Groups that are still to come.
 enum Ahead {
     Buckets(BucketsAhead),
-    /// Values of what jobs are grouped by.
-    Jobs(std::vec::IntoIter<Option<String>>),
+    /// Values of what jobs are grouped by, and the time of each value by machine.
+    Jobs(std::vec::IntoIter<Option<String>>, Arc<TimeOfValues>),
 }
+
+/// By machine and value: stretches of time.
+type TimeOfValues = HashMap<String, HashMap<Option<String>, Vec<(i64, i64)>>>;
 
 impl Walk {
     fn reports(&mut self) -> Result<Vec<Reported>, QueryError> {
@@ -98,12 +102,14 @@ impl Walk {
                 Ahead::Buckets(buckets) => {
                     buckets.next().transpose()?.map(|bucket| (Group::from(&bucket), Part::Time(bucket)))
                 }
-                Ahead::Jobs(values) => values.next().map(|value| (self.grouping.group(&value), Part::Jobs(value))),
+                Ahead::Jobs(values, times) => {
+                    values.next().map(|value| (self.grouping.group(&value), Part::Jobs(value, Arc::clone(times))))
+                }
             };
             let Some((group, part)) = next else { continue };
             let report = self.report(&path, &part);
             // There is no machine, at any time; or an order that only some of a line's machines worked on.
-            let goes_on = report.is_some() || matches!(part, Part::Jobs(_));
+            let goes_on = report.is_some() || matches!(part, Part::Jobs(..));
             reports.extend(report.map(|report| Reported { equipment: path.clone(), group, report }));
             self.ahead = goes_on.then_some((path, ahead));
         }
@@ -116,37 +122,36 @@ impl Walk {
             Grouping::Time(cut) => Ahead::Buckets(buckets(plant, path, cut, from, to)),
             Grouping::WorkOrder | Grouping::Product => {
                 let below = plant.descendants(path).map(|below| below.path.as_str());
-                let machines = std::iter::once(path).chain(below).filter_map(|path| self.machines.get(path));
-                let mut firsts: Vec<(i64, Option<String>)> = Vec::new();
-                for machine in machines {
+                let mut firsts: HashMap<Option<String>, i64> = HashMap::new();
+                let mut times = TimeOfValues::new();
+                for path in std::iter::once(path).chain(below) {
+                    let Some(machine) = self.machines.get(path) else { continue };
+                    let of_machine = times.entry(path.to_owned()).or_default();
                     for (value, stretches) in machine.by_job(from, to, |job| self.grouping.value(job)) {
+                        let value = value.map(str::to_owned);
                         let start = stretches.first().map_or(from, |stretch| stretch.0);
-                        match firsts.iter_mut().find(|(_, known)| known.as_deref() == value) {
-                            Some((first, _)) => *first = start.min(*first),
-                            None => firsts.push((start, value.map(str::to_owned))),
-                        }
+                        firsts.entry(value.clone()).and_modify(|first| *first = start.min(*first)).or_insert(start);
+                        of_machine.insert(value, stretches);
                     }
                 }
-                firsts.sort();
-                Ahead::Jobs(firsts.into_iter().map(|(_, value)| value).collect::<Vec<_>>().into_iter())
+                let mut values: Vec<(i64, Option<String>)> =
+                    firsts.into_iter().map(|(value, first)| (first, value)).collect();
+                values.sort();
+                let values: Vec<Option<String>> = values.into_iter().map(|(_, value)| value).collect();
+                Ahead::Jobs(values.into_iter(), Arc::new(times))
             }
         }
     }
 
     fn report(&self, path: &str, part: &Part) -> Option<Report> {
-        let (from, to) = self.window;
-        let (grouping, now) = (self.grouping, self.gather.now);
+        let (from, now) = (self.window.0, self.gather.now);
         let at = match part {
             Part::Time(bucket) => bucket.start,
-            Part::Jobs(_) => from,
+            Part::Jobs(..) => from,
         };
-        report(&self.gather.plant, &self.machines, path, at, &|machine| match part {
+        report(&self.gather.plant, &self.machines, path, at, &|path, machine| match part {
             Part::Time(bucket) => Some(machine.report(bucket.start, bucket.end, now)),
-            Part::Jobs(value) => {
-                let all = machine.by_job(from, to, |job| grouping.value(job));
-                let (_, stretches) = all.into_iter().find(|(known, _)| *known == value.as_deref())?;
-                machine.report_over(&stretches, now)
-            }
+            Part::Jobs(value, times) => machine.report_over(times.get(path)?.get(value)?, now),
         })
     }
 }
@@ -154,7 +159,7 @@ impl Walk {
 /// Which part of the time of a machine a report is of.
 enum Part {
     Time(Bucket),
-    Jobs(Option<String>),
+    Jobs(Option<String>, Arc<TimeOfValues>),
 }
 
 impl From<&Bucket> for Group {
@@ -189,26 +194,28 @@ fn report(
     machines: &Machines,
     path: &str,
     at: i64,
-    of: &dyn Fn(&Machine) -> Option<Report>,
+    of: &dyn Fn(&str, &Machine) -> Option<Report>,
 ) -> Option<Report> {
     if let Some(machine) = machines.get(path) {
-        return of(machine);
+        return of(path, machine);
     }
-    let mut children: Vec<&str> = Vec::new();
-    let mut reports: Vec<Report> = Vec::new();
-    for child in plant.children(path) {
-        if let Some(report) = report(plant, machines, &child.path, at, of) {
-            children.push(&child.path);
-            reports.push(report);
-        }
-    }
+    let has_machine = |child: &&Equipment| {
+        machines.contains_key(&child.path)
+            || plant.descendants(&child.path).any(|below| machines.contains_key(&below.path))
+    };
+    let children: Vec<&str> = plant.children(path).filter(has_machine).map(|child| child.path.as_str()).collect();
+    let reports: Vec<Option<Report>> = children.iter().map(|child| report(plant, machines, child, at, of)).collect();
     if plant.equipment(path).is_some_and(|node| node.rollup == Rollup::Serial) {
+        let first = reports.iter().flatten().next()?;
+        // What never reached a machine has left none behind it: the line's good pieces are those of its last machine.
+        let idle = Report { start: first.start, end: first.start, ..Report::default() };
+        let reports: Vec<Report> = reports.into_iter().map(|report| report.unwrap_or_else(|| idle.clone())).collect();
         let ideal = |machine: usize, order: &OrderCount| {
             plant.ideal_cycle_s(order.product.as_deref()?, children.get(machine)?, at)
         };
         return serial(&reports, ideal).map(|line| line.report);
     }
-    let mut reports = reports.into_iter();
+    let mut reports = reports.into_iter().flatten();
     let mut sum = reports.next()?;
     for report in reports {
         sum.merge(&report);

@@ -244,4 +244,9 @@ async fn filters_on_names_are_asked_of_series_not_of_rows() {
     let of = |condition: &str| format!("SELECT count(value) FROM samples WHERE {condition} AND value > -1e9");
     let found = bench.ask(&of("length(signal) = 4 AND equipment = 'site/a'")).await;
     assert_eq!(found, bench.ask(&of("signal IN ('fast', 'slow') AND equipment = 'site/a'")).await);
+    // What is known only while the plan runs, or not of every series, is asked of the rows.
+    let least = "SELECT count(value) FROM samples WHERE signal = (SELECT min(signal) FROM samples)";
+    assert_eq!(bench.ask(least).await, bench.ask("SELECT count(value) FROM samples WHERE signal = 'fast'").await);
+    let short_of = "SELECT count(value) FROM samples WHERE signal = 'x' AND CAST(signal AS BIGINT) = 1";
+    assert_eq!(bench.ask(short_of).await, ["0"]);
 }

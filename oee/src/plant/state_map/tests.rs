@@ -23,6 +23,9 @@ fn standard_state_maps_need_not_be_declared() {
     // CLEARING is not a truth value.
     assert_eq!(meaning(&packml, "1"), Some(("CLEARING".to_owned(), Category::Unplanned)));
     assert_eq!(meaning(&packml, "0"), None, "UNDEFINED");
+    assert_eq!(packml.classify("a", Some("0"), None, None).category, None, "UNDEFINED");
+    assert_eq!(meaning(&packml, "true"), None);
+    assert_eq!(packml.classify("a", Some("stopped"), None, None).state.as_ref(), "STOPPED");
     let e10 = plant("semi_e10", "");
     assert_eq!(meaning(&e10, "UDT"), Some(("UNSCHEDULED_DOWNTIME".to_owned(), Category::Unplanned)));
     assert_eq!(meaning(&e10, "Productive"), Some(("PRODUCTIVE".to_owned(), Category::Run)));

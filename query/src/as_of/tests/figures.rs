@@ -29,7 +29,7 @@ fn write(shop: &Shop, random: &mut Random, written: &mut Written, (mut now, unti
         };
         let site = ("equipment", Value::Text("site/a"));
         let source = ("source", Value::Text("operator"));
-        match random.below(12) {
+        match random.below(13) {
             0..4 => {
                 let series = if random.below(2) == 0 { ("site", "level") } else { ("site/a", "pieces") };
                 written.push((series.0, series.1, now));
@@ -57,6 +57,18 @@ fn write(shop: &Shop, random: &mut Random, written: &mut Written, (mut now, unti
                 let run = [("run", Value::Text(order)), ("work_order", Value::Text(order)), site];
                 shop.put("operations", &[run[0], run[1], run[2], ("started", Value::Time(any_time))]);
             }
+            11 => {
+                let start = ("start", Value::Time(any_time));
+                let code = ["jam", "setup"][usize::try_from(random.below(2)).unwrap()];
+                let reason = ("reason", Value::Text(code));
+                match random.below(4) {
+                    0 => shop.put("stop_reasons", &[site, start, reason]),
+                    _ => {
+                        let end = ("end", Value::Time(any_time + random.below(2 * HOUR)));
+                        shop.put("stop_reasons", &[site, start, end, reason])
+                    }
+                };
+            }
             _ if random.below(3) == 0 => {
                 shop.store.compact().unwrap();
             }
@@ -81,7 +93,9 @@ fn questions(from: i64, to: i64) -> Vec<String> {
         call(format!("losses('1 hour', {window})"), "equipment, time, step"),
         call(format!("oee('work_order', {window})"), "equipment, time, work_order"),
         // So it is with the end of a stop, and with how long it lasted.
-        format!("SELECT time, start, equipment, state, in_window_s, counted_s FROM stops({window}) ORDER BY 3, 1"),
+        format!(
+            "SELECT time, start, equipment, state, reason, in_window_s, counted_s FROM stops({window}) ORDER BY 3, 1"
+        ),
     ]
 }
 

@@ -70,7 +70,7 @@ impl Transform for Keyer {
 }
 
 /// `samples` first.
-const KEPT: [&str; 6] = ["samples", OPERATIONS, "units", "states", "counts", "work_orders"];
+const KEPT: [&str; 7] = ["samples", OPERATIONS, "units", "states", "stop_reasons", "counts", "work_orders"];
 
 fn spec(table: &Table) -> TableSpec {
     let extra = if table.upsert == oee::tables::Upsert::Record { RECORD_COLUMNS } else { &[] };

@@ -79,7 +79,35 @@ fn buckets_follow_the_local_clock_and_are_clipped() {
 fn a_node_sums_the_machines_below_it() {
     let machines: HashMap<String, Machine> =
         ["site/a", "site/b"].map(|path| (path.to_owned(), running(0, HOUR))).into();
-    let sum = report(&plant(), &machines, "site", 0, &|machine| Some(machine.report(0, HOUR, HOUR))).unwrap();
+    let sum = report(&plant(), &machines, "site", 0, &|_, machine| Some(machine.report(0, HOUR, HOUR))).unwrap();
     assert_eq!(sum.elements.calendar_us, 2 * HOUR);
-    assert_eq!(report(&plant(), &HashMap::new(), "site", 0, &|_| None), None);
+    assert_eq!(report(&plant(), &HashMap::new(), "site", 0, &|_, _| None), None);
+}
+
+/// An order that the last machine of a line has not seen has left no good piece behind the line.
+#[test]
+fn a_line_has_made_what_left_its_last_machine() {
+    let text = "[plant]\nname = \"p\"\nzone = \"UTC\"\n[[equipment]]\npath = \"line\"\nrollup = \"serial\"\n\
+                [[equipment]]\npath = \"line/first\"\n[[equipment]]\npath = \"line/last\"\n";
+    let plant = Plant::parse(text).unwrap();
+    let made = |total: f64| {
+        let piece = ::oee::count::Piece { time: 1, total, scrap: 0.0, rework: None };
+        let job = Job {
+            start: 0,
+            end: HOUR,
+            work_order: Some("WO".into()),
+            product: Some("P".into()),
+            ideal_cycle_s: Some(1.0),
+        };
+        Machine::new(Inputs { jobs: vec![job], pieces: Some(vec![piece]), ..Inputs::default() })
+    };
+    let machines: HashMap<String, Machine> = [("line/first", made(10.0)), ("line/last", running(0, HOUR))]
+        .map(|(path, machine)| (path.to_owned(), machine))
+        .into();
+    let of_order = |path: &str, machine: &Machine| (path == "line/first").then(|| machine.report(0, HOUR, HOUR));
+    let line = report(&plant, &machines, "line", 0, &of_order).unwrap();
+    assert_eq!((line.counts.good, line.start), (0.0, 0));
+    let both = report(&plant, &machines, "line", 0, &|_, machine| Some(machine.report(0, HOUR, HOUR))).unwrap();
+    assert_eq!(both.counts.good, 0.0);
+    assert_eq!(report(&plant, &machines, "line", 0, &|_, _| None), None);
 }
