@@ -2,22 +2,12 @@
 //
 // A drawing stretches with its box (its text is HTML beside it), so nothing is drawn again when the window changes.
 
-import { NONE, STATES, asCount, asPercent, asReading, mark, svg, timeFormat } from "/session.js";
+import { NONE, STATES, asCount, asPercent, asReading, html, mark, svg, timeFormat } from "/session.js";
 
 const WIDE = 1000;
 const NARROWEST = 0.8; // a stop of a second still shows in a shift
 const MANY = 300;      // of more states, none is drawn wider than it is: they would cover the others
 const CATEGORIES = ["run", "unknown", "no_order", "planned", "changeover", "unplanned"]; // the last lies on top
-
-/** A node of HTML with a class, children and data attributes. */
-export function html(name, { cls, data = {}, ...attributes } = {}, ...children) {
-  const node = document.createElement(name);
-  if (cls) node.className = cls;
-  for (const [key, value] of Object.entries(attributes)) if (value !== null && value !== undefined) node.setAttribute(key, value);
-  for (const [key, value] of Object.entries(data)) mark(node, key, value);
-  node.append(...children.filter((child) => child !== null && child !== undefined));
-  return node;
-}
 
 /** Seconds as hours and minutes; seconds too where it is less than an hour. */
 export function asDuration(seconds) {

@@ -4,10 +4,10 @@
 // be shared and the browser's back button goes back. A panel asks again only where what it depends on has changed.
 
 import {
-  LoginNeeded, NONE, STATES, ask, asCount, asPercent, asReading, askLogin, byId, knownZone, mark, oeeAddress, put,
+  LoginNeeded, NONE, STATES, ask, asCount, asPercent, asReading, askLogin, byId, html, knownZone, mark, oeeAddress, put,
   quoted, stopsAddress, timeFormat,
 } from "/session.js";
-import { LOSSES, asDuration, asWall, html, pareto, timeline, trend, waterfall } from "/chart.js";
+import { LOSSES, asDuration, asWall, pareto, timeline, trend, waterfall } from "/chart.js";
 
 const WHOLE = "'100000 days'";  // one bucket for any window
 const STOPS_SHOWN = 200;

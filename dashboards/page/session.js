@@ -72,6 +72,16 @@ export function hint(node, text) {
   else if (node.title !== text) node.title = text;
 }
 
+/** A node of HTML with a class, children and data attributes. */
+export function html(name, { cls, data = {}, ...attributes } = {}, ...children) {
+  const node = document.createElement(name);
+  if (cls) node.className = cls;
+  for (const [key, value] of Object.entries(attributes)) if (value !== null && value !== undefined) node.setAttribute(key, value);
+  for (const [key, value] of Object.entries(data)) mark(node, key, value);
+  node.append(...children.filter((child) => child !== null && child !== undefined));
+  return node;
+}
+
 export function svg(name, attributes = {}, ...children) {
   const node = document.createElementNS(SVG, name);
   for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
@@ -117,9 +127,25 @@ export async function ask(sql, signal) {
   return rows.map((row) => Object.fromEntries(columns.map(({ name }, place) => [name, row[place]])));
 }
 
-/** Shows the form of the page instead of `content` until somebody has logged in. */
+function loginForm() {
+  const user = html("input", { id: "login-user", name: "user", autocomplete: "username", autocapitalize: "none", spellcheck: "false" });
+  const secret = html("input", { id: "login-secret", name: "secret", type: "password", autocomplete: "current-password", required: "" });
+  return html("form", { id: "login" },
+    html("h2", {}, "Log in"),
+    html("p", { id: "login-reason" }),
+    html("label", {}, "User ", html("small", {}, "(leave empty for a token)"), user),
+    html("label", {}, "Password or token", secret),
+    html("button", {}, "Log in"),
+    html("p", {}, html("small", {}, "Kept in this tab only. ", html("code", {}, "takt user token NAME"), " makes a token.")));
+}
+
+/** Whether somebody is asked to log in. */
+export const isAskingLogin = () => Boolean(byId("login") && !byId("login").hidden);
+
+/** Shows a form in the place of `content` until somebody has logged in. */
 export function askLogin(reason, content) {
   sessionStorage.removeItem(LOGIN_KEY);
+  if (!byId("login")) content.before(loginForm());
   put(byId("login-reason"), reason || "This server asks who is looking.");
   byId("login").hidden = false;
   content.hidden = true;

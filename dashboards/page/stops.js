@@ -1,7 +1,7 @@
 // Stops and their reasons: what nobody has explained yet comes first, and a touch explains it. What is said is a row of
 // `stop_reasons`; the server lays it over what the machine said, here as everywhere.
 
-import { LoginNeeded, STATES, ask, askLogin, asSpan, byId, hint, icon, knownZone, mark, oeeAddress, put, quoted, request, timeFormat } from "./session.js";
+import { LoginNeeded, STATES, ask, askLogin, asSpan, byId, hint, html, icon, isAskingLogin, knownZone, mark, oeeAddress, put, quoted, request, timeFormat } from "/session.js";
 
 const HOURS_SHOWN = 24;
 const DAYS_COUNTED = 30;     // what is frequent is counted over these
@@ -17,13 +17,6 @@ const machine = () => plant.machines.find((row) => row.equipment === state.equip
 const clock = (time) => timeFormat(knownZone(machine()?.zone ?? "UTC"), CLOCK).format(at(time));
 const nameOf = (code) => plant.reasons.get(code)?.name ?? code;
 const wantsReason = (stop) => stop.reason === null && stop.category === "unplanned" && !stop.microstop;
-
-function html(name, attributes = {}, ...children) {
-  const node = document.createElement(name);
-  for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
-  node.append(...children);
-  return node;
-}
 
 function trouble(text) {
   byId("trouble").hidden = !text;
@@ -254,4 +247,4 @@ addEventListener("popstate", () => location.reload());
 
 state.equipment = new URLSearchParams(location.search).get("equipment");
 show();
-setInterval(() => document.visibilityState === "visible" && byId("login").hidden && show(), REFRESH_MS);
+setInterval(() => document.visibilityState === "visible" && !isAskingLogin() && show(), REFRESH_MS);

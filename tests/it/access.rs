@@ -8,6 +8,7 @@ use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::browser::Browser;
 use crate::equipment::{Equipment, Manner, VERSIONS, Version};
 use crate::harness::{PLANT, Server, output, takt, wait_for};
 
@@ -520,4 +521,40 @@ fn a_wrong_pair_stops_the_start() {
     fs::write(folder.path().join("takt.toml"), "[tls]\ncertificate = \"server.crt\"\n").unwrap();
     let told = refused_start(folder.path(), &[&["--config", config.as_str()], &free[..]].concat());
     assert!(told.contains("needs both `certificate` and `key`"), "{told}");
+}
+
+/// Every page asks who is looking, says when that was wrong, and shows what it has to whoever may see it.
+#[test]
+fn pages_ask_who_is_looking() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("plant.toml"), PLANT).unwrap();
+    let server = Server::start(folder.path());
+    add(folder.path(), "anna", "read");
+    let browser = Browser::open(&folder.path().join("browser"), 1280, 800);
+    let until = |what: &str, script: &str| {
+        let is_so = || (browser.script(&format!("return Boolean({script})")) == serde_json::json!(true)).then_some(());
+        wait_for(what, Duration::from_secs(15), is_so);
+    };
+    let log_in = |password: &str| {
+        browser.script(&format!(
+            "document.querySelector('#login-user').value = 'anna'; \
+             document.querySelector('#login-secret').value = '{password}'; document.querySelector('#login button').click()"
+        ));
+    };
+    let asked = "document.querySelector('#login:not([hidden])')";
+    let pages = [
+        ("/", ".machine"),
+        ("/oee?equipment=cologne%2Fline-1%2Fpress&period=today", ".tile[data-ratio=oee]"),
+        ("/stops?equipment=cologne%2Fline-1%2Fpress", "#summary:not(:empty)"),
+    ];
+    for (path, shown) in pages {
+        browser.go(&server.url(path));
+        until("the question who is looking", asked);
+        log_in("wrong");
+        let refused = format!("{asked} && document.querySelector('#login-reason').textContent.includes('password')");
+        until("what was wrong", &refused);
+        log_in("password-anna");
+        until(shown, &format!("!{asked} && document.querySelector('{shown}')"));
+        browser.script("sessionStorage.clear()");
+    }
 }

@@ -46,30 +46,17 @@ impl ScalarUDFImpl for TimeBucket {
         let anchor = args.args.get(2).map(|arg| Argument::of(Some(arg))).transpose()?;
         let times = time.values.as_primitive::<TimestampMicrosecondType>();
         let constant = width.constant && anchor.as_ref().is_none_or(|anchor| anchor.constant);
-        if let (Some(ColumnarValue::Scalar(width)), false, 0) = (args.args.first(), time.constant, times.null_count())
-            && constant
-        {
-            // The usual case, without a look at what is NULL in each row.
-            let anchor = args.args.get(2).and_then(|anchor| match anchor {
-                ColumnarValue::Scalar(anchor) => Some(anchor),
-                ColumnarValue::Array(_) => None,
-            });
-            let Some((_, mut buckets)) = described(width, anchor)? else {
-                return Ok(ColumnarValue::Scalar(ScalarValue::try_new_null(&time_type())?));
-            };
-            let starts: Result<Vec<i64>, BucketError> =
-                times.values().iter().map(|&time| buckets.start(time)).collect();
-            let starts = TimestampMicrosecondArray::from(starts.map_err(refuse)?).with_timezone("UTC");
-            return Ok(ColumnarValue::Array(Arc::new(starts)));
-        }
+        let described = |row: usize| {
+            let is_null = |argument: &Argument| argument.values.is_null(if argument.constant { 0 } else { row });
+            !is_null(&width) && !anchor.as_ref().is_some_and(is_null)
+        };
+        // Looked at once where it is the same for all rows.
+        let all_described = constant && described(0);
         let mut buckets: Option<Buckets> = None;
         let mut starts = TimestampMicrosecondArray::builder(rows);
         for row in 0..rows {
             let row_of = |argument: &Argument| if argument.constant { 0 } else { row };
-            let null = width.values.is_null(row_of(&width))
-                || time.values.is_null(row_of(&time))
-                || anchor.as_ref().is_some_and(|anchor| anchor.values.is_null(row_of(anchor)));
-            if null {
+            if times.is_null(row_of(&time)) || !(all_described || !constant && described(row)) {
                 starts.append_null();
                 continue;
             }
