@@ -46,17 +46,17 @@ impl ScalarUDFImpl for TimeBucket {
         let anchor = args.args.get(2).map(|arg| Argument::of(Some(arg))).transpose()?;
         let times = time.values.as_primitive::<TimestampMicrosecondType>();
         let constant = width.constant && anchor.as_ref().is_none_or(|anchor| anchor.constant);
-        let described = |row: usize| {
+        let is_described = |row: usize| {
             let is_null = |argument: &Argument| argument.values.is_null(if argument.constant { 0 } else { row });
             !is_null(&width) && !anchor.as_ref().is_some_and(is_null)
         };
         // Looked at once where it is the same for all rows.
-        let all_described = constant && described(0);
+        let all_described = constant && is_described(0);
         let mut buckets: Option<Buckets> = None;
         let mut starts = TimestampMicrosecondArray::builder(rows);
         for row in 0..rows {
             let row_of = |argument: &Argument| if argument.constant { 0 } else { row };
-            if times.is_null(row_of(&time)) || !(all_described || !constant && described(row)) {
+            if times.is_null(row_of(&time)) || !(all_described || !constant && is_described(row)) {
                 starts.append_null();
                 continue;
             }
