@@ -1,14 +1,15 @@
 //! The plant live: what every machine does now, once a second, for whoever is looking.
 //!
 //! One task asks for all listeners together, and only while there is one: a plant that nobody watches costs
-//! nothing, and a hundred screens cost as much as one. Every figure comes from SQL, so that a screen and a query
-//! never disagree. A listener that falls behind skips to the newest frame.
+//! nothing, and a hundred screens cost as much as one. Values and states come from SQL, OEE from where `oee_live()` has it, so
+//! that a screen and a query never disagree. A listener that falls behind skips to the newest frame.
 
+mod follow;
 mod look;
 mod message;
 mod newest;
 mod pace;
-mod shifts;
+mod running;
 mod states;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,6 +23,7 @@ use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::faces::Faces;
+pub use follow::follow;
 use look::Look;
 
 /// Time between two frames.

@@ -64,15 +64,16 @@ function showSince(parts) {
 }
 
 function showOee(parts, machine) {
-  mark(parts.card, "oee", machine.oee);
-  put(parts.fields.oee, asPercent(machine.oee));
-  hint(parts.fields.oee, machine.oee === null ? machine.reason ?? "not enough data in this shift yet" : "");
-  put(parts.fields.shift, machine.shift ? `of shift ${machine.shift}` : "outside shifts");
+  const shift = machine.shift ?? { oee: null, reason: "no shift is running" };
+  mark(parts.card, "oee", shift.oee);
+  put(parts.fields.oee, asPercent(shift.oee));
+  hint(parts.fields.oee, shift.oee === null ? shift.reason ?? "not enough data in this shift yet" : "");
+  put(parts.fields.shift, machine.shift ? `of shift ${shift.shift}` : "outside shifts");
   for (const [name, bar] of Object.entries(parts.bars)) {
-    const value = machine[name];
+    const value = shift[name] ?? null;
     mark(bar, "value", value);
     put(bar.querySelector("b"), asPercent(value));
-    hint(bar, value === null ? machine.reason : "");
+    hint(bar, value === null ? shift.reason : "");
     bar.querySelector("i").style.inlineSize = `${Math.min(100, Math.max(0, (value ?? 0) * 100))}%`;
   }
 }
@@ -82,9 +83,15 @@ function showFacts(parts, machine) {
     put(parts.fields[name], machine[name] ?? NONE);
     hint(parts.fields[name], machine[name]);
   }
+  const { order } = machine;
+  if (order) {
+    put(parts.fields.work_order, `${order.work_order} · ${order.oee === null ? `${asCount(order.good)} good` : `OEE ${asPercent(order.oee)}`}`);
+    hint(parts.fields.work_order, `${order.work_order} here since ${timeFormat(view.zone, { dateStyle: "medium", timeStyle: "short" }).format(Date.parse(order.start))}: ${asCount(order.good)} good of ${asCount(order.total)}${order.reason ? `; ${order.reason}` : ""}`);
+  }
   for (const name of ["good", "scrap", "total"]) {
-    put(parts.fields[name], asCount(machine[name]));
-    mark(parts.fields[name], "value", machine[name]);
+    const value = machine.shift?.[name] ?? null;
+    put(parts.fields[name], asCount(value));
+    mark(parts.fields[name], "value", value);
   }
 }
 
@@ -107,7 +114,7 @@ function showSignal(row, signal) {
 
 // A sensor is no machine: it has values, and neither states nor counts. Its card shows the values alone.
 function showKind(parts, machine) {
-  const works = machine.state || machine.total !== null || machine.signals.some((signal) => signal.bound);
+  const works = machine.state || (machine.shift?.total ?? null) !== null || machine.signals.some((signal) => signal.bound);
   parts.card.toggleAttribute("data-sensor", !works && machine.signals.length > 0);
 }
 

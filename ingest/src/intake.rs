@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use arrow::record_batch::RecordBatch;
 use oee::plant::Plant;
 use storage::{Receipt, Store, StoreError};
-use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, broadcast, oneshot};
 
 use crate::admit::{ArrivalClock, Limits, Window};
 use crate::batch::Batch;
@@ -20,6 +21,7 @@ use crate::route::Routes;
 use crate::thinning::AtFlush;
 
 mod discard;
+mod follow;
 mod heads;
 mod import;
 mod kept;
@@ -29,6 +31,8 @@ mod records;
 mod replay;
 
 pub use discard::Discard;
+pub use follow::Committed;
+use follow::Followers;
 pub use import::ImportReceipt;
 pub use lines::LineReceipt;
 pub use records::RecordReceipt;
@@ -129,6 +133,7 @@ struct Ledger {
     keyer: Arc<Keyer>,
     latency: Latency,
     counters: CounterCells,
+    followers: Followers,
 }
 
 /// The way in; one per process.
@@ -205,7 +210,12 @@ impl Intake {
             settling: Arc::default(),
             budget: Arc::new(Semaphore::new(budget)),
             slots: Arc::new(Semaphore::new(COMMITS_IN_FLIGHT)),
-            ledger: Arc::new(Ledger { keyer, latency: Latency::new(), counters: CounterCells::default() }),
+            ledger: Arc::new(Ledger {
+                keyer,
+                latency: Latency::new(),
+                counters: CounterCells::default(),
+                followers: Followers::default(),
+            }),
             limits: Limits { budget_bytes: budget, ..limits },
         }))
     }
@@ -268,6 +278,12 @@ impl Intake {
         self.budget.available_permits()
     }
 
+    /// What becomes durable from now on, write by write in the order of the log. Who falls behind loses the oldest, and is
+    /// told so.
+    pub fn follow(&self) -> broadcast::Receiver<Arc<Committed>> {
+        self.ledger.followers.follow()
+    }
+
     /// Decoding state for one source.
     pub fn feed(&self, source: Source) -> Feed {
         Feed {
@@ -316,7 +332,8 @@ impl Intake {
         let room = batch.take_room();
         let write = batch.into_write(&self.store, patient)?;
         let ledger = Arc::clone(&self.ledger);
-        self.store.append(write, move |result| ledger.settle(result, permit, room, &tally, done));
+        let samples = ledger.followers.samples_of(&write);
+        self.store.append(write, move |result| ledger.settle(result, permit, room, &tally, samples, done));
         Ok(submitted)
     }
 
@@ -365,6 +382,7 @@ impl Ledger {
         permit: Permit,
         room: Option<Room>,
         tally: &Tally,
+        samples: Option<(usize, RecordBatch)>,
         done: oneshot::Sender<Result<(), StoreError>>,
     ) {
         let outcome = result.map(|receipt| {
@@ -372,6 +390,7 @@ impl Ledger {
                 room.settle();
             }
             self.keyer.note(&receipt.records, receipt.recorded);
+            self.followers.tell(samples, &receipt);
             self.count(tally);
             self.latency.record(tally.messages.max(1), tally.received, tally.admitted, Instant::now());
         });

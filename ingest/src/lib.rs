@@ -35,8 +35,8 @@ pub use admit::{Limits, Retention};
 pub use batch::Batch;
 pub use decode::line::{Precision, UnknownPrecision};
 pub use intake::{
-    Counters, Discard, Feed, ImportReceipt, Intake, LineReceipt, Outcome, RecordReceipt, Replay, ReplayReceipt, Source,
-    Submitted, now_us,
+    Committed, Counters, Discard, Feed, ImportReceipt, Intake, LineReceipt, Outcome, RecordReceipt, Replay,
+    ReplayReceipt, Source, Submitted, now_us,
 };
 pub use keying::Keyer;
 pub use latency::{Latency, Stage};

@@ -13,6 +13,7 @@ mod filter;
 mod gather;
 mod handshake;
 mod hub;
+mod notices;
 mod packet;
 mod reader;
 mod writer;
@@ -31,6 +32,7 @@ use tokio_util::task::TaskTracker;
 use crate::intake::Intake;
 use crate::login::Authenticate;
 use hub::Hub;
+pub use notices::Notices;
 
 /// Connections at once.
 const MAX_CONNECTIONS: usize = 4_096;
@@ -58,19 +60,20 @@ pub(crate) struct Shared {
 }
 
 /// Serves MQTT on `listener` until `shutdown`; then connections are told, what is on its way is stored and
-/// acknowledged, and the call returns.
+/// acknowledged, and the call returns. `notices` are told to its subscribers too.
 pub async fn serve(
     listener: TcpListener,
     tls: Option<TlsAcceptor>,
     intake: Arc<Intake>,
     auth: Arc<dyn Authenticate>,
+    notices: Notices,
     shutdown: CancellationToken,
 ) {
     let long = Arc::new(Semaphore::new(LONG_BYTES));
     let shared = Arc::new(Shared {
         intake,
         auth,
-        hub: Arc::new(Hub::default()),
+        hub: notices.hub,
         long,
         password_checks: Semaphore::new(PASSWORD_CHECKS),
         shutdown: shutdown.clone(),

@@ -18,6 +18,9 @@ use crate::OPEN;
 use crate::path::lineage;
 use lane::Lane;
 
+/// How far back an order is looked for at first, microseconds.
+const DAY_US: i64 = 86_400_000_000;
+
 /// One execution of an operation: a row of `operations`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Execution {
@@ -105,6 +108,11 @@ struct Node {
 }
 
 impl Node {
+    fn first_start(&self) -> Option<i64> {
+        let starts = [&self.units, &self.orders].into_iter().filter_map(|lane| lane.iter().next());
+        starts.map(|execution| execution.started).min()
+    }
+
     fn lane(&self, unit: bool) -> &Lane {
         if unit { &self.units } else { &self.orders }
     }
@@ -273,6 +281,23 @@ impl Executions {
             t = end;
         }
         spans
+    }
+
+    /// The last order and product that were in force before `t`, at least a moment; looked for in ever longer stretches.
+    #[must_use]
+    pub fn last_order_before(&self, equipment: &str, t: i64) -> Option<OrderSpan> {
+        let first = lineage(equipment).filter_map(|path| self.nodes.get(path)).filter_map(Node::first_start).min()?;
+        let mut reach = DAY_US;
+        loop {
+            let from = t.saturating_sub(reach).max(first);
+            if let Some(last) = self.order_spans(equipment, from, t).pop() {
+                return Some(last);
+            }
+            if from <= first {
+                return None;
+            }
+            reach = reach.saturating_mul(8);
+        }
     }
 
     /// Where keys may differ after `old` became `new` (none: it was added, or taken out).

@@ -37,6 +37,7 @@ pub mod execution;
 mod golden;
 pub mod kpi;
 pub mod line;
+pub mod live;
 pub mod loss;
 pub mod machine;
 pub mod path;
@@ -49,6 +50,7 @@ pub mod state;
 pub mod tables;
 pub mod thinning;
 pub mod time_element;
+pub mod track;
 
 /// The end of an interval that has none yet.
 pub const OPEN: i64 = i64::MAX;

@@ -398,12 +398,29 @@ impl Plant {
         found
     }
 
+    /// Names of the signals that are bound to states or counts anywhere.
+    pub fn bound_signals(&self) -> impl Iterator<Item = &str> {
+        let all = self.signals.values().flat_map(HashMap::values);
+        all.filter(|def| def.role.is_some()).map(|def| def.signal.as_str())
+    }
+
     /// Where the states of an equipment come from.
     #[must_use]
     pub fn state_source(&self, equipment: &str) -> Source {
         let declared = self.nearest(equipment).and_then(|e| e.state_source.as_deref());
         let bound = || self.role_signals(equipment).iter().any(|(role, _)| *role == Role::State);
         source(declared, bound)
+    }
+
+    /// How the states of an equipment are read: a signal's samples are changes, whatever its records are.
+    #[must_use]
+    pub fn record_kind(&self, equipment: &str) -> RecordKind {
+        match self.state_source(equipment) {
+            Source::Signal => RecordKind::Change,
+            Source::Records(_) | Source::AnyRecords => {
+                self.equipment(equipment).map(|equipment| equipment.state_kind).unwrap_or_default()
+            }
+        }
     }
 
     /// Where the counts of an equipment come from.

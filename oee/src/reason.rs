@@ -34,6 +34,12 @@ fn runs_again(spans: &[StateSpan], t: i64) -> i64 {
     spans.iter().skip(first).find(|span| !is_stopped(span)).map_or(OPEN, |span| span.start.max(t))
 }
 
+/// Until when a reason holds, as far as `spans` tell.
+#[must_use]
+pub fn holds_until(spans: &[StateSpan], reason: &GivenReason) -> i64 {
+    reason.end.unwrap_or_else(|| runs_again(spans, reason.start))
+}
+
 /// A timeline with the reasons that were given.
 #[must_use]
 pub fn explained(spans: Vec<StateSpan>, mut given: Vec<GivenReason>) -> Vec<StateSpan> {
@@ -44,7 +50,7 @@ pub fn explained(spans: Vec<StateSpan>, mut given: Vec<GivenReason>) -> Vec<Stat
     // Disjoint and ascending: start, end, and which reason counts.
     let mut painted: Vec<(i64, i64, usize)> = Vec::with_capacity(given.len());
     for (at, reason) in given.iter().enumerate() {
-        let end = reason.end.unwrap_or_else(|| runs_again(&spans, reason.start));
+        let end = holds_until(&spans, reason);
         if reason.start < end {
             paint(&mut painted, (reason.start, end, at));
         }

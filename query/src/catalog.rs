@@ -43,6 +43,11 @@ pub(crate) struct View {
 }
 
 impl View {
+    /// A snapshot as it is.
+    pub(crate) fn new(snapshot: Arc<Snapshot>, contexts: Arc<ContextCache>) -> Self {
+        Self { snapshot, contexts, as_of: None }
+    }
+
     /// A table, or its history.
     pub(crate) fn table(&self, name: &str) -> Option<Arc<dyn TableProvider>> {
         let table = SnapshotTable::find(&self.snapshot, name, &self.contexts)?;
@@ -75,7 +80,7 @@ pub(crate) struct Current {
 
 impl Current {
     pub(crate) fn new(snapshot: Arc<Snapshot>, contexts: Arc<ContextCache>) -> Self {
-        Self { view: RwLock::new(View { snapshot, contexts, as_of: None }), zone: RwLock::new(TimeZone::UTC) }
+        Self { view: RwLock::new(View::new(snapshot, contexts)), zone: RwLock::new(TimeZone::UTC) }
     }
 
     pub(crate) fn view(&self) -> View {

@@ -124,6 +124,19 @@ impl Context {
         Some(joined(found))
     }
 
+    /// What changed after `recorded`, the newest change first: when that was recorded, and what it can re-key.
+    pub(crate) fn changes_since(&self, recorded: i64) -> impl Iterator<Item = (i64, &Affected)> {
+        let newest_first = self.changes.iter().rev().take_while(move |change| change.recorded > recorded);
+        newest_first.map(|change| (change.recorded, &change.affected))
+    }
+
+    /// When an order first started on one of these equipments.
+    pub(crate) fn first_start(&self, work_order: &str, equipment: &[&str]) -> Option<i64> {
+        let executions = self.by_order.get(work_order)?.iter().filter_map(|run| self.executions.get(run));
+        let here = executions.filter(|execution| equipment.contains(&execution.equipment.as_str()));
+        here.map(|execution| execution.started).min()
+    }
+
     /// When the newest of all changes was recorded.
     #[cfg(test)]
     pub(crate) fn newest_recorded(&self) -> i64 {

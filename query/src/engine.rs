@@ -19,6 +19,7 @@ use crate::context::ContextCache;
 use crate::error::QueryError;
 use crate::functions::{self, GapFilling, Planner};
 use crate::instant::TimeConstants;
+use crate::live::LiveOee;
 use crate::newest::NewestRows;
 use crate::session::Session;
 use crate::sums::SumsOfCells;
@@ -71,6 +72,7 @@ pub struct Engine {
     limits: Limits,
     contexts: Arc<ContextCache>,
     template: SessionState,
+    live: Arc<LiveOee>,
 }
 
 impl std::fmt::Debug for Engine {
@@ -94,7 +96,9 @@ impl Engine {
             .with_optimizer_rule(Arc::new(SumsOfCells))
             .with_physical_optimizer_rule(Arc::new(YieldingJoins));
         let template = functions::build(template, limits.function_bytes());
-        Ok(Self { source, plant, limits, contexts: Arc::new(ContextCache::default()), template })
+        let contexts = Arc::new(ContextCache::default());
+        let live = LiveOee::new(Arc::clone(&source), Arc::clone(&contexts), Arc::clone(&plant), template.clone());
+        Ok(Self { source, plant, limits, contexts, template, live: Arc::new(live) })
     }
 
     /// A session of its own: settings of one do not reach another.
@@ -114,7 +118,7 @@ impl Engine {
             // After the rules on times: it takes out what they have made of the window.
             .with_analyzer_rule(Arc::new(GapFilling::new()))
             .build();
-        functions::register(&mut state, &current, &self.plant, user);
+        functions::register(&mut state, &current, &self.plant, &self.live, user);
         let context = SessionContext::new_with_state(state);
         Session::new(context, current, Arc::clone(&self.source), self.limits.clone(), user)
     }
@@ -122,6 +126,11 @@ impl Engine {
     /// What a query may use.
     pub fn limits(&self) -> &Limits {
         &self.limits
+    }
+
+    /// OEE as it happens.
+    pub fn live(&self) -> &Arc<LiveOee> {
+        &self.live
     }
 
     /// The plant that answers are computed with.

@@ -1,5 +1,5 @@
 //! SQL functions: `time_bucket`, the filling of gaps (`gap_fill`), `timezone`, `current_user`, and table functions on
-//! machines (`oee`, `losses`, `stops`, `state_timeline`) and on signals (`series`).
+//! machines (`oee`, `oee_live`, `losses`, `stops`, `state_timeline`) and on signals (`series`).
 //!
 //! A table function is planned with constant arguments; the window of time and the equipment come from `WHERE`. What it
 //! computes it takes from `oee`, from rows of the statement's own snapshot.
@@ -35,16 +35,26 @@ use datafusion::execution::FunctionRegistry;
 use datafusion::execution::session_state::SessionState;
 
 use crate::catalog::Current;
+use crate::live::LiveOee;
 pub(crate) use bounded::{bound, build, check_shape};
 #[cfg(test)]
 pub(crate) use bucket::zone;
 use function::Function;
 pub(crate) use gap_fill::{GapFilling, Planner};
+pub(crate) use gather::{Gather, Texts};
+pub(crate) use records::{each_piece, each_reason, each_state};
+pub(crate) use signals::each_sample;
 use table::TableFunction;
 pub(crate) use timezone::{AtTimeZoneCalls, timezone};
 
 /// Adds takt's functions to a session of `user`.
-pub(crate) fn register(state: &mut SessionState, current: &Arc<Current>, plant: &Arc<Plant>, user: &str) {
+pub(crate) fn register(
+    state: &mut SessionState,
+    current: &Arc<Current>,
+    plant: &Arc<Plant>,
+    live: &Arc<LiveOee>,
+    user: &str,
+) {
     let scalar = [time_bucket::time_bucket(), timezone()].into_iter().chain(gap_fill::calls());
     for function in scalar.chain(current_user::current_user(user)) {
         if let Err(error) = state.register_udf(Arc::new(function)) {
@@ -55,7 +65,8 @@ pub(crate) fn register(state: &mut SessionState, current: &Arc<Current>, plant: 
         tracing::error!(%error, "comparisons of intervals could not be registered");
     }
     for function in Function::ALL {
-        let implementation = TableFunction { function, current: Arc::clone(current), plant: Arc::clone(plant) };
+        let implementation =
+            TableFunction { function, current: Arc::clone(current), plant: Arc::clone(plant), live: Arc::clone(live) };
         state.register_udtf(function.name(), Arc::new(implementation));
     }
 }

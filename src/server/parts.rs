@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use api::Faces;
+use ingest::listener::Notices;
 use ingest::subscriber::{self, Protocol};
 use ingest::{Authenticate, Intake};
 use jiff::Timestamp;
@@ -93,10 +94,25 @@ impl Parts {
             version: env!("CARGO_PKG_VERSION"),
         });
         let expires = config.retention.contains_key(oee::tables::QUARANTINE.name);
-        let sources = Sources { intake, engine: Arc::clone(&engine), plant, applied, expires, auth, tls: tls.clone() };
+        let notices = Notices::default();
+        let sources = Sources {
+            intake,
+            engine: Arc::clone(&engine),
+            plant,
+            applied,
+            expires,
+            auth,
+            tls: tls.clone(),
+            notices: notices.clone(),
+        };
         let Sockets { mqtt, http, postgres } = sockets;
         let sources = sources.start(network.handle(), mqtt, &config.brokers)?;
         let mut faces = Crew::new();
+        let followed = api::live::follow(Arc::clone(&face), notices, faces.stopping());
+        faces.add(queries, "live OEE", async move {
+            followed.await;
+            anyhow::Ok(())
+        });
         let stop = faces.stopping();
         faces.add(network.handle(), "HTTP", api::http::serve(http, tls.clone(), Arc::clone(&face), stop.clone()));
         faces.add(network.handle(), "PostgreSQL", async move {
@@ -159,15 +175,16 @@ struct Sources {
     expires: bool,
     auth: Arc<dyn Authenticate>,
     tls: Option<Arc<ServerConfig>>,
+    notices: Notices,
 }
 
 impl Sources {
     fn start(self, network: &Handle, mqtt: TcpListener, brokers: &[Broker]) -> anyhow::Result<Crew> {
-        let Self { intake, engine, plant, applied, expires, auth, tls } = self;
+        let Self { intake, engine, plant, applied, expires, auth, tls, notices } = self;
         let mut crew = Crew::new();
         let stop = crew.stopping();
         let tls = tls.map(tokio_rustls::TlsAcceptor::from);
-        let listener = ingest::listener::serve(mqtt, tls, Arc::clone(&intake), auth, stop.clone());
+        let listener = ingest::listener::serve(mqtt, tls, Arc::clone(&intake), auth, notices, stop.clone());
         crew.add(network, "MQTT", async move {
             listener.await;
             anyhow::Ok(())

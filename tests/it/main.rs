@@ -23,6 +23,7 @@ mod ingest;
 mod kill;
 mod layout;
 mod line_protocol;
+mod live;
 mod mosquitto;
 mod mqtt;
 mod oee_page;

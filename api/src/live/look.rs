@@ -1,11 +1,13 @@
 //! One look at the plant: a few small questions in SQL, and a frame of JSON out of their answers.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Instant;
 
 use futures::future::BoxFuture;
 use ingest::now_us;
+use oee::live::Now;
 use oee::plant::{Equipment, Level, Plant};
 use query::{QueryError, Session};
 
@@ -13,7 +15,7 @@ use super::Eye;
 use super::message::{ContextNow, MachineNow, PlantNow, Sign, SignalNow};
 use super::newest::{Newest, Value};
 use super::pace::Pace;
-use super::shifts::Shifts;
+use super::running::{RunningOrder, RunningShift};
 use super::states::States;
 use crate::columns::{Doubles, Integers, Texts, Times, instant, rfc3339};
 use crate::faces::Faces;
@@ -31,8 +33,7 @@ pub(super) struct Look {
     states: States,
     state_pace: Pace,
     long_state_pace: Pace,
-    shifts: Shifts,
-    shift_pace: Pace,
+    running: HashMap<String, Now>,
 }
 
 impl Eye for Look {
@@ -42,7 +43,7 @@ impl Eye for Look {
             self.look_at_signals(now).await?;
             if !self.machines.is_empty() {
                 self.look_at_states(now).await?;
-                self.look_at_shifts(now).await?;
+                self.look_at_oee(now).await?;
             }
             serde_json::to_string(&self.plant(now)).map_err(|error| QueryError::Execution(error.to_string()))
         })
@@ -60,8 +61,7 @@ impl Look {
             states: States::default(),
             state_pace: Pace::default(),
             long_state_pace: Pace::default(),
-            shifts: Shifts::default(),
-            shift_pace: Pace::default(),
+            running: HashMap::new(),
             faces,
         }
     }
@@ -103,17 +103,10 @@ impl Look {
         self.states.note(&rows, from, long)
     }
 
-    async fn look_at_shifts(&mut self, now: i64) -> Result<(), QueryError> {
-        let started = Instant::now();
-        if !self.shift_pace.due(started) {
-            return Ok(());
-        }
-        let from = self.shifts.from_us(now);
-        let columns = "time, equipment, shift, availability, performance, quality, oee, total, good, scrap, reason";
-        let sql = self.over_machines(&format!("SELECT {columns} FROM oee('shift', {})", window(from, now)));
-        let rows = self.ask(&sql, &[]).await?;
-        self.shift_pace.asked(started, Instant::now());
-        self.shifts.note(&rows)
+    async fn look_at_oee(&mut self, now: i64) -> Result<(), QueryError> {
+        let machines = self.faces.engine.live().look(now).await?;
+        self.running = machines.into_iter().map(|machine| (machine.equipment, machine.now)).collect();
+        Ok(())
     }
 
     fn over_machines(&self, sql: &str) -> String {
@@ -149,12 +142,14 @@ impl Look {
 
     fn machine(&self, machine: &Equipment, now: i64) -> MachineNow {
         let path = machine.path.as_str();
+        let running = self.running.get(path);
         MachineNow {
             path: path.to_owned(),
             name: machine.name.clone().unwrap_or_else(|| path.rsplit('/').next().unwrap_or(path).to_owned()),
             state: self.states.of(path),
             context: self.context(path, now),
-            shift: self.shifts.of(path),
+            shift: running.and_then(|now| now.shift.as_ref()).map(RunningShift::from),
+            order: running.and_then(|now| now.order.as_ref()).map(RunningOrder::from),
             signals: self.signals(path),
         }
     }

@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use super::running::{RunningOrder, RunningShift};
+
 /// The plant at one moment.
 #[derive(Debug, Serialize)]
 pub(super) struct PlantNow {
@@ -17,7 +19,7 @@ pub(super) struct Sign {
     pub(super) zone: String,
 }
 
-/// One machine at that moment. What is not known is null; `reason` says why a figure of the shift is.
+/// One machine at that moment. What is not known is null.
 #[derive(Debug, Default, Clone, PartialEq, Serialize)]
 pub(super) struct MachineNow {
     pub(super) path: String,
@@ -26,8 +28,8 @@ pub(super) struct MachineNow {
     pub(super) state: StateNow,
     #[serde(flatten)]
     pub(super) context: ContextNow,
-    #[serde(flatten)]
-    pub(super) shift: ShiftSoFar,
+    pub(super) shift: Option<RunningShift>,
+    pub(super) order: Option<RunningOrder>,
     pub(super) signals: Vec<SignalNow>,
 }
 
@@ -47,21 +49,6 @@ pub(super) struct ContextNow {
     pub(super) product: Option<String>,
     pub(super) operation: Option<String>,
     pub(super) unit: Option<String>,
-}
-
-/// How the running shift goes.
-#[derive(Debug, Default, Clone, PartialEq, Serialize)]
-pub(super) struct ShiftSoFar {
-    pub(super) shift: Option<String>,
-    pub(super) shift_start: Option<String>,
-    pub(super) availability: Option<f64>,
-    pub(super) performance: Option<f64>,
-    pub(super) quality: Option<f64>,
-    pub(super) oee: Option<f64>,
-    pub(super) total: Option<f64>,
-    pub(super) good: Option<f64>,
-    pub(super) scrap: Option<f64>,
-    pub(super) reason: Option<String>,
 }
 
 /// The newest value of one signal. `quality` is its OPC UA StatusCode.

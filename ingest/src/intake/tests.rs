@@ -179,7 +179,7 @@ async fn a_replay_stores_what_is_good_now() {
     let place = kept.schema().index_of("topic").unwrap();
     let mut columns = kept.columns().to_vec();
     columns[place] = topics;
-    let mapped = arrow::record_batch::RecordBatch::try_new(kept.schema(), columns).unwrap();
+    let mapped = RecordBatch::try_new(kept.schema(), columns).unwrap();
     let receipt = fixture.intake.replay(&Login::local()).await.take(&mapped).await.unwrap();
     assert_eq!((receipt.replayed, receipt.refused.len()), (2, 0));
     let mut values = fixture.show("samples", &["signal", "value"]);
@@ -241,7 +241,7 @@ async fn replayed_messages_make_room_in_the_quota() {
     let topics: arrow::array::ArrayRef = Arc::new(arrow::array::StringArray::from(vec!["plant/press/note"]));
     let mut columns = kept.columns().to_vec();
     columns[kept.schema().index_of("topic").unwrap()] = topics;
-    let mapped = arrow::record_batch::RecordBatch::try_new(kept.schema(), columns).unwrap();
+    let mapped = RecordBatch::try_new(kept.schema(), columns).unwrap();
     let receipt = fixture.intake.replay(&Login::local()).await.take(&mapped).await.unwrap();
     assert_eq!((receipt.replayed, receipt.refused.len()), (1, 0));
     assert_eq!(kept_of_long(&fixture, "two").await, 1_000);

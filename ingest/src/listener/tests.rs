@@ -58,7 +58,14 @@ async fn serving(fixture: Fixture, users: Users) -> Server {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let shutdown = CancellationToken::new();
-    let serving = tokio::spawn(serve(listener, None, Arc::clone(&fixture.intake), Arc::new(users), shutdown.clone()));
+    let serving = tokio::spawn(serve(
+        listener,
+        None,
+        Arc::clone(&fixture.intake),
+        Arc::new(users),
+        Notices::default(),
+        shutdown.clone(),
+    ));
     Server { fixture, address, shutdown, serving }
 }
 

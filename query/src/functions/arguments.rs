@@ -65,6 +65,8 @@ impl Reading {
 pub(crate) enum Task {
     /// OEE, grouped like this.
     Oee(Grouping),
+    /// OEE of what is running.
+    Live,
     /// The loss waterfall, grouped like this.
     Losses(Grouping),
     /// Stops.
@@ -104,6 +106,8 @@ impl Arguments {
         let (task, times) = match (function, arguments) {
             (Function::Oee, []) => (Task::Oee(Grouping::Time(HOUR)), arguments),
             (Function::Oee, [by, times @ ..]) => (Task::Oee(grouping(function, by)?), times),
+            (Function::OeeLive, []) => (Task::Live, arguments),
+            (Function::OeeLive, _) => return plan_err!("{}", function.usage()),
             (Function::Losses, []) => (Task::Losses(Grouping::Time(HOUR)), arguments),
             (Function::Losses, [by, times @ ..]) => (Task::Losses(grouping(function, by)?), times),
             (Function::Stops, times) => (Task::Stops, times),

@@ -9,6 +9,8 @@ use super::{losses, oee, series, state_timeline, stops};
 pub(crate) enum Function {
     /// OEE, its factors, time elements and counts per equipment and bucket.
     Oee,
+    /// The same of the running shift and order.
+    OeeLive,
     /// The loss waterfall per equipment and bucket.
     Losses,
     /// Stops.
@@ -30,8 +32,9 @@ pub(crate) enum Function {
 }
 
 impl Function {
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Oee,
+        Self::OeeLive,
         Self::Losses,
         Self::Stops,
         Self::StateTimeline,
@@ -46,6 +49,7 @@ impl Function {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Oee => "oee",
+            Self::OeeLive => "oee_live",
             Self::Losses => "losses",
             Self::Stops => "stops",
             Self::StateTimeline => "state_timeline",
@@ -62,6 +66,7 @@ impl Function {
     pub(crate) fn explicit_form(self) -> &'static str {
         match self {
             Self::Oee => "oee('1 hour', from, to)",
+            Self::OeeLive => "oee_live()",
             Self::Losses => "losses('1 hour', from, to)",
             Self::Stops => "stops(from, to)",
             Self::StateTimeline => "state_timeline(from, to)",
@@ -80,6 +85,9 @@ impl Function {
             Self::Oee => {
                 "oee takes a bucket ('15 minutes', '1 hour', 'shift', 'day', 'work_order', 'product') and, unless WHERE \
                  bounds time, a window: oee('1 hour', from, to)"
+            }
+            Self::OeeLive => {
+                "oee_live takes no arguments, for it is about now; of earlier shifts and orders tells oee. Write oee_live()"
             }
             Self::Losses => {
                 "losses takes a bucket ('15 minutes', '1 hour', 'shift', 'day', 'work_order', 'product') and, unless \
@@ -120,7 +128,9 @@ impl Function {
     /// Columns that say whose row it is: filters on them leave out what need not be read.
     pub(crate) fn names(self) -> &'static [&'static str] {
         match self {
-            Self::Oee | Self::Losses | Self::Stops | Self::StateTimeline | Self::AsofJoin => &["equipment"],
+            Self::Oee | Self::OeeLive | Self::Losses | Self::Stops | Self::StateTimeline | Self::AsofJoin => {
+                &["equipment"]
+            }
             Self::Aggregates | Self::TimeWeightedAvg | Self::Interpolate | Self::CounterDelta | Self::Trend => {
                 &["equipment", "signal"]
             }
@@ -139,7 +149,7 @@ impl Function {
 
     pub(crate) fn schema(self) -> SchemaRef {
         match self {
-            Self::Oee => oee::schema(),
+            Self::Oee | Self::OeeLive => oee::schema(),
             Self::Losses => losses::schema(),
             Self::Stops => stops::schema(),
             Self::StateTimeline => state_timeline::schema(),

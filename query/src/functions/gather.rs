@@ -1,6 +1,6 @@
 //! Brings together what the OEE engine needs of each machine: only for the window, with what was in force before it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, Float64Array, Int64Array, StringArray, TimestampMicrosecondArray};
@@ -19,13 +19,15 @@ use datafusion::physical_plan::filter::FilterExec;
 use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_planner::DefaultPhysicalPlanner;
 use datafusion::prelude::{ident, lit};
-use oee::calendar::Calendar;
+use oee::calendar::{Calendar, Shift};
 use oee::count::Piece;
-use oee::execution::OrderSpan;
+use oee::execution::{Executions, OrderSpan};
+use oee::live::Evidence;
 use oee::machine::{Inputs, Machine};
 use oee::plant::{Plant, Source, WorkOrder};
 use oee::reason::{GivenReason, explained};
 use oee::state::{Category, StateRecord, timeline};
+use oee::track::Tracks;
 
 use super::records::{counts, reasons, states, work_orders};
 use super::signals::signals;
@@ -57,6 +59,8 @@ pub(super) struct Found {
     pub(super) pieces: Option<Vec<Piece>>,
     /// Reasons that were given to stops, in any order.
     pub(super) reasons: Vec<GivenReason>,
+    /// Bound signals, as they are at the end of the window.
+    pub(super) tracks: Tracks,
 }
 
 impl Found {
@@ -88,6 +92,22 @@ impl Gather {
         let margin = equipment.map(|equipment| equipment.microstop_threshold_us.max(equipment.startup_us)).max();
         let margin = margin.unwrap_or(0);
         let span = Span { from: from.saturating_sub(margin), to: to.saturating_add(margin) };
+        let found = self.found(paths, span).await?;
+        let mut spans = HashMap::with_capacity(found.len());
+        if let Some(context) = self.view.context().await? {
+            for path in found.keys() {
+                spans.insert((*path).to_owned(), self.orders_of(&context.executions, path, span.from, to));
+            }
+        }
+        let orders = work_orders(self, &names_of(spans.values().flatten())).await?;
+        Ok(found
+            .into_iter()
+            .map(|(path, found)| (path.to_owned(), self.machine(path, found, &spans, &orders, (span.from, to))))
+            .collect())
+    }
+
+    /// What is known of the equipment among `paths` that are machines.
+    async fn found<'a>(&self, paths: &'a [String], span: Span) -> Result<HashMap<&'a str, Found>, QueryError> {
         let mut found: HashMap<&str, Found> = paths.iter().map(|path| (path.as_str(), Found::default())).collect();
         signals(self, paths, span, &mut found).await?;
         states(self, paths, span, &mut found).await?;
@@ -95,13 +115,42 @@ impl Gather {
         found.retain(|path, found| self.is_machine(path, found));
         reasons(self, span, &mut found).await?;
         self.earlier_states(span.from, &mut found).await?;
-        // What was made before tells whether something else is being started up.
-        let spans = self.order_spans(found.keys().copied(), span.from, to).await?;
-        let orders = work_orders(self, spans.values().flatten()).await?;
-        Ok(found
-            .into_iter()
-            .map(|(path, found)| (path.to_owned(), self.machine(path, found, &spans, &orders, (span.from, to))))
-            .collect())
+        Ok(found)
+    }
+
+    /// What is known of a machine from `from` on, whatever it comes to later; none where it is no machine.
+    pub(crate) async fn evidence(&self, path: &str, from: i64) -> Result<Option<Evidence>, QueryError> {
+        let Some(equipment) = self.plant.equipment(path) else { return Ok(None) };
+        let margin = equipment.microstop_threshold_us.max(equipment.startup_us);
+        let paths = [path.to_owned()];
+        let mut found = self.found(&paths, Span { from: from.saturating_sub(margin), to: i64::MAX }).await?;
+        let Some(Found { states, pieces, reasons, tracks }) = found.remove(path) else { return Ok(None) };
+        let reach = from.saturating_sub(equipment.startup_us);
+        let before = match self.view.context().await? {
+            Some(context) => {
+                let spans = self.orders_of(&context.executions, path, reach, from);
+                let orders = work_orders(self, &names_of(&spans)).await?;
+                let first = spans.first().map_or(reach, |span| span.start);
+                self.plant.jobs(path, &spans, &orders, first, from).into_iter().rfind(|job| job.end <= reach)
+            }
+            None => None,
+        };
+        Ok(Some(Evidence { states, pieces, reasons, tracks, before }))
+    }
+
+    /// The orders in force over `[from, to)`. Where it matters what was made before, the last one before them too: what was
+    /// made before tells whether something else is being started up.
+    fn orders_of(&self, executions: &Executions, path: &str, from: i64, to: i64) -> Vec<OrderSpan> {
+        let mut spans = executions.order_spans(path, from, to);
+        let starts_up = self.plant.equipment(path).is_some_and(|equipment| equipment.startup_us > 0);
+        let known = self.plant.default_product(path).is_some() || spans.first().is_some_and(|span| span.start <= from);
+        if starts_up
+            && !known
+            && let Some(before) = executions.last_order_before(path, from)
+        {
+            spans.insert(0, before);
+        }
+        spans
     }
 
     /// Adds states from before `from` where it takes them to tell how long a reason holds.
@@ -139,15 +188,15 @@ impl Gather {
         has_data || (leaf && bound)
     }
 
-    async fn order_spans(
-        &self,
-        paths: impl Iterator<Item = &str>,
-        from: i64,
-        to: i64,
-    ) -> Result<HashMap<String, Vec<OrderSpan>>, QueryError> {
-        let paths: Vec<String> = paths.map(str::to_owned).collect();
-        let Some(context) = self.view.context().await? else { return Ok(HashMap::new()) };
-        Ok(paths.into_iter().map(|path| (path.clone(), context.executions.order_spans(&path, from, to))).collect())
+    /// The shift instances of an equipment that overlap a window; days where it has no calendar.
+    pub(crate) fn shifts(&self, path: &str, from: i64, to: i64) -> Vec<Shift> {
+        let continuous = || Calendar::continuous(self.plant.plant_zone().clone()).instances(from, to);
+        self.plant.calendar(path).map_or_else(continuous, |calendar| calendar.instances(from, to))
+    }
+
+    /// What `work_orders` knows of some orders.
+    pub(crate) async fn work_orders(&self, names: &HashSet<String>) -> Result<HashMap<String, WorkOrder>, QueryError> {
+        work_orders(self, names).await
     }
 
     fn machine(
@@ -160,14 +209,11 @@ impl Gather {
     ) -> Machine {
         let equipment = self.plant.equipment(path);
         let spans = spans.get(path).map(Vec::as_slice).unwrap_or_default();
-        let continuous = || Calendar::continuous(self.plant.plant_zone().clone()).instances(from, to);
-        let kind = equipment.map(|equipment| equipment.state_kind).unwrap_or_default();
-        // A signal's samples are changes, whatever the records of the equipment are.
-        let kind = if self.plant.state_source(path) == Source::Signal { oee::state::RecordKind::Change } else { kind };
+        let kind = self.plant.record_kind(path);
         Machine::new(Inputs {
-            shifts: self.plant.calendar(path).map_or_else(continuous, |calendar| calendar.instances(from, to)),
+            shifts: self.shifts(path, from, to),
             states: explained(timeline(kind, found.states), found.reasons),
-            jobs: self.plant.jobs(path, spans, orders, from, to),
+            jobs: self.plant.jobs(path, spans, orders, spans.first().map_or(from, |span| span.start.min(from)), to),
             pieces: found.pieces,
             startup_us: equipment.map_or(0, |equipment| equipment.startup_us),
             microstop_threshold_us: equipment.map_or(0, |equipment| equipment.microstop_threshold_us),
@@ -205,6 +251,11 @@ impl Gather {
         let plan = DefaultPhysicalPlanner::default().optimize_physical_plan(plan, &self.session, |_, _| {})?;
         Ok(execute_stream(plan, self.session.task_ctx())?)
     }
+}
+
+/// The work orders of some spans.
+fn names_of<'a>(spans: impl IntoIterator<Item = &'a OrderSpan>) -> HashSet<String> {
+    spans.into_iter().filter_map(|span| span.work_order.clone()).collect()
 }
 
 /// `column IN (values)`.
@@ -253,14 +304,14 @@ pub(super) fn typed(batch: &RecordBatch, name: &str, kind: &DataType) -> Result<
 }
 
 /// A text column.
-pub(super) struct Texts(StringArray);
+pub(crate) struct Texts(StringArray);
 
 impl Texts {
-    pub(super) fn of(batch: &RecordBatch, name: &str) -> Result<Self, QueryError> {
+    pub(crate) fn of(batch: &RecordBatch, name: &str) -> Result<Self, QueryError> {
         Ok(Self(typed(batch, name, &DataType::Utf8)?.as_string::<i32>().clone()))
     }
 
-    pub(super) fn at(&self, row: usize) -> Option<&str> {
+    pub(crate) fn at(&self, row: usize) -> Option<&str> {
         self.0.is_valid(row).then(|| self.0.value(row))
     }
 }

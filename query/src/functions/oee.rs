@@ -14,6 +14,7 @@ use super::columns::{Column, Value, batch};
 use super::gather::Gather;
 use super::reports::{Group, batches};
 use crate::error::QueryError;
+use crate::live::MachineNow;
 
 struct Row {
     equipment: String,
@@ -119,6 +120,30 @@ pub(super) async fn answer(
         batch(COLUMNS, &rows)
     })
     .await
+}
+
+/// The running shift and order of the machines among `equipment`.
+pub(super) fn live(machines: &[MachineNow], equipment: &[String]) -> Result<RecordBatch, QueryError> {
+    let row = |equipment: &str, group: Group, report: &Report| Row {
+        equipment: equipment.to_owned(),
+        group,
+        kpi: report.kpi(),
+        report: report.clone(),
+    };
+    let mut rows = Vec::new();
+    for machine in machines.iter().filter(|machine| equipment.contains(&machine.equipment)) {
+        let path = machine.equipment.as_str();
+        if let Some(running) = &machine.now.shift {
+            let (shift, day) = (running.shift.name.clone(), running.shift.production_day.to_string());
+            let group = Group { shift: Some(shift), production_day: Some(day), ..Group::default() };
+            rows.push(row(path, group, &running.report));
+        }
+        if let Some(running) = &machine.now.order {
+            let group = Group { work_order: Some(running.work_order.to_string()), ..Group::default() };
+            rows.push(row(path, group, &running.report));
+        }
+    }
+    batch(COLUMNS, &rows)
 }
 
 #[cfg(test)]

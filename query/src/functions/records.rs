@@ -6,8 +6,7 @@ use arrow::record_batch::RecordBatch;
 use datafusion::logical_expr::Expr;
 use datafusion::prelude::{ident, lit};
 use futures::TryStreamExt;
-use oee::count::CountRecord;
-use oee::execution::OrderSpan;
+use oee::count::{CountRecord, Piece};
 use oee::plant::{Plant, Source, WorkOrder};
 use oee::reason::GivenReason;
 use oee::state::{Category, RecordKind, StateRecord, StateValue};
@@ -35,7 +34,11 @@ fn counts_there(counting: &Source, source: Option<&str>) -> bool {
 }
 
 /// Calls `take` with the equipment and each state record that counts.
-fn each_state(plant: &Plant, batch: &RecordBatch, mut take: impl FnMut(&str, StateRecord)) -> Result<(), QueryError> {
+pub(crate) fn each_state(
+    plant: &Plant,
+    batch: &RecordBatch,
+    mut take: impl FnMut(&str, StateRecord),
+) -> Result<(), QueryError> {
     let texts = |name: &str| Texts::of(batch, name);
     let (equipment, sources) = (texts("equipment")?, texts("source")?);
     let (states, categories, reasons) = (texts("state")?, texts("category")?, texts("reason")?);
@@ -169,24 +172,37 @@ pub(super) async fn reasons(gather: &Gather, span: Span, found: &mut HashMap<&st
     let filter = among("equipment", found.keys().copied()).and(ident("start").lt(at(span.to))).and(reaches_in);
     let mut stream = gather.rows(STOP_REASONS, filter, &REASON_COLUMNS, &[]).await?;
     while let Some(batch) = stream.try_next().await? {
-        let (equipment, codes) = (Texts::of(&batch, "equipment")?, Texts::of(&batch, "reason")?);
-        let (starts, ends, recorded) =
-            (Times::of(&batch, "start")?, Times::of(&batch, "end")?, Times::of(&batch, "recorded")?);
-        for row in 0..batch.num_rows() {
-            let (Some(path), Some(start), Some(code)) = (equipment.at(row), starts.at(row), codes.at(row)) else {
-                continue;
-            };
+        each_reason(&gather.plant, &batch, |path, reason| {
             if let Some(found) = found.get_mut(path) {
-                found.reasons.push(GivenReason {
-                    start,
-                    end: ends.at(row),
-                    recorded: recorded.at(row).unwrap_or(start),
-                    reason: code.into(),
-                    // A reason that is declared no more tells as much as any other unknown one.
-                    category: gather.plant.reason_category(code).unwrap_or(Category::Unplanned),
-                });
+                found.reasons.push(reason);
             }
-        }
+        })?;
+    }
+    Ok(())
+}
+
+/// Calls `take` with the equipment and each reason that was given.
+pub(crate) fn each_reason(
+    plant: &Plant,
+    batch: &RecordBatch,
+    mut take: impl FnMut(&str, GivenReason),
+) -> Result<(), QueryError> {
+    let (equipment, codes) = (Texts::of(batch, "equipment")?, Texts::of(batch, "reason")?);
+    let (starts, ends, recorded) =
+        (Times::of(batch, "start")?, Times::of(batch, "end")?, Times::of(batch, "recorded")?);
+    for row in 0..batch.num_rows() {
+        let (Some(path), Some(start), Some(code)) = (equipment.at(row), starts.at(row), codes.at(row)) else {
+            continue;
+        };
+        let given = GivenReason {
+            start,
+            end: ends.at(row),
+            recorded: recorded.at(row).unwrap_or(start),
+            reason: code.into(),
+            // A reason that is declared no more tells as much as any other unknown one.
+            category: plant.reason_category(code).unwrap_or(Category::Unplanned),
+        };
+        take(path, given);
     }
     Ok(())
 }
@@ -208,33 +224,46 @@ pub(super) async fn counts<'a>(
     let mut stream =
         gather.rows(COUNTS, among("equipment", recorded.iter().copied()).and(within), &COUNT_COLUMNS, &[]).await?;
     while let Some(batch) = stream.try_next().await? {
-        let (equipment, sources, times) =
-            (Texts::of(&batch, "equipment")?, Texts::of(&batch, "source")?, Times::of(&batch, "time")?);
-        let [totals, goods, scraps, reworks] =
-            ["total", "good", "scrap", "rework"].map(|name| Doubles::of(&batch, name));
-        let (totals, goods, scraps, reworks) = (totals?, goods?, scraps?, reworks?);
-        let mut last: Option<(String, Source)> = None;
-        for row in 0..batch.num_rows() {
-            let (Some(path), Some(time)) = (equipment.at(row), times.at(row)) else { continue };
-            let (_, source) = match &mut last {
-                Some(last) if last.0 == path => last,
-                other => other.insert((path.to_owned(), plant.count_source(path))),
-            };
-            let record = CountRecord {
-                time,
-                total: totals.at(row),
-                good: goods.at(row),
-                scrap: scraps.at(row),
-                rework: reworks.at(row),
-            };
-            if counts_there(source, sources.at(row))
-                && let (Some(piece), Some(found)) = (record.piece(), found.get_mut(path))
-            {
+        each_piece(plant, &batch, |path, piece| {
+            if let Some(found) = found.get_mut(path) {
                 found.pieces.get_or_insert_default().push(piece);
             }
-        }
+        })?;
     }
     no_pieces_yet(gather, &recorded, found).await
+}
+
+/// Calls `take` with the equipment and the pieces of each count record that counts.
+pub(crate) fn each_piece(
+    plant: &Plant,
+    batch: &RecordBatch,
+    mut take: impl FnMut(&str, Piece),
+) -> Result<(), QueryError> {
+    let (equipment, sources, times) =
+        (Texts::of(batch, "equipment")?, Texts::of(batch, "source")?, Times::of(batch, "time")?);
+    let [totals, goods, scraps, reworks] = ["total", "good", "scrap", "rework"].map(|name| Doubles::of(batch, name));
+    let (totals, goods, scraps, reworks) = (totals?, goods?, scraps?, reworks?);
+    let mut last: Option<(String, Source)> = None;
+    for row in 0..batch.num_rows() {
+        let (Some(path), Some(time)) = (equipment.at(row), times.at(row)) else { continue };
+        let (_, source) = match &mut last {
+            Some(last) if last.0 == path => last,
+            other => other.insert((path.to_owned(), plant.count_source(path))),
+        };
+        let record = CountRecord {
+            time,
+            total: totals.at(row),
+            good: goods.at(row),
+            scrap: scraps.at(row),
+            rework: reworks.at(row),
+        };
+        if counts_there(source, sources.at(row))
+            && let Some(piece) = record.piece()
+        {
+            take(path, piece);
+        }
+    }
+    Ok(())
 }
 
 /// Where pieces are counted, but none in the window, there are none; where nothing counts them, they are not known.
@@ -274,12 +303,11 @@ async fn no_pieces_yet<'a>(
     Ok(())
 }
 
-/// What `work_orders` knows of the orders that were in force.
+/// What `work_orders` knows of some orders.
 pub(super) async fn work_orders(
     gather: &Gather,
-    spans: impl Iterator<Item = &OrderSpan>,
+    names: &HashSet<String>,
 ) -> Result<HashMap<String, WorkOrder>, QueryError> {
-    let names: HashSet<String> = spans.filter_map(|span| span.work_order.clone()).collect();
     let mut orders = HashMap::new();
     if names.is_empty() {
         return Ok(orders);

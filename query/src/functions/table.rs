@@ -26,6 +26,7 @@ use super::window::{Window, pushdown};
 use super::{losses, oee, series, state_timeline, stops};
 use crate::catalog::{Current, View};
 use crate::error::QueryError;
+use crate::live::LiveOee;
 
 /// A function, in a session.
 #[derive(Debug)]
@@ -33,6 +34,7 @@ pub(crate) struct TableFunction {
     pub(crate) function: Function,
     pub(crate) current: Arc<Current>,
     pub(crate) plant: Arc<Plant>,
+    pub(crate) live: Arc<LiveOee>,
 }
 
 impl TableFunctionImpl for TableFunction {
@@ -43,6 +45,7 @@ impl TableFunctionImpl for TableFunction {
             schema: self.function.schema(),
             view: self.current.view(),
             plant: Arc::clone(&self.plant),
+            live: Arc::clone(&self.live),
         }))
     }
 }
@@ -55,11 +58,13 @@ struct FunctionTable {
     schema: SchemaRef,
     view: View,
     plant: Arc<Plant>,
+    live: Arc<LiveOee>,
 }
 
 impl FunctionTable {
     fn explicit(&self) -> bool {
-        !matches!(self.arguments, Arguments::Bound { window: None, .. })
+        // What is about now has its window too.
+        self.function == Function::OeeLive || !matches!(self.arguments, Arguments::Bound { window: None, .. })
     }
 
     /// `[from, min(to, now))`.
@@ -121,14 +126,20 @@ impl TableProvider for FunctionTable {
         };
         // Nothing later was known then: what was open ends there.
         let now = self.view.as_of.unwrap_or(i64::MAX).min(now_us(state));
-        let (from, to) = self.window(*window, filters, now)?;
+        let (from, to) = match task {
+            Task::Live if self.view.as_of.is_some() => {
+                return plan_err!("oee_live is about now; ask oee('shift') or oee('work_order') as of an earlier time");
+            }
+            Task::Live => (i64::MIN, now),
+            _ => self.window(*window, filters, now)?,
+        };
         series::check_fits(self.function, task, from, to)?;
         let names = Names::of(state, filters, self.function.names())?;
         let gather = Gather { session: session.clone(), view: self.view.clone(), plant: Arc::clone(&self.plant), now };
         let (columns, schema) = self.projected(projection)?;
         let orderings = series::ordering(self.function, &schema);
         // Signals may be of any equipment, machines are declared.
-        let on_machines = matches!(task, Task::Oee(_) | Task::Losses(_) | Task::Stops | Task::States);
+        let on_machines = matches!(task, Task::Oee(_) | Task::Live | Task::Losses(_) | Task::Stops | Task::States);
         let equipment = if on_machines { self.equipment(&names)? } else { Vec::new() };
         let call = Call {
             function: self.function,
@@ -137,6 +148,7 @@ impl TableProvider for FunctionTable {
             gather: Arc::new(gather),
             equipment: Arc::from(equipment),
             names: Arc::new(names),
+            live: Arc::clone(&self.live),
             task: task.clone(),
             from,
             to,
@@ -168,6 +180,7 @@ struct Call {
     equipment: Arc<[String]>,
     /// What WHERE says of names.
     names: Arc<Names>,
+    live: Arc<LiveOee>,
     task: Task,
     from: i64,
     to: i64,
@@ -186,6 +199,10 @@ impl Call {
             Task::Oee(grouping) => {
                 let rows = oee::answer(self.gather, self.equipment, grouping, window).await?;
                 Ok(Box::pin(rows.map(move |batch| Ok(batch?.project(&columns)?))))
+            }
+            Task::Live => {
+                let rows = oee::live(&self.live.look(self.to).await?, &self.equipment)?;
+                Ok(Box::pin(stream::once(async move { Ok(rows.project(&columns)?) })))
             }
             Task::Losses(grouping) => {
                 let rows = losses::answer(self.gather, self.equipment, grouping, window).await?;

@@ -1,0 +1,176 @@
+//! What the signals that `plant.toml` binds to an equipment's states and counts say, sample by sample.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::count::{CounterSteps, Piece};
+use crate::counter::{Counter, CounterRule};
+use crate::plant::{Plant, Role, Source, value_text};
+use crate::series::Severity;
+use crate::state::{StateRecord, StateValue};
+
+/// One sample of a bound signal.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Reading<'a> {
+    /// Source time.
+    pub time: i64,
+    /// Value, where it is a number.
+    pub value: Option<f64>,
+    /// Value, where it is text.
+    pub text: Option<&'a str>,
+    /// OPC UA StatusCode.
+    pub quality: i64,
+}
+
+impl Reading<'_> {
+    fn severity(&self) -> Severity {
+        Severity::of(self.quality)
+    }
+
+    /// The state it says, as state maps name it; none where the source says that there is no value.
+    fn state(&self) -> Option<String> {
+        if self.severity() == Severity::Bad {
+            return None;
+        }
+        self.text.map(str::to_owned).or_else(|| self.value.map(value_text))
+    }
+
+    /// What a counter reads, where that is to be believed.
+    fn count(&self) -> Option<f64> {
+        self.value.filter(|value| self.severity() == Severity::Good && value.is_finite())
+    }
+}
+
+/// What one signal says.
+#[derive(Debug, Clone)]
+enum Track {
+    /// Changes of state.
+    States { last: Option<Option<String>>, records: Vec<StateRecord> },
+    /// Steps of a counter.
+    Steps { role: Role, rule: CounterRule, counter: Counter, steps: Vec<(i64, f64)> },
+}
+
+impl Track {
+    fn of(role: Role, rule: CounterRule) -> Self {
+        match role {
+            Role::State => Self::States { last: None, records: Vec::new() },
+            role => Self::Steps { role, rule, counter: Counter::new(rule), steps: Vec::new() },
+        }
+    }
+}
+
+/// The bound signals of one equipment, as their samples pass by in time order.
+#[derive(Debug, Clone, Default)]
+pub struct Tracks {
+    equipment: String,
+    tracks: HashMap<String, Track>,
+    /// Time of the newest sample of each.
+    newest: HashMap<String, i64>,
+}
+
+impl Tracks {
+    /// The signals that count on an equipment; none where its states and counts come from records.
+    #[must_use]
+    pub fn of(plant: &Plant, equipment: &str) -> Self {
+        let states = plant.state_source(equipment) == Source::Signal;
+        let counts = plant.count_source(equipment) == Source::Signal;
+        let counted = plant.role_signals(equipment).into_iter().filter(|(role, _)| match role {
+            Role::State => states,
+            Role::TotalCount | Role::GoodCount | Role::ScrapCount => counts,
+        });
+        let tracks = counted.map(|(role, signal)| (signal.signal.clone(), Track::of(role, signal.counter)));
+        Self { equipment: equipment.to_owned(), tracks: tracks.collect(), newest: HashMap::new() }
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.tracks.is_empty()
+    }
+
+    /// Names of the signals.
+    pub fn signals(&self) -> impl Iterator<Item = &str> {
+        self.tracks.keys().map(String::as_str)
+    }
+
+    /// Whether a signal is among them.
+    #[must_use]
+    pub fn has(&self, signal: &str) -> bool {
+        self.tracks.contains_key(signal)
+    }
+
+    /// Time of the newest sample that was pushed of a signal.
+    #[must_use]
+    pub fn newest(&self, signal: &str) -> Option<i64> {
+        self.newest.get(signal).copied()
+    }
+
+    /// Whether a sample can be what was in force before the first one: a counter's baseline is a good one.
+    #[must_use]
+    pub fn can_begin_with(&self, signal: &str, reading: &Reading<'_>) -> bool {
+        match self.tracks.get(signal) {
+            None => false,
+            Some(Track::States { .. }) => true,
+            Some(Track::Steps { .. }) => reading.count().is_some(),
+        }
+    }
+
+    /// Begins a signal with the last sample before those to come.
+    pub fn begin(&mut self, plant: &Plant, signal: &str, reading: &Reading<'_>) {
+        if let Some(Track::Steps { rule, counter, .. }) = self.tracks.get_mut(signal) {
+            if let Some(value) = reading.count() {
+                *counter = Counter::from_baseline(*rule, value);
+                self.newest.insert(signal.to_owned(), reading.time);
+            }
+        } else {
+            self.push(plant, signal, reading);
+        }
+    }
+
+    /// Takes the next sample of a signal.
+    pub fn push(&mut self, plant: &Plant, signal: &str, reading: &Reading<'_>) {
+        let Some(track) = self.tracks.get_mut(signal) else { return };
+        match self.newest.get_mut(signal) {
+            Some(newest) => *newest = reading.time,
+            None => {
+                self.newest.insert(signal.to_owned(), reading.time);
+            }
+        }
+        match track {
+            Track::States { last, records } => {
+                let state = reading.state();
+                if last.as_ref() != Some(&state) {
+                    let value = match &state {
+                        Some(state) => plant.classify(&self.equipment, Some(state.as_str()), None, None),
+                        None => StateValue { state: Arc::from("unknown"), category: None, reason: None },
+                    };
+                    records.push(StateRecord { start: reading.time, end: None, recorded: reading.time, value });
+                    *last = Some(state);
+                }
+            }
+            Track::Steps { counter, steps, .. } => {
+                if let Some(step) = reading.count().and_then(|value| counter.push(value)).filter(|step| *step != 0.0) {
+                    steps.push((reading.time, step));
+                }
+            }
+        }
+    }
+
+    /// What they have said since the last call: changes of state, and pieces where a signal counts them.
+    pub fn take(&mut self) -> (Vec<StateRecord>, Option<Vec<Piece>>) {
+        let mut states = Vec::new();
+        let mut counters = CounterSteps::default();
+        for track in self.tracks.values_mut() {
+            match track {
+                Track::States { records, .. } => states.append(records),
+                Track::Steps { role: Role::TotalCount, steps, .. } => counters.total = Some(std::mem::take(steps)),
+                Track::Steps { role: Role::GoodCount, steps, .. } => counters.good = Some(std::mem::take(steps)),
+                Track::Steps { steps, .. } => counters.scrap = Some(std::mem::take(steps)),
+            }
+        }
+        (states, counters.pieces())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,260 @@
+//! OEE as it happens: every machine's running shift and order, kept up to date by what becomes durable.
+//!
+//! Whoever has the store's writes hands them in ([`LiveOee::note`]), in the order of the log; a look brings the machines up
+//! to date and reports on them. What a write cannot tell, or tells too late, is read back from the tables, for that machine
+//! alone. Without anybody who hands writes in, every look reads the tables.
+
+mod committed;
+mod entry;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arrow::record_batch::RecordBatch;
+use datafusion::execution::session_state::SessionState;
+use oee::live::Now;
+use oee::path::lineage;
+use oee::plant::{Level, Plant, WorkOrder};
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use crate::catalog::{SnapshotSource, View};
+use crate::context::{Context, ContextCache};
+use crate::error::QueryError;
+use crate::functions::Gather;
+use committed::Committed;
+use entry::Entry;
+
+/// Writes that may wait for a look. More than that, and reading the tables is cheaper.
+const WAITING: usize = 16_384;
+/// How long a look waits for writes that are on their way to it.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// A machine at the moment of a look.
+#[derive(Debug, Clone)]
+pub struct MachineNow {
+    /// Its path.
+    pub equipment: String,
+    /// What is known of it.
+    pub now: Now,
+    /// How often something came that concerns it: where that stands still, only time passes.
+    pub changes: u64,
+}
+
+/// The live OEE of a plant; cheap to share.
+pub struct LiveOee {
+    source: Arc<dyn SnapshotSource>,
+    contexts: Arc<ContextCache>,
+    plant: Arc<Plant>,
+    session: SessionState,
+    fed: AtomicBool,
+    /// Place in the log up to which writes were noted.
+    noted: watch::Sender<u64>,
+    waiting: Mutex<Waiting>,
+    board: tokio::sync::Mutex<Board>,
+}
+
+#[derive(Default)]
+struct Waiting {
+    committed: Vec<Committed>,
+    /// Something was lost on the way: all has to be read back.
+    gap: bool,
+}
+
+#[derive(Default)]
+struct Board {
+    /// By path, in the order of the plant file.
+    machines: Vec<Entry>,
+    /// What `work_orders` said of orders, or that it said nothing.
+    orders: HashMap<String, Option<WorkOrder>>,
+    /// Recorded time of the newest change of an execution that was seen.
+    changed: i64,
+}
+
+impl std::fmt::Debug for LiveOee {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LiveOee").finish_non_exhaustive()
+    }
+}
+
+impl LiveOee {
+    pub(crate) fn new(
+        source: Arc<dyn SnapshotSource>,
+        contexts: Arc<ContextCache>,
+        plant: Arc<Plant>,
+        session: SessionState,
+    ) -> Self {
+        // Machines are the leaves of the tree, and every node that says of itself that it is a work unit.
+        let is_machine = |equipment: &&oee::plant::Equipment| {
+            equipment.level == Some(Level::WorkUnit) || plant.children(&equipment.path).next().is_none()
+        };
+        let machines = plant.tree().filter(is_machine).map(|machine| Entry::new(&plant, machine)).collect();
+        let board = Board { machines, orders: HashMap::new(), changed: i64::MIN };
+        Self {
+            source,
+            contexts,
+            plant,
+            session,
+            fed: AtomicBool::new(false),
+            noted: watch::Sender::new(0),
+            waiting: Mutex::default(),
+            board: tokio::sync::Mutex::new(board),
+        }
+    }
+
+    /// From now on every durable write is noted, in the order of the log.
+    pub fn feed(&self) {
+        self.lose();
+        self.noted.send_replace(self.source.snapshot().position);
+        self.fed.store(true, Ordering::Release);
+    }
+
+    /// Writes are noted no more.
+    pub fn starve(&self) {
+        self.fed.store(false, Ordering::Release);
+    }
+
+    /// Writes were lost on the way: what they said is read from the tables.
+    pub fn lose(&self) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        *waiting = Waiting { committed: Vec::new(), gap: true };
+    }
+
+    /// Takes a durable write: its place in the log, and the rows of each table as they are now.
+    pub fn note(&self, position: u64, rows: &[(usize, RecordBatch)]) {
+        if let Some(committed) = Committed::of(&self.plant, position, rows) {
+            self.wait(committed);
+        }
+        self.noted.send_if_modified(|noted| std::mem::replace(noted, position.max(*noted)) < position);
+    }
+
+    fn wait(&self, committed: Committed) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        if waiting.gap {
+            return;
+        }
+        if waiting.committed.len() >= WAITING {
+            *waiting = Waiting { committed: Vec::new(), gap: true };
+            return;
+        }
+        waiting.committed.push(committed);
+    }
+
+    /// Every machine as of `now`, microseconds UTC: those of which anything is known.
+    ///
+    /// # Errors
+    /// [`QueryError`] where the tables cannot be read.
+    pub async fn look(&self, now: i64) -> Result<Vec<MachineNow>, QueryError> {
+        self.look_at(now, |_, _| true).await
+    }
+
+    /// The same of the machines that are wanted, by path and [`MachineNow::changes`].
+    ///
+    /// # Errors
+    /// [`QueryError`] where the tables cannot be read.
+    pub async fn look_at(
+        &self,
+        now: i64,
+        wanted: impl Fn(&str, u64) -> bool + Send,
+    ) -> Result<Vec<MachineNow>, QueryError> {
+        let mut board = self.board.lock().await;
+        self.catch_up().await;
+        let Waiting { committed, gap } =
+            std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
+        // Taken after the writes: it holds all of them.
+        let snapshot = self.source.snapshot();
+        let position = snapshot.position;
+        let view = View::new(snapshot, Arc::clone(&self.contexts));
+        let gather = Gather { session: self.session.clone(), view, plant: Arc::clone(&self.plant), now };
+        if gap || !self.fed.load(Ordering::Acquire) {
+            board.forget();
+        }
+        for write in &committed {
+            board.take_in(&self.plant, write)?;
+        }
+        let context = gather.view.context().await?;
+        if let Some(context) = &context {
+            board.follow(context);
+        }
+        let empty = Context::default();
+        let context = context.as_deref().unwrap_or(&empty);
+        let Board { machines, orders, .. } = &mut *board;
+        let mut found = Vec::new();
+        for entry in machines {
+            let changes = entry.changes();
+            if wanted(entry.path(), changes)
+                && let Some(now) = entry.look(&gather, context, orders, position).await?
+            {
+                found.push(MachineNow { equipment: entry.path().to_owned(), now, changes });
+            }
+        }
+        Ok(found)
+    }
+}
+
+impl LiveOee {
+    /// Waits until everything is noted that is visible now: who was told that a write is durable finds it in the figures.
+    async fn catch_up(&self) {
+        if !self.fed.load(Ordering::Acquire) {
+            return;
+        }
+        let visible = self.source.snapshot().position;
+        let mut noted = self.noted.subscribe();
+        let caught_up = noted.wait_for(|noted| *noted >= visible);
+        if timeout(PATIENCE, caught_up).await.is_err() {
+            tracing::warn!("live OEE is behind the log: it reads the tables");
+            self.lose();
+        }
+    }
+}
+
+impl Board {
+    fn forget(&mut self) {
+        self.orders.clear();
+        self.machines.iter_mut().for_each(Entry::forget);
+    }
+
+    fn take_in(&mut self, plant: &Plant, write: &Committed) -> Result<(), QueryError> {
+        let places: HashMap<String, usize> = match write.is_empty() {
+            true => return Ok(()),
+            false => self.machines.iter().enumerate().map(|(at, entry)| (entry.path().to_owned(), at)).collect(),
+        };
+        for order in write.orders() {
+            self.orders.remove(order);
+            self.machines.iter_mut().for_each(|entry| entry.forget_order(order));
+        }
+        let machines = &mut self.machines;
+        write.each(plant, |path, row| {
+            if let Some(entry) = places.get(path).and_then(|&at| machines.get_mut(at)) {
+                entry.take(plant, write.position, row);
+            }
+        })
+    }
+
+    /// Takes up what changed among executions.
+    fn follow(&mut self, context: &Context) {
+        let mut affected: HashMap<&str, i64> = HashMap::new();
+        let since = self.changed;
+        for (recorded, change) in context.changes_since(since) {
+            self.changed = self.changed.max(recorded);
+            let from = affected.entry(change.equipment.as_str()).or_insert(change.from);
+            *from = change.from.min(*from);
+        }
+        if affected.is_empty() {
+            return;
+        }
+        for entry in &mut self.machines {
+            let path = entry.path().to_owned();
+            for from in lineage(&path).filter_map(|path| affected.get(path)) {
+                entry.executions_changed(*from);
+            }
+        }
+    }
+}
+
+/// The orders among `names` of which nothing is remembered yet.
+fn unknown<'a>(orders: &HashMap<String, Option<WorkOrder>>, names: impl Iterator<Item = &'a str>) -> HashSet<String> {
+    names.filter(|name| !orders.contains_key(*name)).map(str::to_owned).collect()
+}

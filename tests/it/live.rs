@@ -1,0 +1,313 @@
+//! OEE as it happens: on MQTT, in the feed and in SQL, always what `oee` says of the same rows.
+
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom;
+use rand::{Rng, SeedableRng};
+use serde_json::{Value, json};
+
+use crate::equipment::{Equipment, Version};
+use crate::harness::{Server, wait_for};
+
+/// A press that sends records, a weld that is bound by signals, a saw that sends intervals.
+const PLANT: &str = r#"
+[plant]
+name = "live"
+zone = "UTC"
+microstop_threshold_s = 120
+startup_s = 300
+
+[[equipment]]
+path = "site"
+[[equipment]]
+path = "site/press"
+state_source = "mes"
+count_source = "mes"
+[[equipment]]
+path = "site/saw"
+state_source = "mes"
+state_kind = "interval"
+count_source = "mes"
+calendar = "three"
+[[equipment]]
+path = "site/weld"
+default_product = "A"
+
+[[calendars.three.shifts]]
+name = "early"
+days = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+start = "06:00"
+end = "14:00"
+breaks = [["09:00", "09:30"]]
+[[calendars.three.shifts]]
+name = "late"
+days = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+start = "14:00"
+end = "22:00"
+[[calendars.three.shifts]]
+name = "night"
+days = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+start = "22:00"
+end = "06:00"
+
+[[signals]]
+equipment = "site/weld"
+signal = "state"
+role = "state"
+[[signals]]
+equipment = "site/weld"
+signal = "parts"
+role = "total_count"
+[[signals]]
+equipment = "site/weld"
+signal = "rejects"
+role = "scrap_count"
+
+[[products]]
+product = "A"
+ideal_cycle_s = 10
+[[products]]
+product = "B"
+ideal_cycle_s = 15
+
+[[reasons]]
+reason = "jam"
+category = "unplanned"
+[[reasons]]
+reason = "service"
+category = "planned"
+"#;
+
+fn start(folder: &Path) -> Server {
+    fs::write(folder.join("plant.toml"), PLANT).unwrap();
+    Server::start(folder)
+}
+
+fn send(server: &Server, table: &str, rows: &[Value]) {
+    let (status, answer) = server.post(&format!("/api/v1/{table}"), Value::Array(rows.to_vec()).to_string());
+    assert_eq!(status, 200, "{table}: {answer}");
+}
+
+fn instant(us: i64) -> String {
+    Timestamp::from_microsecond(us).unwrap().to_string()
+}
+
+fn now_us() -> i64 {
+    Timestamp::now().as_microsecond()
+}
+
+const MINUTE_US: i64 = 60_000_000;
+
+/// The rows of `oee_live()`, and of `oee` for the same stretches, as one statement sees them.
+fn both(server: &Server) -> (Vec<Vec<Value>>, Vec<Vec<Value>>) {
+    let running = || server.sql("SELECT equipment, time, work_order FROM oee_live() ORDER BY equipment, work_order");
+    loop {
+        let now = running();
+        let found = compared(server, &now);
+        // A shift may have ended meanwhile.
+        if running() == now {
+            return found;
+        }
+    }
+}
+
+fn compared(server: &Server, running: &[Vec<Value>]) -> (Vec<Vec<Value>>, Vec<Vec<Value>>) {
+    let mut parts = Vec::new();
+    for row in running {
+        let (path, from) = (row[0].as_str().unwrap(), row[1].as_str().unwrap());
+        let grouping = if row[2].is_null() { "shift" } else { "work_order" };
+        let of_order = row[2].as_str().map_or(String::new(), |order| format!(" AND work_order = '{order}'"));
+        parts.push(format!(
+            "SELECT 'batch' AS side, * FROM oee('{grouping}', '{from}', '2100-01-01') WHERE equipment = '{path}'{of_order}"
+        ));
+    }
+    let sql = format!(
+        "SELECT * FROM (SELECT 'live' AS side, * FROM oee_live() UNION ALL {}) ORDER BY side, equipment, work_order, time",
+        parts.join(" UNION ALL ")
+    );
+    let rows = server.sql(&sql);
+    let side = |name: &str| -> Vec<Vec<Value>> {
+        rows.iter().filter(|row| row[0] == name).map(|row| row[1..].to_vec()).collect()
+    };
+    (side("live"), side("batch"))
+}
+
+fn assert_same(server: &Server, when: &str) {
+    let (live, batch) = both(server);
+    assert_eq!(live.len(), batch.len(), "{when}: {live:?} {batch:?}");
+    for (live, batch) in live.iter().zip(&batch) {
+        for (at, (live_value, batch_value)) in live.iter().zip(batch).enumerate() {
+            let same = match (live_value.as_f64(), batch_value.as_f64()) {
+                (Some(live), Some(batch)) => (live - batch).abs() <= 1e-9 * batch.abs().max(1.0),
+                _ => live_value == batch_value,
+            };
+            assert!(same, "{when}: column {at}: {live_value} {batch_value}\nlive  {live:?}\nbatch {batch:?}");
+        }
+    }
+}
+
+/// Something that happens to one of the machines, now or some time ago.
+fn happen(server: &Server, dice: &mut StdRng, parts: &mut i64) {
+    let late = dice.random_ratio(1, 4);
+    let at = now_us() - if late { dice.random_range(0..600 * MINUTE_US) } else { dice.random_range(0..1_000_000) };
+    // A source's clock may be ahead by some minutes.
+    let end = |dice: &mut StdRng, minutes: i64| {
+        (at + dice.random_range(1..minutes * MINUTE_US)).min(now_us() + dice.random_range(0..5 * MINUTE_US))
+    };
+    let path = *["site/press", "site/saw"].choose(dice).unwrap();
+    let state = *["RUN", "RUN", "STOP", "SETUP", "IDLE"].choose(dice).unwrap();
+    match dice.random_range(0..7) {
+        0 => {
+            let mut row = json!({"equipment": path, "source": "mes", "start": instant(at), "state": state});
+            if path == "site/saw" && dice.random_ratio(1, 2) {
+                row["end"] = json!(instant(end(dice, 20)));
+            }
+            send(server, "states", &[row]);
+        }
+        1 => {
+            let scrap = i64::from(dice.random_ratio(1, 10));
+            send(
+                server,
+                "counts",
+                &[json!({"equipment": path, "source": "mes", "time": instant(at), "total": 1, "scrap": scrap})],
+            );
+        }
+        2 => {
+            let reason = *["jam", "service"].choose(dice).unwrap();
+            let mut row = json!({"equipment": path, "start": instant(at), "reason": reason});
+            if dice.random_ratio(1, 2) {
+                row["end"] = json!(instant(end(dice, 20)));
+            }
+            send(server, "stop_reasons", &[row]);
+        }
+        3 => {
+            let path = *["site/press", "site/saw", "site/weld", "site"].choose(dice).unwrap();
+            let (run, order) = (dice.random_range(0..12), dice.random_range(0..3));
+            let product = *["A", "B", "C"].choose(dice).unwrap();
+            let mut row = json!({"run": run.to_string(), "equipment": path, "work_order": format!("W{order}"),
+                                 "product": product, "operation": "op", "started": instant(at), "completed": null});
+            if dice.random_ratio(1, 2) {
+                row["completed"] = json!(instant(end(dice, 200)));
+            }
+            send(server, "operations", &[row]);
+        }
+        4 => {
+            let order = format!("W{}", dice.random_range(0..3));
+            send(server, "work_orders", &[json!({"work_order": order, "ideal_cycle_s": dice.random_range(5..20)})]);
+        }
+        5 => {
+            let line = format!("weld,equipment=site/weld state=\"{state}\" {at}");
+            let (status, answer) = server.post("/api/v2/write?precision=us", line);
+            assert_eq!(status, 204, "{answer}");
+        }
+        _ => {
+            *parts += dice.random_range(0..4);
+            let line = format!("weld,equipment=site/weld parts={parts},rejects={} {at}", *parts / 10);
+            let (status, answer) = server.post("/api/v2/write?precision=us", line);
+            assert_eq!(status, 204, "{answer}");
+        }
+    }
+}
+
+#[test]
+fn live_is_batch_whatever_comes_however_late() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = start(folder.path());
+    let seed = rand::random::<u64>();
+    let mut dice = StdRng::seed_from_u64(seed);
+    let mut parts = 0;
+    for round in 0..60 {
+        for _ in 0..dice.random_range(1..6) {
+            happen(&server, &mut dice, &mut parts);
+        }
+        assert_same(&server, &format!("seed {seed}, round {round}"));
+        if round == 30 {
+            server.stop();
+            server = Server::start(folder.path());
+            assert_same(&server, &format!("seed {seed}, after a restart"));
+        }
+    }
+    let running = server.number("SELECT count(*) FROM oee_live()");
+    assert!(running >= 4.0, "three shifts and an order run: {running}");
+}
+
+#[test]
+fn an_event_is_told_within_a_second() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = start(folder.path());
+    let mut screen = Equipment::of(Version::V5, server.mqtt);
+    screen.subscribe("takt/site/press/oee").unwrap();
+    let begun = now_us() - 5 * MINUTE_US;
+    let order =
+        json!({"run": "1", "equipment": "site/press", "work_order": "W1", "product": "A", "started": instant(begun)});
+    send(&server, "operations", &[order]);
+    send(
+        &server,
+        "states",
+        &[json!({"equipment": "site/press", "source": "mes", "start": instant(begun), "state": "RUN"})],
+    );
+    let heard = |screen: &mut Equipment, wanted: &dyn Fn(&Value) -> bool| -> Value {
+        loop {
+            let message: Value = serde_json::from_str(&screen.hear().unwrap().payload).unwrap();
+            if wanted(&message) {
+                return message;
+            }
+        }
+    };
+    heard(&mut screen, &|message| message["category"] == "run");
+    let sent = Instant::now();
+    send(
+        &server,
+        "counts",
+        &[json!({"equipment": "site/press", "source": "mes", "time": instant(begun + 1), "total": 20, "scrap": 1})],
+    );
+    let told = heard(&mut screen, &|message| message["order"]["total"] == 20.0);
+    let took = sent.elapsed();
+    assert!(took < Duration::from_secs(5), "told after {took:?}: a second, and patience for a busy machine");
+    assert_eq!((&told["equipment"], &told["order"]["work_order"]), (&json!("site/press"), &json!("W1")));
+    assert_eq!((&told["order"]["good"], &told["shift"]["good"]), (&json!(19.0), &json!(19.0)));
+    assert_eq!(told["shift"]["shift"], "day");
+    assert!((told["order"]["quality"].as_f64().unwrap() - 0.95).abs() < 1e-12, "{told}");
+    // Retained: who comes later hears it at once.
+    let mut later = Equipment::of(Version::V4, server.mqtt);
+    later.subscribe("takt/#").unwrap();
+    heard(&mut later, &|message| message["equipment"] == "site/press" && message["order"]["total"] == 20.0);
+
+    let stopped = begun + 4 * MINUTE_US;
+    send(
+        &server,
+        "states",
+        &[json!({"equipment": "site/press", "source": "mes", "start": instant(stopped), "state": "STOP"})],
+    );
+    let told = heard(&mut screen, &|message| message["category"] == "unplanned");
+    assert!(told["order"]["availability"].as_f64().unwrap() <= 1.0, "{told}");
+    send(
+        &server,
+        "stop_reasons",
+        &[json!({"equipment": "site/press", "start": instant(stopped), "reason": "service"})],
+    );
+    let told = heard(&mut screen, &|message| message["state_reason"] == "service");
+    assert_eq!(told["category"], "planned", "a reason counts at once");
+}
+
+#[test]
+fn what_is_live_says_so_in_words() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = start(folder.path());
+    let error = |sql: &str| -> String {
+        let (status, answer) = server.post("/api/v1/sql?format=json", sql);
+        assert_eq!(status, 400, "{answer}");
+        answer
+    };
+    assert!(error("SELECT * FROM oee_live('1 hour')").contains("oee_live takes no arguments"));
+    let shift = wait_for("the shift of the weld", Duration::from_secs(10), || {
+        let rows = server.sql("SELECT shift, oee, reason FROM oee_live() WHERE equipment = 'site/weld'");
+        rows.into_iter().next()
+    });
+    assert_eq!((&shift[0], &shift[1]), (&json!("day"), &json!(0.0)));
+    assert!(!shift[2].is_null(), "why there is no figure");
+}
