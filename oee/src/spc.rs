@@ -23,6 +23,7 @@
 //! Sources are Montgomery, *Introduction to Statistical Quality Control*; AIAG, *SPC* and *MSA*; ISO 7870, ISO 22514;
 //! and the papers named beside the formulas.
 
+pub mod capability;
 mod chart;
 pub mod constant;
 pub mod distribution;
@@ -31,6 +32,7 @@ mod expected;
 mod judge;
 mod kind;
 mod limits;
+pub mod normality;
 mod point;
 mod rule;
 mod sigma;
@@ -117,6 +119,25 @@ pub enum Error {
     /// A range of too many values.
     #[error("a range of more than 1,000,000 values says nothing about sigma: use xbar_s or smaller subgroups")]
     RangeOfTooMany,
+    /// Moving ranges asked of values in subgroups.
+    #[error("mrbar_d2 is for single values, and these come in subgroups: use pooled, rbar_d2 or sbar_c4")]
+    NotSingleValues,
+    /// Sizes of subgroups that are not those of the values.
+    #[error("subgroups of {sizes} values in all were announced, and there are {values}")]
+    Sizes {
+        /// How many values there are.
+        values: usize,
+        /// How many the sizes add up to.
+        sizes: usize,
+    },
+    /// Specification limits the wrong way round.
+    #[error("the lower specification limit {lower} is not below the upper one {upper}")]
+    Crossed {
+        /// The lower one.
+        lower: f64,
+        /// The upper one.
+        upper: f64,
+    },
     /// T² asked for as if it were of one characteristic.
     #[error("t2 is a chart of several characteristics measured together")]
     SeveralCharacteristics,
