@@ -23,25 +23,30 @@
 //! Sources are Montgomery, *Introduction to Statistical Quality Control*; AIAG, *SPC* and *MSA*; ISO 7870, ISO 22514;
 //! and the papers named beside the formulas.
 
+pub mod bias;
 pub mod capability;
 mod chart;
 pub mod constant;
 pub mod distribution;
 #[cfg(test)]
 mod expected;
+pub mod gage;
 mod judge;
 mod kind;
 mod limits;
+pub mod linearity;
 pub mod normality;
 mod point;
 mod rule;
 mod sigma;
 mod subgroup;
 
+pub use bias::Bias;
 pub use chart::Chart;
 pub use judge::{Judge, Verdict};
 pub use kind::ChartKind;
 pub use limits::{Companion, Limits, Parameters};
+pub use linearity::Linearity;
 pub use point::{Flags, Point, Reason};
 pub use rule::{Rule, RuleSet, Test};
 pub use sigma::{Sigma, SigmaMethod};
@@ -138,6 +143,50 @@ pub enum Error {
         /// The upper one.
         upper: f64,
     },
+    /// A study with too few of something.
+    #[error("a study of a gage needs 2 or more of each: there are {count} {what}")]
+    SmallStudy {
+        /// Of what.
+        what: &'static str,
+        /// How many.
+        count: usize,
+    },
+    /// A study in which appraisers measured unlike numbers of parts.
+    #[error("appraiser {appraiser} measured {parts} parts, and the first one {first}: all must measure the same parts")]
+    UnequalParts {
+        /// Who, from 1.
+        appraiser: usize,
+        /// How many parts.
+        parts: usize,
+        /// How many the first one measured.
+        first: usize,
+    },
+    /// A study with unlike numbers of trials.
+    #[error(
+        "appraiser {appraiser} measured part {part} {trials} times, and the first part was measured {first} times: \
+         leave trials out until all are equal"
+    )]
+    Unbalanced {
+        /// Who, from 1.
+        appraiser: usize,
+        /// Which part, from 1.
+        part: usize,
+        /// How many trials.
+        trials: usize,
+        /// How many trials of the first part by the first appraiser.
+        first: usize,
+    },
+    /// A study in which some parts were not measured by some appraisers.
+    #[error("{cells} pairs of appraiser and part have {rows} rows: every appraiser must measure every part")]
+    MissingCells {
+        /// Appraisers times parts.
+        cells: usize,
+        /// How many rows there are.
+        rows: usize,
+    },
+    /// Linearity over one reference.
+    #[error("linearity needs parts of 2 or more different references")]
+    OneReference,
     /// T² asked for as if it were of one characteristic.
     #[error("t2 is a chart of several characteristics measured together")]
     SeveralCharacteristics,
