@@ -35,6 +35,7 @@ mod judge;
 mod kind;
 mod limits;
 pub mod linearity;
+pub mod nonnormal;
 pub mod normality;
 mod point;
 mod rule;
@@ -187,6 +188,23 @@ pub enum Error {
     /// Linearity over one reference.
     #[error("linearity needs parts of 2 or more different references")]
     OneReference,
+    /// Values that must be above 0 and are not.
+    #[error("{what} needs values above 0, and the smallest is {smallest}")]
+    NotPositive {
+        /// What needs them.
+        what: &'static str,
+        /// The smallest value.
+        smallest: f64,
+    },
+    /// Values that do not differ.
+    #[error("all values are equal: {what} cannot be fitted to them")]
+    AllEqual {
+        /// What should have been fitted.
+        what: &'static str,
+    },
+    /// No Johnson transformation holds all values.
+    #[error("no Johnson transformation fits these values; too many of them are equal, perhaps")]
+    NoTransformation,
     /// T² asked for as if it were of one characteristic.
     #[error("t2 is a chart of several characteristics measured together")]
     SeveralCharacteristics,

@@ -37,12 +37,12 @@ impl Subgroup {
         let (mut sum, mut low, mut high) = (0.0, first, first);
         for &value in values {
             sum += value - first;
-            low = low.min(value);
-            high = high.max(value);
+            low = if value < low { value } else { low };
+            high = if value > high { value } else { high };
         }
         let mean = sum / n;
         let squares = values.iter().map(|value| (value - first - mean).powi(2)).sum();
-        // A NaN is passed over by min and max, but not by the sum.
+        // A NaN is neither below nor above, but in the sum.
         Self { n, value: first + mean, range: high - low, squares, ..Self::EMPTY }.finite()
     }
 
@@ -115,10 +115,12 @@ impl Subgroup {
 
     fn finite(self) -> Result<Self, Error> {
         let numbers = [self.n, self.value, self.range, self.squares, self.nominal];
-        match numbers.into_iter().find(|number| !number.is_finite()) {
-            Some(value) => Err(Error::NotFinite { value }),
-            None if self.n < 0.0 => Err(Error::Negative { what: "a size", value: self.n }),
-            None => Ok(self),
+        // Bit by bit rather than one after the other: this is asked of every subgroup.
+        if numbers.iter().fold(true, |finite, number| finite & number.is_finite()) {
+            let size = self.n;
+            return if size < 0.0 { Err(Error::Negative { what: "a size", value: size }) } else { Ok(self) };
         }
+        let value = numbers.into_iter().find(|number| !number.is_finite()).unwrap_or(f64::NAN);
+        Err(Error::NotFinite { value })
     }
 }
