@@ -39,8 +39,10 @@ pub mod nonnormal;
 pub mod normality;
 mod point;
 mod rule;
+pub mod short_run;
 mod sigma;
 mod subgroup;
+pub mod t2;
 
 pub use bias::Bias;
 pub use chart::Chart;
@@ -205,6 +207,17 @@ pub enum Error {
     /// No Johnson transformation holds all values.
     #[error("no Johnson transformation fits these values; too many of them are equal, perhaps")]
     NoTransformation,
+    /// Units that lack characteristics, or have others.
+    #[error("{values} values are no whole number of units with {characteristics} characteristics")]
+    Characteristics {
+        /// How many values there are.
+        values: usize,
+        /// How many characteristics.
+        characteristics: usize,
+    },
+    /// Characteristics that do not vary freely.
+    #[error("a characteristic does not vary, or follows from the others: leave it out")]
+    Dependent,
     /// T² asked for as if it were of one characteristic.
     #[error("t2 is a chart of several characteristics measured together")]
     SeveralCharacteristics,
