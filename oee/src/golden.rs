@@ -12,19 +12,41 @@ fn cases(path: &Path) -> Vec<Value> {
     cases
 }
 
-/// Checks the `count` own cases of a file, and those that the other folder has in a file of that name: it need not have
-/// all files, but one.
+fn own(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)
+}
+
+/// The file of that name in the other folder: it need not have all files, but one.
+fn other(name: &str) -> Option<PathBuf> {
+    let folder = std::env::var_os("TAKT_GOLDEN").map(PathBuf::from)?;
+    let known = [
+        "aggregates.json",
+        "capability.json",
+        "compression.json",
+        "gage_rr.json",
+        "oee_timelines.json",
+        "spc_charts.json",
+        "spc_constants.csv",
+        "spc_rules_unit.json",
+    ];
+    assert!(known.iter().any(|name| folder.join(name).is_file()), "{} has none of {known:?}", folder.display());
+    Some(folder.join(name)).filter(|file| file.is_file())
+}
+
+/// The text of an own file, and of the one of that name in the other folder.
+pub(crate) fn texts(name: &str) -> Vec<String> {
+    let read = |path: PathBuf| std::fs::read_to_string(path).expect("the golden file is there");
+    std::iter::once(own(name)).chain(other(name)).map(read).collect()
+}
+
+/// Checks the `count` own cases of a file, and those that the other folder has in a file of that name.
 pub(crate) fn check(name: &str, count: usize, check: impl Fn(&Value)) {
-    let own = cases(&PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name));
+    let own = cases(&own(name));
     assert_eq!(own.len(), count, "{name}");
     own.iter().for_each(&check);
-    let Some(folder) = std::env::var_os("TAKT_GOLDEN").map(PathBuf::from) else { return };
-    let known = ["aggregates.json", "compression.json", "oee_timelines.json"];
-    assert!(known.iter().any(|name| folder.join(name).is_file()), "{} has none of {known:?}", folder.display());
-    let other = folder.join(name);
-    if other.is_file() {
+    if let Some(other) = other(name) {
         let other = cases(&other);
-        assert!(!other.is_empty(), "no case in {name} of {}", folder.display());
+        assert!(!other.is_empty(), "no case in the other {name}");
         other.iter().for_each(&check);
     }
 }

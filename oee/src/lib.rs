@@ -10,8 +10,8 @@
 //! 2. **One rule, one place.** Keys: [`execution`]. Shifts and daylight saving: [`calendar`]. Which state holds:
 //!    [`state`]. Counter resets and rollovers: [`counter`]. Time elements and counts: [`machine`]. Ratios: [`kpi`].
 //!    Roll-up over a line or an area: [`line`]. What holds between samples, and aggregates over time: [`series`]. Which
-//!    samples can be left out: [`thinning`]. SQL, pages, reports and live values call these and compute nothing
-//!    themselves.
+//!    samples can be left out: [`thinning`]. Charts, rules, capability: [`spc`]. SQL, pages, reports and live values
+//!    call these and compute nothing themselves.
 //! 3. **Time elements partition the window**: calendar = not scheduled + scheduled; scheduled = breaks + planned
 //!    downtime + planned production; planned production = run + micro-stops + changeover + unplanned + no order +
 //!    unknown. Exactly, in microseconds.
@@ -46,6 +46,8 @@ pub mod reason;
 #[cfg(test)]
 mod seeded;
 pub mod series;
+pub mod spc;
+mod spelling;
 pub mod state;
 pub mod tables;
 pub mod thinning;

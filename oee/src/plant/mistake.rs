@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+pub(super) use crate::spelling::nearest;
+
 /// One mistake.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct Mistake {
@@ -99,13 +101,4 @@ impl<'t> Mistakes<'t> {
         let column = before.get(start..).unwrap_or_default().chars().count() + 1;
         (before.matches('\n').count() + 1, column)
     }
-}
-
-/// The known name that is most like this one, if any is.
-pub(super) fn nearest<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
-    let lower = name.to_lowercase();
-    let scored =
-        known.into_iter().map(|candidate| (strsim::jaro_winkler(&lower, &candidate.to_lowercase()), candidate));
-    let best = scored.max_by(|a, b| a.0.total_cmp(&b.0));
-    best.filter(|(score, _)| *score > 0.75).map(|(_, candidate)| candidate)
 }
