@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 
 use oee::execution::derived_run;
 use oee::plant::Plant;
+use oee::spc::{ChartKind, Companion, Limits, Parameters, RuleSet};
 use oee::state::Category;
 use oee::tables::{ColumnType, RECORD_COLUMNS, TABLES, Table, Upsert};
 use serde::de::value::MapAccessDeserializer;
@@ -78,6 +79,8 @@ fn required(table: &str) -> &'static [&'static str] {
         "signals" => &["equipment", "signal"],
         "products" => &["product"],
         "characteristics" => &["characteristic"],
+        "control_limits" => &["characteristic", "chart", "valid_from"],
+        "exclusions" => &["characteristic", "time"],
         "routes" => &["route", "step"],
         "reasons" => &["reason"],
         "shifts" => &["calendar", "start"],
@@ -387,12 +390,48 @@ impl RecordTable {
         {
             return Err(refusal("`ideal_cycle_s` is not more than 0: write seconds for one piece, or leave it out"));
         }
+        if !row.deleted {
+            self.check_governed(row)?;
+        }
         if self.table.name == "states" {
             self.check_word(row, "kind", &["change", "interval"])?;
             let categories = Category::ALL.map(Category::name);
             self.check_word(row, "category", &categories)?;
         }
         Ok(())
+    }
+
+    /// Who decides on limits of control charts says why, and what cannot be drawn is no limit.
+    fn check_governed(&self, row: &RecordRow) -> Result<(), Refusal> {
+        let governs = ["control_limits", "exclusions"].contains(&self.table.name);
+        if governs && self.text(row, "reason").is_none_or(|reason| reason.trim().is_empty()) {
+            return Err(refusal(format!("`{}` needs the field `reason`: say why", self.table.name)));
+        }
+        if self.table.name != "control_limits" {
+            return Ok(());
+        }
+        let chart = ChartKind::parse(self.text(row, "chart").unwrap_or_default());
+        let (Cell::Double(centre), Cell::Double(sigma)) = (self.cell(row, "centre"), self.cell(row, "sigma")) else {
+            return Err(refusal("`control_limits` needs the fields `centre` and `sigma`"));
+        };
+        let number = |name: &str, usual: f64| match self.cell(row, name) {
+            Cell::Double(value) => *value,
+            _ => usual,
+        };
+        let usual = Parameters::default();
+        let parameters = Parameters {
+            width: number("width", usual.width),
+            lambda: number("lambda", usual.lambda),
+            k: number("k", usual.k),
+            h: number("h", usual.h),
+            headstart: number("headstart", usual.headstart),
+            ..usual
+        };
+        let limits = chart.and_then(|chart| Limits::known(chart, *centre, *sigma, parameters));
+        let rules = self.text(row, "rules").map(RuleSet::parse).transpose();
+        let companion = self.text(row, "companion").map(Companion::parse).transpose();
+        let all = limits.map(|_| ()).and(rules.map(|_| ())).and(companion.map(|_| ()));
+        all.map_err(|error| refusal(format!("`control_limits`: {error}")))
     }
 
     fn check_word(&self, row: &RecordRow, name: &str, words: &[&str]) -> Result<(), Refusal> {

@@ -383,6 +383,59 @@ pub const CHARACTERISTICS: Table = Table {
     upsert: Upsert::Record,
 };
 
+/// Frozen limits of control charts.
+pub const CONTROL_LIMITS: Table = Table {
+    name: "control_limits",
+    doc: "limits of a control chart that were approved, from a time on",
+    columns: &[
+        column("characteristic", Name, "of which characteristic"),
+        column("equipment", Name, "where it is measured; empty for everywhere"),
+        column("product", Name, "of which product; empty for all"),
+        column("operation", Name, "at which operation; empty for all"),
+        column("chart", Name, "xbar_r, xbar_s, i_mr, p, np, c, u, laney_p, laney_u, ewma, cusum …"),
+        column("valid_from", Time, "which subgroups they judge: from this time on, until those of a later time"),
+        column("centre", Double, "process mean; p̄, ū or c̄ of counts"),
+        column("sigma", Double, "sigma of a single value; σz of Laney's charts, 1 of other charts of counts"),
+        column("pooled_sigma", Flag, "sigma is pooled, and each subgroup divides it by its own c4"),
+        column("companion", Name, "the chart below: R, S, MR or C-"),
+        column("width", Double, "distance of the limits from the centre line in sigmas; 3 where it is not said"),
+        column("lambda", Double, "EWMA: weight of the newest subgroup"),
+        column("k", Double, "CUSUM: allowance, in sigmas of the mean"),
+        column("h", Double, "CUSUM: decision interval, in sigmas of the mean"),
+        column("headstart", Double, "CUSUM: where the sums start, in sigmas of the mean"),
+        column("span", Integer, "moving average: over how many subgroups"),
+        column("subgroup", Name, "how values become subgroups: `5`, `1 hour`, `work_order` …"),
+        column("subgroups", Integer, "from how many subgroups they were estimated"),
+        column("rules", Text, "rules that judge by them: `nelson`, `N1,N2(8)` …"),
+        column("approved_by", Name, "who approved them"),
+        column("reason", Text, "why they were frozen"),
+    ],
+    key: &["characteristic", "equipment", "product", "operation", "chart", "valid_from"],
+    time: None,
+    age: None,
+    upsert: Upsert::Record,
+};
+
+/// Measurements that limits are not estimated from.
+pub const EXCLUSIONS: Table = Table {
+    name: "exclusions",
+    doc: "a measurement that limits of control charts are not estimated from, and why",
+    columns: &[
+        column("characteristic", Name, "of which characteristic"),
+        column("equipment", Name, "where it was measured; empty for everywhere"),
+        column("operation", Name, "at which operation; empty for all"),
+        column("unit", Name, "of which unit; empty for all"),
+        column("run", Name, "in which execution; empty for all"),
+        column("time", Time, "when it was measured"),
+        column("piece", Integer, "which piece; NULL for all"),
+        column("reason", Text, "why"),
+    ],
+    key: &["characteristic", "equipment", "operation", "unit", "run", "time"],
+    time: None,
+    age: None,
+    upsert: Upsert::Record,
+};
+
 /// Routes.
 pub const ROUTES: Table = Table {
     name: "routes",
@@ -456,7 +509,7 @@ pub const QUARANTINE: Table = Table {
 };
 
 /// Tables that came after the first version: a data folder has them from the first start of a newer one on.
-pub const LATER: &[&str] = &["stop_reasons"];
+pub const LATER: &[&str] = &["stop_reasons", "control_limits", "exclusions"];
 
 /// Every public table.
 pub const TABLES: &[Table] = &[
@@ -473,6 +526,8 @@ pub const TABLES: &[Table] = &[
     SIGNALS,
     PRODUCTS,
     CHARACTERISTICS,
+    CONTROL_LIMITS,
+    EXCLUSIONS,
     ROUTES,
     REASONS,
     SHIFTS,

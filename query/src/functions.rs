@@ -21,6 +21,7 @@ mod records;
 mod reports;
 mod series;
 mod signals;
+mod spc;
 mod state_timeline;
 mod stops;
 mod table;

@@ -34,6 +34,7 @@ mod readers;
 mod readme;
 mod series;
 mod simulated;
+mod spc;
 mod stops;
 mod stops_page;
 mod thinning;

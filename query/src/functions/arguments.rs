@@ -8,6 +8,7 @@ use oee::plant::Interpolation;
 
 use super::bucket::Width;
 use super::function::Function;
+use super::spc::{self, Asked};
 use crate::instant::instant;
 use crate::reach::{literal, micros};
 
@@ -61,7 +62,7 @@ impl Reading {
 }
 
 /// What is asked for within the window.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Task {
     /// OEE, grouped like this.
     Oee(Grouping),
@@ -79,10 +80,12 @@ pub(crate) enum Task {
     Parts(u32, Reading),
     /// The first signal with the others as of its times.
     AsOf(Vec<String>),
+    /// Charts, their limits, capability or gages.
+    Spc(Box<Asked>),
 }
 
 /// What a call says.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Arguments {
     /// Everything it needs; the window where it is given explicitly.
     Bound {
@@ -133,6 +136,10 @@ impl Arguments {
             (Function::AsofJoin, arguments) => {
                 let (signals, times) = signals(arguments, zone);
                 (Task::AsOf(joined(signals)?), times)
+            }
+            (Function::Spc | Function::SpcLimits | Function::Capability | Function::GageRr, arguments) => {
+                let (asked, times) = spc::read(function, arguments)?;
+                (Task::Spc(Box::new(asked)), times)
             }
             (Function::Interpolate | Function::Trend, []) => return plan_err!("{}", function.usage()),
         };
@@ -189,7 +196,7 @@ fn joined(signals: &[Expr]) -> Result<Vec<String>> {
     }
 }
 
-fn text(argument: &Expr) -> Option<&str> {
+pub(super) fn text(argument: &Expr) -> Option<&str> {
     literal(argument)?.try_as_str()?
 }
 

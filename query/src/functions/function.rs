@@ -2,7 +2,7 @@
 
 use arrow::datatypes::SchemaRef;
 
-use super::{losses, oee, series, state_timeline, stops};
+use super::{losses, oee, series, spc, state_timeline, stops};
 
 /// The table functions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,10 +29,18 @@ pub(crate) enum Function {
     Trend,
     /// Samples of one signal with the values of others at their times.
     AsofJoin,
+    /// Points of control charts.
+    Spc,
+    /// Limits of control charts.
+    SpcLimits,
+    /// Process capability.
+    Capability,
+    /// Gage repeatability and reproducibility.
+    GageRr,
 }
 
 impl Function {
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 15] = [
         Self::Oee,
         Self::OeeLive,
         Self::Losses,
@@ -44,6 +52,10 @@ impl Function {
         Self::CounterDelta,
         Self::Trend,
         Self::AsofJoin,
+        Self::Spc,
+        Self::SpcLimits,
+        Self::Capability,
+        Self::GageRr,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -59,6 +71,10 @@ impl Function {
             Self::CounterDelta => "counter_delta",
             Self::Trend => "trend",
             Self::AsofJoin => "asof_join",
+            Self::Spc => "spc",
+            Self::SpcLimits => "spc_limits",
+            Self::Capability => "capability",
+            Self::GageRr => "gage_rr",
         }
     }
 
@@ -76,6 +92,10 @@ impl Function {
             Self::CounterDelta => "counter_delta('1 hour', from, to)",
             Self::Trend => "trend(1000, from, to)",
             Self::AsofJoin => "asof_join('signal_a', 'signal_b', from, to)",
+            Self::Spc => "spc('xbar_r', 'subgroup=5', from, to)",
+            Self::SpcLimits => "spc_limits('xbar_r', 'subgroup=5', from, to)",
+            Self::Capability => "capability('subgroup=5', from, to)",
+            Self::GageRr => "gage_rr(from, to)",
         }
     }
 
@@ -122,6 +142,22 @@ impl Function {
                 "asof_join takes the names of 2 to 17 signals and, unless WHERE bounds time, a window: \
                  asof_join('signal_a', 'signal_b', from, to)"
             }
+            Self::Spc => {
+                "spc takes a chart (xbar_r, xbar_s, i_mr, p, np, c, u …), then words such as 'subgroup=5', 'rules=nelson' or \
+                 'phase_i=25', and perhaps a window: spc('xbar_r', 'subgroup=5', from, to)"
+            }
+            Self::SpcLimits => {
+                "spc_limits takes a chart (xbar_r, xbar_s, i_mr, p, np, c, u …), then words such as 'subgroup=5' or \
+                 'phase_i=25', and perhaps a window: spc_limits('xbar_r', 'subgroup=5', from, to)"
+            }
+            Self::Capability => {
+                "capability takes words such as 'subgroup=5', 'distribution=weibull' or 'upper=12.5', and perhaps a window: \
+                 capability('subgroup=5', from, to)"
+            }
+            Self::GageRr => {
+                "gage_rr takes words such as 'by=characteristic' or 'constants=manual', and perhaps a window: \
+                 gage_rr(from, to)"
+            }
         }
     }
 
@@ -134,7 +170,18 @@ impl Function {
             Self::Aggregates | Self::TimeWeightedAvg | Self::Interpolate | Self::CounterDelta | Self::Trend => {
                 &["equipment", "signal"]
             }
+            Self::Spc | Self::SpcLimits | Self::Capability | Self::GageRr => spc::NAMES,
         }
+    }
+
+    /// Whether what WHERE says of names is said of what it reads, and need not be asked of its rows once more.
+    pub(crate) fn takes_names(self) -> bool {
+        matches!(self, Self::Spc | Self::SpcLimits | Self::Capability | Self::GageRr)
+    }
+
+    /// Whether it answers for all time where no window is given.
+    pub(crate) fn takes_all_time(self) -> bool {
+        self.takes_names()
     }
 
     /// Whether it cuts its window by shifts and production days too.
@@ -159,6 +206,10 @@ impl Function {
             Self::CounterDelta => series::counter_delta::SHEET.schema(),
             Self::Trend => series::trend::SHEET.schema(),
             Self::AsofJoin => series::asof_join::schema(),
+            Self::Spc => spc::points::schema(),
+            Self::SpcLimits => spc::limits::schema(),
+            Self::Capability => spc::capability::schema(),
+            Self::GageRr => spc::gage::schema(),
         }
     }
 }

@@ -330,6 +330,7 @@ impl Times {
 }
 
 /// A column of numbers.
+#[derive(Debug)]
 pub(super) struct Doubles(Float64Array);
 
 impl Doubles {

@@ -23,7 +23,7 @@ use super::function::Function;
 use super::gather::Gather;
 use super::names::Names;
 use super::window::{Window, pushdown};
-use super::{losses, oee, series, state_timeline, stops};
+use super::{losses, oee, series, spc, state_timeline, stops};
 use crate::catalog::{Current, View};
 use crate::error::QueryError;
 use crate::live::LiveOee;
@@ -72,7 +72,8 @@ impl FunctionTable {
         if let Some((from, to)) = explicit {
             return Ok((from, to.min(now)));
         }
-        let Window { from: Some(from), to } = Window::of(filters) else {
+        let Window { from, to } = Window::of(filters);
+        let Some(from) = from.or(self.function.takes_all_time().then_some(i64::MIN)) else {
             return plan_err!(
                 "{} needs to know from when: add WHERE time >= … to the query, or write {}",
                 self.function.name(),
@@ -223,6 +224,16 @@ impl Call {
             Task::Parts(parts, reading) => {
                 let asked = series::Asked { gather: self.gather, names: self.names, window, reading, columns };
                 series::parts(asked, parts, &context).await
+            }
+            Task::Spc(asked) => {
+                let question = spc::Question { gather: &self.gather, asked: &asked, names: &self.names, window };
+                let rows = match self.function {
+                    Function::Spc => spc::points::answer(&question).await?,
+                    Function::SpcLimits => spc::limits::answer(&question).await?,
+                    Function::Capability => spc::capability::answer(&question).await?,
+                    _ => spc::gage::answer(&question).await?,
+                };
+                Ok(Box::pin(stream::once(async move { Ok(rows.project(&columns)?) })))
             }
             Task::AsOf(signals) => series::asof_join::answer(self.gather, &self.names, &signals, window, columns).await,
         }

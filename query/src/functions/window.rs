@@ -87,7 +87,10 @@ fn bounds(filter: &Expr) -> Option<Vec<Bound>> {
 /// What becomes of a filter. `explicit`: the call itself gives the window, so filters on `time` are ordinary ones.
 pub(crate) fn pushdown(function: Function, filter: &Expr, explicit: bool) -> Result<TableProviderFilterPushDown> {
     if reads_only(filter, function.names()) {
-        return Ok(TableProviderFilterPushDown::Inexact);
+        return Ok(match function.takes_names() {
+            true => TableProviderFilterPushDown::Exact,
+            false => TableProviderFilterPushDown::Inexact,
+        });
     }
     let reads_time = filter.column_refs().iter().any(|column| column.name == TIME);
     if !reads_time || explicit || matches!(filter, Expr::IsNotNull(_)) {

@@ -1,0 +1,283 @@
+//! What a call of an SPC function asks for, in words: `'subgroup=5'`, `'rules=nelson'`.
+
+use std::sync::Arc;
+
+use datafusion::common::{Result, plan_err};
+use datafusion::logical_expr::Expr;
+use oee::spc::capability::Spec;
+use oee::spc::nonnormal::Family;
+use oee::spc::{ChartKind, Parameters, RuleSet, SigmaMethod};
+
+use super::measured::COLUMNS_OF_CHARTS;
+use crate::functions::arguments::{Cut, text};
+use crate::functions::bucket::Width;
+use crate::functions::function::Function;
+
+/// How values become rational subgroups.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum By {
+    /// So many in a row. Those left over at the end wait for company.
+    Count(usize),
+    /// A stretch of time.
+    Time(Cut),
+    /// Those that agree in a column.
+    Column(&'static str),
+}
+
+/// What one value is made of where it is a signal's: of its samples at one unit and operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reduction {
+    Mean,
+    Min,
+    Max,
+    First,
+    Last,
+    Range,
+    Integral,
+}
+
+impl Reduction {
+    const WORDS: [(&'static str, Self); 7] = [
+        ("mean", Self::Mean),
+        ("min", Self::Min),
+        ("max", Self::Max),
+        ("first", Self::First),
+        ("last", Self::Last),
+        ("range", Self::Range),
+        ("integral", Self::Integral),
+    ];
+}
+
+/// Columns of `measurements` that can make subgroups.
+const COLUMNS_OF_SUBGROUPS: [&str; 9] =
+    ["unit", "work_order", "product", "operation", "operator", "gauge", "subgroup", "run", "equipment"];
+
+/// What a call asks for.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Asked {
+    pub(crate) kind: ChartKind,
+    pub(crate) rules: Arc<RuleSet>,
+    pub(crate) parameters: Parameters,
+    /// How many subgroups limits are estimated from; all where it is not said.
+    pub(crate) phase_i: Option<usize>,
+    /// None where it is not said.
+    pub(crate) subgroup: Option<By>,
+    /// Values that agree in these are one chart.
+    pub(crate) by: Vec<&'static str>,
+    /// Samples of a signal instead of measurements.
+    pub(crate) signal: Option<(String, Reduction)>,
+    /// Scrap among the pieces of `counts` instead of measurements.
+    pub(crate) counts: bool,
+    /// Whether frozen limits are used where there are any.
+    pub(crate) frozen: bool,
+    /// What overrides the specification of the rows and of the characteristic.
+    pub(crate) spec: Spec,
+    pub(crate) sigma_method: Option<SigmaMethod>,
+    pub(crate) distribution: Family,
+    /// AIAG's rounded constants of average and range.
+    pub(crate) manual_constants: bool,
+}
+
+impl Asked {
+    fn new(kind: ChartKind) -> Self {
+        Self {
+            kind,
+            rules: Arc::new(RuleSet::nelson()),
+            parameters: Parameters::default(),
+            phase_i: None,
+            subgroup: None,
+            by: by_default(kind),
+            signal: None,
+            counts: false,
+            frozen: true,
+            spec: Spec::default(),
+            sigma_method: None,
+            distribution: Family::Normal,
+            manual_constants: false,
+        }
+    }
+}
+
+/// Short runs bring different products onto one chart.
+fn by_default(kind: ChartKind) -> Vec<&'static str> {
+    let short_run = matches!(kind, ChartKind::ShortRunDeviation | ChartKind::ShortRunZ);
+    COLUMNS_OF_CHARTS.into_iter().filter(|name| !(short_run && *name == "product")).collect()
+}
+
+const CHART_WORDS: &[&str] = &[
+    "subgroup",
+    "by",
+    "rules",
+    "phase_i",
+    "limits",
+    "source",
+    "signal",
+    "reduce",
+    "target",
+    "sigma",
+    "width",
+    "lambda",
+    "steady",
+    "k",
+    "h",
+    "headstart",
+    "span",
+];
+const CAPABILITY_WORDS: &[&str] =
+    &["subgroup", "by", "signal", "reduce", "lower", "upper", "target", "sigma_method", "distribution"];
+const GAGE_WORDS: &[&str] = &["by", "lower", "upper", "constants"];
+
+/// Reads a call; what is left of its arguments is the window.
+pub(crate) fn read(function: Function, arguments: &[Expr]) -> Result<(Asked, &[Expr])> {
+    let (kind, words, known) = match (function, arguments) {
+        (Function::Spc | Function::SpcLimits, [chart, words @ ..]) => {
+            let Some(chart) = text(chart) else { return plan_err!("{}", function.usage()) };
+            match ChartKind::parse(chart) {
+                Ok(ChartKind::T2) => return plan_err!("t2 is not drawn in SQL yet; write spc for one characteristic"),
+                Ok(kind) => (kind, words, CHART_WORDS),
+                Err(error) => return plan_err!("{error}"),
+            }
+        }
+        (Function::Spc | Function::SpcLimits, []) => return plan_err!("{}", function.usage()),
+        (Function::GageRr, words) => (ChartKind::IMr, words, GAGE_WORDS),
+        (_, words) => (ChartKind::IMr, words, CAPABILITY_WORDS),
+    };
+    let mut asked = Asked::new(kind);
+    let mut reduction = None;
+    let mut rest = words;
+    while let [word, after @ ..] = rest
+        && let Some((name, value)) = text(word).and_then(|word| word.split_once('='))
+    {
+        let (name, value) = (name.trim(), value.trim());
+        if !known.contains(&name) {
+            return plan_err!("{} knows no word {name:?}; its words are {}", function.name(), known.join(", "));
+        }
+        if name == "reduce" {
+            reduction = Some(one_of(name, value, &Reduction::WORDS)?);
+        } else {
+            asked.take(name, value)?;
+        }
+        rest = after;
+    }
+    match (&mut asked.signal, reduction) {
+        (Some((_, how)), Some(reduction)) => *how = reduction,
+        (None, Some(_)) => return plan_err!("reduce= says what is made of a signal: name it with 'signal=NAME'"),
+        _ => {}
+    }
+    if asked.signal.is_some() && kind.is_attribute() {
+        return plan_err!("{} counts, and a signal is measured: write i_mr or xbar_r for it", kind.name());
+    }
+    if asked.counts && !kind.is_attribute() {
+        return plan_err!("source=counts is for charts of counts: write p, np, u or laney_p for it");
+    }
+    if let Err(error) = asked.parameters.check() {
+        return plan_err!("{error}");
+    }
+    if let Err(error) = Spec::new(asked.spec.lower, asked.spec.upper, asked.spec.target) {
+        return plan_err!("{error}");
+    }
+    Ok((asked, rest))
+}
+
+impl Asked {
+    fn take(&mut self, name: &str, value: &str) -> Result<()> {
+        let parameters = &mut self.parameters;
+        match name {
+            "subgroup" => self.subgroup = Some(subgroup(value)?),
+            "by" => self.by = columns(value)?,
+            "rules" => match RuleSet::parse(value) {
+                Ok(rules) => self.rules = Arc::new(rules),
+                Err(error) => return plan_err!("{error}"),
+            },
+            "phase_i" => self.phase_i = Some(count(name, value)?),
+            "limits" => self.frozen = one_of(name, value, &[("frozen", true), ("own", false)])?,
+            "source" => self.counts = one_of(name, value, &[("counts", true), ("measurements", false)])?,
+            "signal" => self.signal = Some((value.to_owned(), Reduction::Mean)),
+            "lower" => self.spec.lower = Some(number(name, value)?),
+            "upper" => self.spec.upper = Some(number(name, value)?),
+            // Of a chart its centre line, of capability what is aimed at.
+            "target" => {
+                parameters.target = Some(number(name, value)?);
+                self.spec.target = parameters.target;
+            }
+            "sigma" => parameters.sigma = Some(number(name, value)?),
+            "width" => parameters.width = number(name, value)?,
+            "lambda" => parameters.lambda = number(name, value)?,
+            "steady" => parameters.steady = one_of(name, value, &[("true", true), ("false", false)])?,
+            "k" => parameters.k = number(name, value)?,
+            "h" => parameters.h = number(name, value)?,
+            "headstart" => parameters.headstart = number(name, value)?,
+            "span" => parameters.span = count(name, value)?,
+            "sigma_method" => match SigmaMethod::parse(value) {
+                Ok(method) => self.sigma_method = Some(method),
+                Err(error) => return plan_err!("{error}"),
+            },
+            "distribution" => match Family::parse(value) {
+                Ok(family) => self.distribution = family,
+                Err(error) => return plan_err!("{error}"),
+            },
+            "constants" => self.manual_constants = one_of(name, value, &[("exact", false), ("manual", true)])?,
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+fn one_of<T: Copy>(name: &str, value: &str, words: &[(&str, T)]) -> Result<T> {
+    match words.iter().find(|(word, _)| *word == value) {
+        Some((_, found)) => Ok(*found),
+        None => {
+            let words: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+            plan_err!("{name}={value:?} is not known; write one of {}", words.join(", "))
+        }
+    }
+}
+
+fn number(name: &str, value: &str) -> Result<f64> {
+    match value.parse::<f64>() {
+        Ok(number) if number.is_finite() => Ok(number),
+        _ => plan_err!("{name}={value:?} is not a number"),
+    }
+}
+
+fn count(name: &str, value: &str) -> Result<usize> {
+    match value.parse::<usize>() {
+        Ok(count) if count > 0 => Ok(count),
+        _ => plan_err!("{name}={value:?} is not a whole number above 0"),
+    }
+}
+
+fn subgroup(value: &str) -> Result<By> {
+    if value.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Ok(By::Count(count("subgroup", value)?));
+    }
+    match value {
+        "shift" => return Ok(By::Time(Cut::Shift)),
+        "day" => return Ok(By::Time(Cut::Day)),
+        _ => {}
+    }
+    if let Some(column) = COLUMNS_OF_SUBGROUPS.into_iter().find(|column| *column == value) {
+        return Ok(By::Column(column));
+    }
+    match Width::parse(value) {
+        Ok(width) => Ok(By::Time(Cut::Width(width))),
+        Err(_) => plan_err!(
+            "subgroup={value:?} is not known; write a number of values ('subgroup=5'), a time ('subgroup=1 hour', shift, \
+             day) or a column ({})",
+            COLUMNS_OF_SUBGROUPS.join(", ")
+        ),
+    }
+}
+
+fn columns(value: &str) -> Result<Vec<&'static str>> {
+    let mut found = Vec::new();
+    for name in value.split(',').map(str::trim) {
+        match COLUMNS_OF_CHARTS.into_iter().find(|column| *column == name) {
+            Some(column) => found.push(column),
+            None => {
+                return plan_err!("by={value:?}: {name:?} is none of {}", COLUMNS_OF_CHARTS.join(", "));
+            }
+        }
+    }
+    Ok(found)
+}

@@ -1,0 +1,191 @@
+//! `capability(…)`: how the spread of each characteristic fits into its specification.
+
+use arrow::datatypes::SchemaRef;
+use arrow::record_batch::RecordBatch;
+use oee::spc::SigmaMethod;
+use oee::spc::capability::{Capability, Indices, Interval, Ppm, Spec};
+use oee::spc::nonnormal::{Family, Nonnormal};
+
+use super::measured::{Key, Measurements, Series};
+use super::specification::Declared;
+use super::{Question, subgroups};
+use crate::error::QueryError;
+use crate::functions::columns::{Column, Value, batch};
+
+/// Figures of one characteristic.
+struct Row {
+    key: Key,
+    first: Option<i64>,
+    last: Option<i64>,
+    spec: Spec,
+    capability: Option<Capability>,
+    nonnormal: Option<Nonnormal>,
+    sigma_method: &'static str,
+    distribution: Family,
+    reason: Option<String>,
+}
+
+impl Row {
+    fn within(&self) -> Option<Indices> {
+        if let Some(nonnormal) = &self.nonnormal {
+            return nonnormal.transformed.as_ref()?.within.as_ref().ok().map(|(_, indices)| *indices);
+        }
+        self.capability.as_ref()?.within.as_ref().ok().map(|(_, indices)| *indices)
+    }
+
+    fn overall(&self) -> Option<Indices> {
+        if let Some(nonnormal) = &self.nonnormal {
+            return Some(nonnormal.overall);
+        }
+        self.capability.as_ref()?.overall.as_ref().ok().map(|(_, indices)| *indices)
+    }
+
+    fn normal(&self) -> Option<&Capability> {
+        self.capability.as_ref()
+    }
+
+    fn expected(&self) -> Option<Ppm> {
+        match &self.nonnormal {
+            Some(nonnormal) => Some(nonnormal.expected_ppm),
+            None => self.overall().map(|overall| overall.expected_ppm),
+        }
+    }
+
+    fn cpm(&self) -> Option<(f64, Interval)> {
+        if self.nonnormal.is_some() { None } else { self.normal()?.cpm }
+    }
+}
+
+macro_rules! name {
+    ($name:literal, $place:literal) => {
+        Column { name: $name, value: Value::Text(|row: &Row| row.key.get($place).and_then(|name| name.as_deref())) }
+    };
+}
+
+macro_rules! number {
+    ($name:literal, $value:expr) => {
+        Column { name: $name, value: Value::Double($value) }
+    };
+}
+
+const COLUMNS: &[Column<Row>] = &[
+    Column { name: "time", value: Value::Instant(|row| row.last) },
+    Column { name: "start", value: Value::Instant(|row| row.first) },
+    name!("equipment", 0),
+    name!("characteristic", 1),
+    name!("product", 2),
+    name!("operation", 3),
+    Column { name: "n", value: Value::Integer(|row| row.normal().map_or(0, |found| found.n as u64)) },
+    number!("mean", |row| row.normal().map(|found| found.mean)),
+    number!("min", |row| row.normal().map(|found| found.min)),
+    number!("max", |row| row.normal().map(|found| found.max)),
+    number!("lower_limit", |row| row.spec.lower),
+    number!("upper_limit", |row| row.spec.upper),
+    number!("target", |row| row.spec.target),
+    number!("sigma_within", |row| row.normal()?.within.as_ref().ok().map(|(sigma, _)| sigma.value)),
+    Column { name: "sigma_method", value: Value::Text(|row| Some(row.sigma_method)) },
+    number!("sigma_overall", |row| row.normal()?.overall.as_ref().ok().map(|(sigma, _)| *sigma)),
+    number!("cp", |row| row.within()?.potential),
+    number!("cp_low", |row| Some(row.within()?.potential_95?.low)),
+    number!("cp_high", |row| Some(row.within()?.potential_95?.high)),
+    number!("cpl", |row| row.within()?.lower),
+    number!("cpu", |row| row.within()?.upper),
+    number!("cpk", |row| row.within()?.smaller),
+    number!("cpk_low", |row| Some(row.within()?.smaller_95?.low)),
+    number!("cpk_high", |row| Some(row.within()?.smaller_95?.high)),
+    number!("pp", |row| row.overall()?.potential),
+    number!("pp_low", |row| Some(row.overall()?.potential_95?.low)),
+    number!("pp_high", |row| Some(row.overall()?.potential_95?.high)),
+    number!("ppl", |row| row.overall()?.lower),
+    number!("ppu", |row| row.overall()?.upper),
+    number!("ppk", |row| row.overall()?.smaller),
+    number!("ppk_low", |row| Some(row.overall()?.smaller_95?.low)),
+    number!("ppk_high", |row| Some(row.overall()?.smaller_95?.high)),
+    number!("cpm", |row| row.cpm().map(|(cpm, _)| cpm)),
+    number!("cpm_low", |row| row.cpm().map(|(_, interval)| interval.low)),
+    number!("cpm_high", |row| row.cpm().map(|(_, interval)| interval.high)),
+    number!("observed_ppm", |row| row.normal()?.observed_ppm.total),
+    number!("observed_ppm_below", |row| row.normal()?.observed_ppm.below),
+    number!("observed_ppm_above", |row| row.normal()?.observed_ppm.above),
+    number!("expected_ppm_within", |row| row.within()?.expected_ppm.total),
+    number!("expected_ppm", |row| row.expected()?.total),
+    number!("expected_ppm_below", |row| row.expected()?.below),
+    number!("expected_ppm_above", |row| row.expected()?.above),
+    number!("anderson_darling", |row| Some(row.normal()?.normality.as_ref()?.a2)),
+    number!("anderson_darling_p", |row| Some(row.normal()?.normality.as_ref()?.p)),
+    Column { name: "looks_normal", value: Value::Text(|row| looks_normal(row)) },
+    Column { name: "distribution", value: Value::Text(|row| Some(row.distribution.name())) },
+    Column { name: "method", value: Value::Text(|row| Some(method(row))) },
+    Column { name: "reason", value: Value::Text(|row| row.reason.as_deref()) },
+];
+
+fn looks_normal(row: &Row) -> Option<&str> {
+    row.normal()?.normality.as_ref()?.normal.map(|normal| if normal { "yes" } else { "no" })
+}
+
+fn method(row: &Row) -> &str {
+    row.nonnormal.as_ref().map_or("normal distribution", |nonnormal| nonnormal.method.as_str())
+}
+
+pub(in crate::functions) fn schema() -> SchemaRef {
+    crate::functions::columns::schema(COLUMNS)
+}
+
+pub(in crate::functions) async fn answer(question: &Question<'_>) -> Result<RecordBatch, QueryError> {
+    let measurements = Measurements::gather(question).await?;
+    let declared = Declared::gather(question).await?;
+    let mut rows = Vec::new();
+    for series in measurements.series() {
+        let by = subgroups::by_or_single(question, &measurements, series);
+        let groups = subgroups::of(question, &measurements, series, &by)?;
+        let values = subgroups::values(&measurements, series, &by, &groups);
+        let sizes: Vec<usize> = groups.iter().map(|group| group.n).collect();
+        rows.push(row(question, series, (&values, &sizes), declared.of(question, series)));
+        tokio::task::yield_now().await;
+    }
+    batch(COLUMNS, &rows)
+}
+
+fn row(question: &Question<'_>, series: &Series, (values, sizes): (&[f64], &[usize]), spec: Spec) -> Row {
+    let method = question.asked.sigma_method.unwrap_or_else(|| SigmaMethod::usual(sizes));
+    let mut row = Row {
+        key: series.key.clone(),
+        first: series.values.first().map(|value| value.time),
+        last: series.values.last().map(|value| value.time),
+        spec,
+        capability: None,
+        nonnormal: None,
+        sigma_method: method.name(),
+        distribution: question.asked.distribution,
+        reason: None,
+    };
+    let spec = match Spec::new(spec.lower, spec.upper, spec.target) {
+        Ok(spec) => spec,
+        Err(error) => {
+            row.reason = Some(error.to_string());
+            return row;
+        }
+    };
+    match Capability::of(values, sizes, spec, method) {
+        Ok(found) => {
+            let within = found.within.as_ref().err().map(ToString::to_string);
+            row.reason = within.or_else(|| found.reason.map(str::to_owned));
+            row.capability = Some(found);
+        }
+        Err(error) => row.reason = Some(error.to_string()),
+    }
+    if series.values.is_empty() && series.texts > 0 {
+        row.reason = Some(format!("none of {} measurements is a number", series.texts));
+    }
+    if row.distribution != Family::Normal && row.capability.is_some() {
+        match Nonnormal::of(values, sizes, spec, method, row.distribution) {
+            Ok(found) => {
+                row.reason = found.reason.map(str::to_owned).or(row.reason);
+                row.nonnormal = Some(found);
+            }
+            // Figures of a normal distribution would not be what was asked for.
+            Err(error) => (row.reason, row.capability) = (Some(error.to_string()), None),
+        }
+    }
+    row
+}

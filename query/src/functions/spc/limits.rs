@@ -1,0 +1,125 @@
+//! `spc_limits(chart, …)`: one row per control chart, with the limits that hold now.
+
+use arrow::datatypes::SchemaRef;
+use arrow::record_batch::RecordBatch;
+use oee::spc::{Judge, Limits, Parameters, Point};
+
+use super::frozen::Frozen;
+use super::measured::{Key, Measurements};
+use super::{ChartOf, Question};
+use crate::error::QueryError;
+use crate::functions::columns::{Column, Value, batch};
+
+struct Row {
+    key: Key,
+    chart: &'static str,
+    first: Option<i64>,
+    last: Option<i64>,
+    values: u64,
+    subgroups: u64,
+    /// Of every subgroup, where all have as many values.
+    n: Option<f64>,
+    limits: Option<Limits>,
+    point: Point,
+    below: Point,
+    origin: Option<String>,
+    rules: Option<String>,
+    reason: Option<String>,
+}
+
+macro_rules! name {
+    ($name:literal, $place:literal) => {
+        Column { name: $name, value: Value::Text(|row: &Row| row.key.get($place).and_then(|name| name.as_deref())) }
+    };
+}
+
+const COLUMNS: &[Column<Row>] = &[
+    Column { name: "time", value: Value::Instant(|row| row.last) },
+    Column { name: "start", value: Value::Instant(|row| row.first) },
+    name!("equipment", 0),
+    name!("characteristic", 1),
+    name!("product", 2),
+    name!("operation", 3),
+    Column { name: "chart", value: Value::Text(|row| Some(row.chart)) },
+    Column { name: "measurements", value: Value::Integer(|row| row.values) },
+    Column { name: "subgroups", value: Value::Integer(|row| row.subgroups) },
+    Column { name: "n", value: Value::Double(|row| row.n) },
+    Column { name: "centre", value: Value::Double(|row| row.point.centre) },
+    Column { name: "lcl", value: Value::Double(|row| row.point.lcl) },
+    Column { name: "ucl", value: Value::Double(|row| row.point.ucl) },
+    Column { name: "mean", value: Value::Double(|row| row.limits.map(|limits| limits.centre)) },
+    Column { name: "sigma", value: Value::Double(|row| row.limits.map(|limits| limits.sigma)) },
+    Column { name: "pooled_sigma", value: Value::Flag(|row| row.limits.is_some_and(|limits| limits.pooled)) },
+    Column {
+        name: "companion",
+        value: Value::Text(|row| row.limits.and_then(|limits| limits.companion).map(oee::spc::Companion::name)),
+    },
+    Column { name: "companion_centre", value: Value::Double(|row| row.below.centre) },
+    Column { name: "companion_lcl", value: Value::Double(|row| row.below.lcl) },
+    Column { name: "companion_ucl", value: Value::Double(|row| row.below.ucl) },
+    Column { name: "rules", value: Value::Text(|row| row.rules.as_deref()) },
+    Column { name: "limits", value: Value::Text(|row| row.origin.as_deref()) },
+    Column { name: "reason", value: Value::Text(|row| row.reason.as_deref()) },
+];
+
+pub(in crate::functions) fn schema() -> SchemaRef {
+    crate::functions::columns::schema(COLUMNS)
+}
+
+pub(in crate::functions) async fn answer(question: &Question<'_>) -> Result<RecordBatch, QueryError> {
+    let measurements = Measurements::gather(question).await?;
+    let frozen = Frozen::gather(question).await?;
+    let mut rows = Vec::new();
+    for chart in question.charts(&measurements, &frozen)? {
+        rows.push(row(question, &chart));
+        tokio::task::yield_now().await;
+    }
+    batch(COLUMNS, &rows)
+}
+
+fn row(question: &Question<'_>, chart: &ChartOf<'_>) -> Row {
+    let ChartOf { series, groups, limits } = chart;
+    let size = groups.first().map(|group| group.subgroup.n);
+    let n = size.filter(|size| groups.iter().all(|group| group.subgroup.n == *size));
+    let mut row = Row {
+        key: series.key.clone(),
+        chart: question.asked.kind.name(),
+        first: groups.first().map(|group| group.first),
+        last: groups.last().map(|group| group.last),
+        values: series.values.len() as u64,
+        subgroups: groups.len() as u64,
+        n,
+        limits: None,
+        point: Point::default(),
+        below: Point::default(),
+        origin: None,
+        rules: None,
+        reason: None,
+    };
+    match limits {
+        Err(error) => row.reason = Some(error.to_string()),
+        Ok(stretches) => {
+            let Some(stretch) = stretches.last() else { return row };
+            row.limits = Some(stretch.limits);
+            row.origin = Some(stretch.origin.clone());
+            row.rules = Some(stretch.rules.to_string());
+            // Limits as they are in the long run; those of subgroups of different sizes are those of the last one.
+            let parameters = Parameters { steady: true, ..stretch.limits.parameters };
+            let judge = Judge::new(Limits { parameters, ..stretch.limits }, &stretch.rules);
+            match (judge, groups.last()) {
+                (Ok(mut judge), Some(group)) => {
+                    let verdict = judge.push(&group.subgroup);
+                    row.point = verdict.point;
+                    row.below = verdict.companion.unwrap_or_default();
+                    row.reason = row.point.reason.map(|reason| reason.to_string());
+                }
+                (Err(error), _) => row.reason = Some(error.to_string()),
+                (Ok(_), None) => row.reason = Some("there is no subgroup".to_owned()),
+            }
+        }
+    }
+    if series.values.is_empty() && series.texts > 0 {
+        row.reason = Some(format!("none of {} measurements is a number", series.texts));
+    }
+    row
+}

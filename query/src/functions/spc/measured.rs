@@ -1,0 +1,395 @@
+//! Values as they were measured, chart by chart, in the order of production.
+
+use std::cmp::Ordering;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::array::{Array, AsArray, DictionaryArray, StringArray};
+use arrow::datatypes::{DataType, Int32Type};
+use arrow::record_batch::RecordBatch;
+use datafusion::logical_expr::Expr;
+use datafusion::prelude::lit;
+use futures::TryStreamExt;
+use oee::count::CountRecord;
+use oee::spc::ChartKind;
+use oee::spc::capability::Spec;
+
+use super::Question;
+use crate::error::QueryError;
+use crate::functions::gather::{Doubles, Integers, Times, typed};
+
+/// Values that agree in these are one chart, unless it is said otherwise.
+pub(super) const COLUMNS_OF_CHARTS: [&str; 4] = ["equipment", "characteristic", "product", "operation"];
+/// What else is known of a value.
+const CONTEXT: [&str; 6] = ["unit", "work_order", "operator", "gauge", "subgroup", "run"];
+const MEASUREMENTS: &str = "measurements";
+const COUNTS: &str = "counts";
+const EXCLUSIONS: &str = "exclusions";
+
+/// Where a row is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place {
+    batch: u32,
+    row: u32,
+}
+
+impl Place {
+    fn of(batch: usize, row: usize) -> Self {
+        let number = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
+        Self { batch: number(batch), row: number(row) }
+    }
+}
+
+/// One value.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Measured {
+    pub(super) time: i64,
+    pub(super) value: f64,
+    /// How many units a count is of; 1 of a measurement.
+    pub(super) units: f64,
+    piece: i64,
+    pub(super) place: Place,
+    /// Left out of what limits are estimated from.
+    pub(super) excluded: bool,
+}
+
+/// What a chart is of, in the order of [`COLUMNS_OF_CHARTS`]: none where values do not agree in it.
+pub(super) type Key = [Option<Arc<str>>; 4];
+
+/// The values of one chart.
+#[derive(Debug)]
+pub(super) struct Series {
+    pub(super) key: Key,
+    /// In the order of production.
+    pub(super) values: Vec<Measured>,
+    /// Rows that hold no number.
+    pub(super) texts: usize,
+    /// The newest specification that the rows name.
+    pub(super) spec: Spec,
+}
+
+/// Names of a column, stored once each.
+#[derive(Debug)]
+struct Labels(DictionaryArray<Int32Type>);
+
+impl Labels {
+    fn of(batch: &RecordBatch, name: &str) -> Result<Self, QueryError> {
+        let kind = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
+        Ok(Self(typed(batch, name, &kind)?.as_dictionary::<Int32Type>().clone()))
+    }
+
+    fn key(&self, row: usize) -> Option<i32> {
+        self.0.keys().is_valid(row).then(|| self.0.keys().value(row))
+    }
+
+    fn values(&self) -> &StringArray {
+        self.0.values().as_string::<i32>()
+    }
+
+    fn at(&self, row: usize) -> Option<&str> {
+        let place = usize::try_from(self.key(row)?).ok()?;
+        self.values().is_valid(place).then(|| self.values().value(place))
+    }
+}
+
+/// What of a batch is looked up later.
+#[derive(Debug)]
+struct Kept {
+    labels: HashMap<&'static str, Labels>,
+    targets: Option<Doubles>,
+}
+
+/// Values of several charts.
+#[derive(Debug)]
+pub(super) struct Measurements {
+    series: Vec<Series>,
+    kept: Vec<Kept>,
+}
+
+impl Measurements {
+    /// The values that a call is about.
+    pub(super) async fn gather(question: &Question<'_>) -> Result<Self, QueryError> {
+        let mut measurements = match &question.asked.signal {
+            Some((signal, reduction)) => super::reduced::gather(question, signal, *reduction).await?,
+            None if question.asked.counts => Self::of_counts(question).await?,
+            None => Self::of_table(question).await?,
+        };
+        measurements.in_order();
+        Ok(measurements)
+    }
+
+    async fn of_table(question: &Question<'_>) -> Result<Self, QueryError> {
+        let filter = question.filter();
+        let judged = counts_failures(question.asked.kind);
+        let mut columns = vec!["time", "value", "lower_limit", "upper_limit", "target", "piece"];
+        columns.extend(COLUMNS_OF_CHARTS);
+        columns.extend(CONTEXT);
+        if judged {
+            columns.push("result");
+        }
+        let excluded = Excluded::gather(question).await?;
+        let mut reading = Reading::new(&question.asked.by);
+        let mut stream = question.gather.rows(MEASUREMENTS, filter, &columns, &[]).await?;
+        while let Some(batch) = stream.try_next().await? {
+            reading.take(&batch, judged, &excluded)?;
+        }
+        Ok(reading.done())
+    }
+
+    /// Scrap among the pieces of `counts`: one value for each record.
+    async fn of_counts(question: &Question<'_>) -> Result<Self, QueryError> {
+        let columns = ["equipment", "time", "total", "good", "scrap"];
+        let mut reading = Reading::new(&question.asked.by);
+        let mut stream = question.gather.rows(COUNTS, question.filter(), &columns, &[]).await?;
+        while let Some(batch) = stream.try_next().await? {
+            reading.keep(&batch)?;
+            let batch_at = reading.kept.len() - 1;
+            let times = Times::of(&batch, "time")?;
+            let [totals, goods, scraps] = ["total", "good", "scrap"].map(|name| Doubles::of(&batch, name));
+            let (totals, goods, scraps) = (totals?, goods?, scraps?);
+            for row in 0..batch.num_rows() {
+                let Some(time) = times.at(row) else { continue };
+                let (total, good, scrap) = (totals.at(row), goods.at(row), scraps.at(row));
+                let Some(piece) = (CountRecord { time, total, good, scrap, rework: None }).piece() else { continue };
+                let chart = reading.chart(batch_at, row);
+                let place = Place::of(batch_at, row);
+                if let Some(series) = reading.series.get_mut(chart) {
+                    let (value, units) = (piece.scrap, piece.total);
+                    series.values.push(Measured { time, value, units, piece: 1, place, excluded: false });
+                }
+            }
+        }
+        Ok(reading.done())
+    }
+
+    /// From values that were made elsewhere: for each its chart, its time and the row that tells of it.
+    pub(super) fn of_values(
+        by: &[&'static str],
+        batches: &[RecordBatch],
+        values: impl IntoIterator<Item = (usize, usize, i64, f64)>,
+    ) -> Result<Self, QueryError> {
+        let mut reading = Reading::new(by);
+        for batch in batches {
+            reading.keep(batch)?;
+        }
+        for (batch, row, time, value) in values {
+            let place = Place::of(batch, row);
+            let chart = reading.chart(batch, row);
+            if let Some(series) = reading.series.get_mut(chart) {
+                series.values.push(Measured { time, value, units: 1.0, piece: 1, place, excluded: false });
+            }
+        }
+        Ok(reading.done())
+    }
+
+    pub(super) fn series(&self) -> &[Series] {
+        &self.series
+    }
+
+    /// What a column says of a value.
+    pub(super) fn label(&self, place: Place, column: &str) -> Option<&str> {
+        self.kept.get(place.batch as usize)?.labels.get(column)?.at(place.row as usize)
+    }
+
+    /// What a value should have been, as its row says.
+    pub(super) fn target(&self, place: Place) -> Option<f64> {
+        self.kept.get(place.batch as usize)?.targets.as_ref()?.at(place.row as usize)
+    }
+
+    /// Charts by name, values by time; where times agree by piece, unit and run.
+    fn in_order(&mut self) {
+        let mut series = std::mem::take(&mut self.series);
+        series.sort_by(|a, b| a.key.cmp(&b.key));
+        for series in &mut series {
+            let by_time = |a: &Measured, b: &Measured| (a.time, a.piece).cmp(&(b.time, b.piece));
+            series.values.sort_by(|a, b| {
+                by_time(a, b).then_with(|| self.compare(a, b, "unit")).then_with(|| self.compare(a, b, "run"))
+            });
+        }
+        self.series = series;
+    }
+
+    fn compare(&self, a: &Measured, b: &Measured, column: &str) -> Ordering {
+        self.label(a.place, column).cmp(&self.label(b.place, column))
+    }
+}
+
+/// Reads batches into charts.
+struct Reading<'a> {
+    by: &'a [&'static str],
+    series: Vec<Series>,
+    places: HashMap<Key, usize>,
+    kept: Vec<Kept>,
+    /// Charts of the present batch by the numbers of their names.
+    known: HashMap<[Option<i32>; 4], usize>,
+    last: Option<([Option<i32>; 4], usize)>,
+    /// When the newest specification of each chart was measured by.
+    spec_times: Vec<i64>,
+}
+
+impl<'a> Reading<'a> {
+    fn new(by: &'a [&'static str]) -> Self {
+        Self {
+            by,
+            series: Vec::new(),
+            places: HashMap::new(),
+            kept: Vec::new(),
+            known: HashMap::new(),
+            last: None,
+            spec_times: Vec::new(),
+        }
+    }
+
+    fn keep(&mut self, batch: &RecordBatch) -> Result<(), QueryError> {
+        let mut labels = HashMap::new();
+        for name in COLUMNS_OF_CHARTS.into_iter().chain(CONTEXT) {
+            if batch.column_by_name(name).is_some() {
+                labels.insert(name, Labels::of(batch, name)?);
+            }
+        }
+        let targets = batch.column_by_name("target").map(|_| Doubles::of(batch, "target")).transpose()?;
+        self.kept.push(Kept { labels, targets });
+        self.known.clear();
+        self.last = None;
+        Ok(())
+    }
+
+    /// The chart that a row of a kept batch belongs to.
+    fn chart(&mut self, batch: usize, row: usize) -> usize {
+        let Some(kept) = self.kept.get(batch) else { return 0 };
+        let labels = COLUMNS_OF_CHARTS.map(|name| kept.labels.get(name).filter(|_| self.by.contains(&name)));
+        let numbers = labels.map(|labels| labels.and_then(|labels| labels.key(row)));
+        if let Some((known, chart)) = self.last
+            && known == numbers
+        {
+            return chart;
+        }
+        let chart = match self.known.get(&numbers) {
+            Some(&chart) => chart,
+            None => {
+                let key: Key = labels.map(|labels| labels.and_then(|labels| labels.at(row)).map(Arc::from));
+                let chart = match self.places.get(&key) {
+                    Some(&chart) => chart,
+                    None => {
+                        let chart = self.series.len();
+                        self.places.insert(key.clone(), chart);
+                        self.series.push(Series { key, values: Vec::new(), texts: 0, spec: Spec::default() });
+                        self.spec_times.push(i64::MIN);
+                        chart
+                    }
+                };
+                self.known.insert(numbers, chart);
+                chart
+            }
+        };
+        self.last = Some((numbers, chart));
+        chart
+    }
+
+    fn take(&mut self, batch: &RecordBatch, judged: bool, excluded: &Excluded) -> Result<(), QueryError> {
+        self.keep(batch)?;
+        let at = self.kept.len() - 1;
+        let (times, values, pieces) =
+            (Times::of(batch, "time")?, Doubles::of(batch, "value")?, Integers::of(batch, "piece")?);
+        let [lower, upper, target] = ["lower_limit", "upper_limit", "target"].map(|name| Doubles::of(batch, name));
+        let (lower, upper, target) = (lower?, upper?, target?);
+        let results = if judged { Some(Labels::of(batch, "result")?) } else { None };
+        for row in 0..batch.num_rows() {
+            let Some(time) = times.at(row) else { continue };
+            let chart = self.chart(at, row);
+            let Some(series) = self.series.get_mut(chart) else { continue };
+            let spec = Spec { lower: lower.at(row), upper: upper.at(row), target: target.at(row) };
+            if spec != Spec::default()
+                && let Some(newest) = self.spec_times.get_mut(chart).filter(|newest| **newest <= time)
+            {
+                (*newest, series.spec) = (time, spec);
+            }
+            let number = values.at(row).filter(|value| value.is_finite());
+            let value = match &results {
+                Some(results) => failure(results.at(row), number, &spec),
+                None => number,
+            };
+            let Some(value) = value else {
+                series.texts += 1;
+                continue;
+            };
+            let piece = pieces.at(row).unwrap_or(1);
+            let place = Place::of(at, row);
+            let kept = self.kept.get(at);
+            let is_excluded = !excluded.is_empty() && kept.is_some_and(|kept| excluded.has(kept, row, time, piece));
+            series.values.push(Measured { time, value, units: 1.0, piece, place, excluded: is_excluded });
+        }
+        Ok(())
+    }
+
+    fn done(self) -> Measurements {
+        Measurements { series: self.series, kept: self.kept }
+    }
+}
+
+/// Charts of nonconforming units.
+fn counts_failures(kind: ChartKind) -> bool {
+    matches!(kind, ChartKind::P | ChartKind::Np | ChartKind::LaneyP)
+}
+
+/// 1 for a unit that does not conform: as the station judged, else as its value lies to its specification, else as the value
+/// itself says.
+fn failure(result: Option<&str>, value: Option<f64>, spec: &Spec) -> Option<f64> {
+    match (result, value) {
+        (Some("fail"), _) => Some(1.0),
+        (Some("pass"), _) => Some(0.0),
+        (_, Some(value)) if spec.lower.is_some() || spec.upper.is_some() => {
+            let outside =
+                spec.lower.is_some_and(|lower| value < lower) || spec.upper.is_some_and(|upper| value > upper);
+            Some(if outside { 1.0 } else { 0.0 })
+        }
+        (_, value) => value,
+    }
+}
+
+/// Measurements that people have taken out of what limits are estimated from.
+struct Excluded(Vec<([Option<String>; 5], i64, Option<i64>)>);
+
+/// What an exclusion names, apart from time and piece: what it does not name may be anything.
+const NAMED: [&str; 5] = ["equipment", "characteristic", "operation", "unit", "run"];
+
+impl Excluded {
+    async fn gather(question: &Question<'_>) -> Result<Self, QueryError> {
+        let mut found = Vec::new();
+        if question.gather.view.table(EXCLUSIONS).is_none() {
+            return Ok(Self(found));
+        }
+        let mut columns = vec!["time", "piece"];
+        columns.extend(NAMED);
+        let all: Expr = lit(true);
+        let mut stream = question.gather.rows(EXCLUSIONS, all, &columns, &[]).await?;
+        while let Some(batch) = stream.try_next().await? {
+            let (times, pieces) = (Times::of(&batch, "time")?, Integers::of(&batch, "piece")?);
+            let labels = NAMED.map(|name| Labels::of(&batch, name));
+            for row in 0..batch.num_rows() {
+                let Some(time) = times.at(row) else { continue };
+                let mut names: [Option<String>; 5] = Default::default();
+                for (name, labels) in names.iter_mut().zip(&labels) {
+                    let label = labels.as_ref().ok().and_then(|labels| labels.at(row));
+                    *name = label.filter(|label| !label.is_empty()).map(str::to_owned);
+                }
+                found.push((names, time, pieces.at(row)));
+            }
+        }
+        Ok(Self(found))
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn has(&self, kept: &Kept, row: usize, time: i64, piece: i64) -> bool {
+        self.0.iter().any(|(names, at, only)| {
+            *at == time
+                && only.is_none_or(|only| only == piece)
+                && NAMED.iter().zip(names).all(|(column, name)| {
+                    name.is_none() || kept.labels.get(column).and_then(|labels| labels.at(row)) == name.as_deref()
+                })
+        })
+    }
+}

@@ -1,0 +1,207 @@
+//! `spc(chart, …)`: the points of control charts, each with its limits and the rules it violates.
+
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use arrow::record_batch::RecordBatch;
+use oee::spc::capability::Spec;
+use oee::spc::{Chart, Companion, Limits, Point, RuleSet, Subgroup};
+
+use super::frozen::Frozen;
+use super::measured::{Key, Measurements};
+use super::specification::Declared;
+use super::subgroups::Group;
+use super::{ChartOf, Question, Stretch, said};
+use crate::error::QueryError;
+use crate::functions::columns::{Column, Value, batch};
+
+/// What is known of a subgroup by its last value.
+#[derive(Default)]
+struct Context {
+    equipment: Option<Arc<str>>,
+    product: Option<Arc<str>>,
+    operation: Option<Arc<str>>,
+    characteristic: Option<Arc<str>>,
+    work_order: Option<String>,
+    unit: Option<String>,
+    operator: Option<String>,
+    gauge: Option<String>,
+}
+
+struct Row {
+    context: Context,
+    group: Group,
+    /// From 1.
+    number: u64,
+    point: Point,
+    companion: Option<(Companion, Point)>,
+    spec: Spec,
+    phase: &'static str,
+    rules: Option<String>,
+    message: Option<String>,
+    origin: Arc<str>,
+    reason: Option<String>,
+}
+
+macro_rules! context {
+    ($name:literal, $field:ident) => {
+        Column { name: $name, value: Value::Text(|row: &Row| row.context.$field.as_deref()) }
+    };
+}
+
+macro_rules! below {
+    ($name:literal, $field:ident) => {
+        Column {
+            name: $name,
+            value: Value::Double(|row: &Row| row.companion.as_ref().and_then(|below| below.1.$field)),
+        }
+    };
+}
+
+const COLUMNS: &[Column<Row>] = &[
+    Column { name: "time", value: Value::Time(|row| row.group.last) },
+    Column { name: "start", value: Value::Time(|row| row.group.first) },
+    context!("equipment", equipment),
+    context!("characteristic", characteristic),
+    context!("product", product),
+    context!("operation", operation),
+    context!("work_order", work_order),
+    context!("unit", unit),
+    context!("operator", operator),
+    context!("gauge", gauge),
+    Column { name: "point", value: Value::Integer(|row| row.number) },
+    Column { name: "subgroup", value: Value::Text(|row| row.group.label.as_deref()) },
+    Column { name: "n", value: Value::Integer(|row| row.group.n as u64) },
+    Column { name: "value", value: Value::Double(|row| row.point.plotted) },
+    Column { name: "centre", value: Value::Double(|row| row.point.centre) },
+    Column { name: "lcl", value: Value::Double(|row| row.point.lcl) },
+    Column { name: "ucl", value: Value::Double(|row| row.point.ucl) },
+    Column { name: "sigma", value: Value::Double(|row| row.point.sigma) },
+    Column { name: "z", value: Value::Double(|row| row.point.z) },
+    Column { name: "companion", value: Value::Text(|row| row.companion.as_ref().map(|below| below.0.name())) },
+    below!("companion_value", plotted),
+    below!("companion_centre", centre),
+    below!("companion_lcl", lcl),
+    below!("companion_ucl", ucl),
+    Column { name: "phase", value: Value::Text(|row| Some(row.phase)) },
+    Column { name: "excluded", value: Value::Flag(|row| row.group.subgroup.excluded) },
+    Column { name: "violated", value: Value::Flag(|row| row.rules.is_some()) },
+    Column { name: "rules", value: Value::Text(|row| row.rules.as_deref()) },
+    Column { name: "message", value: Value::Text(|row| row.message.as_deref()) },
+    Column { name: "lower_limit", value: Value::Double(|row| row.spec.lower) },
+    Column { name: "upper_limit", value: Value::Double(|row| row.spec.upper) },
+    Column { name: "target", value: Value::Double(|row| row.spec.target) },
+    Column { name: "limits", value: Value::Text(|row| Some(&row.origin)) },
+    Column { name: "reason", value: Value::Text(|row| row.reason.as_deref()) },
+];
+
+pub(in crate::functions) fn schema() -> SchemaRef {
+    crate::functions::columns::schema(COLUMNS)
+}
+
+pub(in crate::functions) async fn answer(question: &Question<'_>) -> Result<RecordBatch, QueryError> {
+    let measurements = Measurements::gather(question).await?;
+    let frozen = Frozen::gather(question).await?;
+    let declared = Declared::gather(question).await?;
+    let mut rows = Vec::new();
+    for chart in question.charts(&measurements, &frozen)? {
+        let spec = declared.of(question, chart.series);
+        add(&measurements, &chart, spec, &mut rows)?;
+        tokio::task::yield_now().await;
+    }
+    batch(COLUMNS, &rows)
+}
+
+/// The points of one chart. Where there are no limits the values are shown, and why nothing judges them.
+fn add(measurements: &Measurements, chart: &ChartOf<'_>, spec: Spec, rows: &mut Vec<Row>) -> Result<(), QueryError> {
+    let stretches = match &chart.limits {
+        Ok(stretches) => stretches,
+        Err(error) => {
+            let reason = error.to_string();
+            for (place, group) in chart.groups.iter().enumerate() {
+                let point = Point { plotted: Some(group.subgroup.value), ..Point::default() };
+                rows.push(Row {
+                    context: Context::of(measurements, &chart.series.key, group),
+                    group: group.clone(),
+                    number: place as u64 + 1,
+                    point,
+                    companion: None,
+                    spec,
+                    phase: "I",
+                    rules: None,
+                    message: None,
+                    origin: Arc::from("none"),
+                    reason: Some(reason.clone()),
+                });
+            }
+            return Ok(());
+        }
+    };
+    for (place, stretch) in stretches.iter().enumerate() {
+        let end = stretches.get(place + 1).map_or(chart.groups.len(), |next| next.first);
+        let groups = chart.groups.get(stretch.first..end).unwrap_or_default();
+        let drawn = draw(stretch, groups)?;
+        let origin: Arc<str> = Arc::from(stretch.origin.as_str());
+        for (at, (group, point)) in groups.iter().zip(&drawn.points).enumerate() {
+            let companion = drawn.limits.companion.zip(drawn.companion.get(at).copied());
+            let (rules, message) = violations(&drawn.rules, point, companion);
+            let reason = point.reason.map(|reason| reason.to_string());
+            rows.push(Row {
+                context: Context::of(measurements, &chart.series.key, group),
+                group: group.clone(),
+                number: (stretch.first + at) as u64 + 1,
+                point: *point,
+                companion,
+                spec,
+                phase: if at < stretch.phase_i { "I" } else { "II" },
+                rules,
+                message,
+                origin: Arc::clone(&origin),
+                reason,
+            });
+        }
+    }
+    Ok(())
+}
+
+fn draw(stretch: &Stretch, groups: &[Group]) -> Result<Chart, QueryError> {
+    let subgroups: Vec<Subgroup> = groups.iter().map(|group| group.subgroup).collect();
+    let limits: Limits = stretch.limits;
+    Chart::draw(limits, &stretch.rules, &subgroups).map_err(said)
+}
+
+/// Names of the violated rules, and what they say.
+fn violations(
+    rules: &RuleSet,
+    point: &Point,
+    companion: Option<(Companion, Point)>,
+) -> (Option<String>, Option<String>) {
+    let mut names: Vec<String> = rules.violated(point.flags).map(|rule| rule.name.to_owned()).collect();
+    let mut words: Vec<String> = rules.violated(point.flags).map(oee::spc::Rule::sentence).collect();
+    if let Some((below, point)) = companion.filter(|(_, point)| !point.flags.is_empty()) {
+        let side = if point.plotted > point.ucl { "above its upper" } else { "below its lower" };
+        names.push(format!("{} limits", below.name()));
+        words.push(format!("{} {side} control limit", below.name()));
+    }
+    ((!names.is_empty()).then(|| names.join(", ")), (!words.is_empty()).then(|| words.join("; ")))
+}
+
+impl Context {
+    fn of(measurements: &Measurements, key: &Key, group: &Group) -> Self {
+        let label = |column: &str| measurements.label(group.place, column).map(str::to_owned);
+        let [equipment, characteristic, product, operation] = key;
+        let or = |known: &Option<Arc<str>>, column: &str| {
+            known.clone().or_else(|| measurements.label(group.place, column).map(Arc::from))
+        };
+        Self {
+            equipment: or(equipment, "equipment"),
+            characteristic: or(characteristic, "characteristic"),
+            product: or(product, "product"),
+            operation: or(operation, "operation"),
+            work_order: label("work_order"),
+            unit: label("unit"),
+            operator: label("operator"),
+            gauge: label("gauge"),
+        }
+    }
+}
