@@ -254,6 +254,7 @@ fn short_runs_look_at_deviations() {
     assert_eq!((drawn.limits.centre, drawn.limits.sigma), (0.0, 1.0));
     near(drawn.points[1].z, 4.0 / 3.0 / 0.5 * 3.0_f64.sqrt());
     near(drawn.companion[1].plotted, 2.0 / 0.5);
+    near(subgroups[1].for_kind(ChartKind::ShortRunZ).s(), subgroups[1].s().expect("a spread") / 0.5);
     near(drawn.companion[1].centre, constant::d2(3));
 
     let lone = [part(&[50.0], 49.0, 1.0), part(&[25.5], 25.0, 0.5), part(&[50.0], 50.0, 2.0)];
