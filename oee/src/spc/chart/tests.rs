@@ -164,6 +164,14 @@ fn one_value_is_no_subgroup() {
 }
 
 #[test]
+fn means_as_single_values_are_judged_by_how_they_move() {
+    let drawn = chart(ChartKind::IMr, &of(&[&[1.0, 3.0], &[2.0, 4.0], &[1.0, 2.0, 3.0]]));
+    near(Some(drawn.limits.centre), 7.0 / 3.0);
+    near(drawn.points[0].ucl, drawn.limits.centre + 3.0 * drawn.limits.sigma);
+    near(Some(drawn.limits.sigma), 1.0 / constant::d2(2));
+}
+
+#[test]
 fn equal_values_have_limits_on_the_centre_and_no_z() {
     let drawn = chart(ChartKind::XbarR, &of(&[&[0.1, 0.1, 0.1][..]; 20]));
     for point in &drawn.points {

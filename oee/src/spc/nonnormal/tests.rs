@@ -85,6 +85,9 @@ fn box_cox_finds_the_power_and_rounds_it_within_its_interval() {
     assert!((power.best - 0.381_338_770_069_151_46).abs() < 1e-6, "{power:?}");
     assert!((power.interval.0 - 0.117_641_809).abs() < 1e-6 && (power.interval.1 - 0.669_338_775).abs() < 1e-6);
     assert_eq!(power.used, 0.5);
+    // Logarithms, and not those of minus nothing.
+    let values: Vec<f64> = (1..=99).map(|i| (0.3 * plotting_position(i, 99).1).exp()).collect();
+    assert_eq!(fit(Family::BoxCox, &values).expect("a fit").shape.parameters()[0].1.to_string(), "0");
     // A rounded power outside of the interval is not used.
     let values: Vec<f64> = (1..400).map(|i| (f64::from(i) / 400.0).powi(4)).collect();
     let power = box_cox(&values).expect("a power");
