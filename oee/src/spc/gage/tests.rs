@@ -58,6 +58,18 @@ fn measuring_that_does_not_vary_has_no_categories() {
 }
 
 #[test]
+fn what_comes_out_negative_is_none() {
+    // Appraisers and parts differ by less than repeated trials do.
+    let noisy = vec![vec![vec![0.0, 8.0], vec![1.0, 7.0]], vec![vec![8.0, 0.0], vec![7.0, 1.0]]];
+    let study = Study::new(&noisy).expect("a study");
+    let components = study.average_range(Constants::Exact).components;
+    assert_eq!((components.av, components.pv), (0.0, 0.0));
+    assert_eq!(components.categories(), Some(Categories { raw: 0.0, ndc: 1 }));
+    let model = study.anova().with_interaction;
+    assert_eq!((model.appraiser_variance, model.part_variance, model.interaction_variance), (0.0, 0.0, 0.0));
+}
+
+#[test]
 fn variances_add_up() {
     let study = Study::new(&data(3, 5, 4)).expect("a study");
     let anova = study.anova();

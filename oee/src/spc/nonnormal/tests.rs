@@ -66,6 +66,7 @@ fn lognormal_and_exponential() {
     assert!(matches!(shape, Shape::Exponential { mean } if (mean - 9.8819).abs() < 1e-12));
     near(goodness.a2, 2.931_496_407_364_228_7);
     assert_eq!(goodness.fits, Some(false));
+    near(goodness.p.expect("a p"), fit::exponential_p(goodness.a2 * 1.01));
 }
 
 #[test]
@@ -88,6 +89,8 @@ fn box_cox_finds_the_power_and_rounds_it_within_its_interval() {
     // Logarithms, and not those of minus nothing.
     let values: Vec<f64> = (1..=99).map(|i| (0.3 * plotting_position(i, 99).1).exp()).collect();
     assert_eq!(fit(Family::BoxCox, &values).expect("a fit").shape.parameters()[0].1.to_string(), "0");
+    // A root has no values below 0.
+    assert_eq!(fitted(Family::BoxCox).shape.quantile(1e-9), 0.0);
     // A rounded power outside of the interval is not used.
     let values: Vec<f64> = (1..400).map(|i| (f64::from(i) / 400.0).powi(4)).collect();
     let power = box_cox(&values).expect("a power");
