@@ -172,6 +172,15 @@ fn means_as_single_values_are_judged_by_how_they_move() {
 }
 
 #[test]
+fn a_range_of_millions_is_not_plotted() {
+    let limits = Limits::known(ChartKind::XbarR, 0.0, 1.0, Parameters::default()).expect("limits");
+    let huge = Subgroup { n: 2e6, ..Subgroup::of(&[1.0, 2.0]).expect("numbers") };
+    let drawn = Chart::draw(limits, &rules(), &[huge]).expect("a chart");
+    assert_eq!((drawn.companion[0].plotted, drawn.companion[0].reason), (None, Some(Reason::RangeOfTooMany)));
+    assert_eq!(drawn.points[0].plotted, Some(1.5));
+}
+
+#[test]
 fn equal_values_have_limits_on_the_centre_and_no_z() {
     let drawn = chart(ChartKind::XbarR, &of(&[&[0.1, 0.1, 0.1][..]; 20]));
     for point in &drawn.points {
@@ -299,6 +308,7 @@ fn parameters_that_cannot_be() {
     ];
     for parameters in with {
         let values = single(&[1.0, 2.0]);
+        assert!(parameters.check().is_err(), "{parameters:?}");
         assert!(Chart::estimate(ChartKind::Ewma, parameters, &rules(), &values, None).is_err(), "{parameters:?}");
     }
     assert!(error(ChartKind::T2, &single(&[1.0])).contains("several characteristics"));

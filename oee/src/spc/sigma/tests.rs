@@ -29,6 +29,21 @@ fn ranges_of_several_sizes_weigh_by_how_much_they_say() {
 }
 
 #[test]
+fn deviations_of_several_sizes_weigh_by_how_much_they_say() {
+    let weight = |n: u32| c4(n).powi(2) / (1.0 - c4(n).powi(2));
+    let (two, three) = (2.0_f64.sqrt() / c4(2), 7.0_f64.sqrt() / c4(3));
+    let wanted = (weight(2) * two + weight(3) * three) / (weight(2) + weight(3));
+    near(estimate(SigmaMethod::Deviation, &[&[1.0, 3.0], &[1.0, 2.0, 6.0]]).value, wanted);
+}
+
+#[test]
+fn a_range_of_millions_is_refused() {
+    let huge = Subgroup { n: 2e6, ..Subgroup::of(&[1.0, 2.0]).expect("numbers") };
+    assert_eq!(SigmaMethod::Range.estimate(&[huge]), Err(Error::RangeOfTooMany));
+    assert!(SigmaMethod::Pooled.estimate(&[huge]).is_ok());
+}
+
+#[test]
 fn excluded_and_missing_values_make_no_moving_range() {
     let mut values = subgroups(&[&[1.0], &[2.0], &[50.0], &[4.0], &[7.0], &[], &[100.0], &[101.0]]);
     values[2].excluded = true;
