@@ -55,7 +55,7 @@ impl Capability {
         let subgroups = subgroups(values, sizes)?;
         let (mean, sigma) = mean_and_sigma(values)?;
         let mut sorted = values.to_vec();
-        sorted.sort_by(f64::total_cmp);
+        sorted.sort_unstable_by(f64::total_cmp);
         let n = values.len();
         let overall = sigma.ok_or(Error::TooFew { what: "sigma of all values", need: 2 });
         let cpm = sigma.and_then(|sigma| taguchi(n, mean, sigma, &spec));

@@ -1,7 +1,7 @@
 //! Constants of control charts for normal values, for any number of values.
 //!
-//! Up to 100 values d2, d3 and c4 come from a table of full double precision; above, d2 and d3 from a polynomial that is
-//! within 2e-11 of them up to [`MAX_RANGE_N`] values, c4 from its asymptotic series. Names are those of Montgomery,
+//! Up to 100 values d2, d3 and c4 come from a table of full double precision; above, d2 and d3 from a polynomial that
+//! is within 2e-11 of them up to [`MAX_RANGE_N`] values, c4 from its asymptotic series. Names are those of Montgomery,
 //! *Introduction to Statistical Quality Control*, appendix VI, and of AIAG *SPC*, appendix E.
 
 mod table;

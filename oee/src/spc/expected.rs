@@ -45,6 +45,11 @@ impl<'v> Fields<'v> {
         Some(Fields::new(format!("{} {name}", self.place), value, self.tolerance))
     }
 
+    /// The case says that there is none.
+    pub(in crate::spc) fn is_null(&self, name: &str) -> bool {
+        self.get(name).is_some_and(Value::is_null)
+    }
+
     pub(in crate::spc) fn number(&self, name: &str) -> Option<f64> {
         let value = self.get(name).filter(|value| !value.is_null())?;
         Some(value.as_f64().unwrap_or_else(|| panic!("{} {name}: no number", self.place)))

@@ -68,8 +68,8 @@ impl Study {
     /// As [`Self::new`].
     pub fn of_rows(rows: impl IntoIterator<Item = (usize, usize, f64)>) -> Result<Self, Error> {
         let rows: Vec<_> = rows.into_iter().collect();
-        let parts = rows.iter().map(|row| row.1 + 1).max().unwrap_or(0);
-        let appraisers = rows.iter().map(|row| row.0 + 1).max().unwrap_or(0);
+        let parts = rows.iter().map(|row| row.1.saturating_add(1)).max().unwrap_or(0);
+        let appraisers = rows.iter().map(|row| row.0.saturating_add(1)).max().unwrap_or(0);
         // Numbers that skip would make a table of mostly nothing.
         if appraisers.saturating_mul(parts) > rows.len() {
             return Err(Error::MissingCells { cells: appraisers.saturating_mul(parts), rows: rows.len() });

@@ -1,6 +1,7 @@
 //! One characteristic, subgroup by subgroup: what is plotted, between which limits, and which rules it violates.
 //!
-//! Charts are drawn by a judge over all their subgroups; live values are judged by one that stays. So they cannot differ.
+//! Charts are drawn by a judge over all their subgroups; live values are judged by one that stays. So they cannot
+//! differ.
 
 mod memory;
 

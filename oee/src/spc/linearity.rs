@@ -1,5 +1,5 @@
-//! Linearity of a measurement system: whether its bias changes over the range that is measured (AIAG *MSA*, 4th edition,
-//! chapter III-B): the regression of bias on the reference.
+//! Linearity of a measurement system: whether its bias changes over the range that is measured (AIAG *MSA*, 4th
+//! edition, chapter III-B): the regression of bias on the reference.
 
 use super::capability::Interval;
 use super::distribution::{StudentT, Tails};

@@ -2,13 +2,13 @@
 //!
 //! Two ways, and the result names the one that was taken:
 //!
-//! - **Percentiles** of a fitted distribution, ISO 22514-4: Pp = (USL − LSL) / (X₉₉.₈₆₅ − X₀.₁₃₅), and towards each side
-//!   from the median. For normal values these are Pp and Ppk.
+//! - **Percentiles** of a fitted distribution, ISO 22514-4: Pp = (USL − LSL) / (X₉₉.₈₆₅ − X₀.₁₃₅), and towards each
+//!   side from the median. For normal values these are Pp and Ppk.
 //! - **Transformation** to normal values (Box-Cox, Johnson): limits and target are transformed like the values, and
 //!   indices are those of normal values, Cp and Cpk included.
 //!
-//! A limit that the distribution cannot reach (below 0 of a Weibull, say) bounds nothing: its side has no index, expects
-//! 0 parts per million, and the reason says so.
+//! A limit that the distribution cannot reach (below 0 of a Weibull, say) bounds nothing: its side has no index,
+//! expects 0 parts per million, and the reason says so.
 
 mod box_cox;
 mod fit;

@@ -46,7 +46,8 @@ impl Subgroup {
         Self { n, value: first + mean, range: high - low, squares, ..Self::EMPTY }.finite()
     }
 
-    /// A mean of `n` values of which nothing else is known.
+    /// A mean of `n` values of which nothing else is known: to be drawn between limits that are given, not to estimate
+    /// sigma from.
     ///
     /// # Errors
     ///

@@ -1,9 +1,9 @@
 //! Hotelling's T²: several characteristics of a unit judged together, as one distance from where they should be.
 //!
-//! T² = n (x̄ − x̿)ᵀ S⁻¹ (x̄ − x̿), Montgomery 11.3 and ISO 7870. S is pooled within subgroups; of single units it is the
-//! covariance of all. There is an upper limit only, and it differs between subgroups that the estimate was made from
-//! (phase I) and others (phase II). Subgroups may be of several sizes: with N values in all and ν degrees of freedom of
-//! S, x̄ − x̿ has the covariance Σ (1/n ∓ 1/N), − in phase I, so that the textbook's limits become
+//! T² = n (x̄ − x̿)ᵀ S⁻¹ (x̄ − x̿), Montgomery 11.3 and ISO 7870. S is pooled within subgroups; of single units it is
+//! the covariance of all. There is an upper limit only, and it differs between subgroups that the estimate was made
+//! from (phase I) and others (phase II). Subgroups may be of several sizes: with N values in all and ν degrees of
+//! freedom of S, x̄ − x̿ has the covariance Σ (1/n ∓ 1/N), − in phase I, so that the textbook's limits become
 //! (1 ∓ n/N) · p ν / (ν − p + 1) · F(p, ν − p + 1), and are the same for equal sizes.
 
 mod matrix;
@@ -195,8 +195,8 @@ impl T2 {
         Ok(point)
     }
 
-    /// Of each characteristic alone: n (x̄ − x̿)² / s². Where T² is large, the largest of these says what to look at; where
-    /// none is, it is how they go together (Mason, Young & Tracy 1995).
+    /// Of each characteristic alone: n (x̄ − x̿)² / s². Where T² is large, the largest of these says what to look at;
+    /// where none is, it is how they go together (Mason, Young & Tracy 1995).
     #[must_use]
     pub fn of_each(&self, subgroup: &Units) -> Vec<f64> {
         let step = self.limits.means.len() + 1;

@@ -61,6 +61,8 @@ fn check_within(expected: &Fields<'_>, method: SigmaMethod, got: &Capability) {
     if let Some(sigmas) = expected.object("sigma_within") {
         sigmas.figure(method.name(), sigma);
     }
+    let null = expected.object("within").is_some_and(|within| within.is_null(method.name()));
+    assert!(!null || indices.smaller.is_none(), "{}: {indices:?}", expected.place());
     if let Some(within) = expected.object("within").and_then(|within| within.object(method.name())) {
         check_indices(&within, "C", &indices);
     }
@@ -77,6 +79,10 @@ fn check_all(expected: &Fields<'_>, got: &Capability) {
     if let Some(overall) = expected.object("overall") {
         check_indices(&overall, "P", &got.overall.as_ref().map(|(_, indices)| *indices).unwrap_or_default());
     }
+    let none = got.overall.as_ref().map_or(None, |(_, indices)| indices.smaller).is_none();
+    assert!(none || !expected.is_null("overall"), "{}: {:?}", expected.place(), got.overall);
+    let none = got.normality.is_none();
+    assert!(none || !expected.is_null("anderson_darling"), "{}: {:?}", expected.place(), got.normality);
     if let Some(test) = expected.object("anderson_darling") {
         test.figure("A2", got.normality.map(|test| test.a2));
         test.figure("A2_star", got.normality.map(|test| test.a2_star));

@@ -128,6 +128,7 @@ fn check_rules(expected: &Fields<'_>, limits: Limits, subgroups: &[Subgroup]) {
 }
 
 fn check_companion(expected: &Fields<'_>, chart: &Chart) {
+    assert!(!expected.is_null("dispersion") || chart.companion.is_empty(), "{}", expected.place());
     let Some(dispersion) = expected.object("dispersion") else { return };
     dispersion.text("statistic", chart.limits.companion.expect("a companion chart").name());
     check_points(&dispersion, &chart.companion);

@@ -164,6 +164,23 @@ fn one_value_is_no_subgroup() {
 }
 
 #[test]
+fn means_as_single_values_are_judged_by_how_they_move() {
+    let drawn = chart(ChartKind::IMr, &of(&[&[1.0, 3.0], &[2.0, 4.0], &[1.0, 2.0, 3.0]]));
+    near(Some(drawn.limits.centre), 7.0 / 3.0);
+    near(drawn.points[0].ucl, drawn.limits.centre + 3.0 * drawn.limits.sigma);
+    near(Some(drawn.limits.sigma), 1.0 / constant::d2(2));
+}
+
+#[test]
+fn a_range_of_millions_is_not_plotted() {
+    let limits = Limits::known(ChartKind::XbarR, 0.0, 1.0, Parameters::default()).expect("limits");
+    let huge = Subgroup { n: 2e6, ..Subgroup::of(&[1.0, 2.0]).expect("numbers") };
+    let drawn = Chart::draw(limits, &rules(), &[huge]).expect("a chart");
+    assert_eq!((drawn.companion[0].plotted, drawn.companion[0].reason), (None, Some(Reason::RangeOfTooMany)));
+    assert_eq!(drawn.points[0].plotted, Some(1.5));
+}
+
+#[test]
 fn equal_values_have_limits_on_the_centre_and_no_z() {
     let drawn = chart(ChartKind::XbarR, &of(&[&[0.1, 0.1, 0.1][..]; 20]));
     for point in &drawn.points {
@@ -254,6 +271,7 @@ fn short_runs_look_at_deviations() {
     assert_eq!((drawn.limits.centre, drawn.limits.sigma), (0.0, 1.0));
     near(drawn.points[1].z, 4.0 / 3.0 / 0.5 * 3.0_f64.sqrt());
     near(drawn.companion[1].plotted, 2.0 / 0.5);
+    near(subgroups[1].for_kind(ChartKind::ShortRunZ).s(), subgroups[1].s().expect("a spread") / 0.5);
     near(drawn.companion[1].centre, constant::d2(3));
 
     let lone = [part(&[50.0], 49.0, 1.0), part(&[25.5], 25.0, 0.5), part(&[50.0], 50.0, 2.0)];
@@ -290,6 +308,7 @@ fn parameters_that_cannot_be() {
     ];
     for parameters in with {
         let values = single(&[1.0, 2.0]);
+        assert!(parameters.check().is_err(), "{parameters:?}");
         assert!(Chart::estimate(ChartKind::Ewma, parameters, &rules(), &values, None).is_err(), "{parameters:?}");
     }
     assert!(error(ChartKind::T2, &single(&[1.0])).contains("several characteristics"));

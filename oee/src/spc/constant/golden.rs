@@ -1,5 +1,5 @@
-//! The golden constants, to the 9 decimals that they have. `tests/golden/spc_constants.csv` was integrated independently
-//! of this crate.
+//! The golden constants, to the 9 decimals that they have. `tests/golden/spc_constants.csv` was integrated
+//! independently of this crate.
 
 use super::{Factors, c4, d2, d2_star, d3};
 

@@ -2,7 +2,8 @@
 
 /// d2, d3 and c4 of n = 2, 3, … 100.
 ///
-/// d2 and d3 are moments of the range of n standard normal values, by integrating its distribution; the tests do it again.
+/// d2 and d3 are moments of the range of n standard normal values, by integrating its distribution; the tests do it
+/// again.
 pub(super) const SMALL: [[f64; 3]; 99] = [
     [std::f64::consts::FRAC_2_SQRT_PI, 0.8525024664274217, 0.7978845608028654],
     [1.692568750643269, 0.8883680040451953, 0.886226925452758],

@@ -16,6 +16,8 @@ fn normal() {
     near(normal_quantile(1e-10), -6.361_340_902_404_056);
     near(normal_quantile(0.001_35), -2.999_976_992_703_393_5);
     near(normal_quantile(0.975), 1.959_963_984_540_054);
+    near(normal_quantile(1.0 - 2_f64.powi(-20)), 4.763_001_034_267_814);
+    near(normal_quantile(0.51), 0.025_068_908_258_711_06);
     assert_eq!(normal_quantile(0.0), f64::NEG_INFINITY);
 }
 

@@ -27,7 +27,7 @@ fn layouts_that_do_not_do() {
     let mut infinite = data(2, 3, 3);
     infinite[0][0][0] = f64::INFINITY;
     assert!(error(&infinite).contains("finite"));
-    assert!(Study::of_rows([(0, 0, 1.0), (5, 1_000_000_000, 2.0)]).expect_err("none").to_string().contains("2 rows"));
+    assert!(Study::of_rows([(0, 0, 1.0), (5, usize::MAX, 2.0)]).expect_err("none").to_string().contains("2 rows"));
 }
 
 #[test]
@@ -55,6 +55,18 @@ fn measuring_that_does_not_vary_has_no_categories() {
     let equal = Study::new(&vec![vec![vec![1.0; 2]; 3]; 2]).expect("a study");
     assert_eq!(equal.anova().chosen().components.percent(), None);
     assert!(components.percent_of_tolerance(0.0).is_err());
+}
+
+#[test]
+fn what_comes_out_negative_is_none() {
+    // Appraisers and parts differ by less than repeated trials do.
+    let noisy = vec![vec![vec![0.0, 8.0], vec![1.0, 7.0]], vec![vec![8.0, 0.0], vec![7.0, 1.0]]];
+    let study = Study::new(&noisy).expect("a study");
+    let components = study.average_range(Constants::Exact).components;
+    assert_eq!((components.av, components.pv), (0.0, 0.0));
+    assert_eq!(components.categories(), Some(Categories { raw: 0.0, ndc: 1 }));
+    let model = study.anova().with_interaction;
+    assert_eq!((model.appraiser_variance, model.part_variance, model.interaction_variance), (0.0, 0.0, 0.0));
 }
 
 #[test]

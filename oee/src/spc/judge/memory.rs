@@ -49,8 +49,8 @@ impl Memory {
         previous.replace(value).map(|previous| (value - previous).abs())
     }
 
-    /// z = λ x̄ + (1 − λ) z before (Montgomery 9.2). The variance is carried along, so that sizes may vary; with one size
-    /// it is the λ/(2 − λ) · (1 − (1 − λ)²ⁱ) of the textbook.
+    /// z = λ x̄ + (1 − λ) z before (Montgomery 9.2). The variance is carried along, so that sizes may vary; with one
+    /// size it is the λ/(2 − λ) · (1 − (1 − λ)²ⁱ) of the textbook.
     pub(super) fn weighted(&mut self, limits: &Limits, subgroup: &Subgroup) -> Point {
         let Some(sigma) = limits.sigma_at(subgroup.count_of_values()) else { return Point::missing(Reason::OneValue) };
         let Self::Weighted { value, variance } = self else { return Point::default() };

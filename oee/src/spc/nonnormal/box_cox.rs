@@ -39,33 +39,42 @@ pub fn box_cox(values: &[f64]) -> Result<BoxCox, Error> {
     let best = maximum(&likelihood);
     let least = likelihood(best) - HALF_CHI_SQUARED_95;
     let interval = (edge(best, FROM, |at| likelihood(at) >= least), edge(best, TO, |at| likelihood(at) >= least));
-    let rounded = (2.0 * best).round() / 2.0;
+    // + 0.0, as −0 is not to be read.
+    let rounded = (2.0 * best).round() / 2.0 + 0.0;
     let used = if (interval.0..=interval.1).contains(&rounded) { rounded } else { best };
     Ok(BoxCox { best, interval, used })
 }
 
-/// The best of a grid, refined by golden section.
+/// The best of a coarse grid, refined by golden section; each look goes through all values.
 fn maximum(f: &impl Fn(f64) -> f64) -> f64 {
-    let grid = (0..=100).map(|i| FROM + (TO - FROM) * f64::from(i) / 100.0);
-    let best = grid
-        .map(|at| (f(at), at))
-        .fold((f64::NEG_INFINITY, 0.0), |best, next| if next.0 > best.0 { next } else { best });
-    let (mut low, mut high) = ((best.1 - 0.1).max(FROM), (best.1 + 0.1).min(TO));
+    let grid = (-5..=5).map(|at| (f(f64::from(at)), f64::from(at)));
+    let (_, best) = grid.fold((f64::NEG_INFINITY, 0.0), |best, next| if next.0 > best.0 { next } else { best });
+    let (mut low, mut high) = ((best - 1.0).max(FROM), (best + 1.0).min(TO));
     let ratio = 0.5 * (5.0_f64.sqrt() - 1.0);
-    while high - low > 1e-9 {
-        let (left, right) = (high - ratio * (high - low), low + ratio * (high - low));
-        if f(left) > f(right) { high = right } else { low = left }
+    let at = |low: f64, high: f64| (high - ratio * (high - low), low + ratio * (high - low));
+    let (mut left, mut right) = at(low, high);
+    let (mut of_left, mut of_right) = (f(left), f(right));
+    while high - low > 1e-8 {
+        if of_left > of_right {
+            (high, right, of_right) = (right, left, of_left);
+            left = at(low, high).0;
+            of_left = f(left);
+        } else {
+            (low, left, of_left) = (left, right, of_right);
+            right = at(low, high).1;
+            of_right = f(right);
+        }
     }
     0.5 * (low + high)
 }
 
-/// How far from `inside` towards `end` a condition holds.
+/// How far from `inside` towards `end` a condition holds, to 1e-9.
 fn edge(inside: f64, end: f64, holds: impl Fn(f64) -> bool) -> f64 {
     if holds(end) {
         return end;
     }
     let (mut within, mut beyond) = (inside, end);
-    for _ in 0..60 {
+    while (beyond - within).abs() > 1e-9 {
         let middle = 0.5 * (within + beyond);
         if holds(middle) { within = middle } else { beyond = middle }
     }

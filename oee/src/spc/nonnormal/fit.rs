@@ -47,7 +47,7 @@ pub fn fit(family: Family, values: &[f64]) -> Result<Fit, Error> {
         return Err(Error::AllEqual { what: family.name() });
     }
     let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
+    sorted.sort_unstable_by(f64::total_cmp);
     let shape = match family {
         Family::Normal => Shape::Normal { mean: all.value, sigma: all.s().unwrap_or_default() },
         Family::Lognormal => lognormal(&sorted)?,

@@ -38,7 +38,8 @@ fn weibull() {
     near(shape.quantile(1.0 - 0.001_35), 37.296_016_362_178_01);
     near(shape.upper(40.0), 0.000_634_441_881_059_306);
     near(goodness.a2, 0.269_130_371_049_612_9);
-    assert!(goodness.p.is_some_and(|p| p > 0.25) && goodness.fits == Some(true));
+    near(goodness.p.expect("a p"), fit::weibull_p(goodness.a2 * (1.0 + 0.2 / 60.0_f64.sqrt())));
+    assert_eq!(goodness.fits, Some(true));
 }
 
 #[test]
@@ -52,6 +53,8 @@ fn gamma() {
     near(shape.quantile(1.0 - 0.001_35), 43.416_329_113_556_97);
     near(goodness.a2, 0.234_379_838_164_372_25);
     assert_eq!((goodness.p, goodness.fits), (None, Some(true)));
+    let two_heaps: Vec<f64> = (0..60).map(|i| f64::from(i % 2 * 50 + 10 + i / 10)).collect();
+    assert_eq!(fit(Family::Gamma, &two_heaps).expect("a fit").goodness.fits, Some(false));
 }
 
 #[test]
@@ -66,6 +69,7 @@ fn lognormal_and_exponential() {
     assert!(matches!(shape, Shape::Exponential { mean } if (mean - 9.8819).abs() < 1e-12));
     near(goodness.a2, 2.931_496_407_364_228_7);
     assert_eq!(goodness.fits, Some(false));
+    near(goodness.p.expect("a p"), fit::exponential_p(goodness.a2 * 1.01));
 }
 
 #[test]
@@ -85,6 +89,12 @@ fn box_cox_finds_the_power_and_rounds_it_within_its_interval() {
     assert!((power.best - 0.381_338_770_069_151_46).abs() < 1e-6, "{power:?}");
     assert!((power.interval.0 - 0.117_641_809).abs() < 1e-6 && (power.interval.1 - 0.669_338_775).abs() < 1e-6);
     assert_eq!(power.used, 0.5);
+    // Logarithms, and not those of minus nothing.
+    let values: Vec<f64> = (1..=99).map(|i| (0.3 * plotting_position(i, 99).1).exp()).collect();
+    assert_eq!(fit(Family::BoxCox, &values).expect("a fit").shape.parameters()[0].1.to_string(), "0");
+    // A root has no values below 0.
+    let root = fitted(Family::BoxCox).shape;
+    assert!([1e-9, 1e-4, 1e-3].into_iter().all(|p| root.quantile(p) >= 0.0) && root.quantile(1e-3) < 0.1);
     // A rounded power outside of the interval is not used.
     let values: Vec<f64> = (1..400).map(|i| (f64::from(i) / 400.0).powi(4)).collect();
     let power = box_cox(&values).expect("a power");

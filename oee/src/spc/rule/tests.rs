@@ -76,10 +76,24 @@ fn windows_in_one_pass_are_the_windows_looked_at_one_by_one() {
 
 #[test]
 fn what_rounding_does_is_a_tie() {
-    let rules = Arc::new(RuleSet::parse("N1,N2(2),N3(2)").expect("rules"));
+    let rules = Arc::new(RuleSet::parse("N1,N2(2),N3(2),limits").expect("rules"));
     let z = [Some(3.0 + 1e-12), Some(1e-13), Some(2e-13)];
     assert!(chart(&rules, &z).points[..].iter().skip(2).all(|point| point.flags.is_empty()));
     assert!(chart(&rules, &z).points[0].flags.is_empty());
+}
+
+#[test]
+fn a_point_without_z_ends_runs_in_sigmas_and_no_trend() {
+    let parameters = Parameters::default();
+    let known = Limits::known(ChartKind::XbarS, 0.0, 1.0, parameters).expect("limits");
+    // One value has no z where sigma is pooled.
+    let of = |values: &[f64]| Subgroup::of(values).expect("numbers");
+    let subgroups = [of(&[1.0, 1.1]), of(&[1.2, 1.2]), of(&[1.3]), of(&[1.4, 1.4]), of(&[1.5, 1.5])];
+    let rules = Arc::new(RuleSet::parse("N2(3),N3(5)").expect("rules"));
+    let chart = Chart::draw(Limits { pooled: true, ..known }, &rules, &subgroups).expect("a chart");
+    assert!(chart.points[2].z.is_none() && chart.points[2].plotted.is_some());
+    assert!(chart.points.iter().all(|point| !point.flags.contains(0)));
+    assert!(chart.points[4].flags.contains(1));
 }
 
 #[test]

@@ -112,7 +112,8 @@ impl fmt::Display for RuleSet {
 impl RuleSet {
     /// From text: names of sets (`nelson`, `western_electric`, `aiag`, `montgomery`, `juran`, `limits`, `none`) and of
     /// single rules, with parameters where they are not to be the usual ones, separated by commas: `nelson`,
-    /// `N1,N2(8),W2`, `N5(hits=3,points=4)`. Parameters are in the order hits, points, sigmas, as far as a rule has them.
+    /// `N1,N2(8),W2`, `N5(hits=3,points=4)`. Parameters are in the order hits, points, sigmas, as far as a rule has
+    /// them.
     ///
     /// # Errors
     ///

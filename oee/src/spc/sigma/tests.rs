@@ -24,8 +24,23 @@ fn subgroups_of_one_size() {
 #[test]
 fn ranges_of_several_sizes_weigh_by_how_much_they_say() {
     let weight = |n: u32| (d2(n) / d3(n)).powi(2);
-    let wanted = (weight(2) * (2.0 / d2(2)) + weight(3) * (3.0 / d2(3))) / (weight(2) + weight(3));
-    near(estimate(SigmaMethod::Range, &[&[1.0, 3.0], &[1.0, 2.0, 4.0]]).value, wanted);
+    let wanted = (weight(2) * (2.0 / d2(2)) + weight(3) * (5.0 / d2(3))) / (weight(2) + weight(3));
+    near(estimate(SigmaMethod::Range, &[&[1.0, 3.0], &[1.0, 2.0, 6.0]]).value, wanted);
+}
+
+#[test]
+fn deviations_of_several_sizes_weigh_by_how_much_they_say() {
+    let weight = |n: u32| c4(n).powi(2) / (1.0 - c4(n).powi(2));
+    let (two, three) = (2.0_f64.sqrt() / c4(2), 7.0_f64.sqrt() / c4(3));
+    let wanted = (weight(2) * two + weight(3) * three) / (weight(2) + weight(3));
+    near(estimate(SigmaMethod::Deviation, &[&[1.0, 3.0], &[1.0, 2.0, 6.0]]).value, wanted);
+}
+
+#[test]
+fn a_range_of_millions_is_refused() {
+    let huge = Subgroup { n: 2e6, ..Subgroup::of(&[1.0, 2.0]).expect("numbers") };
+    assert_eq!(SigmaMethod::Range.estimate(&[huge]), Err(Error::RangeOfTooMany));
+    assert!(SigmaMethod::Pooled.estimate(&[huge]).is_ok());
 }
 
 #[test]

@@ -53,6 +53,13 @@ fn phases_exclusions_and_gaps() {
     assert_eq!((points[7].plotted, points[7].reason), (None, Some(Reason::Empty)));
     let each = T2::new(limits.clone()).expect("limits").of_each(&all[6]);
     assert!(each[0] > 1_000.0 && each[1] < 1.0, "{each:?}");
+    // The same judge, phase by phase; what is excluded from the estimate is judged as what came after it.
+    let mut judge = T2::new(limits.clone()).expect("limits");
+    let ucl = |judge: &mut T2, subgroup: &Units, phase_i| judge.point(subgroup, phase_i).expect("a point").ucl;
+    let (first, later) = (ucl(&mut judge, &all[0], true), ucl(&mut judge, &all[0], false));
+    assert!(first < later);
+    let excluded = Units { excluded: true, ..all[0].clone() };
+    assert_eq!((ucl(&mut judge, &all[1], true), ucl(&mut judge, &excluded, true)), (first, later));
     all[6].excluded = true;
     assert_eq!(T2Limits::estimate(ALPHA, &all).expect("limits"), limits);
 }
@@ -84,6 +91,8 @@ fn what_cannot_be() {
     assert!(error(&subgroups(&follows, 3)).contains("follows from the others"));
     let constant: Vec<f64> = VALUES.iter().step_by(2).flat_map(|x| [*x, 1.0]).collect();
     assert!(error(&subgroups(&constant, 3)).contains("does not vary"));
+    // What is left of a variance may be rounding.
+    assert!(Cholesky::of(&[1.0, 1.0, 1.0, 1.0 + 1e-14], 2).is_none());
     assert!(error(&subgroups(&VALUES[..6], 1)).contains("t2 needs 4 or more"));
     assert!(error(&[]).contains("t2 needs"));
     assert!(

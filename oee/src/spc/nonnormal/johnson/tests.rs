@@ -59,6 +59,12 @@ fn values_of_a_johnson_distribution_become_normal() {
 }
 
 #[test]
+fn percentiles_lie_between_neighbours() {
+    let sorted = [1.0, 2.0, 4.0, 8.0];
+    assert_eq!([0.5, 0.125, 0.0, 1.0].map(|p| percentile(&sorted, p)), [3.0, 1.0, 1.0, 8.0]);
+}
+
+#[test]
 fn too_few_or_too_equal() {
     assert!(fit(&[1.0, 2.0, 3.0]).expect_err("none").to_string().contains("johnson needs 10"));
     let steps: Vec<f64> = (0..40).map(|i| f64::from(i / 39)).collect();
