@@ -8,6 +8,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use oee::plant::Plant;
 use query::Engine;
 use tokio::runtime::Handle;
+use tokio::sync::broadcast;
 
 /// The server as HTTP and PostgreSQL clients reach it.
 pub struct Faces {
@@ -23,6 +24,8 @@ pub struct Faces {
     pub administration: Arc<dyn Administer>,
     /// Where queries run: away from network I/O, so that a heavy one delays no acknowledgement.
     pub queries: Handle,
+    /// Violations of control charts, raised and withdrawn, as JSON: for whoever listens.
+    pub violations: broadcast::Sender<Arc<str>>,
     /// What has been counted and timed, as Prometheus text.
     pub metrics: PrometheusHandle,
     /// Version of takt, as `/health` and PostgreSQL clients are told it.

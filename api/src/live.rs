@@ -4,6 +4,7 @@
 //! nothing, and a hundred screens cost as much as one. Values and states come from SQL, OEE from where `oee_live()` has it, so
 //! that a screen and a query never disagree. A listener that falls behind skips to the newest frame.
 
+mod alarm;
 mod follow;
 mod look;
 mod message;

@@ -407,6 +407,13 @@ impl RecordTable {
         if governs && self.text(row, "reason").is_none_or(|reason| reason.trim().is_empty()) {
             return Err(refusal(format!("`{}` needs the field `reason`: say why", self.table.name)));
         }
+        if self.table.name == "events" && self.text(row, "kind") == Some("release") {
+            let missing = ["unit", "message"].into_iter().find(|name| self.text(row, name).is_none_or(str::is_empty));
+            return match missing {
+                Some(name) => Err(refusal(format!("a release needs the field `{name}`: which unit, and why"))),
+                None => Ok(()),
+            };
+        }
         if self.table.name != "control_limits" {
             return Ok(());
         }

@@ -217,6 +217,10 @@ pub struct Characteristic {
     pub upper_limit: Option<f64>,
     /// Nominal value.
     pub target: Option<f64>,
+    /// A violation of its control chart puts the unit on hold.
+    pub hold_on_violation: bool,
+    /// What is to be done then, for people.
+    pub reaction_plan: Option<String>,
 }
 
 /// A reason of the reason tree.
@@ -452,6 +456,21 @@ impl Plant {
     #[must_use]
     pub fn products(&self) -> &[Product] {
         &self.products
+    }
+
+    /// Of the declarations of a characteristic that fit a product and an operation, the one that says most.
+    #[must_use]
+    pub fn characteristic(
+        &self,
+        name: &str,
+        product: Option<&str>,
+        operation: Option<&str>,
+    ) -> Option<&Characteristic> {
+        let fits = |said: &Option<String>, is: Option<&str>| said.is_none() || said.as_deref() == is;
+        let fitting = self.characteristics.iter().filter(|known| {
+            known.characteristic == name && fits(&known.product, product) && fits(&known.operation, operation)
+        });
+        fitting.max_by_key(|known| usize::from(known.product.is_some()) + usize::from(known.operation.is_some()))
     }
 
     /// The declared characteristics.

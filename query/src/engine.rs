@@ -17,7 +17,7 @@ use oee::plant::Plant;
 use crate::catalog::{Current, PublicSchema, SnapshotSource};
 use crate::context::ContextCache;
 use crate::error::QueryError;
-use crate::functions::{self, GapFilling, Planner};
+use crate::functions::{self, GapFilling, Planner, SpcWatch};
 use crate::instant::TimeConstants;
 use crate::live::LiveOee;
 use crate::newest::NewestRows;
@@ -73,6 +73,7 @@ pub struct Engine {
     contexts: Arc<ContextCache>,
     template: SessionState,
     live: Arc<LiveOee>,
+    spc: Arc<SpcWatch>,
 }
 
 impl std::fmt::Debug for Engine {
@@ -98,7 +99,8 @@ impl Engine {
         let template = functions::build(template, limits.function_bytes());
         let contexts = Arc::new(ContextCache::default());
         let live = LiveOee::new(Arc::clone(&source), Arc::clone(&contexts), Arc::clone(&plant), template.clone());
-        Ok(Self { source, plant, limits, contexts, template, live: Arc::new(live) })
+        let spc = SpcWatch::new(Arc::clone(&source), Arc::clone(&contexts), Arc::clone(&plant), template.clone());
+        Ok(Self { source, plant, limits, contexts, template, live: Arc::new(live), spc: Arc::new(spc) })
     }
 
     /// A session of its own: settings of one do not reach another.
@@ -131,6 +133,11 @@ impl Engine {
     /// OEE as it happens.
     pub fn live(&self) -> &Arc<LiveOee> {
         &self.live
+    }
+
+    /// Measurements judged as they come.
+    pub fn spc(&self) -> &Arc<SpcWatch> {
+        &self.spc
     }
 
     /// The plant that answers are computed with.

@@ -45,6 +45,7 @@ pub(crate) use gap_fill::{GapFilling, Planner};
 pub(crate) use gather::{Gather, Texts};
 pub(crate) use records::{each_piece, each_reason, each_state};
 pub(crate) use signals::each_sample;
+pub use spc::{Change, SpcWatch, VIOLATION, Violation};
 use table::TableFunction;
 pub(crate) use timezone::{AtTimeZoneCalls, timezone};
 

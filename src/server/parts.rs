@@ -19,6 +19,7 @@ use rustls::ServerConfig;
 use storage::{LocalDisk, Options, Store, Tiering};
 use tokio::net::TcpListener;
 use tokio::runtime::{Handle, Runtime};
+use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
@@ -36,6 +37,8 @@ use crate::users::Directory;
 const HOT_BYTES: usize = 48 << 20;
 /// Rows after which a merged file ends: some ten megabytes, of some of the equipment.
 const SEGMENT_ROWS: u64 = 4 << 20;
+/// Violations of control charts that a listener may be behind.
+const VIOLATIONS: usize = 1_024;
 /// Folder, within the data folder, for what queries cannot hold in memory.
 const SPILL: &str = "spill";
 
@@ -90,6 +93,7 @@ impl Parts {
             auth: Arc::clone(&auth),
             administration: Arc::new(Administration::new(Arc::clone(&store))),
             queries: queries.clone(),
+            violations: broadcast::Sender::new(VIOLATIONS),
             metrics: recorder,
             version: env!("CARGO_PKG_VERSION"),
         });

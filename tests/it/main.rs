@@ -35,6 +35,7 @@ mod readme;
 mod series;
 mod simulated;
 mod spc;
+mod spc_live;
 mod stops;
 mod stops_page;
 mod thinning;

@@ -481,3 +481,25 @@ fn what_cannot_be_answered_says_why() {
     let nan = server.sql("SELECT * FROM capability() UNION ALL SELECT * FROM capability('upper=3')");
     assert!(!json!(nan).to_string().contains("NaN"));
 }
+
+#[test]
+fn the_examples_of_the_document_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = start(folder.path());
+    let document = fs::read_to_string(root().join("docs/sql.md")).unwrap();
+    let (_, section) = document.split_once("\n### Statistical process control").unwrap();
+    let section = section.split("\n### time_bucket(").next().unwrap();
+    let examples: Vec<&str> =
+        section.split("```sql\n").skip(1).map(|example| example.split("```").next().unwrap()).collect();
+    assert_eq!(examples.len(), 4);
+    for example in examples {
+        server.sql(example);
+    }
+    let document = fs::read_to_string(root().join("docs/spc.md")).unwrap();
+    let (_, limits) = document.split_once("control_limits -d \\\n  '").unwrap();
+    send(
+        &server,
+        "control_limits",
+        serde_json::from_str::<Vec<Value>>(limits.split('\'').next().unwrap()).unwrap().as_slice(),
+    );
+}

@@ -1,17 +1,18 @@
-//! OEE as it happens, on MQTT: `takt/<equipment>/oee`, retained.
+//! What becomes durable, as it happens: OEE on MQTT (`takt/<equipment>/oee`, retained), violations of control charts.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use ingest::listener::Notices;
 use ingest::{Committed, now_us};
-use query::{LiveOee, QueryError};
+use query::QueryError;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
+use super::alarm::{Release, raise, release};
 use super::running::Running;
 use crate::faces::Faces;
 
@@ -31,38 +32,76 @@ pub async fn follow(faces: Arc<Faces>, notices: Notices, stop: CancellationToken
     let live = faces.engine.live();
     let writes = faces.intake.follow();
     live.feed();
+    let releases = Mutex::default();
     // Side by side: a look waits for what is still to be noted.
     tokio::select! {
         () = stop.cancelled() => {}
-        () = note(live, writes) => {}
-        () = tell_on(&faces, &notices) => {}
+        () = note(&faces, writes, &releases) => {}
+        () = tell_on(&faces, &notices, &releases) => {}
     }
     live.starve();
 }
 
 /// Hands writes in until the store is closed.
-async fn note(live: &LiveOee, mut writes: Receiver<Arc<Committed>>) {
+async fn note(faces: &Faces, mut writes: Receiver<Arc<Committed>>, releases: &Mutex<Vec<Release>>) {
+    let (oee, spc) = (faces.engine.live(), faces.engine.spc());
     loop {
         match writes.recv().await {
-            Ok(write) => live.note(write.position, &write.rows),
-            Err(RecvError::Lagged(_)) => live.lose(),
+            Ok(write) => {
+                oee.note(write.position, &write.rows);
+                spc.note(write.position, &write.rows);
+                match Release::among(&write.rows) {
+                    Ok(found) => releases.lock().unwrap_or_else(PoisonError::into_inner).extend(found),
+                    Err(error) => tracing::warn!(%error, "a release could not be read"),
+                }
+            }
+            Err(RecvError::Lagged(_)) => {
+                oee.lose();
+                spc.lose();
+            }
             Err(RecvError::Closed) => return,
         }
     }
 }
 
-async fn tell_on(faces: &Faces, notices: &Notices) {
+async fn tell_on(faces: &Faces, notices: &Notices, releases: &Mutex<Vec<Release>>) {
     let mut ticks = interval(PACE);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut told = HashMap::new();
-    let mut trouble = None;
+    let (mut oee, mut spc) = (Trouble::new("live OEE"), Trouble::new("live SPC"));
+    let mut held = Trouble::new("releases");
     loop {
         ticks.tick().await;
-        let failed = tell(faces, notices, &mut told).await.err().map(|error| error.to_string());
-        if let Some(error) = failed.as_deref().filter(|_| failed != trouble) {
-            tracing::warn!(error, "live OEE");
+        spc.note(raise(faces, notices).await);
+        let released = releases.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if !released.is_empty() {
+            let done = release(faces, &released).await;
+            if done.is_ok() {
+                releases.lock().unwrap_or_else(PoisonError::into_inner).drain(..released.len());
+            }
+            held.note(done);
         }
-        trouble = failed;
+        oee.note(tell(faces, notices, &mut told).await);
+    }
+}
+
+/// What went wrong last, so that it is not logged again and again.
+struct Trouble {
+    what: &'static str,
+    last: Option<String>,
+}
+
+impl Trouble {
+    fn new(what: &'static str) -> Self {
+        Self { what, last: None }
+    }
+
+    fn note(&mut self, outcome: Result<(), QueryError>) {
+        let failed = outcome.err().map(|error| error.to_string());
+        if let Some(error) = failed.as_deref().filter(|_| failed != self.last) {
+            tracing::warn!(error, "{}", self.what);
+        }
+        self.last = failed;
     }
 }
 

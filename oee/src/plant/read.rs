@@ -28,6 +28,9 @@ const STOP_CATEGORIES: [(&str, Category); 4] = [
     ("no_order", Category::NoOrder),
 ];
 
+/// What a violation of a control chart does, and whether it holds the unit.
+const ON_VIOLATION: [(&str, bool); 2] = [("tell", false), ("hold", true)];
+
 const RECORD_KINDS: [(&str, RecordKind); 2] = [("change", RecordKind::Change), ("interval", RecordKind::Interval)];
 
 pub(super) fn read(text: &str, mistakes: &mut Mistakes<'_>) -> Draft {
@@ -286,6 +289,8 @@ fn characteristic(section: &mut Section<'_>, mistakes: &mut Mistakes<'_>) -> Opt
     let lower = section.number("lower_limit", mistakes);
     let upper = section.number("upper_limit", mistakes);
     let target = section.number("target", mistakes);
+    let hold = section.word("on_violation", &ON_VIOLATION, mistakes).is_some_and(|word| word.value);
+    let reaction_plan = plain(section.text("reaction_plan", mistakes));
     if let (Some(lower), Some(upper)) = (&lower, &upper)
         && lower.value >= upper.value
     {
@@ -306,6 +311,8 @@ fn characteristic(section: &mut Section<'_>, mistakes: &mut Mistakes<'_>) -> Opt
         lower_limit: lower.map(|limit| limit.value),
         upper_limit: upper.map(|limit| limit.value),
         target: target.map(|target| target.value),
+        hold_on_violation: hold,
+        reaction_plan,
     };
     Some(CharacteristicDraft { at, product, characteristic })
 }

@@ -14,9 +14,11 @@ pub(super) mod points;
 mod reduced;
 mod specification;
 mod subgroups;
+mod watch;
 
 pub(crate) use asked::Asked;
 pub(super) use asked::read;
+pub use watch::{Change, SpcWatch, VIOLATION, Violation};
 
 use std::sync::Arc;
 
@@ -88,9 +90,10 @@ impl Question<'_> {
         series: &'m Series,
         frozen: &Frozen,
     ) -> Result<ChartOf<'m>, QueryError> {
-        let by = subgroups::by(self, measurements, series)?;
-        let groups = subgroups::of(self, measurements, series, &by)?;
-        let limits = self.stretches(&groups, frozen.of(series));
+        let versions = frozen.of(series);
+        let by = subgroups::by(self, measurements, series, versions)?;
+        let groups = subgroups::of(self, measurements, series, &by, versions)?;
+        let limits = self.stretches(&groups, versions);
         Ok(ChartOf { series, groups, limits })
     }
 

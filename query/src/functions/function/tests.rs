@@ -21,6 +21,8 @@ fn every_column_has_a_name_of_its_own() {
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), all, "{}", function.name());
-        assert!(function.names().iter().all(|name| names.contains(name)), "{}", function.name());
+        // What is said of values that are read need not be said of rows.
+        let of_rows = !function.takes_names();
+        assert!(!of_rows || function.names().iter().all(|name| names.contains(name)), "{}", function.name());
     }
 }

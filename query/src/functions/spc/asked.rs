@@ -79,7 +79,7 @@ pub(crate) struct Asked {
 }
 
 impl Asked {
-    fn new(kind: ChartKind) -> Self {
+    pub(super) fn new(kind: ChartKind) -> Self {
         Self {
             kind,
             rules: Arc::new(RuleSet::nelson()),
@@ -247,7 +247,7 @@ fn count(name: &str, value: &str) -> Result<usize> {
     }
 }
 
-fn subgroup(value: &str) -> Result<By> {
+pub(super) fn subgroup(value: &str) -> Result<By> {
     if value.bytes().all(|byte| byte.is_ascii_digit()) {
         return Ok(By::Count(count("subgroup", value)?));
     }

@@ -137,7 +137,7 @@ pub(in crate::functions) async fn answer(question: &Question<'_>) -> Result<Reco
     let mut rows = Vec::new();
     for series in measurements.series() {
         let by = subgroups::by_or_single(question, &measurements, series);
-        let groups = subgroups::of(question, &measurements, series, &by)?;
+        let groups = subgroups::of(question, &measurements, series, &by, &[])?;
         let values = subgroups::values(&measurements, series, &by, &groups);
         let sizes: Vec<usize> = groups.iter().map(|group| group.n).collect();
         rows.push(row(question, series, (&values, &sizes), declared.of(question, series)));

@@ -3,19 +3,20 @@
 use std::sync::Arc;
 
 use arrow::record_batch::RecordBatch;
-use datafusion::logical_expr::lit;
+use datafusion::logical_expr::{Expr, lit};
 use datafusion::prelude::ident;
 use futures::TryStreamExt;
 use oee::calendar::timestamp;
-use oee::spc::{Companion, Limits, Parameters, RuleSet};
+use oee::spc::{ChartKind, Companion, Limits, Parameters, RuleSet};
 
+use super::asked::By;
 use super::measured::Series;
-use super::{Question, said};
+use super::{Question, asked, said};
 use crate::error::QueryError;
-use crate::functions::gather::{Doubles, Integers, Texts, Times};
+use crate::functions::gather::{Doubles, Gather, Integers, Texts, Times};
 
 const CONTROL_LIMITS: &str = "control_limits";
-const COLUMNS: [&str; 19] = [
+const COLUMNS: [&str; 21] = [
     "equipment",
     "characteristic",
     "product",
@@ -35,6 +36,8 @@ const COLUMNS: [&str; 19] = [
     "rules",
     "approved_by",
     "reason",
+    "subgroup",
+    "chart",
 ];
 
 /// Limits from a time on.
@@ -44,6 +47,8 @@ pub(super) struct Version {
     pub(super) limits: Limits,
     /// None: those that the call asks for.
     pub(super) rules: Option<Arc<RuleSet>>,
+    /// How values become subgroups; none where it is not said.
+    pub(super) subgroup: Option<By>,
     /// Which they are, in words.
     pub(super) words: String,
 }
@@ -58,21 +63,41 @@ pub(super) struct Frozen(Vec<(Names, Vec<Version>)>);
 impl Frozen {
     /// None where the call wants its own limits.
     pub(super) async fn gather(question: &Question<'_>) -> Result<Self, QueryError> {
-        let mut found = Self::default();
-        if !question.asked.frozen || question.gather.view.table(CONTROL_LIMITS).is_none() {
-            return Ok(found);
+        if !question.asked.frozen {
+            return Ok(Self::default());
         }
         let of_kind = ident("chart").eq(lit(question.asked.kind.name()));
-        let mut stream = question.gather.rows(CONTROL_LIMITS, of_kind, &COLUMNS, &[]).await?;
+        let found = Self::read(question.gather, of_kind).await?;
+        Ok(found.into_iter().find(|(kind, _)| *kind == question.asked.kind).map(|(_, found)| found).unwrap_or_default())
+    }
+
+    /// All there are.
+    pub(super) async fn all(gather: &Gather) -> Result<Vec<(ChartKind, Self)>, QueryError> {
+        Self::read(gather, lit(true)).await
+    }
+
+    async fn read(gather: &Gather, filter: Expr) -> Result<Vec<(ChartKind, Self)>, QueryError> {
+        let mut found: Vec<(ChartKind, Self)> = Vec::new();
+        if gather.view.table(CONTROL_LIMITS).is_none() {
+            return Ok(found);
+        }
+        let mut stream = gather.rows(CONTROL_LIMITS, filter, &COLUMNS, &[]).await?;
         while let Some(batch) = stream.try_next().await? {
-            found.take(question, &batch)?;
+            take(&batch, &mut found)?;
         }
-        for (_, versions) in &mut found.0 {
-            versions.sort_by_key(|version| version.valid_from);
+        for (_, frozen) in &mut found {
+            for (_, versions) in &mut frozen.0 {
+                versions.sort_by_key(|version| version.valid_from);
+            }
+            // What says more of what it is for comes first.
+            frozen.0.sort_by_key(|(names, _)| names.iter().filter(|name| name.is_empty()).count());
         }
-        // What says more of what it is for comes first.
-        found.0.sort_by_key(|(names, _)| names.iter().filter(|name| name.is_empty()).count());
         Ok(found)
+    }
+
+    /// When the first of all limits begins to judge.
+    pub(super) fn first(&self) -> Option<i64> {
+        self.0.iter().filter_map(|(_, versions)| versions.first()).map(|version| version.valid_from).min()
     }
 
     /// The versions for a chart, by time: those that are declared for it most closely.
@@ -82,49 +107,57 @@ impl Frozen {
         };
         self.0.iter().find(|(names, _)| fits(names)).map_or(&[], |(_, versions)| versions)
     }
+}
 
-    fn take(&mut self, question: &Question<'_>, batch: &RecordBatch) -> Result<(), QueryError> {
-        let texts = |name: &str| Texts::of(batch, name);
-        let numbers = |name: &str| Doubles::of(batch, name);
-        let of = [texts("equipment")?, texts("characteristic")?, texts("product")?, texts("operation")?];
-        let (companion, rules, approver, reason) =
-            (texts("companion")?, texts("rules")?, texts("approved_by")?, texts("reason")?);
-        let (from, centre, sigma) = (Times::of(batch, "valid_from")?, numbers("centre")?, numbers("sigma")?);
-        let (width, lambda, k, h) = (numbers("width")?, numbers("lambda")?, numbers("k")?, numbers("h")?);
-        let (headstart, span) = (numbers("headstart")?, Integers::of(batch, "span")?);
-        let (subgroups, pooled) = (Integers::of(batch, "subgroups")?, numbers("pooled_sigma")?);
-        for row in 0..batch.num_rows() {
-            let (Some(valid_from), Some(centre), Some(sigma)) = (from.at(row), centre.at(row), sigma.at(row)) else {
-                continue;
-            };
-            let usual = Parameters::default();
-            let parameters = Parameters {
-                width: width.at(row).unwrap_or(usual.width),
-                lambda: lambda.at(row).unwrap_or(usual.lambda),
-                k: k.at(row).unwrap_or(usual.k),
-                h: h.at(row).unwrap_or(usual.h),
-                headstart: headstart.at(row).unwrap_or(usual.headstart),
-                span: span.at(row).and_then(|span| usize::try_from(span).ok()).unwrap_or(usual.span),
-                ..usual
-            };
-            let known = Limits::known(question.asked.kind, centre, sigma, parameters).map_err(said)?;
-            let limits = Limits {
-                pooled: pooled.at(row) == Some(1.0),
-                companion: companion.at(row).map(Companion::parse).transpose().map_err(said)?.or(known.companion),
-                subgroups: subgroups.at(row).and_then(|count| usize::try_from(count).ok()).unwrap_or(0),
-                ..known
-            };
-            let rules = rules.at(row).map(RuleSet::parse).transpose().map_err(said)?;
-            let words = words(valid_from, approver.at(row), reason.at(row));
-            let version = Version { valid_from, limits, rules: rules.map(Arc::new), words };
-            let names: Names = of.each_ref().map(|texts| texts.at(row).unwrap_or_default().to_owned());
-            match self.0.iter_mut().find(|(known, _)| *known == names) {
-                Some((_, versions)) => versions.push(version),
-                None => self.0.push((names, vec![version])),
-            }
+fn take(batch: &RecordBatch, found: &mut Vec<(ChartKind, Frozen)>) -> Result<(), QueryError> {
+    let texts = |name: &str| Texts::of(batch, name);
+    let numbers = |name: &str| Doubles::of(batch, name);
+    let of = [texts("equipment")?, texts("characteristic")?, texts("product")?, texts("operation")?];
+    let (companion, rules, approver, reason) =
+        (texts("companion")?, texts("rules")?, texts("approved_by")?, texts("reason")?);
+    let (from, centre, sigma) = (Times::of(batch, "valid_from")?, numbers("centre")?, numbers("sigma")?);
+    let (width, lambda, k, h) = (numbers("width")?, numbers("lambda")?, numbers("k")?, numbers("h")?);
+    let (headstart, span) = (numbers("headstart")?, Integers::of(batch, "span")?);
+    let (charts, by) = (texts("chart")?, texts("subgroup")?);
+    let (subgroups, pooled) = (Integers::of(batch, "subgroups")?, numbers("pooled_sigma")?);
+    for row in 0..batch.num_rows() {
+        let (Some(valid_from), Some(centre), Some(sigma)) = (from.at(row), centre.at(row), sigma.at(row)) else {
+            continue;
+        };
+        let kind = ChartKind::parse(charts.at(row).unwrap_or_default()).map_err(said)?;
+        let usual = Parameters::default();
+        let parameters = Parameters {
+            width: width.at(row).unwrap_or(usual.width),
+            lambda: lambda.at(row).unwrap_or(usual.lambda),
+            k: k.at(row).unwrap_or(usual.k),
+            h: h.at(row).unwrap_or(usual.h),
+            headstart: headstart.at(row).unwrap_or(usual.headstart),
+            span: span.at(row).and_then(|span| usize::try_from(span).ok()).unwrap_or(usual.span),
+            ..usual
+        };
+        let known = Limits::known(kind, centre, sigma, parameters).map_err(said)?;
+        let limits = Limits {
+            pooled: pooled.at(row) == Some(1.0),
+            companion: companion.at(row).map(Companion::parse).transpose().map_err(said)?.or(known.companion),
+            subgroups: subgroups.at(row).and_then(|count| usize::try_from(count).ok()).unwrap_or(0),
+            ..known
+        };
+        let rules = rules.at(row).map(RuleSet::parse).transpose().map_err(said)?;
+        let subgroup = by.at(row).map(asked::subgroup).transpose()?;
+        let words = words(valid_from, approver.at(row), reason.at(row));
+        let version = Version { valid_from, limits, rules: rules.map(Arc::new), subgroup, words };
+        let names: Names = of.each_ref().map(|texts| texts.at(row).unwrap_or_default().to_owned());
+        let place = found.iter().position(|(known, _)| *known == kind).unwrap_or_else(|| {
+            found.push((kind, Frozen::default()));
+            found.len() - 1
+        });
+        let Some((_, frozen)) = found.get_mut(place) else { continue };
+        match frozen.0.iter_mut().find(|(known, _)| *known == names) {
+            Some((_, versions)) => versions.push(version),
+            None => frozen.0.push((names, vec![version])),
         }
-        Ok(())
     }
+    Ok(())
 }
 
 fn words(valid_from: i64, approver: Option<&str>, reason: Option<&str>) -> String {

@@ -16,7 +16,7 @@ use oee::spc::capability::Spec;
 
 use super::Question;
 use crate::error::QueryError;
-use crate::functions::gather::{Doubles, Integers, Times, typed};
+use crate::functions::gather::{Doubles, Gather, Integers, Times, typed};
 
 /// Values that agree in these are one chart, unless it is said otherwise.
 pub(super) const COLUMNS_OF_CHARTS: [&str; 4] = ["equipment", "characteristic", "product", "operation"];
@@ -47,7 +47,7 @@ pub(super) struct Measured {
     pub(super) value: f64,
     /// How many units a count is of; 1 of a measurement.
     pub(super) units: f64,
-    piece: i64,
+    pub(super) piece: i64,
     pub(super) place: Place,
     /// Left out of what limits are estimated from.
     pub(super) excluded: bool,
@@ -95,8 +95,19 @@ impl Labels {
 /// What of a batch is looked up later.
 #[derive(Debug)]
 struct Kept {
-    labels: HashMap<&'static str, Labels>,
+    /// In the order of [`COLUMNS_OF_CHARTS`].
+    charts: [Option<Labels>; 4],
+    context: HashMap<&'static str, Labels>,
     targets: Option<Doubles>,
+}
+
+impl Kept {
+    fn labels(&self, column: &str) -> Option<&Labels> {
+        match COLUMNS_OF_CHARTS.iter().position(|name| *name == column) {
+            Some(place) => self.charts.get(place)?.as_ref(),
+            None => self.context.get(column),
+        }
+    }
 }
 
 /// Values of several charts.
@@ -127,13 +138,24 @@ impl Measurements {
         if judged {
             columns.push("result");
         }
-        let excluded = Excluded::gather(question).await?;
+        let excluded = Excluded::gather(question.gather).await?;
         let mut reading = Reading::new(&question.asked.by);
         let mut stream = question.gather.rows(MEASUREMENTS, filter, &columns, &[]).await?;
         while let Some(batch) = stream.try_next().await? {
             reading.take(&batch, judged, &excluded)?;
         }
         Ok(reading.done())
+    }
+
+    /// The values of rows that have just been written.
+    pub(super) fn of_rows(rows: &[RecordBatch], kind: ChartKind, excluded: &Excluded) -> Result<Self, QueryError> {
+        let mut reading = Reading::new(&COLUMNS_OF_CHARTS);
+        for batch in rows {
+            reading.take(batch, counts_failures(kind), excluded)?;
+        }
+        let mut measurements = reading.done();
+        measurements.in_order();
+        Ok(measurements)
     }
 
     /// Scrap among the pieces of `counts`: one value for each record.
@@ -188,7 +210,7 @@ impl Measurements {
 
     /// What a column says of a value.
     pub(super) fn label(&self, place: Place, column: &str) -> Option<&str> {
-        self.kept.get(place.batch as usize)?.labels.get(column)?.at(place.row as usize)
+        self.kept.get(place.batch as usize)?.labels(column)?.at(place.row as usize)
     }
 
     /// What a value should have been, as its row says.
@@ -215,8 +237,9 @@ impl Measurements {
 }
 
 /// Reads batches into charts.
-struct Reading<'a> {
-    by: &'a [&'static str],
+struct Reading {
+    /// Which of [`COLUMNS_OF_CHARTS`] part one chart from another.
+    parted: [bool; 4],
     series: Vec<Series>,
     places: HashMap<Key, usize>,
     kept: Vec<Kept>,
@@ -227,10 +250,10 @@ struct Reading<'a> {
     spec_times: Vec<i64>,
 }
 
-impl<'a> Reading<'a> {
-    fn new(by: &'a [&'static str]) -> Self {
+impl Reading {
+    fn new(by: &[&'static str]) -> Self {
         Self {
-            by,
+            parted: COLUMNS_OF_CHARTS.map(|name| by.contains(&name)),
             series: Vec::new(),
             places: HashMap::new(),
             kept: Vec::new(),
@@ -241,14 +264,16 @@ impl<'a> Reading<'a> {
     }
 
     fn keep(&mut self, batch: &RecordBatch) -> Result<(), QueryError> {
-        let mut labels = HashMap::new();
-        for name in COLUMNS_OF_CHARTS.into_iter().chain(CONTEXT) {
-            if batch.column_by_name(name).is_some() {
-                labels.insert(name, Labels::of(batch, name)?);
+        let labels = |name: &'static str| batch.column_by_name(name).map(|_| Labels::of(batch, name)).transpose();
+        let [equipment, characteristic, product, operation] = COLUMNS_OF_CHARTS.map(labels);
+        let mut context = HashMap::new();
+        for name in CONTEXT {
+            if let Some(labels) = labels(name)? {
+                context.insert(name, labels);
             }
         }
         let targets = batch.column_by_name("target").map(|_| Doubles::of(batch, "target")).transpose()?;
-        self.kept.push(Kept { labels, targets });
+        self.kept.push(Kept { charts: [equipment?, characteristic?, product?, operation?], context, targets });
         self.known.clear();
         self.last = None;
         Ok(())
@@ -257,7 +282,9 @@ impl<'a> Reading<'a> {
     /// The chart that a row of a kept batch belongs to.
     fn chart(&mut self, batch: usize, row: usize) -> usize {
         let Some(kept) = self.kept.get(batch) else { return 0 };
-        let labels = COLUMNS_OF_CHARTS.map(|name| kept.labels.get(name).filter(|_| self.by.contains(&name)));
+        let labels: [Option<&Labels>; 4] = std::array::from_fn(|place| {
+            kept.charts.get(place).and_then(Option::as_ref).filter(|_| self.parted.get(place) == Some(&true))
+        });
         let numbers = labels.map(|labels| labels.and_then(|labels| labels.key(row)));
         if let Some((known, chart)) = self.last
             && known == numbers
@@ -328,7 +355,7 @@ impl<'a> Reading<'a> {
 }
 
 /// Charts of nonconforming units.
-fn counts_failures(kind: ChartKind) -> bool {
+pub(super) fn counts_failures(kind: ChartKind) -> bool {
     matches!(kind, ChartKind::P | ChartKind::Np | ChartKind::LaneyP)
 }
 
@@ -348,21 +375,22 @@ fn failure(result: Option<&str>, value: Option<f64>, spec: &Spec) -> Option<f64>
 }
 
 /// Measurements that people have taken out of what limits are estimated from.
-struct Excluded(Vec<([Option<String>; 5], i64, Option<i64>)>);
+#[derive(Debug, Default)]
+pub(super) struct Excluded(Vec<([Option<String>; 5], i64, Option<i64>)>);
 
 /// What an exclusion names, apart from time and piece: what it does not name may be anything.
 const NAMED: [&str; 5] = ["equipment", "characteristic", "operation", "unit", "run"];
 
 impl Excluded {
-    async fn gather(question: &Question<'_>) -> Result<Self, QueryError> {
+    pub(super) async fn gather(gather: &Gather) -> Result<Self, QueryError> {
         let mut found = Vec::new();
-        if question.gather.view.table(EXCLUSIONS).is_none() {
+        if gather.view.table(EXCLUSIONS).is_none() {
             return Ok(Self(found));
         }
         let mut columns = vec!["time", "piece"];
         columns.extend(NAMED);
         let all: Expr = lit(true);
-        let mut stream = question.gather.rows(EXCLUSIONS, all, &columns, &[]).await?;
+        let mut stream = gather.rows(EXCLUSIONS, all, &columns, &[]).await?;
         while let Some(batch) = stream.try_next().await? {
             let (times, pieces) = (Times::of(&batch, "time")?, Integers::of(&batch, "piece")?);
             let labels = NAMED.map(|name| Labels::of(&batch, name));
@@ -388,7 +416,7 @@ impl Excluded {
             *at == time
                 && only.is_none_or(|only| only == piece)
                 && NAMED.iter().zip(names).all(|(column, name)| {
-                    name.is_none() || kept.labels.get(column).and_then(|labels| labels.at(row)) == name.as_deref()
+                    name.is_none() || kept.labels(column).and_then(|labels| labels.at(row)) == name.as_deref()
                 })
         })
     }

@@ -171,7 +171,7 @@ fn draw(stretch: &Stretch, groups: &[Group]) -> Result<Chart, QueryError> {
 }
 
 /// Names of the violated rules, and what they say.
-fn violations(
+pub(super) fn violations(
     rules: &RuleSet,
     point: &Point,
     companion: Option<(Companion, Point)>,

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use oee::spc::{ChartKind, Subgroup};
 
 use super::asked::By;
+use super::frozen::Version;
 use super::measured::{Measured, Measurements, Place, Series};
 use super::{Question, said, specification};
 use crate::error::QueryError;
@@ -22,14 +23,22 @@ pub(super) struct Group {
     pub(super) last: i64,
     /// Its last value: what else is known of the subgroup is known of that.
     pub(super) place: Place,
+    /// Its first value, and which piece that is of.
+    pub(super) begins: (Place, i64),
     /// What its values agree in.
     pub(super) label: Option<String>,
 }
 
-/// How the values of a chart become subgroups.
-pub(super) fn by(question: &Question<'_>, measurements: &Measurements, series: &Series) -> Result<By, QueryError> {
-    match &question.asked.subgroup {
-        Some(by) => Ok(by.clone()),
+/// How the values of a chart become subgroups: as the call says, else as the newest frozen limits do.
+pub(super) fn by(
+    question: &Question<'_>,
+    measurements: &Measurements,
+    series: &Series,
+    versions: &[Version],
+) -> Result<By, QueryError> {
+    let frozen = || versions.last().and_then(|version| version.subgroup.clone());
+    match question.asked.subgroup.clone().or_else(frozen) {
+        Some(by) => Ok(by),
         None => by_default(question, measurements, series),
     }
 }
@@ -50,11 +59,19 @@ pub(super) fn of(
     measurements: &Measurements,
     series: &Series,
     by: &By,
+    versions: &[Version],
 ) -> Result<Vec<Group>, QueryError> {
     let maker = Maker::new(question, measurements, series);
     match by {
         // What is left over is no subgroup yet.
-        By::Count(size) => series.values.chunks_exact((*size).max(1)).map(|values| maker.group(values, None)).collect(),
+        By::Count(size) => {
+            // Counting begins anew with the first frozen limits: whoever judges by them need not know what was before.
+            let frozen_from = versions.first().map_or(i64::MIN, |version| version.valid_from);
+            let (before, after) =
+                series.values.split_at(series.values.partition_point(|value| value.time < frozen_from));
+            let parts = [before, after].into_iter().flat_map(|part| part.chunks_exact((*size).max(1)));
+            parts.map(|values| maker.group(values, None)).collect()
+        }
         By::Time(cut) => {
             let (Some(first), Some(last)) = (series.values.first(), series.values.last()) else {
                 return Ok(Vec::new());
@@ -148,31 +165,35 @@ impl<'a> Maker<'a> {
             first: first.map_or(0, |value| value.time),
             last: last.map_or(0, |value| value.time),
             place,
+            begins: first.map_or((place, 1), |value| (value.place, value.piece)),
             label,
         })
     }
 
     fn subgroup(&self, values: &[Measured], numbers: &[f64]) -> Result<Subgroup, QueryError> {
-        let all = || Subgroup::of(numbers).map_err(said);
-        match self.kind {
-            ChartKind::IMr => Subgroup::of(&[all()?.value]).map_err(said),
-            kind if kind.is_attribute() => {
-                let units = values.iter().map(|value| value.units).sum();
-                Subgroup::count(numbers.iter().sum(), units).map_err(said)
-            }
-            ChartKind::ShortRunDeviation | ChartKind::ShortRunZ => {
-                let product = values.last().and_then(|value| self.measurements.label(value.place, "product"));
-                let (nominal, scale) = self.parts.get(&product.map(str::to_owned)).copied().ok_or_else(|| {
-                    QueryError::Execution(format!(
-                        "a short-run chart needs a target of each product: {} has none; give its measurements or its \
-                         characteristic a target",
-                        product.unwrap_or("a measurement without product")
-                    ))
-                })?;
-                all()?.of_part(nominal, scale).map_err(said)
-            }
-            _ => all(),
+        let units = values.iter().map(|value| value.units).sum();
+        let subgroup = subgroup(self.kind, numbers, units)?;
+        if !matches!(self.kind, ChartKind::ShortRunDeviation | ChartKind::ShortRunZ) {
+            return Ok(subgroup);
         }
+        let product = values.last().and_then(|value| self.measurements.label(value.place, "product"));
+        let (nominal, scale) = self.parts.get(&product.map(str::to_owned)).copied().ok_or_else(|| {
+            QueryError::Execution(format!(
+                "a short-run chart needs a target of each product: {} has none; give its measurements or its \
+                 characteristic a target",
+                product.unwrap_or("a measurement without product")
+            ))
+        })?;
+        subgroup.of_part(nominal, scale).map_err(said)
+    }
+}
+
+/// What charts need of the values of a subgroup; counts are of so many units.
+pub(super) fn subgroup(kind: ChartKind, numbers: &[f64], units: f64) -> Result<Subgroup, QueryError> {
+    match kind {
+        ChartKind::IMr => Subgroup::of(&[Subgroup::of(numbers).map_err(said)?.value]).map_err(said),
+        kind if kind.is_attribute() => Subgroup::count(numbers.iter().sum(), units).map_err(said),
+        _ => Subgroup::of(numbers).map_err(said),
     }
 }
 

@@ -1,0 +1,361 @@
+//! SPC as it happens: measurements of charts with frozen limits are judged as they become durable.
+//!
+//! A violation stands for as long as the points say so. What is said of it is compared with what was said before: a late or
+//! corrected measurement raises and withdraws, and a restart raises nothing twice.
+
+mod chart;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arrow::array::AsArray;
+use arrow::compute::{filter_record_batch, not};
+use arrow::record_batch::RecordBatch;
+use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::Expr;
+use datafusion::prelude::{ident, lit};
+use futures::TryStreamExt;
+use oee::plant::Plant;
+use oee::spc::ChartKind;
+use oee::tables::{CONTROL_LIMITS, EVENTS, EXCLUSIONS, MEASUREMENTS, TABLES};
+
+use super::asked::Asked;
+use super::frozen::Frozen;
+use super::measured::{COLUMNS_OF_CHARTS, Excluded, Key, Measurements};
+use super::{NAMES, Question};
+use crate::catalog::{SnapshotSource, View};
+use crate::context::ContextCache;
+use crate::error::QueryError;
+use crate::functions::gather::{Gather, Texts};
+use crate::functions::names::Names;
+use chart::Watched;
+
+/// Writes that may wait for a look.
+const WAITING: usize = 16_384;
+/// What the identity of a violation begins with in `events`.
+const PREFIX: &str = "spc|";
+/// What its kind is there.
+pub const VIOLATION: &str = "violation";
+
+/// A violation of rules at a point of a chart.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Violation {
+    /// Its identity in `events`: the chart, and the first value of the subgroup.
+    pub id: String,
+    /// When the last value of the subgroup was measured.
+    pub time: i64,
+    /// Name of the chart.
+    pub chart: String,
+    /// Where it was measured.
+    pub equipment: Option<String>,
+    /// What was measured.
+    pub characteristic: Option<String>,
+    /// Of which product.
+    pub product: Option<String>,
+    /// At which operation.
+    pub operation: Option<String>,
+    /// Of which unit.
+    pub unit: Option<String>,
+    /// For which order.
+    pub work_order: Option<String>,
+    /// By whom.
+    pub operator: Option<String>,
+    /// What is plotted.
+    pub value: Option<f64>,
+    /// Centre line.
+    pub centre: Option<f64>,
+    /// Lower control limit.
+    pub lcl: Option<f64>,
+    /// Upper control limit.
+    pub ucl: Option<f64>,
+    /// Names of the violated rules.
+    pub rules: String,
+    /// What they say.
+    pub message: String,
+    /// Which limits judged.
+    pub limits: String,
+}
+
+/// What there is to say.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Change {
+    /// A violation, new or different from what was said of it.
+    Raised(Violation),
+    /// A violation that is none any more; known of it is where it was.
+    Withdrawn(Violation),
+}
+
+impl Change {
+    /// The violation.
+    #[must_use]
+    pub fn violation(&self) -> &Violation {
+        match self {
+            Self::Raised(violation) | Self::Withdrawn(violation) => violation,
+        }
+    }
+}
+
+/// Judges the measurements of a plant; cheap to share.
+pub struct SpcWatch {
+    source: Arc<dyn SnapshotSource>,
+    contexts: Arc<ContextCache>,
+    plant: Arc<Plant>,
+    session: SessionState,
+    waiting: Mutex<Waiting>,
+    /// Something was handed in that has to be looked at.
+    stirred: AtomicBool,
+    board: tokio::sync::Mutex<Board>,
+}
+
+#[derive(Default)]
+struct Waiting {
+    measurements: Vec<(u64, RecordBatch)>,
+    /// Limits or exclusions have changed, or writes were lost: all is judged anew.
+    anew: bool,
+}
+
+type ChartKey = (Key, ChartKind);
+
+#[derive(Default)]
+struct Board {
+    frozen: Vec<(ChartKind, Frozen)>,
+    excluded: Excluded,
+    charts: HashMap<ChartKey, Watched>,
+    /// Writes up to this place in the log are judged.
+    position: u64,
+    /// What `events` says, by identity. None before it was asked.
+    said: Option<BTreeMap<String, Violation>>,
+}
+
+impl std::fmt::Debug for SpcWatch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SpcWatch").finish_non_exhaustive()
+    }
+}
+
+fn table(at: usize) -> Option<&'static str> {
+    TABLES.get(at).map(|table| table.name)
+}
+
+impl SpcWatch {
+    pub(crate) fn new(
+        source: Arc<dyn SnapshotSource>,
+        contexts: Arc<ContextCache>,
+        plant: Arc<Plant>,
+        session: SessionState,
+    ) -> Self {
+        Self {
+            source,
+            contexts,
+            plant,
+            session,
+            waiting: Mutex::new(Waiting { anew: true, ..Waiting::default() }),
+            stirred: AtomicBool::new(true),
+            board: tokio::sync::Mutex::default(),
+        }
+    }
+
+    /// Takes a durable write: its place in the log, and the rows of each table as they are now.
+    pub fn note(&self, position: u64, rows: &[(usize, RecordBatch)]) {
+        for (at, batch) in rows {
+            let Some(name) = table(*at) else { continue };
+            let waiting = || self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+            if name == CONTROL_LIMITS.name || name == EXCLUSIONS.name {
+                waiting().anew = true;
+            } else if name == MEASUREMENTS.name {
+                let mut waiting = waiting();
+                if waiting.measurements.len() >= WAITING {
+                    waiting.measurements.clear();
+                    waiting.anew = true;
+                }
+                waiting.measurements.push((position, batch.clone()));
+            } else {
+                continue;
+            }
+            self.stirred.store(true, Ordering::Release);
+        }
+    }
+
+    /// Writes were lost on the way: all is judged anew.
+    pub fn lose(&self) {
+        *self.waiting.lock().unwrap_or_else(PoisonError::into_inner) = Waiting { measurements: Vec::new(), anew: true };
+        self.stirred.store(true, Ordering::Release);
+    }
+
+    /// What there is to say since what was last [`SpcWatch::said`].
+    ///
+    /// # Errors
+    /// [`QueryError`] where the tables cannot be read: the next look begins anew.
+    pub async fn look(&self, now: i64) -> Result<Vec<Change>, QueryError> {
+        if !self.stirred.swap(false, Ordering::AcqRel) {
+            return Ok(Vec::new());
+        }
+        let mut board = self.board.lock().await;
+        let waiting = std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
+        let snapshot = self.source.snapshot();
+        let position = snapshot.position;
+        let view = View::new(snapshot, Arc::clone(&self.contexts));
+        let gather = Gather { session: self.session.clone(), view, plant: Arc::clone(&self.plant), now };
+        let judged = board.judge(&gather, waiting, position).await;
+        if judged.is_err() {
+            self.lose();
+        }
+        judged?;
+        Ok(board.changes())
+    }
+
+    /// What a look found is in `events` now.
+    pub async fn said(&self, changes: &[Change]) {
+        let mut board = self.board.lock().await;
+        let said = board.said.get_or_insert_default();
+        for change in changes {
+            match change {
+                Change::Raised(violation) => said.insert(violation.id.clone(), violation.clone()),
+                Change::Withdrawn(violation) => said.remove(&violation.id),
+            };
+        }
+    }
+
+    /// What a look found could not be said: the next one finds it again.
+    pub fn unsaid(&self) {
+        self.stirred.store(true, Ordering::Release);
+    }
+}
+
+impl Board {
+    async fn judge(&mut self, gather: &Gather, waiting: Waiting, position: u64) -> Result<(), QueryError> {
+        if self.said.is_none() {
+            self.said = Some(said_before(gather).await?);
+        }
+        if waiting.anew {
+            self.frozen = Frozen::all(gather).await?;
+            self.excluded = Excluded::gather(gather).await?;
+            self.charts.clear();
+            for (kind, frozen) in &self.frozen {
+                begin(&mut self.charts, gather, *kind, frozen, None).await?;
+            }
+            self.position = position;
+            return Ok(());
+        }
+        if self.frozen.is_empty() {
+            return Ok(());
+        }
+        let new: Vec<&RecordBatch> =
+            waiting.measurements.iter().filter(|(at, _)| *at > self.position).map(|(_, rows)| rows).collect();
+        let mut late: HashSet<ChartKey> = HashSet::new();
+        for rows in new {
+            self.take_in(rows, &mut late)?;
+        }
+        for (key, kind) in late {
+            let Some((_, frozen)) = self.frozen.iter().find(|(known, _)| *known == kind) else { continue };
+            self.charts.remove(&(key.clone(), kind));
+            begin(&mut self.charts, gather, kind, frozen, Some(&key)).await?;
+        }
+        Ok(())
+    }
+
+    fn take_in(&mut self, rows: &RecordBatch, late: &mut HashSet<ChartKey>) -> Result<(), QueryError> {
+        let deleted = rows.column_by_name("deleted").and_then(|column| column.as_boolean_opt());
+        let deleted = deleted.filter(|deleted| deleted.true_count() > 0);
+        let (standing, gone) = match deleted {
+            Some(deleted) => (filter_record_batch(rows, &not(deleted)?)?, Some(filter_record_batch(rows, deleted)?)),
+            None => (rows.clone(), None),
+        };
+        for (kind, frozen) in &self.frozen {
+            if let Some(gone) = &gone {
+                let found = Measurements::of_rows(std::slice::from_ref(gone), *kind, &self.excluded)?;
+                late.extend(found.series().iter().map(|series| (series.key.clone(), *kind)));
+            }
+            let found = Measurements::of_rows(std::slice::from_ref(&standing), *kind, &self.excluded)?;
+            for series in found.series().iter().filter(|series| !frozen.of(series).is_empty()) {
+                let key = (series.key.clone(), *kind);
+                let taken = match self.charts.get_mut(&key) {
+                    Some(chart) => chart.take(&found, series)?,
+                    None => false,
+                };
+                if !taken {
+                    late.insert(key);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What stands and was not said, and what was said and does not stand.
+    fn changes(&mut self) -> Vec<Change> {
+        let said = self.said.get_or_insert_default();
+        let mut changes = Vec::new();
+        let mut standing: HashSet<&str> = HashSet::new();
+        for violation in self.charts.values().flat_map(Watched::violations) {
+            standing.insert(&violation.id);
+            if said.get(&violation.id).is_none_or(|known| known.message != violation.message) {
+                changes.push(Change::Raised(violation.clone()));
+            }
+        }
+        let gone = said.values().filter(|known| !standing.contains(known.id.as_str()));
+        changes.extend(gone.cloned().map(Change::Withdrawn));
+        changes.sort_by_key(|change| change.violation().time);
+        changes
+    }
+}
+
+/// Begins the charts of one kind that have frozen limits: all, or one.
+async fn begin(
+    charts: &mut HashMap<ChartKey, Watched>,
+    gather: &Gather,
+    kind: ChartKind,
+    frozen: &Frozen,
+    only: Option<&Key>,
+) -> Result<(), QueryError> {
+    let Some(first) = frozen.first() else { return Ok(()) };
+    let filters: Vec<Expr> = only.map(of_chart).unwrap_or_default();
+    let names = Names::of(&gather.session, &filters, NAMES)?;
+    let asked = Asked::new(kind);
+    let question = Question { gather, asked: &asked, names: &names, window: (first, i64::MAX) };
+    let measurements = Measurements::gather(&question).await?;
+    for series in measurements.series() {
+        let versions = frozen.of(series);
+        if versions.is_empty() || only.is_some_and(|only| *only != series.key) {
+            continue;
+        }
+        let watched = Watched::begin(&question, &measurements, series, versions)?;
+        charts.insert((series.key.clone(), kind), watched);
+    }
+    Ok(())
+}
+
+/// Conditions on the names of a chart.
+fn of_chart(key: &Key) -> Vec<Expr> {
+    let is = |(column, name): (&str, &Option<Arc<str>>)| match name {
+        Some(name) => ident(column).eq(lit(name.as_ref())),
+        None => ident(column).is_null(),
+    };
+    COLUMNS_OF_CHARTS.into_iter().zip(key).map(is).collect()
+}
+
+/// The violations that `events` knows.
+async fn said_before(gather: &Gather) -> Result<BTreeMap<String, Violation>, QueryError> {
+    let mut found = BTreeMap::new();
+    let columns = ["event_id", "equipment", "characteristic", "message"];
+    let of_kind = ident("kind").eq(lit(VIOLATION));
+    let mut stream = gather.rows(EVENTS.name, of_kind, &columns, &[]).await?;
+    while let Some(batch) = stream.try_next().await? {
+        let texts = columns.map(|name| Texts::of(&batch, name));
+        let [ids, equipment, characteristics, messages] = texts;
+        let (ids, equipment, characteristics, messages) = (ids?, equipment?, characteristics?, messages?);
+        for row in 0..batch.num_rows() {
+            let Some(id) = ids.at(row).filter(|id| id.starts_with(PREFIX)) else { continue };
+            let owned = |texts: &Texts| texts.at(row).map(str::to_owned);
+            let violation = Violation {
+                id: id.to_owned(),
+                equipment: owned(&equipment),
+                characteristic: owned(&characteristics),
+                message: owned(&messages).unwrap_or_default(),
+                ..Violation::default()
+            };
+            found.insert(id.to_owned(), violation);
+        }
+    }
+    Ok(found)
+}

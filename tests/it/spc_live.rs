@@ -1,0 +1,191 @@
+//! Measurements judged as they come: violations become events, messages and holds, are withdrawn when they are none, and a
+//! restart says nothing twice.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom;
+use rand::{Rng, SeedableRng};
+use serde_json::{Value, json};
+
+use crate::equipment::{Equipment, Version};
+use crate::harness::{Server, wait_for};
+
+const PLANT: &str = r#"
+[plant]
+name = "spc"
+zone = "UTC"
+
+[[equipment]]
+path = "lab"
+[[equipment]]
+path = "lab/gauge"
+
+[[characteristics]]
+characteristic = "bore"
+on_violation = "hold"
+reaction_plan = "Stop the spindle, measure the last five parts again."
+"#;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn start(folder: &Path) -> Server {
+    fs::write(folder.join("plant.toml"), PLANT).unwrap();
+    Server::start(folder)
+}
+
+fn send(server: &Server, table: &str, rows: &[Value]) {
+    let (status, answer) = server.post(&format!("/api/v1/{table}"), Value::Array(rows.to_vec()).to_string());
+    assert_eq!(status, 200, "{table}: {answer}");
+}
+
+/// Second `number` of 14 January 2025.
+fn second(number: i64) -> String {
+    jiff::Timestamp::from_second(1_736_812_800 + number).unwrap().to_string()
+}
+
+fn measurement(characteristic: &str, number: i64, value: f64) -> Value {
+    json!({"time": second(number), "equipment": "lab/gauge", "operation": "turn", "unit": format!("U{number}"),
+           "work_order": "W1", "characteristic": characteristic, "value": value})
+}
+
+fn freeze(server: &Server, characteristic: &str, chart: &str, subgroup: Option<&str>, rules: &str) {
+    let limits = json!({"characteristic": characteristic, "chart": chart, "valid_from": second(0), "centre": 10.0, "sigma": 1.0,
+                        "subgroup": subgroup, "rules": rules, "approved_by": "quality", "reason": "study"});
+    send(server, "control_limits", &[limits]);
+}
+
+fn violations(server: &Server) -> Vec<Vec<Value>> {
+    server.sql(
+        "SELECT unit, message, severity, characteristic FROM events WHERE kind = 'violation' ORDER BY time, event_id",
+    )
+}
+
+#[test]
+fn a_violation_is_an_event_a_message_and_a_hold_until_it_is_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = start(folder.path());
+    let mut screen = Equipment::of(Version::V5, server.mqtt);
+    screen.subscribe("takt/+/+/violation").unwrap();
+    freeze(&server, "bore", "i_mr", None, "N1");
+    send(&server, "measurements", &[measurement("bore", 0, 10.2), measurement("bore", 1, 9.9)]);
+    let feed = ureq::get(server.url("/api/v1/live")).call().unwrap();
+    let mut lines = BufReader::new(feed.into_body().into_reader()).lines();
+    assert!(lines.next().unwrap().unwrap().starts_with("event:"), "the feed has begun");
+    send(&server, "measurements", &[measurement("bore", 2, 14.0)]);
+    let heard: Value = serde_json::from_str(&screen.hear().unwrap().payload).unwrap();
+    assert_eq!((&heard["unit"], &heard["withdrawn"], &heard["value"]), (&json!("U2"), &json!(false), &json!(14.0)));
+    assert_eq!(heard["message"], "a point more than 3 sigma from the centre line; MR above its upper control limit");
+    assert_eq!(heard["reaction_plan"], "Stop the spindle, measure the last five parts again.");
+    assert_eq!(heard["limits"], "frozen from 2025-01-14T00:00:00Z, approved by quality: study");
+    // Heard, so said: it is stored before it is told.
+    let stored = violations(&server);
+    assert_eq!(json!(stored), json!([["U2", heard["message"], "critical", "bore"]]));
+    assert_eq!(server.sql("SELECT status FROM units WHERE unit = 'U2'"), [[json!("hold")]]);
+    let told =
+        lines.map(Result::unwrap).find(|line| line.starts_with("data:") && line.contains("\"event_id\"")).unwrap();
+    assert!(told.contains("\"unit\":\"U2\""), "{told}");
+
+    // Only a decision that says why releases.
+    let release = |message: Option<&str>| {
+        let event = json!([{"event_id": "r1", "kind": "release", "time": second(3), "unit": "U2", "message": message}]);
+        server.post("/api/v1/events", event.to_string())
+    };
+    let (status, answer) = release(None);
+    assert!(status == 400 && answer.contains("`message`"), "{answer}");
+    assert_eq!(release(Some("measured again: 10.1")).0, 200);
+    wait_for("the release", PATIENCE, || {
+        let rows = server.sql("SELECT status, change_reason FROM units WHERE unit = 'U2'");
+        (rows[0][0] == "ok").then(|| assert!(rows[0][1].as_str().unwrap().contains("measured again"), "{rows:?}"))
+    });
+
+    server.stop();
+    server = Server::start(folder.path());
+    let mut screen = Equipment::of(Version::V4, server.mqtt);
+    screen.subscribe("takt/+/+/violation").unwrap();
+    // A point that violates comes after the restart; nothing is said of the one before.
+    send(&server, "measurements", &[measurement("bore", 4, 3.0)]);
+    let heard: Value = serde_json::from_str(&screen.hear().unwrap().payload).unwrap();
+    assert_eq!(heard["unit"], "U4", "{heard}");
+    assert_eq!(violations(&server).len(), 2);
+    assert_eq!(server.number("SELECT count(*) FROM events_history WHERE kind = 'violation'"), 0.0);
+
+    // It was a slip of the pen.
+    send(&server, "measurements", &[measurement("bore", 4, 12.0)]);
+    let heard: Value = serde_json::from_str(&screen.hear().unwrap().payload).unwrap();
+    assert_eq!((&heard["unit"], &heard["withdrawn"]), (&json!("U4"), &json!(true)), "{heard}");
+    assert_eq!(violations(&server).len(), 1);
+    let history = "SELECT unit, superseded_by, superseded_reason FROM events_history WHERE kind = 'violation'";
+    assert_eq!(server.sql(history), [[json!("U4"), json!("takt"), json!("the measurements do not say so any more")]]);
+}
+
+/// What `spc` says of the charts that have frozen limits.
+fn said_by_charts(server: &Server) -> Vec<Vec<Value>> {
+    let charts = [("single", "i_mr"), ("threes", "xbar_r"), ("named", "xbar_s")];
+    let parts: Vec<String> = charts
+        .iter()
+        .map(|(name, chart)| {
+            format!(
+                "SELECT characteristic, time, message FROM spc('{chart}') WHERE characteristic = '{name}' AND violated \
+                 AND time >= '{}'",
+                second(0)
+            )
+        })
+        .collect();
+    server.sql(&format!("SELECT * FROM ({}) ORDER BY characteristic, time, message", parts.join(" UNION ALL ")))
+}
+
+#[test]
+fn events_are_what_the_charts_say_whatever_comes_however_late() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = start(folder.path());
+    let seed = rand::random::<u64>();
+    let mut dice = StdRng::seed_from_u64(seed);
+    freeze(&server, "single", "i_mr", None, "nelson");
+    freeze(&server, "threes", "xbar_r", Some("3"), "N1,N2(3)");
+    freeze(&server, "named", "xbar_s", Some("subgroup"), "western_electric");
+    let mut newest = 0;
+    for round in 0..25 {
+        let mut rows = Vec::new();
+        for _ in 0..dice.random_range(1..8) {
+            let late = newest > 0 && dice.random_ratio(1, 6);
+            let at = if late { dice.random_range(0..newest) } else { newest + dice.random_range(1..3) };
+            newest = newest.max(at);
+            let name = *["single", "threes", "named"].choose(&mut dice).unwrap();
+            let mut row = measurement(name, at, 10.0 + f64::from(dice.random_range(-35..35)) / 10.0);
+            row["subgroup"] = json!(format!("S{}", at / 7));
+            if late && dice.random_ratio(1, 4) {
+                row["deleted"] = json!(true);
+            }
+            rows.push(row);
+        }
+        send(&server, "measurements", &rows);
+        if round == 12 {
+            let moved = json!({"characteristic": "single", "chart": "i_mr", "valid_from": second(newest / 2), "centre": 10.5,
+                               "sigma": 0.8, "rules": "N1", "reason": "new tool"});
+            send(&server, "control_limits", &[moved]);
+            send(
+                &server,
+                "exclusions",
+                &[json!({"characteristic": "named", "time": second(newest / 3), "reason": "test"})],
+            );
+        }
+        if round == 18 {
+            server.stop();
+            server = Server::start(folder.path());
+        }
+        let expected = said_by_charts(&server);
+        let sql = "SELECT characteristic, time, message FROM events WHERE kind = 'violation' ORDER BY characteristic, time, message";
+        let deadline = Instant::now() + PATIENCE;
+        let mut found = server.sql(sql);
+        while found != expected && Instant::now() < deadline {
+            std::thread::park_timeout(Duration::from_millis(20));
+            found = server.sql(sql);
+        }
+        assert_eq!(json!(found), json!(expected), "seed {seed}, round {round}");
+    }
+    assert!(!said_by_charts(&server).is_empty());
+}
