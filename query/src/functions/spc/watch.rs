@@ -27,7 +27,7 @@ use super::{NAMES, Question};
 use crate::catalog::{SnapshotSource, View};
 use crate::context::ContextCache;
 use crate::error::QueryError;
-use crate::functions::gather::{Gather, Texts};
+use crate::functions::gather::{Gather, Texts, Times};
 use crate::functions::names::Names;
 use chart::Watched;
 
@@ -75,6 +75,18 @@ pub struct Violation {
     pub message: String,
     /// Which limits judged.
     pub limits: String,
+}
+
+impl Violation {
+    /// Whether who was told of this one needs not be told of the other.
+    fn says_as_much(&self, other: &Self) -> bool {
+        // As JSON a number can lose its last digit.
+        let near = match (self.value, other.value) {
+            (Some(one), Some(other)) => (one - other).abs() <= 1e-12 * one.abs().max(other.abs()),
+            (one, other) => one == other,
+        };
+        near && (self.time, &self.message) == (other.time, &other.message)
+    }
 }
 
 /// What there is to say.
@@ -289,7 +301,7 @@ impl Board {
         let mut standing: HashSet<&str> = HashSet::new();
         for violation in self.charts.values().flat_map(Watched::violations) {
             standing.insert(&violation.id);
-            if said.get(&violation.id).is_none_or(|known| known.message != violation.message) {
+            if said.get(&violation.id).is_none_or(|known| !known.says_as_much(violation)) {
                 changes.push(Change::Raised(violation.clone()));
             }
         }
@@ -337,13 +349,15 @@ fn of_chart(key: &Key) -> Vec<Expr> {
 /// The violations that `events` knows.
 async fn said_before(gather: &Gather) -> Result<BTreeMap<String, Violation>, QueryError> {
     let mut found = BTreeMap::new();
-    let columns = ["event_id", "equipment", "characteristic", "message"];
+    let columns = ["event_id", "equipment", "characteristic", "message", "data"];
     let of_kind = ident("kind").eq(lit(VIOLATION));
-    let mut stream = gather.rows(EVENTS.name, of_kind, &columns, &[]).await?;
+    let asked: Vec<&str> = columns.into_iter().chain(["time"]).collect();
+    let mut stream = gather.rows(EVENTS.name, of_kind, &asked, &[]).await?;
     while let Some(batch) = stream.try_next().await? {
         let texts = columns.map(|name| Texts::of(&batch, name));
-        let [ids, equipment, characteristics, messages] = texts;
-        let (ids, equipment, characteristics, messages) = (ids?, equipment?, characteristics?, messages?);
+        let [ids, equipment, characteristics, messages, data] = texts;
+        let (ids, equipment, characteristics) = (ids?, equipment?, characteristics?);
+        let (messages, data, times) = (messages?, data?, Times::of(&batch, "time")?);
         for row in 0..batch.num_rows() {
             let Some(id) = ids.at(row).filter(|id| id.starts_with(PREFIX)) else { continue };
             let owned = |texts: &Texts| texts.at(row).map(str::to_owned);
@@ -352,10 +366,17 @@ async fn said_before(gather: &Gather) -> Result<BTreeMap<String, Violation>, Que
                 equipment: owned(&equipment),
                 characteristic: owned(&characteristics),
                 message: owned(&messages).unwrap_or_default(),
+                time: times.at(row).unwrap_or_default(),
+                value: data.at(row).and_then(value_of),
                 ..Violation::default()
             };
             found.insert(id.to_owned(), violation);
         }
     }
     Ok(found)
+}
+
+/// The plotted value, in the details of an event.
+fn value_of(data: &str) -> Option<f64> {
+    serde_json::from_str::<serde_json::Value>(data).ok()?.get("value")?.as_f64()
 }
