@@ -85,8 +85,7 @@ function showFacts(parts, machine) {
   }
   const { order } = machine;
   if (order) {
-    put(parts.fields.work_order, `${order.work_order} · ${order.oee === null ? `${asCount(order.good)} good` : `OEE ${asPercent(order.oee)}`}`);
-    hint(parts.fields.work_order, `${order.work_order} here since ${timeFormat(view.zone, { dateStyle: "medium", timeStyle: "short" }).format(Date.parse(order.start))}: ${asCount(order.good)} good of ${asCount(order.total)}${order.reason ? `; ${order.reason}` : ""}`);
+    hint(parts.fields.work_order, `${order.work_order} here since ${timeFormat(view.zone, { dateStyle: "medium", timeStyle: "short" }).format(Date.parse(order.start))}: OEE ${asPercent(order.oee)}, ${asCount(order.good)} good of ${asCount(order.total)}${order.reason ? `; ${order.reason}` : ""}`);
   }
   for (const name of ["good", "scrap", "total"]) {
     const value = machine.shift?.[name] ?? null;

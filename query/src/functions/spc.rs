@@ -18,6 +18,7 @@ mod watch;
 
 pub(crate) use asked::Asked;
 pub(super) use asked::read;
+pub(super) use measured::CONTEXT;
 pub use watch::{Change, SpcWatch, VIOLATION, Violation};
 
 use std::sync::Arc;
@@ -37,6 +38,12 @@ use subgroups::Group;
 pub(super) const NAMES: &[&str] =
     &["equipment", "characteristic", "product", "operation", "work_order", "unit", "operator", "gauge"];
 
+/// What functions that tell nothing of single values have to know of them: in which order they were produced, and which
+/// belong together.
+pub(super) const FEW: &[&str] = &["unit", "run", "subgroup"];
+/// What a study of a gage has to know.
+pub(super) const APPRAISED: &[&str] = &["unit", "run", "operator"];
+
 /// What a call sees.
 pub(super) struct Question<'a> {
     pub(super) gather: &'a Gather,
@@ -45,6 +52,8 @@ pub(super) struct Question<'a> {
     pub(super) names: &'a Names,
     /// `[from, to)`.
     pub(super) window: (i64, i64),
+    /// What has to be known of each value, apart from its chart.
+    pub(super) context: &'a [&'static str],
 }
 
 /// The values of one chart, in subgroups, and the limits that judge them.

@@ -226,7 +226,15 @@ impl Call {
                 series::parts(asked, parts, &context).await
             }
             Task::Spc(asked) => {
-                let question = spc::Question { gather: &self.gather, asked: &asked, names: &self.names, window };
+                let context = match self.function {
+                    Function::Spc => &spc::CONTEXT,
+                    Function::GageRr => spc::APPRAISED,
+                    // The column that makes subgroups may be any.
+                    _ if asked.subgroup.is_some() => &spc::CONTEXT,
+                    _ => spc::FEW,
+                };
+                let (gather, names) = (&self.gather, &self.names);
+                let question = spc::Question { gather, asked: &asked, names, window, context };
                 let rows = match self.function {
                     Function::Spc => spc::points::answer(&question).await?,
                     Function::SpcLimits => spc::limits::answer(&question).await?,

@@ -16,12 +16,12 @@ use oee::spc::capability::Spec;
 
 use super::Question;
 use crate::error::QueryError;
-use crate::functions::gather::{Doubles, Gather, Integers, Times, typed};
+use crate::functions::gather::{Doubles, Gather, Integers, Texts, Times, typed};
 
 /// Values that agree in these are one chart, unless it is said otherwise.
 pub(super) const COLUMNS_OF_CHARTS: [&str; 4] = ["equipment", "characteristic", "product", "operation"];
 /// What else is known of a value.
-const CONTEXT: [&str; 6] = ["unit", "work_order", "operator", "gauge", "subgroup", "run"];
+pub(super) const CONTEXT: [&str; 6] = ["unit", "work_order", "operator", "gauge", "subgroup", "run"];
 const MEASUREMENTS: &str = "measurements";
 const COUNTS: &str = "counts";
 const EXCLUSIONS: &str = "exclusions";
@@ -72,6 +72,27 @@ pub(super) struct Series {
 #[derive(Debug)]
 struct Labels(DictionaryArray<Int32Type>);
 
+/// Names of a column as they come: those of units are all different, and numbering them would cost more than it saves.
+#[derive(Debug)]
+enum Context {
+    Numbered(Labels),
+    Plain(Texts),
+}
+
+impl Context {
+    fn of(batch: &RecordBatch, name: &str) -> Result<Self, QueryError> {
+        let numbered = batch.column_by_name(name).is_some_and(|column| matches!(column.data_type(), DataType::Dictionary(..)));
+        Ok(if numbered { Self::Numbered(Labels::of(batch, name)?) } else { Self::Plain(Texts::of(batch, name)?) })
+    }
+
+    fn at(&self, row: usize) -> Option<&str> {
+        match self {
+            Self::Numbered(labels) => labels.at(row),
+            Self::Plain(texts) => texts.at(row),
+        }
+    }
+}
+
 impl Labels {
     fn of(batch: &RecordBatch, name: &str) -> Result<Self, QueryError> {
         let kind = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
@@ -97,15 +118,15 @@ impl Labels {
 struct Kept {
     /// In the order of [`COLUMNS_OF_CHARTS`].
     charts: [Option<Labels>; 4],
-    context: HashMap<&'static str, Labels>,
+    context: HashMap<&'static str, Context>,
     targets: Option<Doubles>,
 }
 
 impl Kept {
-    fn labels(&self, column: &str) -> Option<&Labels> {
+    fn label(&self, column: &str, row: usize) -> Option<&str> {
         match COLUMNS_OF_CHARTS.iter().position(|name| *name == column) {
-            Some(place) => self.charts.get(place)?.as_ref(),
-            None => self.context.get(column),
+            Some(place) => self.charts.get(place)?.as_ref()?.at(row),
+            None => self.context.get(column)?.at(row),
         }
     }
 }
@@ -134,7 +155,7 @@ impl Measurements {
         let judged = counts_failures(question.asked.kind);
         let mut columns = vec!["time", "value", "lower_limit", "upper_limit", "target", "piece"];
         columns.extend(COLUMNS_OF_CHARTS);
-        columns.extend(CONTEXT);
+        columns.extend(question.context);
         if judged {
             columns.push("result");
         }
@@ -210,7 +231,7 @@ impl Measurements {
 
     /// What a column says of a value.
     pub(super) fn label(&self, place: Place, column: &str) -> Option<&str> {
-        self.kept.get(place.batch as usize)?.labels(column)?.at(place.row as usize)
+        self.kept.get(place.batch as usize)?.label(column, place.row as usize)
     }
 
     /// What a value should have been, as its row says.
@@ -268,8 +289,8 @@ impl Reading {
         let [equipment, characteristic, product, operation] = COLUMNS_OF_CHARTS.map(labels);
         let mut context = HashMap::new();
         for name in CONTEXT {
-            if let Some(labels) = labels(name)? {
-                context.insert(name, labels);
+            if batch.column_by_name(name).is_some() {
+                context.insert(name, Context::of(batch, name)?);
             }
         }
         let targets = batch.column_by_name("target").map(|_| Doubles::of(batch, "target")).transpose()?;
@@ -416,7 +437,7 @@ impl Excluded {
             *at == time
                 && only.is_none_or(|only| only == piece)
                 && NAMED.iter().zip(names).all(|(column, name)| {
-                    name.is_none() || kept.labels(column).and_then(|labels| labels.at(row)) == name.as_deref()
+                    name.is_none() || kept.label(column, row) == name.as_deref()
                 })
         })
     }

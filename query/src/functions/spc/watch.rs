@@ -22,7 +22,7 @@ use oee::tables::{CONTROL_LIMITS, EVENTS, EXCLUSIONS, MEASUREMENTS, TABLES};
 
 use super::asked::Asked;
 use super::frozen::Frozen;
-use super::measured::{COLUMNS_OF_CHARTS, Excluded, Key, Measurements};
+use super::measured::{COLUMNS_OF_CHARTS, CONTEXT, Excluded, Key, Measurements};
 use super::{NAMES, Question};
 use crate::catalog::{SnapshotSource, View};
 use crate::context::ContextCache;
@@ -324,7 +324,7 @@ async fn begin(
     let filters: Vec<Expr> = only.map(of_chart).unwrap_or_default();
     let names = Names::of(&gather.session, &filters, NAMES)?;
     let asked = Asked::new(kind);
-    let question = Question { gather, asked: &asked, names: &names, window: (first, i64::MAX) };
+    let question = Question { gather, asked: &asked, names: &names, window: (first, i64::MAX), context: &CONTEXT };
     let measurements = Measurements::gather(&question).await?;
     for series in measurements.series() {
         let versions = frozen.of(series);
