@@ -5,7 +5,7 @@
 
 import {
   LoginNeeded, NONE, STATES, ask, asCount, asPercent, asReading, askLogin, byId, html, knownZone, mark, oeeAddress, put,
-  quoted, stopsAddress, timeFormat,
+  quoted, spcAddress, stopsAddress, timeFormat,
 } from "/session.js";
 import { LOSSES, asDuration, asWall, pareto, timeline, trend, waterfall } from "/chart.js";
 import { INSTANT, Words, advice, draw, panel, panels, table, timeSql } from "/panel.js";
@@ -437,6 +437,7 @@ async function show(anew = false) {
     document.title = `${node().name} · OEE`;
     put(byId("title"), `OEE · ${node().name}`);
     byId("to-stops").href = below().length ? "/stops" : stopsAddress(state.equipment);
+    byId("to-spc").href = spcAddress(state.equipment);
     put(byId("window"), `${state.equipment} · ${written(span.from, { weekday: "short", ...SHORT })} – ${written(span.to, { weekday: "short", ...SHORT })}${span.shift ? ` · shift ${span.shift}` : ""} · ${zone()}`);
     mark(byId("window"), "from", span.from);
     mark(byId("window"), "to", span.to);
