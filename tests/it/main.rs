@@ -35,6 +35,7 @@ mod readme;
 mod series;
 mod simulated;
 mod spc;
+mod spc_page;
 mod stops;
 mod stops_page;
 mod thinning;
