@@ -217,6 +217,9 @@ const OF_COMPANION = /^(R|S|MR|C-) limits$/;
 const INSTANTS = /\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z/g;
 
 const base = () => [state.characteristic, ...OF.map((name) => state[name]), chartWords(), span?.from, span?.to, span?.now];
+/** Whether two texts are the same instant, to the microsecond: an address may write it shorter. */
+const sameInstant = (one, other) => one === other || [one, other].map((text) => text.replace(/(\.\d*?)0+Z$/, "$1Z").replace(".Z", "Z")).reduce((a, b) => a === b);
+const isChosen = (point) => sameInstant(point.time, state.at) && point.nth === Number(state.nth ?? 1);
 /** Times in a text of the server, in the plant's zone. */
 const inZone = (text) => text.replace(INSTANTS, (instant) => written(instant, FULL));
 
@@ -351,7 +354,7 @@ function present() {
   for (const row of document.querySelectorAll("#violations tbody tr")) row.toggleAttribute("data-chosen", Number(row.dataset.place) === now);
 }
 
-const chosenPlace = () => (state.at && view ? view.points.findIndex((point) => point.time === state.at && point.nth === Number(state.nth ?? 1)) : -1);
+const chosenPlace = () => (state.at && view ? view.points.findIndex(isChosen) : -1);
 
 async function choose(place) {
   const point = view?.points[place];
@@ -504,7 +507,7 @@ async function drawSignals(query, point, run) {
 
 async function drawPoint(query, say) {
   const { points, write } = await pointsBelow();
-  const point = points.find((one) => one.time === state.at && one.nth === Number(state.nth ?? 1));
+  const point = points.find(isChosen);
   if (!point) throw new Words("The chosen point is not on this chart: it lies in another period or belongs to other subgroups.");
   const unit = quoted(point.unit);
   const [members, excluded, measured, runs] = await Promise.all([
@@ -517,7 +520,8 @@ async function drawPoint(query, say) {
   const run = runs.findLast((one) => one.equipment === point.equipment && at(one.started) <= point.at && (!one.completed || at(one.completed) >= point.at));
   const signals = await drawSignals(query, point, run);
   say(describe(point, write));
-  if (!members.length || at(members.at(-1).time) !== point.at) say("The measurements have changed since the chart was drawn: press Refresh.");
+  if (members.length === RECORDS_SHOWN) say(`The first ${RECORDS_SHOWN} measurements are listed.`);
+  else if (!members.length || at(members.at(-1).time) !== point.at) say("The measurements have changed since the chart was drawn: press Refresh.");
   const isOwn = (row) => members.some((one) => one.characteristic === row.characteristic && one.time === row.time && one.unit === row.unit && one.equipment === row.equipment && one.piece === row.piece);
   const part = (title, ...nodes) => html("div", { cls: "part" }, html("h3", {}, title), ...nodes.flat());
   const nothing = (text) => html("p", { cls: "nothing" }, text);
@@ -623,7 +627,7 @@ async function drawFrozen(query, say) {
     return button;
   };
   return table([
-    ["Valid from", (row) => written(row.valid_from, FULL)], ["Chart", (row) => CHARTS[row.chart]?.name ?? row.chart], ["Centre", (row) => placesFor(row.sigma)(row.centre), "number"],
+    ["Valid from", (row) => written(row.valid_from, FULL)], ["Chart", (row) => CHARTS[row.chart]?.name ?? row.chart], ["Centre", (row) => (CHARTS[row.chart]?.isValue ? placesFor(row.sigma)(row.centre) : asReading(row.centre)), "number"],
     ["Sigma", (row) => asReading(row.sigma), "number"], ["From", (row) => (row.subgroups ? `${asCount(row.subgroups)} subgroups` : NONE)], ["Why", (row) => row.reason, "wide"], ["Approved by", (row) => row.approved_by],
     ["Recorded", (row) => written(row.recorded, FULL)], ["By", (row) => row.recorded_by], ["For", scope, "wide"], ["", take],
   ], [...rows, ...older], (row) => ({ data: { frozen: row.superseded ? null : row.valid_from, superseded: row.superseded } }));
@@ -673,7 +677,7 @@ async function freeze() {
   }
   if (row?.mean === undefined || row.mean === null || row.sigma === null) return fail(new Words(`There are no limits to freeze: ${row?.reason ?? "no measurements"}.`));
   if (row.limits?.startsWith("frozen")) return fail(new Words("The limits that hold now are frozen already. To freeze new ones, choose “Limits: estimated from these values” first."));
-  const write = placesFor(row.sigma);
+  const write = view?.write ?? placesFor(row.sigma);
   act({
     title: `Freeze limits of ${state.characteristic}`,
     verb: "Freeze them",
