@@ -29,6 +29,7 @@ const NUMBERS = ["phase", "lambda", "k", "h", "headstart", "span", "width"];
 const KNOWN = [
   "characteristic", ...OF, "chart", "subgroup", "rules", "limits", ...NUMBERS, "period", "from", "to", "distribution", "spec", "zoom_from", "zoom_to", "at", "nth",
 ];
+const PAPER_ROWS = 40;          // violations that spc.css prints
 const PAPER = { main: [545, 283], below: [545, 121] }; // the plots on A4 as spc.css prints them, pixels
 const ALL = "*";                // values of all machines, products or operations on one chart
 
@@ -406,7 +407,8 @@ async function drawViolations(query, say) {
     };
     return button;
   };
-  return table([
+  const paper = shown.length > PAPER_ROWS ? html("p", { cls: "paper-only note" }, `On paper: the last ${PAPER_ROWS} of ${asCount(flagged)}.`) : null;
+  return [paper, table([
     ["Time", open],
     ["No.", (point) => String(point.point), "number"],
     ["What it says", (point) => point.message, "wide"],
@@ -415,7 +417,7 @@ async function drawViolations(query, say) {
     ["Unit", (point) => point.unit],
     ["Order", (point) => point.work_order],
     ["Operator", (point) => point.operator],
-  ], shown, (point) => ({ data: { place: point.place, point: point.point, rules: point.rules } }));
+  ], shown, (point) => ({ data: { place: point.place, point: point.point, rules: point.rules } }))].filter(Boolean);
 }
 
 function toPoint() {
@@ -554,23 +556,25 @@ async function drawCapability(query, say) {
   if (!row) throw new Words("No measurement in this period.");
   if (!row.n) throw new Words(`No capability: ${row.reason ?? "there are no numbers"}.`);
   const write = placesFor(row.sigma_overall);
-  const why = () => html("small", { cls: "why" }, row.reason ?? "not known");
+  // Percentiles of another distribution have no sigma within subgroups, and so no Cp and Cpk; transformed values no Cpm.
+  const lacks = (name) => row.distribution !== "normal" && row.ppk !== null && (name === "cpm" || (row.cpk === null && name.startsWith("cp")));
+  const why = (name) => html("small", { cls: "why" }, lacks(name) ? "not by this method" : row.reason ?? "not known");
   const interval = (name) => (row[`${name}_low`] === null ? null : `${index(row[`${name}_low`])} – ${index(row[`${name}_high`])}`);
   const shown = row.looks_normal === "yes" ? "yes" : row.looks_normal === "no" ? "no" : "too few values to tell";
   if (row.looks_normal === "no" && state.distribution === "normal") say("The values do not look normal: the indices of the normal distribution can mislead. Choose another distribution.");
-  const side = (below, above) => ` (${asPpm(below)} below, ${asPpm(above)} above)`;
+  const side = (below, above) => (below === null || above === null ? "" : ` (${asPpm(below)} below, ${asPpm(above)} above)`);
   return [
     html("div", { cls: "scroll", tabindex: 0, role: "group", "aria-label": "Indices" }, table([
       ["Index", ([, title, words]) => html("span", {}, html("b", {}, title), " ", html("small", {}, words))],
-      ["Value", ([name]) => (row[name] === null ? why() : index(row[name])), "number"],
+      ["Value", ([name]) => (row[name] === null ? why(name) : index(row[name])), "number"],
       ["95 % interval", ([name]) => interval(name), "number"],
     ], INDICES, ([name]) => ({ data: { index: name, value: row[name] } }))),
     listed([
       ["Values", asCount(row.n), { fact: "n", value: row.n }], ["Mean", `${write(row.mean)}${withUom()}`], ["Least … most", `${write(row.min)} … ${write(row.max)}`],
       ["Specification", `${asReading(row.lower_limit)} … ${asReading(row.upper_limit)}${row.target === null ? "" : `, target ${asReading(row.target)}`}`],
       [`Sigma within (${row.sigma_method ?? NONE})`, asReading(row.sigma_within)], ["Sigma of all", asReading(row.sigma_overall)],
-      ["Outside, seen", row.observed_ppm === null ? why() : `${asPpm(row.observed_ppm)} ppm${side(row.observed_ppm_below, row.observed_ppm_above)}`],
-      ["Outside, expected", row.expected_ppm === null ? why() : `${asPpm(row.expected_ppm)} ppm${side(row.expected_ppm_below, row.expected_ppm_above)}`],
+      ["Outside, seen", row.observed_ppm === null ? why("ppm") : `${asPpm(row.observed_ppm)} ppm${side(row.observed_ppm_below, row.observed_ppm_above)}`],
+      ["Outside, expected", row.expected_ppm === null ? why("ppm") : `${asPpm(row.expected_ppm)} ppm${side(row.expected_ppm_below, row.expected_ppm_above)}`],
       ["Looks normal", `${shown}${row.anderson_darling === null ? "" : ` (Anderson-Darling ${row.anderson_darling.toFixed(3)}, p ${row.anderson_darling_p < 0.001 ? "< 0.001" : row.anderson_darling_p.toFixed(3)})`}`, { fact: "looks_normal", value: row.looks_normal }],
       ["Method", row.method ?? NONE],
     ]),
