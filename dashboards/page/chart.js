@@ -227,8 +227,8 @@ export function pareto(rows, amount, chosen, choose) {
 
 // ---- trends --------------------------------------------------------------------------------------
 
-/** One small line per signal; `points` are [time, value]. The stop is shaded and its start is a line. */
-export function trend({ name, uom, points, stepped, from, to, start, end, atStart, zone }) {
+/** One small line per signal; `points` are [time, value]. `start` is a line, the `moment`; from there to `end`, or what is to be `shaded`, is shaded. */
+export function trend({ name, uom, points, stepped, from, to, start, end, atStart, zone, shaded = [start, end], moment = "the stop's start" }) {
   let low = Infinity;
   let high = -Infinity;
   for (const [, value] of points) {
@@ -242,14 +242,14 @@ export function trend({ name, uom, points, stepped, from, to, start, end, atStar
   const unit = uom ? ` ${uom}` : "";
   const clock = timeFormat(zone, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
   return html("figure", { cls: "trend", data: { signal: name, points: points.length, value: atStart } },
-    html("figcaption", {}, html("b", {}, name), " ", html("span", {}, `${asReading(atStart)}${atStart === null ? "" : unit} at the stop's start`)),
+    html("figcaption", {}, html("b", {}, name), " ", html("span", {}, `${asReading(atStart)}${atStart === null ? "" : unit} at ${moment}`)),
     html("div", { cls: "plot" },
       html("span", { cls: "scale", "aria-hidden": "true" }, html("i", {}, asReading(high)), html("i", {}, asReading(low))),
       svg("svg", {
         viewBox: `0 0 ${WIDE} 100`, preserveAspectRatio: "none", role: "img",
         "aria-label": `${name} from ${clock.format(from)} to ${clock.format(to)}: between ${asReading(low)} and ${asReading(high)}${unit}`,
       },
-      svg("rect", { class: "shade", x: x(start), y: 0, width: fixed(Math.max(1, x(end) - x(start))), height: 100 }),
+      svg("rect", { class: "shade", x: x(shaded[0]), y: 0, width: fixed(Math.max(1, x(shaded[1]) - x(shaded[0]))), height: 100 }),
       svg("path", { class: "line", d }),
       svg("path", { class: "start", d: `M${x(start)} 0V100` }))),
     html("div", { cls: "ends", "aria-hidden": "true" }, ...[from, start, to].map((time) => html("i", {}, clock.format(time)))));

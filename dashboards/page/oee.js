@@ -5,9 +5,10 @@
 
 import {
   LoginNeeded, NONE, STATES, ask, asCount, asPercent, asReading, askLogin, byId, html, knownZone, mark, oeeAddress, put,
-  quoted, stopsAddress, timeFormat,
+  quoted, spcAddress, stopsAddress, timeFormat,
 } from "/session.js";
 import { LOSSES, asDuration, asWall, pareto, timeline, trend, waterfall } from "/chart.js";
+import { INSTANT, Words, advice, draw, panel, panels, table, timeSql } from "/panel.js";
 
 const WHOLE = "'100000 days'";  // one bucket for any window
 const STOPS_SHOWN = 200;
@@ -62,68 +63,6 @@ const written = (time, options) => timeFormat(zone(), options).format(at(time));
 const SHORT = { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" };
 const EXACT = { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", second: "2-digit" };
 
-// ---- panels --------------------------------------------------------------------------------------
-
-const panels = new Map();
-
-/**
- * A part of the page: `key` says what it depends on, `draw` asks and gives nodes back, or a text where there is
- * nothing to draw. An answer that comes after a newer question is dropped.
- */
-function panel(id, key, draw) {
-  panels.set(id, { section: byId(id), key, draw, drawn: null, stop: null });
-}
-
-class Words extends Error {} // something to say instead of figures, which is no failure
-
-function advice(error) {
-  const again = byId("show").textContent;
-  if (error instanceof TypeError) return `No connection to the server. Check that it runs and press ${again}.`;
-  if (error.status === 403) return `This login may not see that: ${error.message}. Log in as somebody with the role read.`;
-  if (error.status >= 500 || error.status === 429) return `The server could not answer: ${error.message}. Try a shorter period, or press ${again} in a moment.`;
-  return `The server refused: ${error.message}. Choose another period or equipment, or press ${again}.`;
-}
-
-function settle({ section }, how, nodes) {
-  mark(section, "state", how);
-  section.toggleAttribute("aria-busy", false);
-  section.querySelector("[data-body]").replaceChildren(...nodes);
-}
-
-function note(section, text) {
-  const place = section.querySelector("[data-note]");
-  place.hidden = !text;
-  put(place, text ?? "");
-}
-
-async function draw(part) {
-  const key = JSON.stringify(part.key());
-  if (part.drawn === key) return;
-  part.drawn = key;
-  part.stop?.abort();
-  const stop = (part.stop = new AbortController());
-  mark(part.section, "state", "loading");
-  part.section.setAttribute("aria-busy", "true");
-  const body = part.section.querySelector("[data-body]");
-  if (!body.firstChild) body.replaceChildren(html("p", { cls: "waiting" }, "Loading …"));
-  try {
-    const said = [];
-    const nodes = await part.draw((sql) => ask(sql, stop.signal), (text) => said.push(text));
-    if (stop.signal.aborted) return;
-    note(part.section, said.join(" "));
-    settle(part, "ready", [nodes].flat());
-    showChoice();
-  } catch (error) {
-    if (stop.signal.aborted) return;
-    note(part.section, null);
-    part.drawn = null;
-    if (error instanceof LoginNeeded) throw error;
-    const empty = error instanceof Words;
-    settle(part, empty ? "empty" : "error", [html("p", { cls: empty ? "nothing" : "trouble", role: empty ? null : "alert" }, empty ? error.message : advice(error))]);
-    if (empty) part.drawn = key;
-  }
-}
-
 // ---- the plant and the window --------------------------------------------------------------------
 
 async function readPlant() {
@@ -157,23 +96,12 @@ async function readPlant() {
     html("option", { value: place + 1 }, place === 0 ? "top level" : place + 1 === plant.depth ? "as recorded" : `level ${place + 1}`)));
 }
 
-const WALL = /^\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?$/;
-const INSTANT = /^\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)$/;
-
-/** A time of the address as SQL: an instant, or wall time of the plant. */
-function timeSql(text, what) {
-  if (Number.isNaN(Date.parse(text ?? "")) || new Date(`${text.slice(0, 10)}T00:00Z`).getUTCDate() !== Number(text.slice(8, 10))) text = "";
-  if (INSTANT.test(text ?? "")) return `timestamptz ${quoted(text)}`;
-  if (WALL.test(text ?? "")) return `timestamp ${quoted(text)} AT TIME ZONE ${quoted(node().zone)}`;
-  throw new Words(`“${what}” needs a date and a time, for example 2026-11-26T06:00.`);
-}
-
 const SHIFTS = (calendar, begun) => `SELECT shift, production_day, start, "end" FROM shifts WHERE calendar = ${quoted(calendar)} AND ${begun}`;
 
 async function readSpan() {
   const { calendar, zone: local } = node();
   if (state.period === "custom") {
-    const [row] = await ask(`SELECT ${timeSql(state.from, "From")} AS "from", ${timeSql(state.to, "To")} AS "to", now() AS now`);
+    const [row] = await ask(`SELECT ${timeSql(state.from, "From", node().zone)} AS "from", ${timeSql(state.to, "To", node().zone)} AS "to", now() AS now`);
     if (at(row.from) >= at(row.to)) throw new Words("“From” must be before “To”.");
     return row;
   }
@@ -324,13 +252,6 @@ async function drawTimeline(query, say) {
 }
 
 // ---- tables --------------------------------------------------------------------------------------
-
-/** A table; a column is [title, cell of a row, class]. */
-function table(columns, rows, attributes = () => ({})) {
-  return html("table", {},
-    html("thead", {}, html("tr", {}, ...columns.map(([title, , cls]) => html("th", { scope: "col", cls }, title)))),
-    html("tbody", {}, ...rows.map((row) => html("tr", attributes(row), ...columns.map(([, cell, cls]) => html("td", { cls }, cell(row) ?? NONE))))));
-}
 
 /** The page of another equipment, for the same period. */
 function linkTo(equipment, period = {}) {
@@ -516,6 +437,7 @@ async function show(anew = false) {
     document.title = `${node().name} · OEE`;
     put(byId("title"), `OEE · ${node().name}`);
     byId("to-stops").href = below().length ? "/stops" : stopsAddress(state.equipment);
+    byId("to-spc").href = spcAddress(state.equipment);
     put(byId("window"), `${state.equipment} · ${written(span.from, { weekday: "short", ...SHORT })} – ${written(span.to, { weekday: "short", ...SHORT })}${span.shift ? ` · shift ${span.shift}` : ""} · ${zone()}`);
     mark(byId("window"), "from", span.from);
     mark(byId("window"), "to", span.to);
@@ -524,7 +446,7 @@ async function show(anew = false) {
     byId("signals").hidden = !state.at || !state.stop;
     showChoice();
     const wanted = [...panels.values()].filter((part) => !part.section.hidden);
-    await Promise.all(wanted.map((part) => draw(part)));
+    await Promise.all(wanted.map((part) => draw(part, showChoice)));
   } catch (error) {
     if (mine !== turn) return;
     if (error instanceof LoginNeeded) {

@@ -97,6 +97,9 @@ export const oeeAddress = (equipment) => `/oee?${new URLSearchParams({ equipment
 /** The address of the page where its stops are explained. */
 export const stopsAddress = (equipment) => `/stops?${new URLSearchParams({ equipment })}`;
 
+/** The address of the control charts of what is measured there, or below it. */
+export const spcAddress = (equipment) => `/spc?${new URLSearchParams({ equipment })}`;
+
 // ---- the server ----------------------------------------------------------------------------------
 
 export class LoginNeeded extends Error {}
@@ -109,7 +112,9 @@ export async function request(address, options = {}) {
   const response = await fetch(address, { cache: "no-store", credentials: "omit", ...options, headers });
   if (response.ok) return response;
   const body = await response.json().catch(() => null);
-  const message = body?.error?.message ?? `the server answered ${response.status}`;
+  // Of refused rows the server says of each why: that is what helps.
+  const reasons = (body?.error?.refused ?? []).map((row) => row.reason).join("; ");
+  const message = reasons || (body?.error?.message ?? `the server answered ${response.status}`);
   if (response.status === 401) throw new LoginNeeded(login ? message : "");
   const error = new Error(message);
   error.status = response.status;

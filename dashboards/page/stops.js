@@ -1,7 +1,7 @@
 // Stops and their reasons: what nobody has explained yet comes first, and a touch explains it. What is said is a row of
 // `stop_reasons`; the server lays it over what the machine said, here as everywhere.
 
-import { LoginNeeded, STATES, ask, askLogin, asSpan, byId, hint, html, icon, isAskingLogin, knownZone, mark, oeeAddress, put, quoted, request, timeFormat } from "/session.js";
+import { LoginNeeded, STATES, ask, askLogin, asSpan, byId, hint, html, icon, isAskingLogin, knownZone, mark, oeeAddress, put, quoted, request, spcAddress, timeFormat } from "/session.js";
 
 const HOURS_SHOWN = 24;
 const DAYS_COUNTED = 30;     // what is frequent is counted over these
@@ -213,6 +213,7 @@ async function show() {
     document.title = `${machine().name} · stops`;
     put(byId("title"), `Stops · ${machine().name}`);
     byId("to-oee").href = oeeAddress(state.equipment);
+    byId("to-spc").href = spcAddress(state.equipment);
     put(byId("as-of"), clock(new Date().toISOString()));
     showMachines();
     if (state.chosen && !chosen()) state.chosen = null;

@@ -430,7 +430,7 @@ pub const EXCLUSIONS: Table = Table {
         column("piece", Integer, "which piece; NULL for all"),
         column("reason", Text, "why"),
     ],
-    key: &["characteristic", "equipment", "operation", "unit", "run", "time"],
+    key: &["characteristic", "equipment", "operation", "unit", "run", "time", "piece"],
     time: None,
     age: None,
     upsert: Upsert::Record,

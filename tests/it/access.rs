@@ -546,6 +546,7 @@ fn pages_ask_who_is_looking() {
         ("/", ".machine"),
         ("/oee?equipment=cologne%2Fline-1%2Fpress&period=today", ".tile[data-ratio=oee]"),
         ("/stops?equipment=cologne%2Fline-1%2Fpress", "#summary:not(:empty)"),
+        ("/spc", "#choice-trouble:not([hidden])"),
     ];
     for (path, shown) in pages {
         browser.go(&server.url(path));

@@ -36,6 +36,7 @@ mod series;
 mod simulated;
 mod spc;
 mod spc_live;
+mod spc_page;
 mod stops;
 mod stops_page;
 mod thinning;

@@ -9,14 +9,14 @@ use crate::harness::wait_for;
 use crate::stops::{at, filled};
 
 /// Waits until the page has drawn what it was asked for.
-fn drawn(browser: &Browser, what: &str) {
+pub fn drawn(browser: &Browser, what: &str) {
     let ready = "return document.querySelector('#window').dataset.from !== undefined \
                  && !document.body.hasAttribute('aria-busy') && !document.querySelector('[data-panel][aria-busy]')";
     wait_for(what, Duration::from_secs(20), || (browser.script(ready) == json!(true)).then_some(()));
 }
 
 /// Numbers as one kind: a browser writes 60.0 as 60.
-fn plain(value: Value) -> Value {
+pub fn plain(value: Value) -> Value {
     match value {
         Value::Array(values) => values.into_iter().map(plain).collect(),
         Value::Number(number) => json!(number.as_f64()),
@@ -24,7 +24,7 @@ fn plain(value: Value) -> Value {
     }
 }
 
-fn all(browser: &Browser, selector: &str, fields: &str) -> Value {
+pub fn all(browser: &Browser, selector: &str, fields: &str) -> Value {
     let script = format!("return [...document.querySelectorAll('{selector}')].map((node) => {fields})");
     plain(browser.script(&script))
 }

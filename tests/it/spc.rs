@@ -464,7 +464,8 @@ fn what_cannot_be_answered_says_why() {
     assert!(refused("SELECT * FROM spc('p', 'signal=force')").contains("write i_mr or xbar_r"));
     assert!(refused("SELECT * FROM capability('lower=11', 'upper=9')").contains("not below"));
     send(&server, "measurements", &bores(&[10.0, 10.0, 10.0]));
-    assert!(refused("SELECT * FROM spc('xbar_r')").contains("'subgroup=5'"));
+    let (status, answer) = server.post("/api/v1/sql?format=json", "SELECT * FROM spc('xbar_r')");
+    assert!(status == 400 && answer.contains("'subgroup=5'"), "{status} {answer}");
     let reason = |sql: &str| server.sql(sql)[0][0].as_str().unwrap_or_default().to_owned();
     assert!(reason("SELECT reason FROM spc('xbar_r', 'subgroup=1')").contains("i_mr"));
     assert!(reason("SELECT reason FROM spc('i_mr') ORDER BY point DESC").contains("sigma is zero"));
@@ -477,6 +478,8 @@ fn what_cannot_be_answered_says_why() {
         reason("SELECT reason FROM capability() WHERE characteristic = 'look'")
             .contains("none of 1 measurements is a number")
     );
+    let within = "SELECT reason FROM capability() WHERE characteristic = 'look' AND time >= '2025-01-01T00:00:00Z'";
+    assert!(reason(within).contains("none of 1"), "a bound on time keeps what says why there is nothing");
     assert!(reason("SELECT reason FROM gage_rr() WHERE characteristic = 'one'").contains("no operator"));
     let nan = server.sql("SELECT * FROM capability() UNION ALL SELECT * FROM capability('upper=3')");
     assert!(!json!(nan).to_string().contains("NaN"));

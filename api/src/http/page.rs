@@ -15,7 +15,7 @@ const CSS: &str = "text/css; charset=utf-8";
 const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// Address, content type and content of what the pages are made of.
-const ASSETS: [(&str, &str, &str); 11] = [
+const ASSETS: [(&str, &str, &str); 18] = [
     ("/", HTML, include_str!("../../../dashboards/page/index.html")),
     ("/page.css", CSS, include_str!("../../../dashboards/page/page.css")),
     ("/page.js", JAVASCRIPT, include_str!("../../../dashboards/page/page.js")),
@@ -26,6 +26,13 @@ const ASSETS: [(&str, &str, &str); 11] = [
     ("/stops", HTML, include_str!("../../../dashboards/page/stops.html")),
     ("/stops.css", CSS, include_str!("../../../dashboards/page/stops.css")),
     ("/stops.js", JAVASCRIPT, include_str!("../../../dashboards/page/stops.js")),
+    ("/spc", HTML, include_str!("../../../dashboards/page/spc.html")),
+    ("/spc.css", CSS, include_str!("../../../dashboards/page/spc.css")),
+    ("/spc.js", JAVASCRIPT, include_str!("../../../dashboards/page/spc.js")),
+    ("/control.js", JAVASCRIPT, include_str!("../../../dashboards/page/control.js")),
+    ("/spread.js", JAVASCRIPT, include_str!("../../../dashboards/page/spread.js")),
+    ("/panel.js", JAVASCRIPT, include_str!("../../../dashboards/page/panel.js")),
+    ("/act.js", JAVASCRIPT, include_str!("../../../dashboards/page/act.js")),
     ("/chart.js", JAVASCRIPT, include_str!("../../../dashboards/page/chart.js")),
 ];
 

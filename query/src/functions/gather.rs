@@ -304,6 +304,7 @@ pub(super) fn typed(batch: &RecordBatch, name: &str, kind: &DataType) -> Result<
 }
 
 /// A text column.
+#[derive(Debug)]
 pub(crate) struct Texts(StringArray);
 
 impl Texts {
@@ -317,6 +318,7 @@ impl Texts {
 }
 
 /// A time column.
+#[derive(Debug)]
 pub(super) struct Times(TimestampMicrosecondArray);
 
 impl Times {

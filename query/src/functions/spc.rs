@@ -138,8 +138,10 @@ impl Question<'_> {
         let limits = Limits::estimate(asked.kind, asked.parameters, &first).map_err(said)?;
         let origin = match limits.subgroups {
             0 => "given mean and sigma".to_owned(),
-            count if phase_i == groups.len() => format!("estimated from these {count} subgroups"),
-            count => format!("estimated from the first {count} subgroups"),
+            count if count == groups.len() => format!("estimated from these {count} subgroups"),
+            count if phase_i == groups.len() => format!("estimated from {count} of these {phase_i} subgroups"),
+            count if count == phase_i => format!("estimated from the first {count} subgroups"),
+            count => format!("estimated from {count} of the first {phase_i} subgroups"),
         };
         Ok(Stretch { first: 0, limits, rules: Arc::clone(&asked.rules), phase_i, origin })
     }
@@ -152,5 +154,10 @@ fn starts(groups: &[Group], version: &Version) -> usize {
 
 /// An error of the calculation, as one of the statement.
 fn said(error: oee::spc::Error) -> QueryError {
-    QueryError::Execution(error.to_string())
+    mistaken(error.to_string())
+}
+
+/// What was asked for cannot be calculated from what was measured.
+fn mistaken(message: String) -> QueryError {
+    QueryError::Statement { message, at: None }
 }

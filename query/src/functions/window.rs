@@ -87,23 +87,28 @@ fn bounds(filter: &Expr) -> Option<Vec<Bound>> {
 /// What becomes of a filter. `explicit`: the call itself gives the window, so filters on `time` are ordinary ones.
 pub(crate) fn pushdown(function: Function, filter: &Expr, explicit: bool) -> Result<TableProviderFilterPushDown> {
     if reads_only(filter, function.names()) {
-        return Ok(match function.takes_names() {
-            true => TableProviderFilterPushDown::Exact,
-            false => TableProviderFilterPushDown::Inexact,
-        });
+        return Ok(exactness(function));
     }
     let reads_time = filter.column_refs().iter().any(|column| column.name == TIME);
     if !reads_time || explicit || matches!(filter, Expr::IsNotNull(_)) {
         return Ok(TableProviderFilterPushDown::Unsupported);
     }
     if split_conjunction(filter).into_iter().all(|conjunct| bounds(conjunct).is_some()) {
-        return Ok(TableProviderFilterPushDown::Inexact);
+        return Ok(exactness(function));
     }
     plan_err!(
         "{} takes its window from comparisons of time with constants, joined by AND; {filter} is not one. Write {}",
         function.name(),
         function.explicit_form()
     )
+}
+
+/// Where values are chosen and not rows, rows need not be asked once more: one that says why there is nothing has no time.
+fn exactness(function: Function) -> TableProviderFilterPushDown {
+    match function.takes_names() {
+        true => TableProviderFilterPushDown::Exact,
+        false => TableProviderFilterPushDown::Inexact,
+    }
 }
 
 /// Whether a filter can be decided by some columns alone.

@@ -146,6 +146,16 @@ pub(in crate::functions) async fn answer(question: &Question<'_>) -> Result<Reco
     batch(COLUMNS, &rows)
 }
 
+/// Why indices are missing that a fitted distribution does not have.
+fn of_percentiles(found: &Nonnormal, spec: &Spec) -> Option<String> {
+    let why = match (&found.transformed, spec.lower, spec.upper) {
+        (_, None, None) => "there are no specification limits",
+        (None, ..) => "a fitted distribution has Pp and Ppk, and no Cp, Cpk and Cpm",
+        (Some(_), ..) => "transformed values have no Cpm",
+    };
+    Some(why.to_owned())
+}
+
 fn row(question: &Question<'_>, series: &Series, (values, sizes): (&[f64], &[usize]), spec: Spec) -> Row {
     let method = question.asked.sigma_method.unwrap_or_else(|| SigmaMethod::usual(sizes));
     let mut row = Row {
@@ -180,7 +190,7 @@ fn row(question: &Question<'_>, series: &Series, (values, sizes): (&[f64], &[usi
     if row.distribution != Family::Normal && row.capability.is_some() {
         match Nonnormal::of(values, sizes, spec, method, row.distribution) {
             Ok(found) => {
-                row.reason = found.reason.map(str::to_owned).or(row.reason);
+                row.reason = found.reason.map(str::to_owned).or_else(|| of_percentiles(&found, &spec));
                 row.nonnormal = Some(found);
             }
             // Figures of a normal distribution would not be what was asked for.

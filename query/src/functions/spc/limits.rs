@@ -102,12 +102,12 @@ fn row(question: &Question<'_>, chart: &ChartOf<'_>) -> Row {
             let Some(stretch) = stretches.last() else { return row };
             row.limits = Some(stretch.limits);
             row.origin = Some(stretch.origin.clone());
-            row.rules = Some(stretch.rules.to_string());
             // Limits as they are in the long run; those of subgroups of different sizes are those of the last one.
             let parameters = Parameters { steady: true, ..stretch.limits.parameters };
             let judge = Judge::new(Limits { parameters, ..stretch.limits }, &stretch.rules);
             match (judge, groups.last()) {
                 (Ok(mut judge), Some(group)) => {
+                    row.rules = Some(judge.rules().to_string());
                     let verdict = judge.push(&group.subgroup);
                     row.point = verdict.point;
                     row.below = verdict.companion.unwrap_or_default();

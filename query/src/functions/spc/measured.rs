@@ -21,7 +21,7 @@ use crate::functions::gather::{Doubles, Gather, Integers, Texts, Times, typed};
 /// Values that agree in these are one chart, unless it is said otherwise.
 pub(super) const COLUMNS_OF_CHARTS: [&str; 4] = ["equipment", "characteristic", "product", "operation"];
 /// What else is known of a value.
-pub(super) const CONTEXT: [&str; 6] = ["unit", "work_order", "operator", "gauge", "subgroup", "run"];
+pub(in crate::functions) const CONTEXT: [&str; 6] = ["unit", "work_order", "operator", "gauge", "subgroup", "run"];
 const MEASUREMENTS: &str = "measurements";
 const COUNTS: &str = "counts";
 const EXCLUSIONS: &str = "exclusions";
@@ -74,14 +74,15 @@ struct Labels(DictionaryArray<Int32Type>);
 
 /// Names of a column as they come: those of units are all different, and numbering them would cost more than it saves.
 #[derive(Debug)]
-enum Context {
+enum Words {
     Numbered(Labels),
     Plain(Texts),
 }
 
-impl Context {
+impl Words {
     fn of(batch: &RecordBatch, name: &str) -> Result<Self, QueryError> {
-        let numbered = batch.column_by_name(name).is_some_and(|column| matches!(column.data_type(), DataType::Dictionary(..)));
+        let numbered =
+            batch.column_by_name(name).is_some_and(|column| matches!(column.data_type(), DataType::Dictionary(..)));
         Ok(if numbered { Self::Numbered(Labels::of(batch, name)?) } else { Self::Plain(Texts::of(batch, name)?) })
     }
 
@@ -118,7 +119,7 @@ impl Labels {
 struct Kept {
     /// In the order of [`COLUMNS_OF_CHARTS`].
     charts: [Option<Labels>; 4],
-    context: HashMap<&'static str, Context>,
+    context: HashMap<&'static str, Words>,
     targets: Option<Doubles>,
 }
 
@@ -290,7 +291,7 @@ impl Reading {
         let mut context = HashMap::new();
         for name in CONTEXT {
             if batch.column_by_name(name).is_some() {
-                context.insert(name, Context::of(batch, name)?);
+                context.insert(name, Words::of(batch, name)?);
             }
         }
         let targets = batch.column_by_name("target").map(|_| Doubles::of(batch, "target")).transpose()?;
@@ -436,9 +437,10 @@ impl Excluded {
         self.0.iter().any(|(names, at, only)| {
             *at == time
                 && only.is_none_or(|only| only == piece)
-                && NAMED.iter().zip(names).all(|(column, name)| {
-                    name.is_none() || kept.label(column, row) == name.as_deref()
-                })
+                && NAMED
+                    .iter()
+                    .zip(names)
+                    .all(|(column, name)| name.is_none() || kept.label(column, row) == name.as_deref())
         })
     }
 }

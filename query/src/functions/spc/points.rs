@@ -26,6 +26,7 @@ struct Context {
     unit: Option<String>,
     operator: Option<String>,
     gauge: Option<String>,
+    run: Option<String>,
 }
 
 struct Row {
@@ -69,6 +70,8 @@ const COLUMNS: &[Column<Row>] = &[
     context!("unit", unit),
     context!("operator", operator),
     context!("gauge", gauge),
+    context!("run", run),
+    Column { name: "piece", value: Value::Double(|row| Some(row.group.piece as f64)) },
     Column { name: "point", value: Value::Integer(|row| row.number) },
     Column { name: "subgroup", value: Value::Text(|row| row.group.label.as_deref()) },
     Column { name: "n", value: Value::Integer(|row| row.group.n as u64) },
@@ -202,6 +205,7 @@ impl Context {
             unit: label("unit"),
             operator: label("operator"),
             gauge: label("gauge"),
+            run: label("run"),
         }
     }
 }

@@ -7,7 +7,7 @@ use oee::spc::{ChartKind, Subgroup};
 use super::asked::By;
 use super::frozen::Version;
 use super::measured::{Measured, Measurements, Place, Series};
-use super::{Question, said, specification};
+use super::{Question, mistaken, said, specification};
 use crate::error::QueryError;
 use crate::functions::cut::buckets;
 
@@ -23,6 +23,8 @@ pub(super) struct Group {
     pub(super) last: i64,
     /// Its last value: what else is known of the subgroup is known of that.
     pub(super) place: Place,
+    /// Which piece that is of.
+    pub(super) piece: i64,
     /// Its first value, and which piece that is of.
     pub(super) begins: (Place, i64),
     /// What its values agree in.
@@ -120,7 +122,7 @@ fn by_default(question: &Question<'_>, measurements: &Measurements, series: &Ser
         (true, _) => Ok(By::Column("subgroup")),
         (false, false) => Ok(By::Count(1)),
         (false, true) if series.values.is_empty() => Ok(By::Count(1)),
-        (false, true) => Err(QueryError::Execution(format!(
+        (false, true) => Err(mistaken(format!(
             "{} is a chart of subgroups, and these measurements name none: write for example 'subgroup=5', \
              'subgroup=1 hour' or 'subgroup=work_order'",
             kind.name()
@@ -165,6 +167,7 @@ impl<'a> Maker<'a> {
             first: first.map_or(0, |value| value.time),
             last: last.map_or(0, |value| value.time),
             place,
+            piece: last.map_or(1, |value| value.piece),
             begins: first.map_or((place, 1), |value| (value.place, value.piece)),
             label,
         })
@@ -178,7 +181,7 @@ impl<'a> Maker<'a> {
         }
         let product = values.last().and_then(|value| self.measurements.label(value.place, "product"));
         let (nominal, scale) = self.parts.get(&product.map(str::to_owned)).copied().ok_or_else(|| {
-            QueryError::Execution(format!(
+            mistaken(format!(
                 "a short-run chart needs a target of each product: {} has none; give its measurements or its \
                  characteristic a target",
                 product.unwrap_or("a measurement without product")
