@@ -701,15 +701,12 @@ async function freeze() {
       const numbers = Object.fromEntries(Object.keys(chart().parameters ?? {}).filter((name) => state[name]).map((name) => [name, Number(state[name])]));
       return [{
         characteristic: state.characteristic, ...named, chart: state.chart, valid_from: time, centre: row.mean, sigma: row.sigma, pooled_sigma: row.pooled_sigma,
-        ...(row.companion ? { companion: row.companion } : {}), ...numbers, subgroup: subgroup() ?? "1", subgroups: estimatedFrom(row), rules: row.rules, approved_by, reason,
+        ...(row.companion ? { companion: row.companion } : {}), ...numbers, subgroup: subgroup() ?? "1", subgroups: row.estimated_from, rules: row.rules, approved_by, reason,
       }];
     },
     done: ({ valid_from }) => recorded(`Limits are frozen from ${valid_from.replace("T", " ")}.`),
   });
 }
-
-/** How many subgroups limits were estimated from, as the server says. */
-const estimatedFrom = (row) => Number(/(\d+) subgroups/.exec(row.limits ?? "")?.[1] ?? row.subgroups);
 
 function withdraw(row) {
   const key = Object.fromEntries(["characteristic", ...OF, "chart", "valid_from"].map((name) => [name, row[name]]));
