@@ -8,7 +8,7 @@
 //! 1. **Time is `i64` microseconds UTC**; intervals are half-open `[start, end)`; an open end is [`OPEN`].
 //!    Names end in `_us` where the unit is not obvious.
 //! 2. **One rule, one place.** Keys: [`execution`]. Shifts and daylight saving: [`calendar`]. Which state holds:
-//!    [`state`]. Counter resets and rollovers: [`counter`]. Time elements and counts: [`machine`]. Ratios: [`kpi`].
+//!    [`state`], and whether a value tells it: [`condition`]. Counter resets and rollovers: [`counter`]. Time elements and counts: [`machine`]. Ratios: [`kpi`].
 //!    Roll-up over a line or an area: [`line`]. What holds between samples, and aggregates over time: [`series`]. Which
 //!    samples can be left out: [`thinning`]. Charts, rules, capability: [`spc`]. SQL, pages, reports and live values
 //!    call these and compute nothing themselves.
@@ -30,8 +30,10 @@
 #![cfg_attr(test, expect(clippy::expect_used, reason = "a test fails by panicking"))]
 
 pub mod calendar;
+pub mod condition;
 pub mod count;
 pub mod counter;
+mod debounce;
 pub mod execution;
 #[cfg(test)]
 mod golden;

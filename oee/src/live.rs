@@ -5,7 +5,8 @@
 //! or the history are. A row that changes what is summed up already makes the machine *late*: it takes no more rows and
 //! has to be begun anew from what is stored.
 //!
-//! The cut between the two never lies within an unplanned stop, for a stop is judged and counted as a whole.
+//! The cut between the two never lies within an unplanned stop, for a stop is judged and counted as a whole, nor within
+//! time of which a rule on a signal cannot tell the state yet.
 
 use std::sync::Arc;
 
@@ -15,7 +16,7 @@ use crate::machine::{Inputs, Job, Machine, Report};
 use crate::plant::Plant;
 use crate::reason::{GivenReason, explained, holds_until};
 use crate::state::{Category, RecordKind, StateRecord, StateSpan, StateValue, timeline};
-use crate::track::{Reading, Tracks};
+use crate::track::{Reading, Said, Tracks};
 use crate::{OPEN, SECOND_US};
 
 /// Rows that are this much late still meet rows, not sums.
@@ -235,12 +236,21 @@ impl Live {
     pub fn sample(&mut self, plant: &Plant, signal: &str, reading: &Reading<'_>) {
         let newest = self.tracks.newest(signal);
         // Whatever it says, it comes between samples that were gone over, or takes the place of one.
-        if newest.is_some_and(|newest| reading.time <= newest) || reading.time < self.cut {
+        let between = newest.is_some_and(|newest| reading.time <= newest) || reading.time < self.cut;
+        if between || self.tracks.is_undone_by(signal, reading) {
             self.late = true;
             return;
         }
         self.tracks.push(plant, signal, reading);
-        let (states, pieces) = self.tracks.take();
+        // What the sample itself proves.
+        self.take_said(i64::MIN);
+    }
+
+    /// Takes what bound signals have said as of `now`.
+    fn take_said(&mut self, now: i64) {
+        let Said { states, pieces } = self.tracks.take(now);
+        // A rule tells a state after it began. The cut keeps out of the way, unless it lay there from the beginning.
+        self.late |= self.begun < self.cut && states.iter().any(|record| record.start < self.cut);
         self.states.extend(states);
         for piece in pieces.into_iter().flatten() {
             let at = self.pieces.partition_point(|known| known.time <= piece.time);
@@ -284,6 +294,7 @@ impl Live {
 
     /// The machine at `now`. Sums up what has become old enough.
     pub fn now(&mut self, surroundings: &Surroundings, now: i64) -> Now {
+        self.take_said(now);
         let running = surroundings.shifts.iter().find(|shift| shift.start <= now && now < shift.end);
         if self.shift.as_ref().map(|sum| sum.start) != running.map(|shift| shift.start) {
             // What is summed up already of a shift that begins now is none of it: sums stop at the end of a shift.
@@ -354,11 +365,13 @@ impl Live {
         if let Some(end) = ends.filter(|&end| self.cut < end && end < cut).min() {
             cut = end;
         }
-        let states = machine.states();
-        let begun = states.partition_point(|span| span.start < cut).checked_sub(1);
-        let across = begun.and_then(|last| states.get(last)).filter(|span| cut < span.end);
-        let stopped = across.filter(|span| span.value.category == Some(Category::Unplanned));
-        stopped.map_or(cut, |span| span.start)
+        loop {
+            let earlier = outside_stops(machine.states(), self.tracks.settled(cut));
+            if earlier == cut {
+                return cut;
+            }
+            cut = earlier;
+        }
     }
 
     /// Forgets rows that nothing after `cut` depends on.
@@ -382,6 +395,14 @@ impl Live {
         self.pieces.drain(..first);
         self.before = machine.jobs().iter().rfind(|job| job.end <= reach).cloned();
     }
+}
+
+/// The start of the unplanned stop around `cut`, or `cut` itself.
+fn outside_stops(states: &[StateSpan], cut: i64) -> i64 {
+    let begun = states.partition_point(|span| span.start < cut).checked_sub(1);
+    let across = begun.and_then(|last| states.get(last)).filter(|span| cut < span.end);
+    let stopped = across.filter(|span| span.value.category == Some(Category::Unplanned));
+    stopped.map_or(cut, |span| span.start)
 }
 
 fn joined(sum: Option<Report>, more: Report) -> Report {

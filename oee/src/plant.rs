@@ -14,6 +14,7 @@ mod product;
 mod proposal;
 mod read;
 mod route;
+mod signal;
 mod state_map;
 
 use std::collections::HashMap;
@@ -25,13 +26,12 @@ pub use master::{MasterRow, Value};
 pub use mistake::Mistake;
 pub use product::{Product, WorkOrder};
 pub use route::{Format, LineRoute, Route};
+pub use signal::{Interpolation, Role, SignalDef, StateRule};
 pub use state_map::{MappedState, value_text};
 
 use crate::calendar::Calendar;
-use crate::counter::CounterRule;
 use crate::path::{is_within, lineage, parent};
 use crate::state::{Category, RecordKind};
-use crate::thinning::Compression;
 use route::{LineMapping, TopicMapping};
 use state_map::StateMap;
 
@@ -86,54 +86,6 @@ impl Rollup {
     }
 }
 
-/// How a signal's value runs between samples.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Interpolation {
-    /// It holds until the next sample.
-    Stepped,
-    /// It runs in a straight line to the next sample.
-    #[default]
-    Sloped,
-}
-
-impl Interpolation {
-    const WORDS: [(&'static str, Self); 2] = [("stepped", Self::Stepped), ("sloped", Self::Sloped)];
-
-    /// Its name in `plant.toml`.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        word(&Self::WORDS, self)
-    }
-}
-
-/// What a signal means to OEE.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Role {
-    /// The equipment's state, by way of its state map.
-    State,
-    /// Counts all pieces.
-    TotalCount,
-    /// Counts good pieces.
-    GoodCount,
-    /// Counts scrapped pieces.
-    ScrapCount,
-}
-
-impl Role {
-    const WORDS: [(&'static str, Self); 4] = [
-        ("state", Self::State),
-        ("total_count", Self::TotalCount),
-        ("good_count", Self::GoodCount),
-        ("scrap_count", Self::ScrapCount),
-    ];
-
-    /// Its name in `plant.toml`.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        word(&Self::WORDS, self)
-    }
-}
-
 pub(crate) fn word<T: PartialEq>(words: &[(&'static str, T)], value: T) -> &'static str {
     words.iter().find(|(_, known)| *known == value).map_or("", |(word, _)| word)
 }
@@ -177,27 +129,6 @@ pub struct Equipment {
     state_source: Option<String>,
     count_source: Option<String>,
     shifts: Arc<Calendar>,
-}
-
-/// A signal as the plant describes it.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct SignalDef {
-    /// The node that declares it; empty where it is not declared.
-    pub equipment: String,
-    /// Name; empty where it is not declared.
-    pub signal: String,
-    /// Unit of measure.
-    pub uom: Option<String>,
-    /// How values run between samples.
-    pub interpolation: Interpolation,
-    /// What it means to OEE.
-    pub role: Option<Role>,
-    /// How it counts, where it is a counter.
-    pub counter: CounterRule,
-    /// Which samples may be left out; none: every sample is kept.
-    pub compression: Option<Compression>,
-    /// For people.
-    pub description: Option<String>,
 }
 
 /// A characteristic with its specification.
@@ -421,6 +352,16 @@ impl Plant {
                 self.equipment(equipment).map(|equipment| equipment.state_kind).unwrap_or_default()
             }
         }
+    }
+
+    /// How far beyond a window rows have to be known so that everything within it is told right, microseconds: stops at its
+    /// edges are judged whole, starting up may have begun before, and what a rule tells has to have lasted.
+    #[must_use]
+    pub fn margin_us(&self, equipment: &str) -> i64 {
+        let own = self.equipment(equipment).map_or(0, |e| e.microstop_threshold_us.max(e.startup_us));
+        let signals = self.role_signals(equipment);
+        let rules = signals.iter().filter_map(|(_, signal)| signal.running.as_ref());
+        own + rules.map(|rule| rule.for_us).max().unwrap_or(0)
     }
 
     /// Where the counts of an equipment come from.

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use crate::count::{CounterSteps, Piece};
 use crate::counter::{Counter, CounterRule};
-use crate::plant::{Plant, Role, Source, value_text};
+use crate::debounce::{Debounce, Truth};
+use crate::plant::{Plant, Role, SignalDef, Source, StateRule, value_text};
 use crate::series::Severity;
-use crate::state::{StateRecord, StateValue};
+use crate::state::{Category, StateRecord, StateValue};
 
 /// One sample of a bound signal.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -28,7 +29,7 @@ impl Reading<'_> {
     }
 
     /// The state it says, as state maps name it; none where the source says that there is no value.
-    fn state(&self) -> Option<String> {
+    pub(crate) fn state(&self) -> Option<String> {
         if self.severity() == Severity::Bad {
             return None;
         }
@@ -44,19 +45,50 @@ impl Reading<'_> {
 /// What one signal says.
 #[derive(Debug, Clone)]
 enum Track {
-    /// Changes of state.
+    /// Changes of state, by way of the state map.
     States { last: Option<Option<String>>, records: Vec<StateRecord> },
+    /// Changes of state, by a rule.
+    Runs { rule: StateRule, debounce: Debounce, records: Vec<StateRecord> },
     /// Steps of a counter.
     Steps { role: Role, rule: CounterRule, counter: Counter, steps: Vec<(i64, f64)> },
 }
 
 impl Track {
-    fn of(role: Role, rule: CounterRule) -> Self {
-        match role {
-            Role::State => Self::States { last: None, records: Vec::new() },
-            role => Self::Steps { role, rule, counter: Counter::new(rule), steps: Vec::new() },
+    fn of(role: Role, signal: &SignalDef) -> Self {
+        match (role, &signal.running) {
+            (Role::State, Some(rule)) => {
+                Self::Runs { rule: rule.clone(), debounce: Debounce::new(rule.for_us), records: Vec::new() }
+            }
+            (Role::State, None) => Self::States { last: None, records: Vec::new() },
+            (role, _) => {
+                let rule = signal.counter;
+                Self::Steps { role, rule, counter: Counter::new(rule), steps: Vec::new() }
+            }
         }
     }
+}
+
+/// What a rule says of a machine.
+fn by_rule((start, runs): (i64, Truth)) -> StateRecord {
+    let (state, category) = match runs {
+        Some(true) => ("running", Some(Category::Run)),
+        Some(false) => ("stopped", Some(Category::Unplanned)),
+        None => ("unknown", None),
+    };
+    change(start, StateValue { state: Arc::from(state), category, reason: None })
+}
+
+fn change(start: i64, value: StateValue) -> StateRecord {
+    StateRecord { start, end: None, recorded: start, value }
+}
+
+/// What signals have said.
+#[derive(Debug, Clone, Default)]
+pub struct Said {
+    /// Changes of state.
+    pub states: Vec<StateRecord>,
+    /// Pieces; none where no signal counts them.
+    pub pieces: Option<Vec<Piece>>,
 }
 
 /// The bound signals of one equipment, as their samples pass by in time order.
@@ -78,7 +110,7 @@ impl Tracks {
             Role::State => states,
             Role::TotalCount | Role::GoodCount | Role::ScrapCount => counts,
         });
-        let tracks = counted.map(|(role, signal)| (signal.signal.clone(), Track::of(role, signal.counter)));
+        let tracks = counted.map(|(role, signal)| (signal.signal.clone(), Track::of(role, signal)));
         Self { equipment: equipment.to_owned(), tracks: tracks.collect(), newest: HashMap::new() }
     }
 
@@ -110,7 +142,7 @@ impl Tracks {
     pub fn can_begin_with(&self, signal: &str, reading: &Reading<'_>) -> bool {
         match self.tracks.get(signal) {
             None => false,
-            Some(Track::States { .. }) => true,
+            Some(Track::States { .. } | Track::Runs { .. }) => true,
             Some(Track::Steps { .. }) => reading.count().is_some(),
         }
     }
@@ -144,9 +176,12 @@ impl Tracks {
                         Some(state) => plant.classify(&self.equipment, Some(state.as_str()), None, None),
                         None => StateValue { state: Arc::from("unknown"), category: None, reason: None },
                     };
-                    records.push(StateRecord { start: reading.time, end: None, recorded: reading.time, value });
+                    records.push(change(reading.time, value));
                     *last = Some(state);
                 }
+            }
+            Track::Runs { rule, debounce, records } => {
+                records.extend(debounce.push(reading.time, rule.condition.holds(reading)).map(by_rule));
             }
             Track::Steps { counter, steps, .. } => {
                 if let Some(step) = reading.count().and_then(|value| counter.push(value)).filter(|step| *step != 0.0) {
@@ -156,19 +191,58 @@ impl Tracks {
         }
     }
 
-    /// What they have said since the last call: changes of state, and pieces where a signal counts them.
-    pub fn take(&mut self) -> (Vec<StateRecord>, Option<Vec<Piece>>) {
+    /// What they have said since the last call, as of `now`: until when what they said last is known to go on. Where samples
+    /// were read up to an earlier time, it is that.
+    ///
+    /// A state that a rule tells begins before the sample, or the time, that proves it.
+    pub fn take(&mut self, now: i64) -> Said {
         let mut states = Vec::new();
         let mut counters = CounterSteps::default();
         for track in self.tracks.values_mut() {
             match track {
                 Track::States { records, .. } => states.append(records),
+                Track::Runs { debounce, records, .. } => {
+                    states.append(records);
+                    states.extend(debounce.settle(now).map(by_rule));
+                }
                 Track::Steps { role: Role::TotalCount, steps, .. } => counters.total = Some(std::mem::take(steps)),
                 Track::Steps { role: Role::GoodCount, steps, .. } => counters.good = Some(std::mem::take(steps)),
                 Track::Steps { steps, .. } => counters.scrap = Some(std::mem::take(steps)),
             }
         }
-        (states, counters.pieces())
+        Said { states, pieces: counters.pieces() }
+    }
+
+    /// Whether the state at `time` cannot be told by a rule from the samples pushed so far, so that it takes earlier ones if
+    /// there are any. To be asked after [`Tracks::take`].
+    #[must_use]
+    pub fn needs_earlier(&self, time: i64) -> bool {
+        self.debounced().any(|debounce| debounce.needs_earlier(time))
+    }
+
+    /// Whether a sample makes undone what was told already, because it went on long enough as far as was known.
+    #[must_use]
+    pub fn is_undone_by(&self, signal: &str, reading: &Reading<'_>) -> bool {
+        match self.tracks.get(signal) {
+            Some(Track::Runs { rule, debounce, .. }) => {
+                debounce.is_undone_by(reading.time, rule.condition.holds(reading))
+            }
+            _ => false,
+        }
+    }
+
+    /// The latest time up to `time` before which no sample to come after it can change anything.
+    #[must_use]
+    pub fn settled(&self, time: i64) -> i64 {
+        let open = self.debounced().filter_map(|debounce| debounce.open_until());
+        open.filter(|&(since, until)| since < time && time < until).map(|(since, _)| since).min().unwrap_or(time)
+    }
+
+    fn debounced(&self) -> impl Iterator<Item = &Debounce> {
+        self.tracks.values().filter_map(|track| match track {
+            Track::Runs { debounce, .. } => Some(debounce),
+            Track::States { .. } | Track::Steps { .. } => None,
+        })
     }
 }
 

@@ -10,8 +10,9 @@ const MINUTE_US: i64 = 60 * SECOND_US;
 const SHIFT_US: i64 = 120 * MINUTE_US;
 const LONG_US: i64 = 500 * MINUTE_US;
 
-/// A plant whose machine is told by signals.
-fn plant() -> Plant {
+/// A plant whose machine is told by signals, its state by a rule where `way` says so.
+fn plant(way: Way) -> Plant {
+    let rule = if way == Way::Rule { "running = { above = 5, for_s = 90 }" } else { "" };
     let text = r#"
 [plant]
 name = "test"
@@ -24,6 +25,7 @@ path = "press"
 equipment = "press"
 signal = "state"
 role = "state"
+%rule%
 
 [[signals]]
 equipment = "press"
@@ -35,7 +37,7 @@ equipment = "press"
 signal = "rejects"
 role = "scrap_count"
 "#;
-    Plant::parse(text).expect("a plant")
+    Plant::parse(&text.replace("%rule%", rule)).expect("a plant")
 }
 
 fn shifts() -> Vec<Shift> {
@@ -84,6 +86,16 @@ enum Way {
     Changes,
     Intervals,
     Signals,
+    /// Signals, with a rule that tells the state.
+    Rule,
+}
+
+impl Way {
+    const ALL: [Self; 4] = [Self::Changes, Self::Intervals, Self::Signals, Self::Rule];
+
+    fn is_signals(self) -> bool {
+        matches!(self, Self::Signals | Self::Rule)
+    }
 }
 
 /// Rows of some hours, each with the time at which it becomes known.
@@ -96,7 +108,8 @@ fn history(seeded: &mut Seeded, way: Way) -> Vec<(i64, Row)> {
     let mut t = 0;
     while t < LONG_US {
         let category = seeded.pick(&Category::ALL);
-        let longest = if seeded.chance(20) { 40 * MINUTE_US } else { 4 * MINUTE_US };
+        let usual = if way == Way::Rule { 2 * MINUTE_US } else { 4 * MINUTE_US };
+        let longest = if seeded.chance(20) { 40 * MINUTE_US } else { usual };
         let length = seeded.within(1, longest);
         let known = arrival(seeded, t);
         let record = |end| StateRecord { start: t, end, recorded: known, value: value(category, None) };
@@ -111,6 +124,7 @@ fn history(seeded: &mut Seeded, way: Way) -> Vec<(i64, Row)> {
                 let late = StateRecord { recorded: closed, ..record(Some(end)) };
                 rows.push((closed, Row::State(late)));
             }
+            Way::Rule => {}
             Way::Signals => {
                 let said = match category {
                     Category::Run => "running",
@@ -123,7 +137,16 @@ fn history(seeded: &mut Seeded, way: Way) -> Vec<(i64, Row)> {
                 ));
             }
         }
-        if way != Way::Signals && category == Category::Unplanned && seeded.chance(60) {
+        if way == Way::Rule {
+            // The same value comes again and again, or once.
+            let value = seeded.pick(&[Some(9.0), Some(9.0), Some(0.0), Some(0.0), None]);
+            let step = if seeded.chance(50) { seeded.within(1, MINUTE_US) } else { length };
+            for time in (t..t + length).step_by(step.max(SECOND_US) as usize) {
+                let reading = Reading { time, value, text: None, quality: 0 };
+                rows.push((arrival(seeded, time), Row::Sample("state", reading)));
+            }
+        }
+        if !way.is_signals() && category == Category::Unplanned && seeded.chance(60) {
             let start = t + seeded.within(0, length);
             let end = seeded.chance(50).then(|| start + seeded.within(1, length + 1));
             let known = start + seeded.within(0, 30 * MINUTE_US);
@@ -137,7 +160,7 @@ fn history(seeded: &mut Seeded, way: Way) -> Vec<(i64, Row)> {
     while t < LONG_US {
         let known = arrival(seeded, t);
         let scrap = if seeded.chance(10) { 1.0 } else { 0.0 };
-        if way == Way::Signals {
+        if way.is_signals() {
             parts += seeded.within(0, 3) as f64;
             rejects += scrap;
             let reading = |value| Reading { time: t, value: Some(value), text: None, quality: 0 };
@@ -193,7 +216,7 @@ impl Known {
         within.map(|job| Job { start: job.start.max(from), end: job.end.min(to), ..job.clone() }).collect()
     }
 
-    fn evidence(&self, plant: &Plant, way: Way) -> Evidence {
+    fn evidence(&self, plant: &Plant, way: Way, now: i64) -> Evidence {
         let mut evidence = Evidence { pieces: Some(Vec::new()), ..Evidence::default() };
         let mut samples: Vec<(&'static str, Reading<'static>)> = Vec::new();
         for row in &self.rows {
@@ -205,13 +228,13 @@ impl Known {
                 Row::Job(_) => {}
             }
         }
-        if way == Way::Signals {
+        if way.is_signals() {
             evidence.tracks = Tracks::of(plant, "press");
             samples.sort_by_key(|(_, reading)| reading.time);
             for (signal, reading) in samples {
                 evidence.tracks.push(plant, signal, &reading);
             }
-            let (states, pieces) = evidence.tracks.take();
+            let Said { states, pieces } = evidence.tracks.take(now);
             (evidence.states, evidence.pieces) = (states, pieces);
         }
         evidence
@@ -243,7 +266,7 @@ fn same(seed: u64, live: &Report, batch: &Report) {
 
 /// How often a machine was begun anew, and how often it was looked at.
 fn follow(seed: u64, way: Way) -> (usize, usize) {
-    let plant = plant();
+    let plant = plant(way);
     let mut seeded = Seeded::new(seed);
     let rules = Rules {
         kind: if way == Way::Intervals { RecordKind::Interval } else { RecordKind::Change },
@@ -287,12 +310,12 @@ fn follow(seed: u64, way: Way) -> (usize, usize) {
                 begun += 1;
                 let from = shift.map_or(now, |shift| shift.start).min(order_start.unwrap_or(OPEN));
                 let before = jobs.iter().rfind(|job| job.end <= from - rules.startup_us).cloned();
-                Live::new(rules, from, Evidence { before, ..known.evidence(&plant, way) })
+                Live::new(rules, from, Evidence { before, ..known.evidence(&plant, way, now) })
             }
         };
         let surroundings = Surroundings { shifts: all_shifts.clone(), jobs: known.jobs(current.reach(), now) };
         let found = current.now(&surroundings, now);
-        let evidence = known.evidence(&plant, way);
+        let evidence = known.evidence(&plant, way, now);
         let batch = Machine::new(Inputs {
             shifts: all_shifts.clone(),
             states: explained(timeline(rules.kind, evidence.states), evidence.reasons),
@@ -321,7 +344,7 @@ fn follow(seed: u64, way: Way) -> (usize, usize) {
 
 #[test]
 fn live_is_batch_under_late_and_shuffled_rows() {
-    for way in [Way::Changes, Way::Intervals, Way::Signals] {
+    for way in Way::ALL {
         let (mut begun, mut looks) = (0, 0);
         for seed in 0..12 {
             let (more_begun, more_looks) = follow(seed, way);
@@ -329,5 +352,47 @@ fn live_is_batch_under_late_and_shuffled_rows() {
             looks += more_looks;
         }
         assert!(begun > 12 && begun < looks / 2, "{way:?}: begun {begun} times in {looks} looks");
+    }
+}
+
+/// A machine told by a rule that waits 90 seconds, which ran from the start and slowed down at `slow_at`.
+fn slowing(plant: &Plant, slow_at: i64) -> Live {
+    let mut tracks = Tracks::of(plant, "press");
+    let speed = |time: i64, value: f64| Reading { time, value: Some(value), text: None, quality: 0 };
+    tracks.push(plant, "state", &speed(0, 9.0));
+    let Said { states, .. } = tracks.take(100 * SECOND_US);
+    let evidence = Evidence { states, pieces: Some(Vec::new()), tracks, ..Evidence::default() };
+    let mut live = Live::new(Rules::default(), 0, evidence);
+    live.sample(plant, "state", &speed(slow_at, 0.0));
+    live
+}
+
+#[test]
+fn the_cut_keeps_out_of_time_that_a_rule_cannot_tell_yet() {
+    let plant = plant(Way::Rule);
+    let (slow_at, step) = (120 * SECOND_US, 20_000);
+    let mut live = slowing(&plant, slow_at);
+    // So many pieces that rows of the last minute are too many to be kept.
+    live.pieces((0..10_000).map(|at| Piece { time: at * step, total: 1.0, scrap: 0.0, rework: None }));
+    let surroundings = Surroundings { shifts: shifts(), jobs: Vec::new() };
+    let running = live.now(&surroundings, 200 * SECOND_US).shift.expect("a shift").report;
+    assert_eq!(running.elements.unplanned_us, 0);
+    assert_eq!(live.cut(), slow_at);
+    let stopped = live.now(&surroundings, 210 * SECOND_US).shift.expect("a shift").report;
+    assert!(!live.is_late());
+    assert_eq!(stopped.elements.run_us, slow_at);
+}
+
+#[test]
+fn a_sample_that_undoes_what_was_told_makes_the_machine_late() {
+    let plant = plant(Way::Rule);
+    let slow_at = 120 * SECOND_US;
+    let surroundings = Surroundings { shifts: shifts(), jobs: Vec::new() };
+    for (after_s, late) in [(89, true), (90, false)] {
+        let mut live = slowing(&plant, slow_at);
+        live.now(&surroundings, slow_at + 95 * SECOND_US);
+        let fast = Reading { time: slow_at + after_s * SECOND_US, value: Some(9.0), text: None, quality: 0 };
+        live.sample(&plant, "state", &fast);
+        assert_eq!(live.is_late(), late, "{after_s}");
     }
 }

@@ -65,6 +65,8 @@ pub(super) struct SignalDraft {
     pub(super) equipment: Located<String>,
     pub(super) signal: Located<String>,
     pub(super) def: SignalDef,
+    /// Where its rule stands.
+    pub(super) running_at: Option<usize>,
 }
 
 #[derive(Debug)]

@@ -2,6 +2,7 @@
 
 mod calendar;
 mod compression;
+mod condition;
 mod state_map;
 
 use jiff::Timestamp;
@@ -236,6 +237,7 @@ fn signal(section: &mut Section<'_>, mistakes: &mut Mistakes<'_>) -> Option<Sign
         let interpolation = interpolation.as_ref().map(|interpolation| interpolation.value);
         compression::check(compression, role.as_ref().map(|role| role.value), interpolation, mistakes);
     }
+    let running = condition::running(section, role.as_ref().map(|role| role.value), mistakes);
     let usual = match &compression {
         _ if role.is_some() => Interpolation::Stepped,
         Some(compression) => compression.value.method.interpolation(),
@@ -249,11 +251,12 @@ fn signal(section: &mut Section<'_>, mistakes: &mut Mistakes<'_>) -> Option<Sign
         uom,
         interpolation: interpolation.map_or(usual, |interpolation| interpolation.value),
         role: role.map(|role| role.value),
+        running: running.as_ref().map(|running| running.value.clone()),
         counter,
         compression: compression.map(|compression| compression.value),
         description,
     };
-    Some(SignalDraft { equipment, signal, def })
+    Some(SignalDraft { equipment, signal, def, running_at: running.map(|running| running.at) })
 }
 
 fn product(section: &mut Section<'_>, mistakes: &mut Mistakes<'_>) -> Option<ProductDraft> {
