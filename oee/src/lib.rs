@@ -8,7 +8,8 @@
 //! 1. **Time is `i64` microseconds UTC**; intervals are half-open `[start, end)`; an open end is [`OPEN`].
 //!    Names end in `_us` where the unit is not obvious.
 //! 2. **One rule, one place.** Keys: [`execution`]. Shifts and daylight saving: [`calendar`]. Which state holds:
-//!    [`state`], and whether a value tells it: [`condition`]. Counter resets and rollovers: [`counter`]. Time elements and counts: [`machine`]. Ratios: [`kpi`].
+//!    [`state`], and whether a value tells it: [`condition`]. Why a machine
+//!    stood: [`symptom`], [`reason`]. Counter resets and rollovers: [`counter`]. Time elements and counts: [`machine`]. Ratios: [`kpi`].
 //!    Roll-up over a line or an area: [`line`]. What holds between samples, and aggregates over time: [`series`]. Which
 //!    samples can be left out: [`thinning`]. Charts, rules, capability: [`spc`]. SQL, pages, reports and live values
 //!    call these and compute nothing themselves.
@@ -51,6 +52,7 @@ pub mod series;
 pub mod spc;
 mod spelling;
 pub mod state;
+pub mod symptom;
 pub mod tables;
 pub mod thinning;
 pub mod time_element;

@@ -6,7 +6,7 @@
 //! has to be begun anew from what is stored.
 //!
 //! The cut between the two never lies within an unplanned stop, for a stop is judged and counted as a whole, nor within
-//! time of which a rule on a signal cannot tell the state yet.
+//! time of which rules on signals cannot tell the state or the reason yet.
 
 use std::sync::Arc;
 
@@ -16,6 +16,7 @@ use crate::machine::{Inputs, Job, Machine, Report};
 use crate::plant::Plant;
 use crate::reason::{GivenReason, explained, holds_until};
 use crate::state::{Category, RecordKind, StateRecord, StateSpan, StateValue, timeline};
+use crate::symptom::{Symptom, settled, told};
 use crate::track::{Reading, Said, Tracks};
 use crate::{OPEN, SECOND_US};
 
@@ -48,6 +49,8 @@ pub struct Evidence {
     pub pieces: Option<Vec<Piece>>,
     /// Reasons given to stops.
     pub reasons: Vec<GivenReason>,
+    /// What explains stops, from bound signals.
+    pub symptoms: Vec<Symptom>,
     /// Bound signals, as they are now.
     pub tracks: Tracks,
     /// The last job that ended before [`Live::reach`].
@@ -84,6 +87,7 @@ pub struct Live {
     pieces: Vec<Piece>,
     counted: bool,
     reasons: Vec<GivenReason>,
+    symptoms: Vec<Symptom>,
     tracks: Tracks,
     /// The job before those that surround what is not summed up: starting up begins where the product changes.
     before: Option<Job>,
@@ -127,7 +131,7 @@ impl Live {
     /// A machine whose rows are known since `begun`.
     #[must_use]
     pub fn new(rules: Rules, begun: i64, evidence: Evidence) -> Self {
-        let Evidence { mut states, pieces, reasons, tracks, before } = evidence;
+        let Evidence { mut states, pieces, reasons, symptoms, tracks, before } = evidence;
         states.sort_by_key(|record| (record.start, record.recorded));
         let counted = pieces.is_some();
         let mut pieces = pieces.unwrap_or_default();
@@ -141,6 +145,7 @@ impl Live {
             pieces,
             counted,
             reasons,
+            symptoms,
             tracks,
             before,
             shift: None,
@@ -248,13 +253,16 @@ impl Live {
 
     /// Takes what bound signals have said as of `now`.
     fn take_said(&mut self, now: i64) {
-        let Said { states, pieces } = self.tracks.take(now);
+        let Said { states, pieces, symptoms } = self.tracks.take(now);
         // A rule tells a state after it began. The cut keeps out of the way, unless it lay there from the beginning.
         self.late |= self.begun < self.cut && states.iter().any(|record| record.start < self.cut);
         self.states.extend(states);
         for piece in pieces.into_iter().flatten() {
             let at = self.pieces.partition_point(|known| known.time <= piece.time);
             self.pieces.insert(at, piece);
+        }
+        for (known, more) in self.symptoms.iter_mut().zip(symptoms) {
+            known.changes.extend(more.changes);
         }
     }
 
@@ -284,7 +292,7 @@ impl Live {
     fn machine(&self, spans: Vec<StateSpan>, surroundings: &Surroundings) -> Machine {
         Machine::new(Inputs {
             shifts: surroundings.shifts.clone(),
-            states: explained(spans, self.reasons.clone()),
+            states: explained(told(spans, &self.symptoms), self.reasons.clone()),
             jobs: self.jobs(surroundings),
             pieces: self.counted.then(|| self.pieces.clone()),
             microstop_threshold_us: self.rules.microstop_threshold_us,
@@ -301,13 +309,14 @@ impl Live {
             self.shift = running.map(|shift| ShiftSum { start: shift.start, report: None });
             self.late |= running.is_some_and(|shift| shift.start < self.cut);
         }
-        let machine = self.machine(self.spans(), surroundings);
+        let spans = self.spans();
+        let machine = self.machine(spans.clone(), surroundings);
         let found = Now {
             state: state_at(&machine, now),
             shift: running.and_then(|shift| self.shift_so_far(&machine, shift, now)),
             order: self.order_so_far(&machine, now),
         };
-        self.sum_up(&machine, surroundings, now);
+        self.sum_up(&machine, &spans, surroundings, now);
         found
     }
 
@@ -331,8 +340,8 @@ impl Live {
         Some(OrderSoFar { work_order, product: job.product.clone(), report })
     }
 
-    fn sum_up(&mut self, machine: &Machine, surroundings: &Surroundings, now: i64) {
-        let cut = self.next_cut(machine, surroundings, now);
+    fn sum_up(&mut self, machine: &Machine, spans: &[StateSpan], surroundings: &Surroundings, now: i64) {
+        let cut = self.next_cut(machine, spans, surroundings, now);
         if self.late || cut < self.cut.saturating_add(STEP_US) {
             return;
         }
@@ -352,11 +361,11 @@ impl Live {
         }
         let too_many = self.orders.len().saturating_sub(KEPT_ORDERS);
         self.orders.drain(..too_many);
-        self.drop_before(cut, machine);
+        self.drop_before(cut, machine, spans);
     }
 
     /// How far can be summed up.
-    fn next_cut(&self, machine: &Machine, surroundings: &Surroundings, now: i64) -> i64 {
+    fn next_cut(&self, machine: &Machine, spans: &[StateSpan], surroundings: &Surroundings, now: i64) -> i64 {
         let old = now.saturating_sub(LATENESS_US);
         let enough = self.pieces.len().checked_sub(KEPT_PIECES).and_then(|at| self.pieces.get(at));
         let mut cut = enough.map_or(old, |piece| piece.time.max(old)).min(now);
@@ -366,7 +375,8 @@ impl Live {
             cut = end;
         }
         loop {
-            let earlier = outside_stops(machine.states(), self.tracks.settled(cut));
+            let explained = if self.symptoms.is_empty() { cut } else { settled(spans, cut) };
+            let earlier = outside_stops(machine.states(), self.tracks.settled(explained));
             if earlier == cut {
                 return cut;
             }
@@ -375,14 +385,14 @@ impl Live {
     }
 
     /// Forgets rows that nothing after `cut` depends on.
-    fn drop_before(&mut self, cut: i64, machine: &Machine) {
-        let spans = self.spans();
+    fn drop_before(&mut self, cut: i64, machine: &Machine, spans: &[StateSpan]) {
         self.cut = cut;
         let reach = self.reach();
         let at = spans.partition_point(|span| span.end <= reach);
         self.carried = spans.get(at).filter(|span| span.start <= reach).cloned();
         let needed = self.carried.as_ref().map_or(reach, |carried| carried.start);
-        self.reasons.retain(|reason| needed < holds_until(&spans, reason));
+        self.reasons.retain(|reason| needed < holds_until(spans, reason));
+        self.symptoms.iter_mut().for_each(|symptom| symptom.drop_before(needed, reach));
         match self.rules.kind {
             RecordKind::Change => {
                 let later = self.states.partition_point(|record| record.start <= reach);

@@ -26,12 +26,13 @@ pub use master::{MasterRow, Value};
 pub use mistake::Mistake;
 pub use product::{Product, WorkOrder};
 pub use route::{Format, LineRoute, Route};
-pub use signal::{Interpolation, Role, SignalDef, StateRule};
+pub use signal::{Interpolation, ReasonRule, Role, SignalDef, StateRule};
 pub use state_map::{MappedState, value_text};
 
 use crate::calendar::Calendar;
 use crate::path::{is_within, lineage, parent};
 use crate::state::{Category, RecordKind};
+use crate::symptom::WITHIN_US;
 use route::{LineMapping, TopicMapping};
 use state_map::StateMap;
 
@@ -180,6 +181,7 @@ pub struct Plant {
     products: Vec<Product>,
     characteristics: Vec<Characteristic>,
     reasons: HashMap<String, Reason>,
+    reason_rules: Vec<ReasonRule>,
     calendars: Vec<(String, Arc<Calendar>)>,
 }
 
@@ -215,6 +217,7 @@ impl Plant {
             products: Vec::new(),
             characteristics: Vec::new(),
             reasons: HashMap::new(),
+            reason_rules: Vec::new(),
             calendars: Vec::new(),
         }
     }
@@ -329,10 +332,18 @@ impl Plant {
         found
     }
 
-    /// Names of the signals that are bound to states or counts anywhere.
+    /// Names of the signals that are bound to states, counts or reasons anywhere; some more than once.
     pub fn bound_signals(&self) -> impl Iterator<Item = &str> {
         let all = self.signals.values().flat_map(HashMap::values);
-        all.filter(|def| def.role.is_some()).map(|def| def.signal.as_str())
+        let bound = all.filter(|def| def.role.is_some()).map(|def| def.signal.as_str());
+        bound.chain(self.reason_rules.iter().map(|rule| rule.signal.as_str()))
+    }
+
+    /// What gives stops of an equipment their reasons where nobody does: rules of the nearest node first, each in file order.
+    #[must_use]
+    pub fn reason_rules(&self, equipment: &str) -> Vec<&ReasonRule> {
+        let of_node = |path| self.reason_rules.iter().filter(move |rule| rule.equipment == path);
+        lineage(equipment).flat_map(of_node).collect()
     }
 
     /// Where the states of an equipment come from.
@@ -355,13 +366,15 @@ impl Plant {
     }
 
     /// How far beyond a window rows have to be known so that everything within it is told right, microseconds: stops at its
-    /// edges are judged whole, starting up may have begun before, and what a rule tells has to have lasted.
+    /// edges are judged whole, starting up may have begun before, what a rule tells has to have lasted,
+    /// and what explains a stop may come after it.
     #[must_use]
     pub fn margin_us(&self, equipment: &str) -> i64 {
         let own = self.equipment(equipment).map_or(0, |e| e.microstop_threshold_us.max(e.startup_us));
         let signals = self.role_signals(equipment);
         let rules = signals.iter().filter_map(|(_, signal)| signal.running.as_ref());
-        own + rules.map(|rule| rule.for_us).max().unwrap_or(0)
+        let explained = if self.reason_rules(equipment).is_empty() { 0 } else { WITHIN_US };
+        own + rules.map(|rule| rule.for_us).max().unwrap_or(0) + explained
     }
 
     /// Where the counts of an equipment come from.

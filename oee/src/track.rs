@@ -1,14 +1,16 @@
-//! What the signals that `plant.toml` binds to an equipment's states and counts say, sample by sample.
+//! What the signals that `plant.toml` binds to an equipment's states, counts and reasons say, sample by sample.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::condition::Condition;
 use crate::count::{CounterSteps, Piece};
 use crate::counter::{Counter, CounterRule};
 use crate::debounce::{Debounce, Truth};
 use crate::plant::{Plant, Role, SignalDef, Source, StateRule, value_text};
 use crate::series::Severity;
 use crate::state::{Category, StateRecord, StateValue};
+use crate::symptom::Symptom;
 
 /// One sample of a bound signal.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -51,6 +53,8 @@ enum Track {
     Runs { rule: StateRule, debounce: Debounce, records: Vec<StateRecord> },
     /// Steps of a counter.
     Steps { role: Role, rule: CounterRule, counter: Counter, steps: Vec<(i64, f64)> },
+    /// Whether a condition holds that explains stops: the one in that place among the equipment's.
+    Shows { place: usize, condition: Condition, last: Option<Truth>, changes: Vec<(i64, Truth)> },
 }
 
 impl Track {
@@ -63,6 +67,54 @@ impl Track {
             (role, _) => {
                 let rule = signal.counter;
                 Self::Steps { role, rule, counter: Counter::new(rule), steps: Vec::new() }
+            }
+        }
+    }
+
+    fn can_begin_with(&self, reading: &Reading<'_>) -> bool {
+        match self {
+            Self::States { .. } | Self::Runs { .. } | Self::Shows { .. } => true,
+            Self::Steps { .. } => reading.count().is_some(),
+        }
+    }
+
+    fn begin(&mut self, plant: &Plant, equipment: &str, reading: &Reading<'_>) {
+        match self {
+            Self::Steps { rule, counter, .. } => {
+                if let Some(value) = reading.count() {
+                    *counter = Counter::from_baseline(*rule, value);
+                }
+            }
+            _ => self.push(plant, equipment, reading),
+        }
+    }
+
+    fn push(&mut self, plant: &Plant, equipment: &str, reading: &Reading<'_>) {
+        match self {
+            Self::States { last, records } => {
+                let state = reading.state();
+                if last.as_ref() != Some(&state) {
+                    let value = match &state {
+                        Some(state) => plant.classify(equipment, Some(state.as_str()), None, None),
+                        None => StateValue { state: Arc::from("unknown"), category: None, reason: None },
+                    };
+                    records.push(change(reading.time, value));
+                    *last = Some(state);
+                }
+            }
+            Self::Runs { rule, debounce, records } => {
+                records.extend(debounce.push(reading.time, rule.condition.holds(reading)).map(by_rule));
+            }
+            Self::Steps { counter, steps, .. } => {
+                if let Some(step) = reading.count().and_then(|value| counter.push(value)).filter(|step| *step != 0.0) {
+                    steps.push((reading.time, step));
+                }
+            }
+            Self::Shows { condition, last, changes, .. } => {
+                let holds = condition.holds(reading);
+                if last.replace(holds) != Some(holds) {
+                    changes.push((reading.time, holds));
+                }
             }
         }
     }
@@ -89,19 +141,24 @@ pub struct Said {
     pub states: Vec<StateRecord>,
     /// Pieces; none where no signal counts them.
     pub pieces: Option<Vec<Piece>>,
+    /// What explains stops: every rule of the equipment in order, with the changes of its condition.
+    pub symptoms: Vec<Symptom>,
 }
 
 /// The bound signals of one equipment, as their samples pass by in time order.
 #[derive(Debug, Clone, Default)]
 pub struct Tracks {
     equipment: String,
-    tracks: HashMap<String, Track>,
+    tracks: HashMap<String, Vec<Track>>,
+    /// What explains stops, without the changes.
+    symptoms: Vec<Symptom>,
     /// Time of the newest sample of each.
     newest: HashMap<String, i64>,
 }
 
 impl Tracks {
-    /// The signals that count on an equipment; none where its states and counts come from records.
+    /// The signals that count on an equipment, or explain its stops; none where its states and counts come from records and
+    /// nothing explains them.
     #[must_use]
     pub fn of(plant: &Plant, equipment: &str) -> Self {
         let states = plant.state_source(equipment) == Source::Signal;
@@ -110,8 +167,19 @@ impl Tracks {
             Role::State => states,
             Role::TotalCount | Role::GoodCount | Role::ScrapCount => counts,
         });
-        let tracks = counted.map(|(role, signal)| (signal.signal.clone(), Track::of(role, signal)));
-        Self { equipment: equipment.to_owned(), tracks: tracks.collect(), newest: HashMap::new() }
+        let mut tracks: HashMap<String, Vec<Track>> = HashMap::new();
+        for (role, signal) in counted {
+            tracks.entry(signal.signal.clone()).or_default().push(Track::of(role, signal));
+        }
+        let mut symptoms = Vec::new();
+        for rule in plant.reason_rules(equipment) {
+            let Some(category) = plant.reason_category(&rule.reason) else { continue };
+            let condition = rule.condition.clone();
+            let track = Track::Shows { place: symptoms.len(), condition, last: None, changes: Vec::new() };
+            tracks.entry(rule.signal.clone()).or_default().push(track);
+            symptoms.push(Symptom { reason: Arc::from(rule.reason.as_str()), category, changes: Vec::new() });
+        }
+        Self { equipment: equipment.to_owned(), tracks, symptoms, newest: HashMap::new() }
     }
 
     /// Whether there is none.
@@ -140,55 +208,31 @@ impl Tracks {
     /// Whether a sample can be what was in force before the first one: a counter's baseline is a good one.
     #[must_use]
     pub fn can_begin_with(&self, signal: &str, reading: &Reading<'_>) -> bool {
-        match self.tracks.get(signal) {
-            None => false,
-            Some(Track::States { .. } | Track::Runs { .. }) => true,
-            Some(Track::Steps { .. }) => reading.count().is_some(),
-        }
+        self.tracks.get(signal).is_some_and(|tracks| tracks.iter().all(|track| track.can_begin_with(reading)))
     }
 
     /// Begins a signal with the last sample before those to come.
     pub fn begin(&mut self, plant: &Plant, signal: &str, reading: &Reading<'_>) {
-        if let Some(Track::Steps { rule, counter, .. }) = self.tracks.get_mut(signal) {
-            if let Some(value) = reading.count() {
-                *counter = Counter::from_baseline(*rule, value);
-                self.newest.insert(signal.to_owned(), reading.time);
-            }
-        } else {
-            self.push(plant, signal, reading);
+        if self.can_begin_with(signal, reading) {
+            self.each(signal, reading.time, |track, equipment| track.begin(plant, equipment, reading));
         }
     }
 
     /// Takes the next sample of a signal.
     pub fn push(&mut self, plant: &Plant, signal: &str, reading: &Reading<'_>) {
-        let Some(track) = self.tracks.get_mut(signal) else { return };
+        self.each(signal, reading.time, |track, equipment| track.push(plant, equipment, reading));
+    }
+
+    /// Calls `take` with each track of a signal of which there is a sample.
+    fn each(&mut self, signal: &str, time: i64, take: impl Fn(&mut Track, &str)) {
+        let Some(tracks) = self.tracks.get_mut(signal) else { return };
         match self.newest.get_mut(signal) {
-            Some(newest) => *newest = reading.time,
+            Some(newest) => *newest = time,
             None => {
-                self.newest.insert(signal.to_owned(), reading.time);
+                self.newest.insert(signal.to_owned(), time);
             }
         }
-        match track {
-            Track::States { last, records } => {
-                let state = reading.state();
-                if last.as_ref() != Some(&state) {
-                    let value = match &state {
-                        Some(state) => plant.classify(&self.equipment, Some(state.as_str()), None, None),
-                        None => StateValue { state: Arc::from("unknown"), category: None, reason: None },
-                    };
-                    records.push(change(reading.time, value));
-                    *last = Some(state);
-                }
-            }
-            Track::Runs { rule, debounce, records } => {
-                records.extend(debounce.push(reading.time, rule.condition.holds(reading)).map(by_rule));
-            }
-            Track::Steps { counter, steps, .. } => {
-                if let Some(step) = reading.count().and_then(|value| counter.push(value)).filter(|step| *step != 0.0) {
-                    steps.push((reading.time, step));
-                }
-            }
-        }
+        tracks.iter_mut().for_each(|track| take(track, &self.equipment));
     }
 
     /// What they have said since the last call, as of `now`: until when what they said last is known to go on. Where samples
@@ -198,7 +242,8 @@ impl Tracks {
     pub fn take(&mut self, now: i64) -> Said {
         let mut states = Vec::new();
         let mut counters = CounterSteps::default();
-        for track in self.tracks.values_mut() {
+        let mut symptoms = self.symptoms.clone();
+        for track in self.tracks.values_mut().flatten() {
             match track {
                 Track::States { records, .. } => states.append(records),
                 Track::Runs { debounce, records, .. } => {
@@ -208,9 +253,14 @@ impl Tracks {
                 Track::Steps { role: Role::TotalCount, steps, .. } => counters.total = Some(std::mem::take(steps)),
                 Track::Steps { role: Role::GoodCount, steps, .. } => counters.good = Some(std::mem::take(steps)),
                 Track::Steps { steps, .. } => counters.scrap = Some(std::mem::take(steps)),
+                Track::Shows { place, changes, .. } => {
+                    if let Some(symptom) = symptoms.get_mut(*place) {
+                        symptom.changes = std::mem::take(changes);
+                    }
+                }
             }
         }
-        Said { states, pieces: counters.pieces() }
+        Said { states, pieces: counters.pieces(), symptoms }
     }
 
     /// Whether the state at `time` cannot be told by a rule from the samples pushed so far, so that it takes earlier ones if
@@ -223,12 +273,10 @@ impl Tracks {
     /// Whether a sample makes undone what was told already, because it went on long enough as far as was known.
     #[must_use]
     pub fn is_undone_by(&self, signal: &str, reading: &Reading<'_>) -> bool {
-        match self.tracks.get(signal) {
-            Some(Track::Runs { rule, debounce, .. }) => {
-                debounce.is_undone_by(reading.time, rule.condition.holds(reading))
-            }
-            _ => false,
-        }
+        self.tracks.get(signal).into_iter().flatten().any(|track| match track {
+            Track::Runs { rule, debounce, .. } => debounce.is_undone_by(reading.time, rule.condition.holds(reading)),
+            Track::States { .. } | Track::Steps { .. } | Track::Shows { .. } => false,
+        })
     }
 
     /// The latest time up to `time` before which no sample to come after it can change anything.
@@ -239,9 +287,9 @@ impl Tracks {
     }
 
     fn debounced(&self) -> impl Iterator<Item = &Debounce> {
-        self.tracks.values().filter_map(|track| match track {
+        self.tracks.values().flatten().filter_map(|track| match track {
             Track::Runs { debounce, .. } => Some(debounce),
-            Track::States { .. } | Track::Steps { .. } => None,
+            Track::States { .. } | Track::Steps { .. } | Track::Shows { .. } => None,
         })
     }
 }

@@ -10,10 +10,7 @@ const MINUTE_US: i64 = 60 * SECOND_US;
 const SHIFT_US: i64 = 120 * MINUTE_US;
 const LONG_US: i64 = 500 * MINUTE_US;
 
-/// A plant whose machine is told by signals, its state by a rule where `way` says so.
-fn plant(way: Way) -> Plant {
-    let rule = if way == Way::Rule { "running = { above = 5, for_s = 90 }" } else { "" };
-    let text = r#"
+const PLANT: &str = r#"
 [plant]
 name = "test"
 zone = "UTC"
@@ -21,6 +18,28 @@ zone = "UTC"
 [[equipment]]
 path = "press"
 
+[[reasons]]
+reason = "door"
+category = "unplanned"
+
+[[reasons]]
+reason = "empty"
+category = "planned"
+
+[[reason_rules]]
+equipment = "press"
+signal = "door"
+equals = 1
+reason = "door"
+
+[[reason_rules]]
+equipment = "press"
+signal = "fill"
+below = 1
+reason = "empty"
+"#;
+
+const SIGNALS: &str = r#"
 [[signals]]
 equipment = "press"
 signal = "state"
@@ -37,7 +56,12 @@ equipment = "press"
 signal = "rejects"
 role = "scrap_count"
 "#;
-    Plant::parse(&text.replace("%rule%", rule)).expect("a plant")
+
+/// A plant whose machine is told by records or by signals, its state by a rule where `way` says so.
+fn plant(way: Way) -> Plant {
+    let rule = if way == Way::Rule { "running = { above = 5, for_s = 90 }" } else { "" };
+    let signals = if way.is_signals() { SIGNALS.replace("%rule%", rule) } else { String::new() };
+    Plant::parse(&format!("{PLANT}{signals}")).expect("a plant")
 }
 
 fn shifts() -> Vec<Shift> {
@@ -172,6 +196,15 @@ fn history(seeded: &mut Seeded, way: Way) -> Vec<(i64, Row)> {
         }
         t += seeded.within(1, MINUTE_US);
     }
+    for signal in ["door", "fill"] {
+        let mut t = 0;
+        while t < LONG_US {
+            let value = seeded.pick(&[Some(0.0), Some(1.0), Some(1.0), None]);
+            let reading = Reading { time: t, value, text: None, quality: 0 };
+            rows.push((arrival(seeded, t), Row::Sample(signal, reading)));
+            t += seeded.within(1, 3 * MINUTE_US);
+        }
+    }
     let mut t = 0;
     while t < LONG_US {
         t += if seeded.chance(40) { seeded.within(0, 30 * MINUTE_US) } else { 0 };
@@ -228,15 +261,16 @@ impl Known {
                 Row::Job(_) => {}
             }
         }
+        evidence.tracks = Tracks::of(plant, "press");
+        samples.sort_by_key(|(_, reading)| reading.time);
+        for (signal, reading) in samples {
+            evidence.tracks.push(plant, signal, &reading);
+        }
+        let Said { states, pieces, symptoms } = evidence.tracks.take(now);
         if way.is_signals() {
-            evidence.tracks = Tracks::of(plant, "press");
-            samples.sort_by_key(|(_, reading)| reading.time);
-            for (signal, reading) in samples {
-                evidence.tracks.push(plant, signal, &reading);
-            }
-            let Said { states, pieces } = evidence.tracks.take(now);
             (evidence.states, evidence.pieces) = (states, pieces);
         }
+        evidence.symptoms = symptoms;
         evidence
     }
 }
@@ -318,7 +352,7 @@ fn follow(seed: u64, way: Way) -> (usize, usize) {
         let evidence = known.evidence(&plant, way, now);
         let batch = Machine::new(Inputs {
             shifts: all_shifts.clone(),
-            states: explained(timeline(rules.kind, evidence.states), evidence.reasons),
+            states: explained(told(timeline(rules.kind, evidence.states), &evidence.symptoms), evidence.reasons),
             jobs: jobs.clone(),
             pieces: evidence.pieces,
             microstop_threshold_us: rules.microstop_threshold_us,
@@ -395,4 +429,28 @@ fn a_sample_that_undoes_what_was_told_makes_the_machine_late() {
         live.sample(&plant, "state", &fast);
         assert_eq!(live.is_late(), late, "{after_s}");
     }
+}
+
+#[test]
+fn the_cut_keeps_out_of_time_in_which_a_symptom_may_come() {
+    let plant = plant(Way::Changes);
+    let tracks = Tracks::of(&plant, "press");
+    let symptoms = Tracks::of(&plant, "press").take(0).symptoms;
+    let state = |start_s: i64, category| {
+        let start = start_s * SECOND_US;
+        StateRecord { start, end: None, recorded: start, value: value(category, None) }
+    };
+    let states = vec![state(0, Category::Run), state(120, Category::Unplanned), state(121, Category::Run)];
+    let evidence = Evidence { states, pieces: Some(Vec::new()), symptoms, tracks, ..Evidence::default() };
+    let mut live = Live::new(Rules::default(), 0, evidence);
+    let piece = |at: i64| Piece { time: 121 * SECOND_US + at * 500, total: 1.0, scrap: 0.0, rework: None };
+    live.pieces((0..4_000).map(piece));
+    let surroundings = Surroundings { shifts: shifts(), jobs: Vec::new() };
+    let before = live.now(&surroundings, 123 * SECOND_US).shift.expect("a shift").report;
+    assert_eq!((before.elements.unplanned_us, before.elements.planned_downtime_us), (SECOND_US, 0));
+    assert_eq!(live.cut(), 120 * SECOND_US);
+    live.sample(&plant, "fill", &Reading { time: 124 * SECOND_US, value: Some(0.0), text: None, quality: 0 });
+    let after = live.now(&surroundings, 126 * SECOND_US).shift.expect("a shift").report;
+    assert!(!live.is_late());
+    assert_eq!((after.elements.unplanned_us, after.elements.planned_downtime_us), (0, SECOND_US));
 }

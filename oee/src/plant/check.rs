@@ -94,6 +94,10 @@ fn references(draft: &Draft, mistakes: &mut Mistakes<'_>) {
     for signal in &draft.signals {
         refer("equipment", Some(&signal.equipment), &equipment, add_equipment);
     }
+    for rule in &draft.reason_rules {
+        refer("equipment", Some(&rule.equipment), &equipment, add_equipment);
+        refer("reason", Some(&rule.reason), &reasons, "add [[reasons]] reason = \"%\"");
+    }
     for product in &draft.products {
         refer("equipment", product.equipment.as_ref(), &equipment, add_equipment);
     }
@@ -143,6 +147,15 @@ fn signals(draft: &Draft, mistakes: &mut Mistakes<'_>) {
                 mistakes.add(signal.signal.at, message, "one signal per role; parallel counters are child equipment");
             }
             _ => {}
+        }
+    }
+    for rule in &draft.reason_rules {
+        let (name, node) = (&rule.signal.value, &rule.equipment.value);
+        let reaches = |path: &str| is_within(path, node) || is_within(node, path);
+        let named = draft.signals.iter().filter(|signal| signal.signal.value == *name);
+        if named.filter(|signal| reaches(&signal.equipment.value)).any(|signal| signal.def.compression.is_some()) {
+            let message = format!("samples of `{name}` may be left out, and a reason rule needs every one");
+            mistakes.add(rule.signal.at, message, "leave out the `compression` of the signal, or the rule");
         }
     }
     for signal in &draft.signals {

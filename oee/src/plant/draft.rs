@@ -10,9 +10,10 @@ use super::mistake::Located;
 use super::pattern::Template;
 use super::route::{LineMapping, TopicMapping};
 use super::state_map::{MappedState, StateMap, standard_maps};
-use super::{Characteristic, Equipment, Level, Plant, Product, Reason, Rollup, SignalDef, listed_name};
+use super::{Characteristic, Equipment, Level, Plant, Product, Reason, ReasonRule, Rollup, SignalDef, listed_name};
 use crate::SECOND_US;
 use crate::calendar::{Calendar, ShiftPattern, instant};
+use crate::condition::Condition;
 use crate::path::{lineage, parent};
 use crate::state::{Category, RecordKind};
 
@@ -41,6 +42,7 @@ pub(super) struct Draft {
     pub(super) products: Vec<ProductDraft>,
     pub(super) characteristics: Vec<CharacteristicDraft>,
     pub(super) reasons: Vec<ReasonDraft>,
+    pub(super) reason_rules: Vec<ReasonRuleDraft>,
 }
 
 #[derive(Debug)]
@@ -117,6 +119,25 @@ pub(super) struct ReasonDraft {
     pub(super) category: Option<Category>,
 }
 
+#[derive(Debug)]
+pub(super) struct ReasonRuleDraft {
+    pub(super) equipment: Located<String>,
+    pub(super) signal: Located<String>,
+    pub(super) condition: Condition,
+    pub(super) reason: Located<String>,
+}
+
+impl ReasonRuleDraft {
+    fn rule(self) -> ReasonRule {
+        ReasonRule {
+            equipment: self.equipment.value,
+            signal: self.signal.value,
+            condition: self.condition,
+            reason: self.reason.value,
+        }
+    }
+}
+
 /// Whether a template can lead to this equipment.
 pub(super) fn leads_to(template: &Template, equipment: &EquipmentDraft) -> bool {
     template.could_give(&equipment.path.value)
@@ -173,6 +194,7 @@ impl Draft {
         Some(Plant {
             state_maps: self.state_maps(),
             reasons: self.reasons.iter().filter_map(|draft| self.reason(draft)).collect(),
+            reason_rules: self.reason_rules.into_iter().map(ReasonRuleDraft::rule).collect(),
             name: self.name,
             zone: zone.zone,
             zone_name: zone.name,

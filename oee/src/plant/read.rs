@@ -12,7 +12,8 @@ use toml::de::DeTable;
 
 use super::document::Section;
 use super::draft::{
-    CharacteristicDraft, Draft, EquipmentDraft, ProductDraft, ReasonDraft, SignalDraft, ValidFrom, Zone,
+    CharacteristicDraft, Draft, EquipmentDraft, ProductDraft, ReasonDraft, ReasonRuleDraft, SignalDraft, ValidFrom,
+    Zone,
 };
 use super::mistake::{Located, Mistakes, nearest};
 use super::pattern::{Pattern, PatternError, Template};
@@ -46,6 +47,7 @@ pub(super) fn read(text: &str, mistakes: &mut Mistakes<'_>) -> Draft {
     draft.products = each(&mut root, "products", mistakes, product);
     draft.characteristics = each(&mut root, "characteristics", mistakes, characteristic);
     draft.reasons = each(&mut root, "reasons", mistakes, reason);
+    draft.reason_rules = each(&mut root, "reason_rules", mistakes, reason_rule);
     draft.calendars = calendar::calendars(&mut root, mistakes);
     draft.state_maps = state_map::state_maps(&mut root, mistakes);
     root.finish(mistakes);
@@ -321,4 +323,12 @@ fn reason(section: &mut Section<'_>, mistakes: &mut Mistakes<'_>) -> Option<Reas
     let category = category.or(section.has("category").then_some(Category::Unplanned));
     let parent = section.text("parent", mistakes);
     Some(ReasonDraft { reason: reason?, name, parent, category })
+}
+
+fn reason_rule(section: &mut Section<'_>, mistakes: &mut Mistakes<'_>) -> Option<ReasonRuleDraft> {
+    let equipment = section.required("equipment", mistakes);
+    let signal = section.required("signal", mistakes);
+    let reason = section.required("reason", mistakes);
+    let condition = condition::condition(section, mistakes);
+    Some(ReasonRuleDraft { equipment: equipment?, signal: signal?, condition: condition?, reason: reason? })
 }

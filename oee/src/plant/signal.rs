@@ -62,6 +62,19 @@ pub struct StateRule {
     pub for_us: i64,
 }
 
+/// What gives a stop its reason where nobody does: a condition on a signal that held when it began.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReasonRule {
+    /// The node that declares it; it holds for all below it.
+    pub equipment: String,
+    /// Name of the signal, on the equipment that stops.
+    pub signal: String,
+    /// What has to hold.
+    pub condition: Condition,
+    /// The reason it gives.
+    pub reason: String,
+}
+
 /// A signal as the plant describes it.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct SignalDef {

@@ -1,4 +1,4 @@
-//! Rules on signals: when a machine runs.
+//! Rules on signals: when a machine runs, and why it stands.
 
 use super::{PLANT, PRESS, check_added};
 use crate::SECOND_US;
@@ -75,4 +75,40 @@ fn the_margin_of_a_window_holds_what_a_rule_waits_for() {
     let ruled = signal("role = \"state\"\nrunning = { above = 5, for_s = 10 }");
     let plant = Plant::parse(&format!("{PLANT}\n{ruled}\n")).unwrap_or_else(|found| panic!("{found:#?}"));
     assert_eq!([PRESS, "tokyo", "nowhere"].map(|path| plant.margin_us(path) / SECOND_US), [120, 130, 0]);
+}
+
+fn reason_rule(equipment: &str, keys: &str) -> String {
+    format!("[[reason_rules]]\nequipment = \"{equipment}\"\n{keys}\n")
+}
+
+#[test]
+fn reason_rules_of_the_nearest_node_come_first_each_in_file_order() {
+    let keys = |signal: &str| format!("signal = \"{signal}\"\nequals = 1\nreason = \"JAM\"");
+    let added =
+        [("cologne", "far"), (PRESS, "first"), ("tokyo", "other"), (PRESS, "second"), ("cologne/line-1", "near")]
+            .map(|(equipment, signal)| reason_rule(equipment, &keys(signal)))
+            .concat();
+    let plant = Plant::parse(&format!("{PLANT}\n{added}")).unwrap_or_else(|found| panic!("{found:#?}"));
+    let of = |path: &str| plant.reason_rules(path).iter().map(|rule| rule.signal.clone()).collect::<Vec<_>>();
+    assert_eq!(of(PRESS), ["first", "second", "near", "far"]);
+    assert_eq!(of("cologne/line-1"), ["near", "far"]);
+    assert_eq!(plant.reason_rules(PRESS)[0].condition, Condition::Equals("1".to_owned()));
+    assert!(plant.bound_signals().any(|signal| signal == "second"));
+    assert_eq!(plant.margin_us(PRESS) / SECOND_US, 125);
+}
+
+#[test]
+fn reason_rules_must_make_sense() {
+    let refused = |keys: &str, message, remedy| check_added(&reason_rule("tokyo", keys), message, remedy);
+    refused("signal = \"x\"\nequals = 1\nreason = \"JAMM\"", "unknown reason `JAMM`", "did you mean `JAM`?");
+    refused("signal = \"x\"\nreason = \"JAM\"", "[[reason_rules]] says no condition", "add above = …");
+    refused("signal = \"x\"\nabove = 1\nequals = 1\nreason = \"JAM\"", "both `above` and `equals`", "keep one");
+    refused("above = 1\nreason = \"JAM\"", "[[reason_rules]] has no `signal`", "add `signal");
+    refused("signal = \"x\"\nabove = 1", "[[reason_rules]] has no `reason`", "add `reason");
+    refused("signal = \"x\"\nequal = 1\nreason = \"JAM\"", "has no key `equal`", "did you mean `equals`?");
+    let keys = "signal = \"x\"\nequals = 1\nreason = \"JAM\"";
+    check_added(&reason_rule("tokio", keys), "unknown equipment `tokio`", "did you mean `tokyo`?");
+    let thinned = "[[signals]]\nequipment = \"tokyo\"\nsignal = \"x\"\n\
+                   compression = { method = \"dead_band\", deviation = 1 }\n";
+    check_added(&format!("{thinned}{}", reason_rule("tokyo", keys)), "samples of `x` may be left out", "compression");
 }
