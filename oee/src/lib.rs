@@ -43,6 +43,8 @@ pub mod line;
 pub mod live;
 pub mod loss;
 pub mod machine;
+#[cfg(test)]
+mod markdown;
 pub mod path;
 pub mod plant;
 pub mod reason;

@@ -20,7 +20,7 @@ use crate::{OPEN, SECOND_US};
 use slice::{Slice, slices};
 
 /// A stretch of time with one order, product and ideal cycle time in force.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Job {
     /// Start.
     pub start: i64,
@@ -32,6 +32,8 @@ pub struct Job {
     pub product: Option<Arc<str>>,
     /// Ideal cycle time, seconds per piece.
     pub ideal_cycle_s: Option<f64>,
+    /// Share of the pieces that is planned to be scrapped.
+    pub planned_scrap_ratio: Option<f64>,
 }
 
 /// All that is known about one machine over a range of time.
@@ -112,6 +114,15 @@ impl OrderCount {
     }
 }
 
+/// What fell off along a serial line.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct FallOff {
+    /// Pieces of the first machine.
+    pub first_total: f64,
+    /// Pieces scrapped on the machines behind it.
+    pub scrap: f64,
+}
+
 /// Everything that is counted and summed over one window; ratios come from [`Report::kpi`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Report {
@@ -129,6 +140,12 @@ pub struct Report {
     pub ideal_good_s: f64,
     /// Ideal time of those scrapped while starting up, seconds.
     pub ideal_startup_scrap_s: f64,
+    /// Pieces planned to be scrapped, of those made of products of which that is planned; see [`Report::planned_scrap`].
+    pub planned_scrap: f64,
+    /// Whether pieces were made of products of which it is not.
+    pub missing_planned_scrap: bool,
+    /// What fell off along a serial line; none for anything else.
+    pub fall_off: Option<FallOff>,
     /// Why the ideal times do not cover everything, where they do not: performance and OEE are then unknown.
     pub missing_ideal: Option<String>,
     /// Unplanned stops with at least a second of planned production time in the window.
@@ -157,6 +174,12 @@ impl Report {
         self.ideal_total_s += other.ideal_total_s;
         self.ideal_good_s += other.ideal_good_s;
         self.ideal_startup_scrap_s += other.ideal_startup_scrap_s;
+        self.planned_scrap += other.planned_scrap;
+        self.missing_planned_scrap |= other.missing_planned_scrap;
+        self.fall_off = self.fall_off.zip(other.fall_off).map(|(one, other)| FallOff {
+            first_total: one.first_total + other.first_total,
+            scrap: one.scrap + other.scrap,
+        });
         if self.missing_ideal.is_none() {
             self.missing_ideal.clone_from(&other.missing_ideal);
         }
@@ -439,6 +462,7 @@ impl Machine {
             order_count(&mut report.orders, &none_of(job));
         }
         if !self.counted {
+            report.missing_planned_scrap = true;
             report.missing_ideal = Some(
                 "nothing counts pieces here: bind a signal with role total_count in plant.toml, or send counts"
                     .to_owned(),
@@ -458,6 +482,8 @@ impl Machine {
             report.counts.total += piece.total;
             report.counts.scrap += piece.scrap;
             report.counts.rework = sum_of_known(report.counts.rework, piece.rework);
+            report.planned_scrap += job.planned_scrap_ratio.unwrap_or(0.0) * piece.total;
+            report.missing_planned_scrap |= job.planned_scrap_ratio.is_none() && piece.total != 0.0;
             order.startup_scrap += if *startup { piece.scrap } else { 0.0 };
         }
         report.counts.good = report.counts.total - report.counts.scrap;

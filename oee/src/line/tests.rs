@@ -46,6 +46,22 @@ fn rejects_at_the_bottleneck_and_downstream_are_quality_loss() {
     let kpi = line.report.kpi();
     assert_eq!(kpi.oee, Some(0.8));
     assert_eq!(kpi.quality, Some(100.0 / 105.0));
+    assert_eq!(kpi.fall_off_ratio, Some(5.0 / 110.0), "behind the first machine");
+}
+
+#[test]
+fn scrap_is_planned_where_it_is_the_lines() {
+    let machine = |planned_scrap: f64, missing: bool| Report {
+        planned_scrap,
+        missing_planned_scrap: missing,
+        ..report(vec![order("A", Some(2.0), 100.0, 1.0)])
+    };
+    let mut machines = [machine(9.0, true), machine(2.0, false), machine(3.0, false)];
+    machines[1].orders[0].ideal_cycle_s = Some(4.0);
+    let line = serial(&machines, |_, _| None).expect("machines");
+    assert_eq!((line.bottleneck, line.report.planned_scrap()), (1, Some(5.0)));
+    machines[2].missing_planned_scrap = true;
+    assert_eq!(serial(&machines, |_, _| None).expect("machines").report.planned_scrap(), None);
 }
 
 #[test]

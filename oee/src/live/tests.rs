@@ -216,6 +216,7 @@ fn history(seeded: &mut Seeded, way: Way) -> Vec<(i64, Row)> {
             work_order: Some(seeded.pick(&["1", "2", "3"]).into()),
             product: Some(product.into()),
             ideal_cycle_s: (product == "A" || seeded.chance(80)).then_some(20.0),
+            planned_scrap_ratio: (product == "B" || seeded.chance(80)).then_some(0.25),
         };
         rows.push((arrival(seeded, t), Row::Job(job)));
         t = end;
@@ -287,10 +288,12 @@ fn same(seed: u64, live: &Report, batch: &Report) {
     let stops = |report: &Report| (report.unplanned_stops, report.microstops, report.provisional);
     assert_eq!(stops(live), stops(batch), "seed {seed}");
     assert_eq!(live.missing_ideal, batch.missing_ideal, "seed {seed}");
+    assert_eq!(live.missing_planned_scrap, batch.missing_planned_scrap, "seed {seed}");
     let sums = [
         (live.ideal_total_s, batch.ideal_total_s),
         (live.ideal_good_s, batch.ideal_good_s),
         (live.ideal_startup_scrap_s, batch.ideal_startup_scrap_s),
+        (live.planned_scrap, batch.planned_scrap),
     ];
     for (live, batch) in sums {
         assert!((live - batch).abs() <= 1e-9 * batch.abs(), "seed {seed}: {live} {batch}");

@@ -100,6 +100,7 @@ fn machine(input: &Value, from: i64, to: i64, as_of: i64) -> Machine {
         work_order: order["order"].as_str().map(Arc::from),
         product: order["product"].as_str().map(Arc::from),
         ideal_cycle_s: order["ideal_cycle_s"].as_f64(),
+        planned_scrap_ratio: None,
     });
     let counters =
         CounterSteps { total: steps(input, "total"), good: steps(input, "good"), scrap: steps(input, "scrap") };

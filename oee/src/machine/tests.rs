@@ -30,7 +30,7 @@ fn shift(start: i64, end: i64, breaks: &[(i64, i64)]) -> Shift {
 
 fn job(start: i64, end: i64, product: &str, ideal_cycle_s: Option<f64>) -> Job {
     let product = Some(Arc::from(product));
-    Job { start, end, work_order: Some(Arc::from("WO1")), product, ideal_cycle_s }
+    Job { start, end, work_order: Some(Arc::from("WO1")), product, ideal_cycle_s, planned_scrap_ratio: Some(0.25) }
 }
 
 fn inputs(states: Vec<StateSpan>) -> Inputs {
@@ -140,6 +140,8 @@ fn reports_add_up_over_any_split() {
         assert_eq!(sum.counts, whole.counts, "seed {seed}");
         assert!((sum.ideal_total_s - whole.ideal_total_s).abs() < 1e-6, "seed {seed}");
         assert!((sum.ideal_good_s - whole.ideal_good_s).abs() < 1e-6, "seed {seed}");
+        assert_eq!(sum.planned_scrap, whole.planned_scrap, "seed {seed}: quarters of whole pieces are exact");
+        assert_eq!(sum.missing_planned_scrap, whole.missing_planned_scrap, "seed {seed}");
         for order in &whole.orders {
             let parts =
                 sum.orders.iter().filter(|o| o.product == order.product && o.ideal_cycle_s == order.ideal_cycle_s);
@@ -265,6 +267,7 @@ fn pieces_outside_orders_are_uncounted() {
     let report = Machine::new(given).report(0, 100, 100);
     assert_eq!((report.counts.total, report.counts.good, report.counts.scrap), (4.0, 2.0, 2.0));
     assert_eq!(report.counts.uncounted, 4.0);
+    assert_eq!(report.planned_scrap(), Some(1.0), "a quarter of what was counted");
     assert!(report.kpi().reason.is_some_and(|reason| reason.starts_with("4 pieces were made while no order")));
 }
 

@@ -100,6 +100,7 @@ pub(super) struct ProductDraft {
     pub(super) product: Located<String>,
     pub(super) name: Option<String>,
     pub(super) ideal_cycle_s: Option<f64>,
+    pub(super) planned_scrap_ratio: Option<f64>,
     pub(super) equipment: Option<Located<String>>,
     pub(super) valid_from: Option<ValidFrom>,
 }
@@ -265,6 +266,7 @@ impl Draft {
             product: draft.product.value.clone(),
             name: draft.name.clone(),
             ideal_cycle_s: draft.ideal_cycle_s,
+            planned_scrap_ratio: draft.planned_scrap_ratio,
             equipment: place.map(str::to_owned),
             valid_from: draft.valid_from.map(|from| match from {
                 ValidFrom::Local(local) => instant(&zone.zone, local.date(), local.time()),

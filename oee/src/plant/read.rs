@@ -265,9 +265,15 @@ fn product(section: &mut Section<'_>, mistakes: &mut Mistakes<'_>) -> Option<Pro
     let product = section.required("product", mistakes);
     let name = plain(section.text("name", mistakes));
     let ideal_cycle_s = section.positive("ideal_cycle_s", mistakes).map(|ideal| ideal.value);
+    let planned_scrap_ratio = section.number("planned_scrap_ratio", mistakes);
+    if let Some(ratio) = planned_scrap_ratio.as_ref().filter(|ratio| !(0.0..1.0).contains(&ratio.value)) {
+        let message = format!("`planned_scrap_ratio` is {}", ratio.value);
+        mistakes.add(ratio.at, message, "write the share of all pieces, such as 0.02 for two of a hundred");
+    }
+    let planned_scrap_ratio = planned_scrap_ratio.map(|ratio| ratio.value);
     let equipment = section.text("equipment", mistakes);
     let valid_from = section.moment("valid_from", mistakes).and_then(|text| valid_from(&text, mistakes));
-    Some(ProductDraft { product: product?, name, ideal_cycle_s, equipment, valid_from })
+    Some(ProductDraft { product: product?, name, ideal_cycle_s, planned_scrap_ratio, equipment, valid_from })
 }
 
 fn valid_from(text: &Located<String>, mistakes: &mut Mistakes<'_>) -> Option<ValidFrom> {

@@ -1,3 +1,4 @@
+mod products;
 mod rules;
 
 use std::collections::{BTreeMap, HashMap};

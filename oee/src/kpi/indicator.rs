@@ -1,0 +1,225 @@
+//! Every indicator, in one list: what `docs/oee.md` shows is this.
+
+use super::Kpi;
+
+/// One ratio, mean or rate of a report.
+#[derive(Debug, Clone, Copy)]
+pub struct Indicator {
+    /// Its name in SQL, and the name of its field in [`Kpi`].
+    pub name: &'static str,
+    /// How it is computed. Abbreviations are those of ISO 22400-2, see [`crate::time_element::Elements`]; PQ, GQ, SQ, RQ
+    /// and PSQ are pieces made, good, scrapped, reworked and planned to be scrapped.
+    pub formula: &'static str,
+    /// Its unit.
+    pub unit: &'static str,
+    /// Whose definition it is.
+    pub source: &'static str,
+    /// When there is none.
+    pub null_when: &'static str,
+    /// Its value.
+    pub value: fn(&Kpi) -> Option<f64>,
+}
+
+/// Every indicator, in the order of the document.
+pub const INDICATORS: [Indicator; 25] = [
+    Indicator {
+        name: "availability",
+        formula: "(run + micro-stop) / planned production",
+        unit: "ratio",
+        source: "ISO 22400-2: availability = APT / PBT",
+        null_when: "no planned production",
+        value: |kpi| kpi.availability,
+    },
+    Indicator {
+        name: "performance",
+        formula: "Σ ideal × total / (run + micro-stop)",
+        unit: "ratio",
+        source: "ISO 22400-2: effectiveness = PRI × PQ / APT",
+        null_when: "neither run nor micro-stop; an ideal cycle time is not known; nothing counts pieces",
+        value: |kpi| kpi.performance,
+    },
+    Indicator {
+        name: "quality",
+        formula: "Σ ideal × good / Σ ideal × total",
+        unit: "ratio",
+        source: "TPM (Nakajima), weighted so that A · P · Q is OEE over mixed products",
+        null_when: "no pieces; several products, and an ideal cycle time is not known",
+        value: |kpi| kpi.quality,
+    },
+    Indicator {
+        name: "oee",
+        formula: "Σ ideal × good / planned production",
+        unit: "ratio",
+        source: "TPM (Nakajima): A · P · Q",
+        null_when: "no planned production; an ideal cycle time is not known; nothing counts pieces",
+        value: |kpi| kpi.oee,
+    },
+    Indicator {
+        name: "ooe",
+        formula: "Σ ideal × good / scheduled",
+        unit: "ratio",
+        source: "usage: overall operations effectiveness",
+        null_when: "nothing scheduled; an ideal cycle time is not known; nothing counts pieces",
+        value: |kpi| kpi.ooe,
+    },
+    Indicator {
+        name: "teep",
+        formula: "Σ ideal × good / calendar",
+        unit: "ratio",
+        source: "usage: total effective equipment performance",
+        null_when: "empty window; an ideal cycle time is not known; nothing counts pieces",
+        value: |kpi| kpi.teep,
+    },
+    Indicator {
+        name: "utilization",
+        formula: "planned production / calendar",
+        unit: "ratio",
+        source: "usage: TEEP = utilization · OEE",
+        null_when: "empty window",
+        value: |kpi| kpi.utilization,
+    },
+    Indicator {
+        name: "mttr_s",
+        formula: "unplanned / unplanned stops",
+        unit: "s",
+        source: "ISO 22400-2: TTR, per stop",
+        null_when: "no unplanned stop",
+        value: |kpi| kpi.mttr_s,
+    },
+    Indicator {
+        name: "mtbf_s",
+        formula: "(run + micro-stop) / unplanned stops",
+        unit: "s",
+        source: "ISO 22400-2: TBF, per stop, of production time only",
+        null_when: "no unplanned stop",
+        value: |kpi| kpi.mtbf_s,
+    },
+    Indicator {
+        name: "mttf_s",
+        formula: "(run + micro-stop + changeover + no order) / unplanned stops",
+        unit: "s",
+        source: "ISO 22400-2: TTF, per stop: able to produce",
+        null_when: "no unplanned stop",
+        value: |kpi| kpi.mttf_s,
+    },
+    Indicator {
+        name: "allocation_efficiency",
+        formula: "AUBT / PBT",
+        unit: "ratio",
+        source: "ISO 22400-2",
+        null_when: "no planned production",
+        value: |kpi| kpi.allocation_efficiency,
+    },
+    Indicator {
+        name: "utilization_efficiency",
+        formula: "APT / AUBT",
+        unit: "ratio",
+        source: "ISO 22400-2",
+        null_when: "never busy",
+        value: |kpi| kpi.utilization_efficiency,
+    },
+    Indicator {
+        name: "technical_efficiency",
+        formula: "APT / (APT + ADET)",
+        unit: "ratio",
+        source: "ISO 22400-2",
+        null_when: "neither production nor delay",
+        value: |kpi| kpi.technical_efficiency,
+    },
+    Indicator {
+        name: "setup_ratio",
+        formula: "AUST / AUPT",
+        unit: "ratio",
+        source: "ISO 22400-2",
+        null_when: "neither production nor changeover",
+        value: |kpi| kpi.setup_ratio,
+    },
+    Indicator {
+        name: "quality_ratio",
+        formula: "GQ / PQ",
+        unit: "ratio",
+        source: "ISO 22400-2",
+        null_when: "no pieces",
+        value: |kpi| kpi.quality_ratio,
+    },
+    Indicator {
+        name: "scrap_ratio",
+        formula: "SQ / PQ",
+        unit: "ratio",
+        source: "ISO 22400-2",
+        null_when: "no pieces",
+        value: |kpi| kpi.scrap_ratio,
+    },
+    Indicator {
+        name: "rework_ratio",
+        formula: "RQ / PQ",
+        unit: "ratio",
+        source: "ISO 22400-2",
+        null_when: "no pieces; nobody says what was reworked",
+        value: |kpi| kpi.rework_ratio,
+    },
+    Indicator {
+        name: "actual_to_planned_scrap_ratio",
+        formula: "SQ / PSQ, with PSQ = Σ planned scrap ratio × total",
+        unit: "ratio",
+        source: "ISO 22400-2",
+        null_when: "no scrap planned; a product without `planned_scrap_ratio`",
+        value: |kpi| kpi.actual_to_planned_scrap_ratio,
+    },
+    Indicator {
+        name: "fall_off_ratio",
+        formula: "SQ behind the first machine of a serial line / PQ of the first machine",
+        unit: "ratio",
+        source: "ISO 22400-2: SQ / PQ of the first operation",
+        null_when: "not a serial line; no pieces on the first machine",
+        value: |kpi| kpi.fall_off_ratio,
+    },
+    Indicator {
+        name: "first_pass_yield",
+        formula: "(GQ − RQ) / PQ",
+        unit: "ratio",
+        source: "ISO 22400-2: good parts / inspected parts",
+        null_when: "no pieces; nobody says what was reworked",
+        value: |kpi| kpi.first_pass_yield,
+    },
+    Indicator {
+        name: "throughput_per_h",
+        formula: "PQ / AOET",
+        unit: "pieces/h",
+        source: "ISO 22400-2: throughput rate",
+        null_when: "no order",
+        value: |kpi| kpi.throughput_per_h,
+    },
+    Indicator {
+        name: "production_process_ratio",
+        formula: "APT / AOET, both while an order was in force",
+        unit: "ratio",
+        source: "ISO 22400-2",
+        null_when: "no order",
+        value: |kpi| kpi.production_process_ratio,
+    },
+    Indicator {
+        name: "allocation_ratio",
+        formula: "AUBT / AOET, both while an order was in force",
+        unit: "ratio",
+        source: "ISO 22400-2",
+        null_when: "no order",
+        value: |kpi| kpi.allocation_ratio,
+    },
+    Indicator {
+        name: "oee_index",
+        formula: "availability · performance · quality ratio",
+        unit: "ratio",
+        source: "ISO 22400-2: OEE index",
+        null_when: "one of the factors is NULL",
+        value: |kpi| kpi.oee_index,
+    },
+    Indicator {
+        name: "nee",
+        formula: "AUPT / PBT · performance · quality ratio",
+        unit: "ratio",
+        source: "ISO 22400-2: NEE index",
+        null_when: "one of the factors is NULL",
+        value: |kpi| kpi.nee,
+    },
+];
