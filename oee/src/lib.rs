@@ -59,6 +59,8 @@ pub mod tables;
 pub mod thinning;
 pub mod time_element;
 pub mod track;
+#[cfg(test)]
+mod worked;
 
 /// The end of an interval that has none yet.
 pub const OPEN: i64 = i64::MAX;
