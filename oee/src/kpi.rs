@@ -64,6 +64,10 @@ pub struct Kpi {
     pub mtbf_s: Option<f64>,
     /// (Run + micro-stops + changeovers + no order) / unplanned stops, seconds.
     pub mttf_s: Option<f64>,
+    /// Energy / good pieces, kWh.
+    pub energy_per_good_piece_kwh: Option<f64>,
+    /// Cost / good pieces, in the plant's currency.
+    pub cost_per_good_piece: Option<f64>,
     /// Why a ratio is none, or pieces are uncounted.
     pub reason: Option<String>,
 }
@@ -116,6 +120,8 @@ impl Report {
             mttr_s: ratio(seconds(time.unplanned_us), stops),
             mtbf_s: ratio(seconds(production_us), stops),
             mttf_s: ratio(seconds(time.able_us()), stops),
+            energy_per_good_piece_kwh: self.energy.and_then(|energy| ratio(energy.total_kwh, self.counts.good)),
+            cost_per_good_piece: self.cost.and_then(|cost| ratio(cost, self.counts.good)),
             reason: self.reason(),
         }
     }

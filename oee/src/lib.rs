@@ -9,14 +9,14 @@
 //!    Names end in `_us` where the unit is not obvious.
 //! 2. **One rule, one place.** Keys: [`execution`]. Shifts and daylight saving: [`calendar`]. Which state holds:
 //!    [`state`], and whether a value tells it: [`condition`]. Why a machine
-//!    stood: [`symptom`], [`reason`]. Counter resets and rollovers: [`counter`]. Time elements and counts: [`machine`]. Ratios: [`kpi`].
+//!    stood: [`symptom`], [`reason`]. Counter resets and rollovers: [`counter`]. Energy and cost: [`energy`]. Time elements and counts: [`machine`]. Ratios: [`kpi`].
 //!    Roll-up over a line or an area: [`line`]. What holds between samples, and aggregates over time: [`series`]. Which
 //!    samples can be left out: [`thinning`]. Charts, rules, capability: [`spc`]. SQL, pages, reports and live values
 //!    call these and compute nothing themselves.
 //! 3. **Time elements partition the window**: calendar = not scheduled + scheduled; scheduled = breaks + planned
 //!    downtime + planned production; planned production = run + micro-stops + changeover + unplanned + no order +
 //!    unknown. Exactly, in microseconds.
-//! 4. **Seconds, counts and ideal time add up** over any split of a window and over machines. Stop counts do not:
+//! 4. **Seconds, counts, ideal time, energy and cost add up** over any split of a window and over machines. Stop counts do not:
 //!    a stop across a cut counts on both sides.
 //! 5. **Never a wrong number.** What cannot be computed is `None` together with a reason: a ratio with a zero
 //!    denominator, a performance without an ideal cycle time, pieces without an order. Performance above 1 is shown.
@@ -35,6 +35,7 @@ pub mod condition;
 pub mod count;
 pub mod counter;
 mod debounce;
+pub mod energy;
 pub mod execution;
 #[cfg(test)]
 mod golden;

@@ -39,6 +39,12 @@ pub fn serial(reports: &[Report], ideal_cycle_s: impl Fn(usize, &OrderCount) -> 
         first_total: first.counts.total,
         scrap: reports.iter().skip(1).map(|report| report.counts.scrap).sum(),
     });
+    // Every machine takes and costs what it does, whichever sets the pace.
+    let mut all = Report::default();
+    for report in reports {
+        all.add_resources(report);
+        all.elements += &report.elements;
+    }
     let rework = behind().fold(None, |sum, report| sum_of_known(sum, report.counts.rework));
     let mut report = Report {
         counts: Counts { uncounted: last.counts.uncounted, rework, ..Counts::default() },
@@ -50,6 +56,8 @@ pub fn serial(reports: &[Report], ideal_cycle_s: impl Fn(usize, &OrderCount) -> 
         planned_scrap: behind().map(|report| report.planned_scrap).sum(),
         missing_planned_scrap: behind().any(|report| report.missing_planned_scrap),
         fall_off,
+        energy: all.energy,
+        cost: all.cost,
         orders: Vec::new(),
         ..slowest.clone()
     };

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use crate::calendar::Shift;
 use crate::count::Piece;
+use crate::energy::{Consumption, Rates, SPREAD_US};
 use crate::machine::{Inputs, Job, Machine, Report};
 use crate::plant::Plant;
 use crate::reason::{GivenReason, explained, holds_until};
@@ -30,7 +31,7 @@ const STEP_US: i64 = 60 * SECOND_US;
 const KEPT_ORDERS: usize = 8;
 
 /// What the plant says of a machine's rows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Rules {
     /// How its state records are read.
     pub kind: RecordKind,
@@ -38,6 +39,8 @@ pub struct Rules {
     pub microstop_threshold_us: i64,
     /// How long scrap counts as that of starting up.
     pub startup_us: i64,
+    /// What machine and energy cost.
+    pub rates: Rates,
 }
 
 /// What is known of a machine from some time on.
@@ -47,6 +50,8 @@ pub struct Evidence {
     pub states: Vec<StateRecord>,
     /// Pieces; none where nothing counts them.
     pub pieces: Option<Vec<Piece>>,
+    /// Energy taken; none where no meter is bound.
+    pub energy: Option<Vec<Consumption>>,
     /// Reasons given to stops.
     pub reasons: Vec<GivenReason>,
     /// What explains stops, from bound signals.
@@ -86,6 +91,7 @@ pub struct Live {
     carried: Option<StateSpan>,
     pieces: Vec<Piece>,
     counted: bool,
+    energy: Option<Vec<Consumption>>,
     reasons: Vec<GivenReason>,
     symptoms: Vec<Symptom>,
     tracks: Tracks,
@@ -131,7 +137,7 @@ impl Live {
     /// A machine whose rows are known since `begun`.
     #[must_use]
     pub fn new(rules: Rules, begun: i64, evidence: Evidence) -> Self {
-        let Evidence { mut states, pieces, reasons, symptoms, tracks, before } = evidence;
+        let Evidence { mut states, pieces, energy, reasons, symptoms, tracks, before } = evidence;
         states.sort_by_key(|record| (record.start, record.recorded));
         let counted = pieces.is_some();
         let mut pieces = pieces.unwrap_or_default();
@@ -144,6 +150,7 @@ impl Live {
             carried: None,
             pieces,
             counted,
+            energy,
             reasons,
             symptoms,
             tracks,
@@ -253,9 +260,15 @@ impl Live {
 
     /// Takes what bound signals have said as of `now`.
     fn take_said(&mut self, now: i64) {
-        let Said { states, pieces, symptoms } = self.tracks.take(now);
-        // A rule tells a state after it began. The cut keeps out of the way, unless it lay there from the beginning.
-        self.late |= self.begun < self.cut && states.iter().any(|record| record.start < self.cut);
+        let Said { states, pieces, energy, symptoms } = self.tracks.take(now);
+        // A rule tells a state after it began, and a meter what was taken. The cut keeps out of the way, unless it lay there
+        // from the beginning.
+        let starts = states.iter().map(|record| record.start);
+        let mut starts = starts.chain(energy.iter().flatten().map(|consumption| consumption.start));
+        self.late |= self.begun < self.cut && starts.any(|start| start < self.cut);
+        if let Some(energy) = energy {
+            self.energy.get_or_insert_default().extend(energy);
+        }
         self.states.extend(states);
         for piece in pieces.into_iter().flatten() {
             let at = self.pieces.partition_point(|known| known.time <= piece.time);
@@ -295,6 +308,8 @@ impl Live {
             states: explained(told(spans, &self.symptoms), self.reasons.clone()),
             jobs: self.jobs(surroundings),
             pieces: self.counted.then(|| self.pieces.clone()),
+            energy: self.energy.clone(),
+            rates: self.rules.rates,
             microstop_threshold_us: self.rules.microstop_threshold_us,
             startup_us: self.rules.startup_us,
         })
@@ -369,6 +384,10 @@ impl Live {
         let old = now.saturating_sub(LATENESS_US);
         let enough = self.pieces.len().checked_sub(KEPT_PIECES).and_then(|at| self.pieces.get(at));
         let mut cut = enough.map_or(old, |piece| piece.time.max(old)).min(now);
+        if let Some(last) = self.tracks.metered_until() {
+            // The next reading tells what was taken since the last one, or in the time that it is spread over.
+            cut = cut.min(last.max(old.saturating_sub(SPREAD_US)));
+        }
         // A sum is of one shift.
         let ends = surroundings.shifts.iter().flat_map(|shift| [shift.start, shift.end]);
         if let Some(end) = ends.filter(|&end| self.cut < end && end < cut).min() {
@@ -403,6 +422,7 @@ impl Live {
         }
         let first = self.pieces.partition_point(|piece| piece.time < cut);
         self.pieces.drain(..first);
+        self.energy.iter_mut().for_each(|taken| taken.retain(|consumption| cut < consumption.end));
         self.before = machine.jobs().iter().rfind(|job| job.end <= reach).cloned();
     }
 }

@@ -30,6 +30,7 @@ pub use signal::{Interpolation, ReasonRule, Role, SignalDef, StateRule};
 pub use state_map::{MappedState, value_text};
 
 use crate::calendar::Calendar;
+use crate::energy::{Rates, SPREAD_US};
 use crate::path::{is_within, lineage, parent};
 use crate::state::{Category, RecordKind};
 use crate::symptom::WITHIN_US;
@@ -127,6 +128,8 @@ pub struct Equipment {
     pub microstop_threshold_us: i64,
     /// How long scrap counts as that of starting up, microseconds.
     pub startup_us: i64,
+    /// What this machine, itself, and energy cost.
+    pub rates: Rates,
     state_source: Option<String>,
     count_source: Option<String>,
     shifts: Arc<Calendar>,
@@ -367,21 +370,22 @@ impl Plant {
 
     /// How far beyond a window rows have to be known so that everything within it is told right, microseconds: stops at its
     /// edges are judged whole, starting up may have begun before, what a rule tells has to have lasted,
-    /// and what explains a stop may come after it.
+    /// what explains a stop may come after it, and the step of a meter was taken before its reading.
     #[must_use]
     pub fn margin_us(&self, equipment: &str) -> i64 {
         let own = self.equipment(equipment).map_or(0, |e| e.microstop_threshold_us.max(e.startup_us));
         let signals = self.role_signals(equipment);
         let rules = signals.iter().filter_map(|(_, signal)| signal.running.as_ref());
         let explained = if self.reason_rules(equipment).is_empty() { 0 } else { WITHIN_US };
-        own + rules.map(|rule| rule.for_us).max().unwrap_or(0) + explained
+        let metered = if signals.iter().any(|(role, _)| *role == Role::Energy) { SPREAD_US } else { 0 };
+        (own + rules.map(|rule| rule.for_us).max().unwrap_or(0) + explained).max(metered)
     }
 
     /// Where the counts of an equipment come from.
     #[must_use]
     pub fn count_source(&self, equipment: &str) -> Source {
         let declared = self.nearest(equipment).and_then(|e| e.count_source.as_deref());
-        let bound = || self.role_signals(equipment).iter().any(|(role, _)| *role != Role::State);
+        let bound = || self.role_signals(equipment).iter().any(|(role, _)| role.counts_pieces());
         source(declared, bound)
     }
 

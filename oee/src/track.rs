@@ -1,4 +1,4 @@
-//! What the signals that `plant.toml` binds to an equipment's states, counts and reasons say, sample by sample.
+//! What the signals that `plant.toml` binds to an equipment's states, counts, reasons and energy say, sample by sample.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,6 +7,7 @@ use crate::condition::Condition;
 use crate::count::{CounterSteps, Piece};
 use crate::counter::{Counter, CounterRule};
 use crate::debounce::{Debounce, Truth};
+use crate::energy::{Consumption, kwh_per};
 use crate::plant::{Plant, Role, SignalDef, Source, StateRule, value_text};
 use crate::series::Severity;
 use crate::state::{Category, StateRecord, StateValue};
@@ -53,6 +54,8 @@ enum Track {
     Runs { rule: StateRule, debounce: Debounce, records: Vec<StateRecord> },
     /// Steps of a counter.
     Steps { role: Role, rule: CounterRule, counter: Counter, steps: Vec<(i64, f64)> },
+    /// Energy by a meter, with the time of its newest good reading.
+    Meter { rule: CounterRule, counter: Counter, kwh_per: f64, last: Option<i64>, taken: Vec<Consumption> },
     /// Whether a condition holds that explains stops: the one in that place among the equipment's.
     Shows { place: usize, condition: Condition, last: Option<Truth>, changes: Vec<(i64, Truth)> },
 }
@@ -64,6 +67,12 @@ impl Track {
                 Self::Runs { rule: rule.clone(), debounce: Debounce::new(rule.for_us), records: Vec::new() }
             }
             (Role::State, None) => Self::States { last: None, records: Vec::new() },
+            (Role::Energy, _) => {
+                let rule = signal.counter;
+                // A meter without a unit of energy is a mistake of the plant file.
+                let kwh_per = signal.uom.as_deref().and_then(kwh_per).unwrap_or(f64::NAN);
+                Self::Meter { rule, counter: Counter::new(rule), kwh_per, last: None, taken: Vec::new() }
+            }
             (role, _) => {
                 let rule = signal.counter;
                 Self::Steps { role, rule, counter: Counter::new(rule), steps: Vec::new() }
@@ -74,7 +83,7 @@ impl Track {
     fn can_begin_with(&self, reading: &Reading<'_>) -> bool {
         match self {
             Self::States { .. } | Self::Runs { .. } | Self::Shows { .. } => true,
-            Self::Steps { .. } => reading.count().is_some(),
+            Self::Steps { .. } | Self::Meter { .. } => reading.count().is_some(),
         }
     }
 
@@ -85,7 +94,13 @@ impl Track {
                     *counter = Counter::from_baseline(*rule, value);
                 }
             }
-            _ => self.push(plant, equipment, reading),
+            Self::Meter { rule, counter, last, .. } => {
+                if let Some(value) = reading.count() {
+                    *counter = Counter::from_baseline(*rule, value);
+                    *last = Some(reading.time);
+                }
+            }
+            Self::States { .. } | Self::Runs { .. } | Self::Shows { .. } => self.push(plant, equipment, reading),
         }
     }
 
@@ -108,6 +123,13 @@ impl Track {
             Self::Steps { counter, steps, .. } => {
                 if let Some(step) = reading.count().and_then(|value| counter.push(value)).filter(|step| *step != 0.0) {
                     steps.push((reading.time, step));
+                }
+            }
+            Self::Meter { counter, kwh_per, last, taken, .. } => {
+                let Some(value) = reading.count() else { return };
+                let previous = last.replace(reading.time);
+                if let (Some(step), Some(previous)) = (counter.push(value).filter(|step| *step != 0.0), previous) {
+                    taken.push(Consumption::between(previous, reading.time, step * *kwh_per));
                 }
             }
             Self::Shows { condition, last, changes, .. } => {
@@ -141,6 +163,8 @@ pub struct Said {
     pub states: Vec<StateRecord>,
     /// Pieces; none where no signal counts them.
     pub pieces: Option<Vec<Piece>>,
+    /// Energy taken; none where no meter is bound.
+    pub energy: Option<Vec<Consumption>>,
     /// What explains stops: every rule of the equipment in order, with the changes of its condition.
     pub symptoms: Vec<Symptom>,
 }
@@ -166,6 +190,7 @@ impl Tracks {
         let counted = plant.role_signals(equipment).into_iter().filter(|(role, _)| match role {
             Role::State => states,
             Role::TotalCount | Role::GoodCount | Role::ScrapCount => counts,
+            Role::Energy => true,
         });
         let mut tracks: HashMap<String, Vec<Track>> = HashMap::new();
         for (role, signal) in counted {
@@ -241,7 +266,7 @@ impl Tracks {
     /// A state that a rule tells begins before the sample, or the time, that proves it.
     pub fn take(&mut self, now: i64) -> Said {
         let mut states = Vec::new();
-        let mut counters = CounterSteps::default();
+        let (mut counters, mut energy) = (CounterSteps::default(), None);
         let mut symptoms = self.symptoms.clone();
         for track in self.tracks.values_mut().flatten() {
             match track {
@@ -253,6 +278,7 @@ impl Tracks {
                 Track::Steps { role: Role::TotalCount, steps, .. } => counters.total = Some(std::mem::take(steps)),
                 Track::Steps { role: Role::GoodCount, steps, .. } => counters.good = Some(std::mem::take(steps)),
                 Track::Steps { steps, .. } => counters.scrap = Some(std::mem::take(steps)),
+                Track::Meter { taken, .. } => energy = Some(std::mem::take(taken)),
                 Track::Shows { place, changes, .. } => {
                     if let Some(symptom) = symptoms.get_mut(*place) {
                         symptom.changes = std::mem::take(changes);
@@ -260,7 +286,7 @@ impl Tracks {
                 }
             }
         }
-        Said { states, pieces: counters.pieces(), symptoms }
+        Said { states, pieces: counters.pieces(), energy, symptoms }
     }
 
     /// Whether the state at `time` cannot be told by a rule from the samples pushed so far, so that it takes earlier ones if
@@ -275,7 +301,7 @@ impl Tracks {
     pub fn is_undone_by(&self, signal: &str, reading: &Reading<'_>) -> bool {
         self.tracks.get(signal).into_iter().flatten().any(|track| match track {
             Track::Runs { rule, debounce, .. } => debounce.is_undone_by(reading.time, rule.condition.holds(reading)),
-            Track::States { .. } | Track::Steps { .. } | Track::Shows { .. } => false,
+            Track::States { .. } | Track::Steps { .. } | Track::Meter { .. } | Track::Shows { .. } => false,
         })
     }
 
@@ -286,10 +312,20 @@ impl Tracks {
         open.filter(|&(since, until)| since < time && time < until).map(|(since, _)| since).min().unwrap_or(time)
     }
 
+    /// Time of the newest good reading of a meter: what was taken later, no reading has told yet.
+    #[must_use]
+    pub fn metered_until(&self) -> Option<i64> {
+        let mut last = self.tracks.values().flatten().filter_map(|track| match track {
+            Track::Meter { last, .. } => *last,
+            _ => None,
+        });
+        last.next()
+    }
+
     fn debounced(&self) -> impl Iterator<Item = &Debounce> {
         self.tracks.values().flatten().filter_map(|track| match track {
             Track::Runs { debounce, .. } => Some(debounce),
-            Track::States { .. } | Track::Steps { .. } | Track::Shows { .. } => None,
+            Track::States { .. } | Track::Steps { .. } | Track::Meter { .. } | Track::Shows { .. } => None,
         })
     }
 }

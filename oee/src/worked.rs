@@ -80,6 +80,7 @@ fn every_convention_is_worked_out() {
         "Start-up scrap",
         "The waterfall",
         "Performance above 100 %",
+        "Energy and cost",
         "Machines side by side",
         "A serial line",
         "The day with 23 hours",

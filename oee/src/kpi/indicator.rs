@@ -21,7 +21,7 @@ pub struct Indicator {
 }
 
 /// Every indicator, in the order of the document.
-pub const INDICATORS: [Indicator; 25] = [
+pub const INDICATORS: [Indicator; 27] = [
     Indicator {
         name: "availability",
         formula: "(run + micro-stop) / planned production",
@@ -221,5 +221,21 @@ pub const INDICATORS: [Indicator; 25] = [
         source: "ISO 22400-2: NEE index",
         null_when: "one of the factors is NULL",
         value: |kpi| kpi.nee,
+    },
+    Indicator {
+        name: "energy_per_good_piece_kwh",
+        formula: "energy / GQ",
+        unit: "kWh/piece",
+        source: "as ISO 22400-2: comprehensive energy consumption, but of good pieces",
+        null_when: "no good pieces; no meter bound, or not to each of the machines",
+        value: |kpi| kpi.energy_per_good_piece_kwh,
+    },
+    Indicator {
+        name: "cost_per_good_piece",
+        formula: "(scheduled hours × cost per hour + energy × price per kWh) / GQ",
+        unit: "currency/piece",
+        source: "usage",
+        null_when: "no good pieces; no cost known, or not of each of the machines",
+        value: |kpi| kpi.cost_per_good_piece,
     },
 ];

@@ -1,5 +1,6 @@
 use super::{INDICATORS, Kpi};
 use crate::SECOND_US;
+use crate::energy::Energy;
 use crate::machine::{Counts, FallOff, Report};
 use crate::markdown::{OEE, tables};
 use crate::time_element::Elements;
@@ -58,7 +59,9 @@ fn full() -> Report {
     };
     let counts = Counts { total: 5.0, good: 3.0, scrap: 2.0, rework: Some(1.0), uncounted: 0.0 };
     let fall_off = Some(FallOff { first_total: 8.0, scrap: 2.0 });
-    Report { elements, counts, unplanned_stops: 2, planned_scrap: 4.0, fall_off, ..report(80, 60, 5.0) }
+    let energy = Some(Energy { total_kwh: 6.0, idle_kwh: 2.0 });
+    let resources = Report { energy, cost: Some(12.0), fall_off, ..report(80, 60, 5.0) };
+    Report { elements, counts, unplanned_stops: 2, planned_scrap: 4.0, ..resources }
 }
 
 #[test]
@@ -90,6 +93,8 @@ fn every_ratio_is_among_the_indicators() {
         allocation_ratio,
         oee_index,
         nee,
+        energy_per_good_piece_kwh,
+        cost_per_good_piece,
         reason: _,
     } = full().kpi();
     let fields = [
@@ -118,6 +123,8 @@ fn every_ratio_is_among_the_indicators() {
         ("allocation_ratio", allocation_ratio),
         ("oee_index", oee_index),
         ("nee", nee),
+        ("energy_per_good_piece_kwh", energy_per_good_piece_kwh),
+        ("cost_per_good_piece", cost_per_good_piece),
     ];
     let kpi = full().kpi();
     let listed = INDICATORS.map(|indicator| (indicator.name, (indicator.value)(&kpi)));
@@ -171,4 +178,20 @@ fn only_lines_have_a_fall_off_ratio() {
     assert_eq!(sum.kpi().fall_off_ratio, Some(0.25));
     sum.merge(&report(80, 60, 5.0));
     assert_eq!(sum.kpi().fall_off_ratio, None);
+}
+
+#[test]
+fn energy_and_cost_are_known_of_all_machines_or_not_at_all() {
+    let per_piece = |report: &Report| (report.kpi().energy_per_good_piece_kwh, report.kpi().cost_per_good_piece);
+    assert_eq!(per_piece(&full()), (Some(2.0), Some(4.0)));
+    let mut sum = Report::default();
+    sum.merge(&full());
+    sum.merge(&Report::default());
+    sum.merge(&full());
+    assert_eq!(sum.energy, Some(Energy { total_kwh: 12.0, idle_kwh: 4.0 }), "an empty window takes nothing away");
+    assert_eq!(per_piece(&sum), (Some(2.0), Some(4.0)));
+    sum.merge(&report(80, 60, 5.0));
+    assert_eq!((sum.energy, per_piece(&sum)), (None, (None, None)));
+    let nothing_good = Report { counts: Counts::default(), ..full() };
+    assert_eq!(per_piece(&nothing_good), (None, None));
 }

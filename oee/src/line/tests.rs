@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use super::serial;
 use crate::SECOND_US;
+use crate::energy::Energy;
 use crate::machine::{Counts, OrderCount, Report};
 use crate::time_element::Elements;
 
@@ -89,4 +90,20 @@ fn a_missing_ideal_cycle_time_is_named() {
     let line = serial(&machines, |_, _| None).expect("machines");
     assert_eq!(line.report.kpi().oee, None);
     assert!(line.report.kpi().reason.is_some_and(|reason| reason.contains("product A")));
+}
+
+#[test]
+fn every_machine_of_a_line_takes_energy() {
+    let machine = |ideal: f64, kwh: f64| Report {
+        energy: Some(Energy { total_kwh: kwh, idle_kwh: 1.0 }),
+        cost: Some(10.0 * kwh),
+        ..report(vec![order("A", Some(ideal), 100.0, 0.0)])
+    };
+    let mut machines = [machine(2.0, 3.0), machine(4.0, 5.0), machine(1.0, 7.0)];
+    let line = |machines: &[Report]| serial(machines, |_, _| None).expect("machines").report;
+    assert_eq!(line(&machines).energy, Some(Energy { total_kwh: 15.0, idle_kwh: 3.0 }));
+    assert_eq!(line(&machines).kpi().cost_per_good_piece, Some(1.5));
+    assert_eq!(line(&machines).elements.calendar_us, 1000 * SECOND_US, "time is that of the bottleneck");
+    machines[2].energy = None;
+    assert_eq!((line(&machines).energy, line(&machines).cost), (None, Some(150.0)));
 }

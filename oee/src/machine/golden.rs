@@ -13,6 +13,7 @@ use super::{Inputs, Job, Machine, Report};
 use crate::calendar::{Calendar, Shift, ShiftPattern};
 use crate::count::CounterSteps;
 use crate::counter::{CounterRule, deltas};
+use crate::energy::Rates;
 use crate::line::serial;
 use crate::loss::Loss;
 use crate::state::{Category, RecordKind, StateRecord, StateValue, timeline};
@@ -110,6 +111,8 @@ fn machine(input: &Value, from: i64, to: i64, as_of: i64) -> Machine {
         jobs: jobs.collect(),
         pieces: counters.pieces(),
         startup_us: 0,
+        energy: None,
+        rates: Rates::default(),
         microstop_threshold_us: input["microstop_threshold_s"].as_i64().expect("seconds") * SECOND_US,
     })
 }

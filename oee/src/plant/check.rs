@@ -67,6 +67,10 @@ fn tree(draft: &Draft, mistakes: &mut Mistakes<'_>) {
             let message = format!("`{}` is a serial line without machines below it", path.value);
             mistakes.absent(path.at, message, "declare its machines in order of flow, or leave rollup out");
         }
+        if let Some(cost) = equipment.cost_per_hour.as_ref().filter(|_| draft.has_children(&path.value)) {
+            let message = format!("`cost_per_hour` is of one machine, and `{}` has equipment below it", path.value);
+            mistakes.add(cost.at, message, "write it at each machine");
+        }
     }
     let names = draft.equipment.iter().map(|e| (e.path.value.as_str(), e.path.value.as_str(), e.path.at));
     once("equipment", names, "keep one of them", mistakes);
@@ -172,7 +176,7 @@ fn signals(draft: &Draft, mistakes: &mut Mistakes<'_>) {
                 is_within(&equipment.path.value, &signal.equipment.value)
                     || is_within(&signal.equipment.value, &equipment.path.value)
             };
-            let fits = |role: Role| (role == Role::State) == state;
+            let fits = |role: Role| if state { role == Role::State } else { role.counts_pieces() };
             let mut bound = draft.signals.iter().filter(reaches).filter_map(|signal| signal.def.role);
             if !bound.any(fits) {
                 let role = if state { "state" } else { "total_count" };

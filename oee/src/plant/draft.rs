@@ -14,6 +14,7 @@ use super::{Characteristic, Equipment, Level, Plant, Product, Reason, ReasonRule
 use crate::SECOND_US;
 use crate::calendar::{Calendar, ShiftPattern, instant};
 use crate::condition::Condition;
+use crate::energy::Rates;
 use crate::path::{lineage, parent};
 use crate::state::{Category, RecordKind};
 
@@ -33,6 +34,7 @@ pub(super) struct Draft {
     pub(super) zone: Option<Zone>,
     pub(super) microstop_threshold_s: Option<f64>,
     pub(super) startup_s: Option<f64>,
+    pub(super) energy_price_per_kwh: Option<f64>,
     pub(super) equipment: Vec<EquipmentDraft>,
     pub(super) topics: Vec<(TopicMapping, Located<String>)>,
     pub(super) lines: Vec<(LineMapping, Located<String>)>,
@@ -60,6 +62,8 @@ pub(super) struct EquipmentDraft {
     pub(super) count_source: Option<Located<String>>,
     pub(super) microstop_threshold_s: Option<f64>,
     pub(super) startup_s: Option<f64>,
+    pub(super) cost_per_hour: Option<Located<f64>>,
+    pub(super) energy_price_per_kwh: Option<f64>,
 }
 
 #[derive(Debug)]
@@ -241,7 +245,11 @@ impl Draft {
         };
         let threshold_s = self.inherited(by_path, path, |e| e.microstop_threshold_s).or(self.microstop_threshold_s);
         let startup_s = self.inherited(by_path, path, |e| e.startup_s).or(self.startup_s);
+        let price = self.inherited(by_path, path, |e| e.energy_price_per_kwh).or(self.energy_price_per_kwh);
+        let rates =
+            Rates { cost_per_hour: draft.cost_per_hour.as_ref().map(|cost| cost.value), energy_price_per_kwh: price };
         Equipment {
+            rates,
             path: path.to_owned(),
             name: draft.name.clone(),
             level: draft.level,

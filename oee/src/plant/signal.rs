@@ -36,15 +36,24 @@ pub enum Role {
     GoodCount,
     /// Counts scrapped pieces.
     ScrapCount,
+    /// Counts the energy that the equipment takes.
+    Energy,
 }
 
 impl Role {
-    pub(super) const WORDS: [(&'static str, Self); 4] = [
+    pub(super) const WORDS: [(&'static str, Self); 5] = [
         ("state", Self::State),
         ("total_count", Self::TotalCount),
         ("good_count", Self::GoodCount),
         ("scrap_count", Self::ScrapCount),
+        ("energy", Self::Energy),
     ];
+
+    /// Whether it counts pieces.
+    #[must_use]
+    pub fn counts_pieces(self) -> bool {
+        matches!(self, Self::TotalCount | Self::GoodCount | Self::ScrapCount)
+    }
 
     /// Its name in `plant.toml`.
     #[must_use]

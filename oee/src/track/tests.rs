@@ -129,3 +129,30 @@ fn nothing_is_settled_that_a_sample_could_undo() {
     assert_eq!(tracks.take(10 * S).states.len(), 1);
     assert!(tracks.is_undone_by("speed", &slow(9)) && !tracks.is_undone_by("speed", &slow(10)));
 }
+
+#[test]
+fn a_meter_goes_on_from_the_last_good_reading_before_the_window() {
+    let text = "[plant]\nzone = \"UTC\"\n[[equipment]]\npath = \"press\"\n[[signals]]\nequipment = \"press\"\n\
+                signal = \"meter\"\nrole = \"energy\"\nuom = \"Wh\"\nmodulus = 10000\n";
+    let plant = Plant::parse(text).unwrap_or_else(|mistakes| panic!("{mistakes:#?}"));
+    assert_eq!(plant.count_source("press"), Source::AnyRecords, "a meter counts no pieces");
+    let mut tracks = Tracks::of(&plant, "press");
+    assert!(!tracks.can_begin_with("meter", &reading(0, 9_000.0, BAD)));
+    assert_eq!(tracks.metered_until(), None);
+    tracks.begin(&plant, "meter", &reading(0, 9_000.0, 0));
+    assert_eq!(tracks.metered_until(), Some(0));
+    let minutes = |minute: i64| minute * 60 * S;
+    let readings = [(5, 9_500.0, 0), (6, 1.0, BAD), (7, 9_500.0, 0), (9, 500.0, 0), (60, 100.0, 0)];
+    for (minute, value, quality) in readings {
+        tracks.push(&plant, "meter", &reading(minutes(minute), value, quality));
+    }
+    let Said { energy, pieces, .. } = tracks.take(i64::MIN);
+    let expected = [(0, 5, 0.5), (7, 9, 1.0), (45, 60, 0.1)].map(|(start, end, kwh)| Consumption {
+        start: minutes(start),
+        end: minutes(end),
+        kwh,
+    });
+    assert_eq!(energy.as_deref(), Some(&expected[..]));
+    assert_eq!((pieces, tracks.metered_until()), (None, Some(minutes(60))));
+    assert_eq!(tracks.take(i64::MIN).energy, Some(Vec::new()), "what was taken is not given again");
+}

@@ -95,6 +95,18 @@ impl Case {
                         _ = writeln!(keys, "default_product = \"{says}\"");
                     }
                 }
+                "meter" if line.from.is_empty() => {
+                    let uom = says.trim_start_matches("counts ");
+                    let head = format!("[[signals]]\nequipment = \"{here}\"\nsignal = \"meter\"");
+                    _ = writeln!(below, "{head}\nrole = \"energy\"\nuom = \"{uom}\"");
+                }
+                "cost" => {
+                    let (cost, per) = parted(says, " per ");
+                    match (per, equipment.last_mut()) {
+                        ("hour", Some((_, keys))) => _ = writeln!(keys, "cost_per_hour = {cost}"),
+                        _ => _ = writeln!(plant, "energy_price_per_kwh = {cost}"),
+                    }
+                }
                 "counter" if line.from.is_empty() => {
                     let (_, rule) = parted(says, "starts again at");
                     let (modulus, step) = parted(rule, ", steps up to");
@@ -179,14 +191,14 @@ impl Case {
                 let (start, end) = (from(), to());
                 more.reasons.push(GivenReason { start, end, recorded: known(start), reason: says.into(), category });
             }
-            "counter" if line.from.is_empty() => {}
-            "counter" | "speed" | "door" => {
+            "counter" | "meter" if line.from.is_empty() => {}
+            "counter" | "meter" | "speed" | "door" => {
                 let (value, quality) = parted(says, " ");
                 let quality = if quality == "bad" { BAD } else { 0 };
                 more.samples.push((line.what.to_owned(), from(), number(value), quality));
             }
-            "day" | "zone" | "threshold" | "starting up" | "shift" | "break" | "product" | "default product"
-            | "runs" | "reason rule" => {}
+            "day" | "zone" | "threshold" | "cost" | "starting up" | "shift" | "break" | "product"
+            | "default product" | "runs" | "reason rule" => {}
             other => panic!("nothing is known about `{other}`"),
         }
         let (_, happens) = self.machines.last_mut().expect("a machine");
@@ -223,6 +235,8 @@ impl Case {
             states: explained(told(states, &said.symptoms), reasons),
             jobs: self.plant.jobs(path, &happens.orders, &HashMap::new(), from, to),
             pieces: said.pieces.or_else(|| happens.counted.then(|| happens.pieces.clone())),
+            energy: said.energy,
+            rates: equipment.rates,
             microstop_threshold_us: equipment.microstop_threshold_us,
             startup_us: equipment.startup_us,
         })

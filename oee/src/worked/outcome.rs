@@ -84,6 +84,11 @@ fn of_report(report: &Report, name: &str) -> Option<String> {
         "quality ratio" => percent(kpi.quality_ratio),
         "OEE" => percent(kpi.oee),
         "fall-off" => percent(kpi.fall_off_ratio),
+        "energy" => unit(report.energy.map(|energy| energy.total_kwh), "kWh"),
+        "while not running" => unit(report.energy.map(|energy| energy.idle_kwh), "kWh"),
+        "energy per good piece" => unit(kpi.energy_per_good_piece_kwh, "kWh"),
+        "cost" => unit(report.cost, "€"),
+        "cost per good piece" => unit(kpi.cost_per_good_piece, "€"),
         "reduced speed" => seconds(report.lost_s(Loss::ReducedSpeed)),
         "start-up rejects" => seconds(report.lost_s(Loss::StartupRejects)),
         "production rejects" => seconds(report.lost_s(Loss::ProductionRejects)),
@@ -105,6 +110,10 @@ fn of_name(machines: &[Machine], report: &Report, name: &str, (from, to): (i64, 
 
 fn percent(ratio: Option<f64>) -> String {
     ratio.map_or_else(|| "NULL".to_owned(), |ratio| format!("{:.2} %", 100.0 * ratio))
+}
+
+fn unit(number: Option<f64>, unit: &str) -> String {
+    number.map_or_else(|| "NULL".to_owned(), |number| format!("{number:.2} {unit}"))
 }
 
 fn seconds(s: Option<f64>) -> String {
