@@ -1,7 +1,12 @@
 //! Ratios of a report: OEE and its factors, and indicators of ISO 22400-2.
 //!
 //! A ratio whose denominator is zero is none. Nothing is capped: a performance above 1 says that the ideal cycle
-//! time is too slow, and hiding it would hide that.
+//! time is too slow, and hiding it would hide that. What there is, how it is computed and when it is none stands in
+//! [`INDICATORS`].
+
+mod indicator;
+
+pub use indicator::{INDICATORS, Indicator};
 
 use crate::machine::Report;
 use crate::seconds;
@@ -29,6 +34,10 @@ pub struct Kpi {
     pub scrap_ratio: Option<f64>,
     /// Reworked pieces / pieces (RQ / PQ).
     pub rework_ratio: Option<f64>,
+    /// Scrapped pieces / pieces planned to be scrapped (SQ / PSQ).
+    pub actual_to_planned_scrap_ratio: Option<f64>,
+    /// Of a serial line: pieces scrapped behind its first machine / pieces of the first machine.
+    pub fall_off_ratio: Option<f64>,
     /// Pieces that were neither scrapped nor reworked / pieces.
     pub first_pass_yield: Option<f64>,
     /// Pieces per hour in which an order was in force (PQ / AOET).
@@ -53,6 +62,12 @@ pub struct Kpi {
     pub mttr_s: Option<f64>,
     /// (run + micro-stops) / unplanned stops, seconds.
     pub mtbf_s: Option<f64>,
+    /// (Run + micro-stops + changeovers + no order) / unplanned stops, seconds.
+    pub mttf_s: Option<f64>,
+    /// Energy / good pieces, kWh.
+    pub energy_per_good_piece_kwh: Option<f64>,
+    /// Cost / good pieces, in the plant's currency.
+    pub cost_per_good_piece: Option<f64>,
     /// Why a ratio is none, or pieces are uncounted.
     pub reason: Option<String>,
 }
@@ -90,6 +105,8 @@ impl Report {
             quality_ratio,
             scrap_ratio: ratio(self.counts.scrap, self.counts.total),
             rework_ratio: self.counts.rework.and_then(|rework| ratio(rework, self.counts.total)),
+            actual_to_planned_scrap_ratio: self.planned_scrap().and_then(|planned| ratio(self.counts.scrap, planned)),
+            fall_off_ratio: self.fall_off.and_then(|fall_off| ratio(fall_off.scrap, fall_off.first_total)),
             first_pass_yield: self.counts.rework.and_then(|rework| ratio(self.counts.good - rework, self.counts.total)),
             throughput_per_h: ratio(self.counts.total * 3_600.0, seconds(time.order_us)),
             production_process_ratio: time_ratio(time.order_production_us, time.order_us),
@@ -102,8 +119,17 @@ impl Report {
             setup_ratio: time_ratio(time.changeover_us, time.processing_us()),
             mttr_s: ratio(seconds(time.unplanned_us), stops),
             mtbf_s: ratio(seconds(production_us), stops),
+            mttf_s: ratio(seconds(time.able_us()), stops),
+            energy_per_good_piece_kwh: self.energy.and_then(|energy| ratio(energy.total_kwh, self.counts.good)),
+            cost_per_good_piece: self.cost.and_then(|cost| ratio(cost, self.counts.good)),
             reason: self.reason(),
         }
+    }
+
+    /// Pieces planned to be scrapped [PSQ]; none where that is not known of all that were made.
+    #[must_use]
+    pub fn planned_scrap(&self) -> Option<f64> {
+        (!self.missing_planned_scrap).then_some(self.planned_scrap)
     }
 
     /// With one product the ideal cycle time cancels out, so it need not be known.

@@ -8,14 +8,15 @@
 //! 1. **Time is `i64` microseconds UTC**; intervals are half-open `[start, end)`; an open end is [`OPEN`].
 //!    Names end in `_us` where the unit is not obvious.
 //! 2. **One rule, one place.** Keys: [`execution`]. Shifts and daylight saving: [`calendar`]. Which state holds:
-//!    [`state`]. Counter resets and rollovers: [`counter`]. Time elements and counts: [`machine`]. Ratios: [`kpi`].
+//!    [`state`], and whether a value tells it: [`condition`]. Why a machine
+//!    stood: [`symptom`], [`reason`]. Counter resets and rollovers: [`counter`]. Energy and cost: [`energy`]. Time elements and counts: [`machine`]. Ratios: [`kpi`].
 //!    Roll-up over a line or an area: [`line`]. What holds between samples, and aggregates over time: [`series`]. Which
 //!    samples can be left out: [`thinning`]. Charts, rules, capability: [`spc`]. SQL, pages, reports and live values
 //!    call these and compute nothing themselves.
 //! 3. **Time elements partition the window**: calendar = not scheduled + scheduled; scheduled = breaks + planned
 //!    downtime + planned production; planned production = run + micro-stops + changeover + unplanned + no order +
 //!    unknown. Exactly, in microseconds.
-//! 4. **Seconds, counts and ideal time add up** over any split of a window and over machines. Stop counts do not:
+//! 4. **Seconds, counts, ideal time, energy and cost add up** over any split of a window and over machines. Stop counts do not:
 //!    a stop across a cut counts on both sides.
 //! 5. **Never a wrong number.** What cannot be computed is `None` together with a reason: a ratio with a zero
 //!    denominator, a performance without an ideal cycle time, pieces without an order. Performance above 1 is shown.
@@ -30,8 +31,11 @@
 #![cfg_attr(test, expect(clippy::expect_used, reason = "a test fails by panicking"))]
 
 pub mod calendar;
+pub mod condition;
 pub mod count;
 pub mod counter;
+mod debounce;
+pub mod energy;
 pub mod execution;
 #[cfg(test)]
 mod golden;
@@ -40,6 +44,8 @@ pub mod line;
 pub mod live;
 pub mod loss;
 pub mod machine;
+#[cfg(test)]
+mod markdown;
 pub mod path;
 pub mod plant;
 pub mod reason;
@@ -49,10 +55,13 @@ pub mod series;
 pub mod spc;
 mod spelling;
 pub mod state;
+pub mod symptom;
 pub mod tables;
 pub mod thinning;
 pub mod time_element;
 pub mod track;
+#[cfg(test)]
+mod worked;
 
 /// The end of an interval that has none yet.
 pub const OPEN: i64 = i64::MAX;

@@ -5,8 +5,11 @@
 //! machine; speed loss is the remainder. So
 //! line OEE = good pieces of the last machine · ideal cycle time of the bottleneck / its planned production time,
 //! and never a product or a mean of machine OEEs.
+//!
+//! Fall-off ratio (ISO 22400-2: SQ / PQ of the first operation of the sequence) is that of the whole line: what is scrapped
+//! behind the first machine, of what the first machine made.
 
-use crate::machine::{Counts, OrderCount, Report, sum_of_known};
+use crate::machine::{Counts, FallOff, OrderCount, Report, sum_of_known};
 
 /// The report of a serial line.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,21 +34,37 @@ pub fn serial(reports: &[Report], ideal_cycle_s: impl Fn(usize, &OrderCount) -> 
     let orders = orders_of(reports);
     let bottleneck = bottleneck(reports.len(), &orders, last, &ideal);
     let slowest = reports.get(bottleneck)?;
-    let rework = reports.iter().skip(bottleneck).fold(None, |sum, report| sum_of_known(sum, report.counts.rework));
+    let behind = || reports.iter().skip(bottleneck);
+    let fall_off = reports.first().map(|first| FallOff {
+        first_total: first.counts.total,
+        scrap: reports.iter().skip(1).map(|report| report.counts.scrap).sum(),
+    });
+    // Every machine takes and costs what it does, whichever sets the pace.
+    let mut all = Report::default();
+    for report in reports {
+        all.add_resources(report);
+        all.elements += &report.elements;
+    }
+    let rework = behind().fold(None, |sum, report| sum_of_known(sum, report.counts.rework));
     let mut report = Report {
         counts: Counts { uncounted: last.counts.uncounted, rework, ..Counts::default() },
         missing_ideal: if last.counts.total == 0.0 { last.missing_ideal.clone() } else { None },
         ideal_total_s: 0.0,
         ideal_good_s: 0.0,
         ideal_startup_scrap_s: 0.0,
+        // What is planned to be scrapped where scrap is the line's.
+        planned_scrap: behind().map(|report| report.planned_scrap).sum(),
+        missing_planned_scrap: behind().any(|report| report.missing_planned_scrap),
+        fall_off,
+        energy: all.energy,
+        cost: all.cost,
         orders: Vec::new(),
         ..slowest.clone()
     };
     for order in orders {
         let good = sum(last, &order, OrderCount::good);
-        let scrap = reports.iter().skip(bottleneck).map(|report| sum(report, &order, |count| count.scrap)).sum();
-        let behind = reports.iter().skip(bottleneck);
-        let startup_scrap = behind.map(|report| sum(report, &order, |count| count.startup_scrap)).sum();
+        let scrap = behind().map(|report| sum(report, &order, |count| count.scrap)).sum();
+        let startup_scrap = behind().map(|report| sum(report, &order, |count| count.startup_scrap)).sum();
         let ideal_cycle_s = ideal(bottleneck, &order);
         let line = OrderCount { ideal_cycle_s, total: good + scrap, scrap, startup_scrap, ..order };
         report.counts.total += line.total;

@@ -5,17 +5,20 @@
 //! or the history are. A row that changes what is summed up already makes the machine *late*: it takes no more rows and
 //! has to be begun anew from what is stored.
 //!
-//! The cut between the two never lies within an unplanned stop, for a stop is judged and counted as a whole.
+//! The cut between the two never lies within an unplanned stop, for a stop is judged and counted as a whole, nor within
+//! time of which rules on signals cannot tell the state or the reason yet.
 
 use std::sync::Arc;
 
 use crate::calendar::Shift;
 use crate::count::Piece;
+use crate::energy::{Consumption, Rates, SPREAD_US};
 use crate::machine::{Inputs, Job, Machine, Report};
 use crate::plant::Plant;
 use crate::reason::{GivenReason, explained, holds_until};
 use crate::state::{Category, RecordKind, StateRecord, StateSpan, StateValue, timeline};
-use crate::track::{Reading, Tracks};
+use crate::symptom::{Symptom, settled, told};
+use crate::track::{Reading, Said, Tracks};
 use crate::{OPEN, SECOND_US};
 
 /// Rows that are this much late still meet rows, not sums.
@@ -28,7 +31,7 @@ const STEP_US: i64 = 60 * SECOND_US;
 const KEPT_ORDERS: usize = 8;
 
 /// What the plant says of a machine's rows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Rules {
     /// How its state records are read.
     pub kind: RecordKind,
@@ -36,6 +39,8 @@ pub struct Rules {
     pub microstop_threshold_us: i64,
     /// How long scrap counts as that of starting up.
     pub startup_us: i64,
+    /// What machine and energy cost.
+    pub rates: Rates,
 }
 
 /// What is known of a machine from some time on.
@@ -45,8 +50,12 @@ pub struct Evidence {
     pub states: Vec<StateRecord>,
     /// Pieces; none where nothing counts them.
     pub pieces: Option<Vec<Piece>>,
+    /// Energy taken; none where no meter is bound.
+    pub energy: Option<Vec<Consumption>>,
     /// Reasons given to stops.
     pub reasons: Vec<GivenReason>,
+    /// What explains stops, from bound signals.
+    pub symptoms: Vec<Symptom>,
     /// Bound signals, as they are now.
     pub tracks: Tracks,
     /// The last job that ended before [`Live::reach`].
@@ -82,7 +91,9 @@ pub struct Live {
     carried: Option<StateSpan>,
     pieces: Vec<Piece>,
     counted: bool,
+    energy: Option<Vec<Consumption>>,
     reasons: Vec<GivenReason>,
+    symptoms: Vec<Symptom>,
     tracks: Tracks,
     /// The job before those that surround what is not summed up: starting up begins where the product changes.
     before: Option<Job>,
@@ -126,7 +137,7 @@ impl Live {
     /// A machine whose rows are known since `begun`.
     #[must_use]
     pub fn new(rules: Rules, begun: i64, evidence: Evidence) -> Self {
-        let Evidence { mut states, pieces, reasons, tracks, before } = evidence;
+        let Evidence { mut states, pieces, energy, reasons, symptoms, tracks, before } = evidence;
         states.sort_by_key(|record| (record.start, record.recorded));
         let counted = pieces.is_some();
         let mut pieces = pieces.unwrap_or_default();
@@ -139,7 +150,9 @@ impl Live {
             carried: None,
             pieces,
             counted,
+            energy,
             reasons,
+            symptoms,
             tracks,
             before,
             shift: None,
@@ -235,16 +248,34 @@ impl Live {
     pub fn sample(&mut self, plant: &Plant, signal: &str, reading: &Reading<'_>) {
         let newest = self.tracks.newest(signal);
         // Whatever it says, it comes between samples that were gone over, or takes the place of one.
-        if newest.is_some_and(|newest| reading.time <= newest) || reading.time < self.cut {
+        let between = newest.is_some_and(|newest| reading.time <= newest) || reading.time < self.cut;
+        if between || self.tracks.is_undone_by(signal, reading) {
             self.late = true;
             return;
         }
         self.tracks.push(plant, signal, reading);
-        let (states, pieces) = self.tracks.take();
+        // What the sample itself proves.
+        self.take_said(i64::MIN);
+    }
+
+    /// Takes what bound signals have said as of `now`.
+    fn take_said(&mut self, now: i64) {
+        let Said { states, pieces, energy, symptoms } = self.tracks.take(now);
+        // A rule tells a state after it began, and a meter what was taken. The cut keeps out of the way, unless it lay there
+        // from the beginning.
+        let starts = states.iter().map(|record| record.start);
+        let mut starts = starts.chain(energy.iter().flatten().map(|consumption| consumption.start));
+        self.late |= self.begun < self.cut && starts.any(|start| start < self.cut);
+        if let Some(energy) = energy {
+            self.energy.get_or_insert_default().extend(energy);
+        }
         self.states.extend(states);
         for piece in pieces.into_iter().flatten() {
             let at = self.pieces.partition_point(|known| known.time <= piece.time);
             self.pieces.insert(at, piece);
+        }
+        for (known, more) in self.symptoms.iter_mut().zip(symptoms) {
+            known.changes.extend(more.changes);
         }
     }
 
@@ -274,9 +305,11 @@ impl Live {
     fn machine(&self, spans: Vec<StateSpan>, surroundings: &Surroundings) -> Machine {
         Machine::new(Inputs {
             shifts: surroundings.shifts.clone(),
-            states: explained(spans, self.reasons.clone()),
+            states: explained(told(spans, &self.symptoms), self.reasons.clone()),
             jobs: self.jobs(surroundings),
             pieces: self.counted.then(|| self.pieces.clone()),
+            energy: self.energy.clone(),
+            rates: self.rules.rates,
             microstop_threshold_us: self.rules.microstop_threshold_us,
             startup_us: self.rules.startup_us,
         })
@@ -284,19 +317,21 @@ impl Live {
 
     /// The machine at `now`. Sums up what has become old enough.
     pub fn now(&mut self, surroundings: &Surroundings, now: i64) -> Now {
+        self.take_said(now);
         let running = surroundings.shifts.iter().find(|shift| shift.start <= now && now < shift.end);
         if self.shift.as_ref().map(|sum| sum.start) != running.map(|shift| shift.start) {
             // What is summed up already of a shift that begins now is none of it: sums stop at the end of a shift.
             self.shift = running.map(|shift| ShiftSum { start: shift.start, report: None });
             self.late |= running.is_some_and(|shift| shift.start < self.cut);
         }
-        let machine = self.machine(self.spans(), surroundings);
+        let spans = self.spans();
+        let machine = self.machine(spans.clone(), surroundings);
         let found = Now {
             state: state_at(&machine, now),
             shift: running.and_then(|shift| self.shift_so_far(&machine, shift, now)),
             order: self.order_so_far(&machine, now),
         };
-        self.sum_up(&machine, surroundings, now);
+        self.sum_up(&machine, &spans, surroundings, now);
         found
     }
 
@@ -320,8 +355,8 @@ impl Live {
         Some(OrderSoFar { work_order, product: job.product.clone(), report })
     }
 
-    fn sum_up(&mut self, machine: &Machine, surroundings: &Surroundings, now: i64) {
-        let cut = self.next_cut(machine, surroundings, now);
+    fn sum_up(&mut self, machine: &Machine, spans: &[StateSpan], surroundings: &Surroundings, now: i64) {
+        let cut = self.next_cut(machine, spans, surroundings, now);
         if self.late || cut < self.cut.saturating_add(STEP_US) {
             return;
         }
@@ -341,35 +376,42 @@ impl Live {
         }
         let too_many = self.orders.len().saturating_sub(KEPT_ORDERS);
         self.orders.drain(..too_many);
-        self.drop_before(cut, machine);
+        self.drop_before(cut, machine, spans);
     }
 
     /// How far can be summed up.
-    fn next_cut(&self, machine: &Machine, surroundings: &Surroundings, now: i64) -> i64 {
+    fn next_cut(&self, machine: &Machine, spans: &[StateSpan], surroundings: &Surroundings, now: i64) -> i64 {
         let old = now.saturating_sub(LATENESS_US);
         let enough = self.pieces.len().checked_sub(KEPT_PIECES).and_then(|at| self.pieces.get(at));
         let mut cut = enough.map_or(old, |piece| piece.time.max(old)).min(now);
+        if let Some(last) = self.tracks.metered_until() {
+            // The next reading tells what was taken since the last one, or in the time that it is spread over.
+            cut = cut.min(last.max(old.saturating_sub(SPREAD_US)));
+        }
         // A sum is of one shift.
         let ends = surroundings.shifts.iter().flat_map(|shift| [shift.start, shift.end]);
         if let Some(end) = ends.filter(|&end| self.cut < end && end < cut).min() {
             cut = end;
         }
-        let states = machine.states();
-        let begun = states.partition_point(|span| span.start < cut).checked_sub(1);
-        let across = begun.and_then(|last| states.get(last)).filter(|span| cut < span.end);
-        let stopped = across.filter(|span| span.value.category == Some(Category::Unplanned));
-        stopped.map_or(cut, |span| span.start)
+        loop {
+            let explained = if self.symptoms.is_empty() { cut } else { settled(spans, cut) };
+            let earlier = outside_stops(machine.states(), self.tracks.settled(explained));
+            if earlier == cut {
+                return cut;
+            }
+            cut = earlier;
+        }
     }
 
     /// Forgets rows that nothing after `cut` depends on.
-    fn drop_before(&mut self, cut: i64, machine: &Machine) {
-        let spans = self.spans();
+    fn drop_before(&mut self, cut: i64, machine: &Machine, spans: &[StateSpan]) {
         self.cut = cut;
         let reach = self.reach();
         let at = spans.partition_point(|span| span.end <= reach);
         self.carried = spans.get(at).filter(|span| span.start <= reach).cloned();
         let needed = self.carried.as_ref().map_or(reach, |carried| carried.start);
-        self.reasons.retain(|reason| needed < holds_until(&spans, reason));
+        self.reasons.retain(|reason| needed < holds_until(spans, reason));
+        self.symptoms.iter_mut().for_each(|symptom| symptom.drop_before(needed, reach));
         match self.rules.kind {
             RecordKind::Change => {
                 let later = self.states.partition_point(|record| record.start <= reach);
@@ -380,8 +422,17 @@ impl Live {
         }
         let first = self.pieces.partition_point(|piece| piece.time < cut);
         self.pieces.drain(..first);
+        self.energy.iter_mut().for_each(|taken| taken.retain(|consumption| cut < consumption.end));
         self.before = machine.jobs().iter().rfind(|job| job.end <= reach).cloned();
     }
+}
+
+/// The start of the unplanned stop around `cut`, or `cut` itself.
+fn outside_stops(states: &[StateSpan], cut: i64) -> i64 {
+    let begun = states.partition_point(|span| span.start < cut).checked_sub(1);
+    let across = begun.and_then(|last| states.get(last)).filter(|span| cut < span.end);
+    let stopped = across.filter(|span| span.value.category == Some(Category::Unplanned));
+    stopped.map_or(cut, |span| span.start)
 }
 
 fn joined(sum: Option<Report>, more: Report) -> Report {

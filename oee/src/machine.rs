@@ -7,20 +7,25 @@
 //! breaks or outside shifts still count. Pieces made while no order was in force, and no default product stands in,
 //! are uncounted and shown as such.
 
+mod report;
 mod slice;
+
+pub use report::{Counts, FallOff, OrderCount, Report};
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use crate::calendar::Shift;
 use crate::count::Piece;
+use crate::energy::{Consumption, Energy, Rates};
 use crate::state::{Category, StateSpan, StateValue};
-use crate::time_element::Elements;
 use crate::{OPEN, SECOND_US};
+use report::order_count;
+pub(crate) use report::sum_of_known;
 use slice::{Slice, slices};
 
 /// A stretch of time with one order, product and ideal cycle time in force.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Job {
     /// Start.
     pub start: i64,
@@ -32,6 +37,8 @@ pub struct Job {
     pub product: Option<Arc<str>>,
     /// Ideal cycle time, seconds per piece.
     pub ideal_cycle_s: Option<f64>,
+    /// Share of the pieces that is planned to be scrapped.
+    pub planned_scrap_ratio: Option<f64>,
 }
 
 /// All that is known about one machine over a range of time.
@@ -45,6 +52,10 @@ pub struct Inputs {
     pub jobs: Vec<Job>,
     /// Pieces, in any order; none where nothing counts pieces on this machine.
     pub pieces: Option<Vec<Piece>>,
+    /// Energy taken: ascending and disjoint; none where no meter is bound to this machine.
+    pub energy: Option<Vec<Consumption>>,
+    /// What machine and energy cost.
+    pub rates: Rates,
     /// Unplanned stops shorter than this are micro-stops.
     pub microstop_threshold_us: i64,
     /// How long after a changeover, or after another product took over, scrap counts as that of starting up.
@@ -69,107 +80,9 @@ pub struct Machine {
     slices: Vec<Slice>,
     credits: Vec<Credit>,
     counted: bool,
+    energy: Option<Vec<Consumption>>,
+    rates: Rates,
     microstop_threshold_us: i64,
-}
-
-/// Pieces of a window. They add up over windows and machines.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct Counts {
-    /// Pieces made under an order or the default product.
-    pub total: f64,
-    /// Good ones among them.
-    pub good: f64,
-    /// Scrapped ones among them.
-    pub scrap: f64,
-    /// Reworked ones among them; none where nobody says.
-    pub rework: Option<f64>,
-    /// Pieces made while no order was in force and no default product stood in; not in `total`.
-    pub uncounted: f64,
-}
-
-/// Pieces of one order and product.
-#[derive(Debug, Clone, PartialEq)]
-pub struct OrderCount {
-    /// Work order; none where the default product stands in.
-    pub work_order: Option<Arc<str>>,
-    /// Product.
-    pub product: Option<Arc<str>>,
-    /// Ideal cycle time, seconds per piece.
-    pub ideal_cycle_s: Option<f64>,
-    /// Pieces made.
-    pub total: f64,
-    /// Scrapped ones among them.
-    pub scrap: f64,
-    /// Those scrapped while starting up among these.
-    pub startup_scrap: f64,
-}
-
-impl OrderCount {
-    /// Good pieces.
-    #[must_use]
-    pub fn good(&self) -> f64 {
-        self.total - self.scrap
-    }
-}
-
-/// Everything that is counted and summed over one window; ratios come from [`Report::kpi`].
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Report {
-    /// Start of the window.
-    pub start: i64,
-    /// End of the window, not later than now.
-    pub end: i64,
-    /// Where the time went.
-    pub elements: Elements,
-    /// Pieces.
-    pub counts: Counts,
-    /// Ideal time of all counted pieces whose ideal cycle time is known, seconds.
-    pub ideal_total_s: f64,
-    /// Ideal time of the good ones among them, seconds.
-    pub ideal_good_s: f64,
-    /// Ideal time of those scrapped while starting up, seconds.
-    pub ideal_startup_scrap_s: f64,
-    /// Why the ideal times do not cover everything, where they do not: performance and OEE are then unknown.
-    pub missing_ideal: Option<String>,
-    /// Unplanned stops with at least a second of planned production time in the window.
-    pub unplanned_stops: u64,
-    /// Micro-stops, likewise.
-    pub microstops: u64,
-    /// An open stop shorter than the threshold is provisionally a micro-stop.
-    pub provisional: bool,
-    /// Pieces by order: every job in force in the window, by first appearance.
-    pub orders: Vec<OrderCount>,
-}
-
-impl Report {
-    /// Adds another window or machine: seconds, counts and ideal time add up, then ratios are formed.
-    ///
-    /// Stop counts of two windows of one machine add up only where no stop crosses the cut.
-    pub fn merge(&mut self, other: &Self) {
-        self.start = self.start.min(other.start);
-        self.end = self.end.max(other.end);
-        self.elements += &other.elements;
-        self.counts.total += other.counts.total;
-        self.counts.good += other.counts.good;
-        self.counts.scrap += other.counts.scrap;
-        self.counts.rework = sum_of_known(self.counts.rework, other.counts.rework);
-        self.counts.uncounted += other.counts.uncounted;
-        self.ideal_total_s += other.ideal_total_s;
-        self.ideal_good_s += other.ideal_good_s;
-        self.ideal_startup_scrap_s += other.ideal_startup_scrap_s;
-        if self.missing_ideal.is_none() {
-            self.missing_ideal.clone_from(&other.missing_ideal);
-        }
-        self.unplanned_stops += other.unplanned_stops;
-        self.microstops += other.microstops;
-        self.provisional |= other.provisional;
-        for order in &other.orders {
-            let sum = order_count(&mut self.orders, order);
-            sum.total += order.total;
-            sum.scrap += order.scrap;
-            sum.startup_scrap += order.startup_scrap;
-        }
-    }
 }
 
 /// One stop, whole.
@@ -226,6 +139,8 @@ impl Machine {
             jobs,
             credits,
             counted,
+            energy: inputs.energy,
+            rates: inputs.rates,
             microstop_threshold_us: inputs.microstop_threshold_us,
         }
     }
@@ -255,6 +170,8 @@ impl Machine {
         let mut report = Report { start: from, end, ..Report::default() };
         self.add_time(&mut report, now);
         self.add_pieces(&mut report);
+        report.energy = self.energy.as_ref().map(|taken| Energy::of(taken, &self.states, from, end));
+        report.cost = self.rates.cost(report.elements.scheduled_us, report.energy);
         report
     }
 
@@ -439,6 +356,7 @@ impl Machine {
             order_count(&mut report.orders, &none_of(job));
         }
         if !self.counted {
+            report.missing_planned_scrap = true;
             report.missing_ideal = Some(
                 "nothing counts pieces here: bind a signal with role total_count in plant.toml, or send counts"
                     .to_owned(),
@@ -458,6 +376,8 @@ impl Machine {
             report.counts.total += piece.total;
             report.counts.scrap += piece.scrap;
             report.counts.rework = sum_of_known(report.counts.rework, piece.rework);
+            report.planned_scrap += job.planned_scrap_ratio.unwrap_or(0.0) * piece.total;
+            report.missing_planned_scrap |= job.planned_scrap_ratio.is_none() && piece.total != 0.0;
             order.startup_scrap += if *startup { piece.scrap } else { 0.0 };
         }
         report.counts.good = report.counts.total - report.counts.scrap;
@@ -474,14 +394,6 @@ impl Machine {
                 None => {}
             }
         }
-    }
-}
-
-/// What is known of both.
-pub(crate) fn sum_of_known(one: Option<f64>, other: Option<f64>) -> Option<f64> {
-    match (one, other) {
-        (Some(one), Some(other)) => Some(one + other),
-        (known, None) | (None, known) => known,
     }
 }
 
@@ -527,21 +439,6 @@ fn none_of(job: &Job) -> OrderCount {
         scrap: 0.0,
         startup_scrap: 0.0,
     }
-}
-
-/// The entry for an order's work order, product and ideal cycle time, appended where there is none yet.
-fn order_count<'a>(orders: &'a mut Vec<OrderCount>, like: &OrderCount) -> &'a mut OrderCount {
-    let same = |order: &OrderCount| {
-        order.work_order == like.work_order
-            && order.product == like.product
-            && order.ideal_cycle_s == like.ideal_cycle_s
-    };
-    // Pieces come by time, so the newest entry is the likeliest.
-    let at = orders.iter().rposition(same).unwrap_or_else(|| {
-        orders.push(OrderCount { total: 0.0, scrap: 0.0, startup_scrap: 0.0, ..like.clone() });
-        orders.len() - 1
-    });
-    &mut orders[at]
 }
 
 fn missing_ideal(order: &OrderCount) -> String {

@@ -14,6 +14,7 @@ mod product;
 mod proposal;
 mod read;
 mod route;
+mod signal;
 mod state_map;
 
 use std::collections::HashMap;
@@ -25,13 +26,14 @@ pub use master::{MasterRow, Value};
 pub use mistake::Mistake;
 pub use product::{Product, WorkOrder};
 pub use route::{Format, LineRoute, Route};
+pub use signal::{Interpolation, ReasonRule, Role, SignalDef, StateRule};
 pub use state_map::{MappedState, value_text};
 
 use crate::calendar::Calendar;
-use crate::counter::CounterRule;
+use crate::energy::{Rates, SPREAD_US};
 use crate::path::{is_within, lineage, parent};
 use crate::state::{Category, RecordKind};
-use crate::thinning::Compression;
+use crate::symptom::WITHIN_US;
 use route::{LineMapping, TopicMapping};
 use state_map::StateMap;
 
@@ -86,54 +88,6 @@ impl Rollup {
     }
 }
 
-/// How a signal's value runs between samples.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Interpolation {
-    /// It holds until the next sample.
-    Stepped,
-    /// It runs in a straight line to the next sample.
-    #[default]
-    Sloped,
-}
-
-impl Interpolation {
-    const WORDS: [(&'static str, Self); 2] = [("stepped", Self::Stepped), ("sloped", Self::Sloped)];
-
-    /// Its name in `plant.toml`.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        word(&Self::WORDS, self)
-    }
-}
-
-/// What a signal means to OEE.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Role {
-    /// The equipment's state, by way of its state map.
-    State,
-    /// Counts all pieces.
-    TotalCount,
-    /// Counts good pieces.
-    GoodCount,
-    /// Counts scrapped pieces.
-    ScrapCount,
-}
-
-impl Role {
-    const WORDS: [(&'static str, Self); 4] = [
-        ("state", Self::State),
-        ("total_count", Self::TotalCount),
-        ("good_count", Self::GoodCount),
-        ("scrap_count", Self::ScrapCount),
-    ];
-
-    /// Its name in `plant.toml`.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        word(&Self::WORDS, self)
-    }
-}
-
 pub(crate) fn word<T: PartialEq>(words: &[(&'static str, T)], value: T) -> &'static str {
     words.iter().find(|(_, known)| *known == value).map_or("", |(word, _)| word)
 }
@@ -174,30 +128,11 @@ pub struct Equipment {
     pub microstop_threshold_us: i64,
     /// How long scrap counts as that of starting up, microseconds.
     pub startup_us: i64,
+    /// What this machine, itself, and energy cost.
+    pub rates: Rates,
     state_source: Option<String>,
     count_source: Option<String>,
     shifts: Arc<Calendar>,
-}
-
-/// A signal as the plant describes it.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct SignalDef {
-    /// The node that declares it; empty where it is not declared.
-    pub equipment: String,
-    /// Name; empty where it is not declared.
-    pub signal: String,
-    /// Unit of measure.
-    pub uom: Option<String>,
-    /// How values run between samples.
-    pub interpolation: Interpolation,
-    /// What it means to OEE.
-    pub role: Option<Role>,
-    /// How it counts, where it is a counter.
-    pub counter: CounterRule,
-    /// Which samples may be left out; none: every sample is kept.
-    pub compression: Option<Compression>,
-    /// For people.
-    pub description: Option<String>,
 }
 
 /// A characteristic with its specification.
@@ -253,6 +188,7 @@ pub struct Plant {
     products: Vec<Product>,
     characteristics: Vec<Characteristic>,
     reasons: HashMap<String, Reason>,
+    reason_rules: Vec<ReasonRule>,
     calendars: Vec<(String, Arc<Calendar>)>,
 }
 
@@ -288,6 +224,7 @@ impl Plant {
             products: Vec::new(),
             characteristics: Vec::new(),
             reasons: HashMap::new(),
+            reason_rules: Vec::new(),
             calendars: Vec::new(),
         }
     }
@@ -402,10 +339,18 @@ impl Plant {
         found
     }
 
-    /// Names of the signals that are bound to states or counts anywhere.
+    /// Names of the signals that are bound to states, counts or reasons anywhere; some more than once.
     pub fn bound_signals(&self) -> impl Iterator<Item = &str> {
         let all = self.signals.values().flat_map(HashMap::values);
-        all.filter(|def| def.role.is_some()).map(|def| def.signal.as_str())
+        let bound = all.filter(|def| def.role.is_some()).map(|def| def.signal.as_str());
+        bound.chain(self.reason_rules.iter().map(|rule| rule.signal.as_str()))
+    }
+
+    /// What gives stops of an equipment their reasons where nobody does: rules of the nearest node first, each in file order.
+    #[must_use]
+    pub fn reason_rules(&self, equipment: &str) -> Vec<&ReasonRule> {
+        let of_node = |path| self.reason_rules.iter().filter(move |rule| rule.equipment == path);
+        lineage(equipment).flat_map(of_node).collect()
     }
 
     /// Where the states of an equipment come from.
@@ -427,11 +372,24 @@ impl Plant {
         }
     }
 
+    /// How far beyond a window rows have to be known so that everything within it is told right, microseconds: stops at its
+    /// edges are judged whole, starting up may have begun before, what a rule tells has to have lasted,
+    /// what explains a stop may come after it, and the step of a meter was taken before its reading.
+    #[must_use]
+    pub fn margin_us(&self, equipment: &str) -> i64 {
+        let own = self.equipment(equipment).map_or(0, |e| e.microstop_threshold_us.max(e.startup_us));
+        let signals = self.role_signals(equipment);
+        let rules = signals.iter().filter_map(|(_, signal)| signal.running.as_ref());
+        let explained = if self.reason_rules(equipment).is_empty() { 0 } else { WITHIN_US };
+        let metered = if signals.iter().any(|(role, _)| *role == Role::Energy) { SPREAD_US } else { 0 };
+        (own + rules.map(|rule| rule.for_us).max().unwrap_or(0) + explained).max(metered)
+    }
+
     /// Where the counts of an equipment come from.
     #[must_use]
     pub fn count_source(&self, equipment: &str) -> Source {
         let declared = self.nearest(equipment).and_then(|e| e.count_source.as_deref());
-        let bound = || self.role_signals(equipment).iter().any(|(role, _)| *role != Role::State);
+        let bound = || self.role_signals(equipment).iter().any(|(role, _)| role.counts_pieces());
         source(declared, bound)
     }
 

@@ -43,35 +43,81 @@ pub struct Elements {
     pub run_outside_planned_production_us: i64,
 }
 
+/// The elements of ISO 22400-2 that its ratios are made of, microseconds.
 impl Elements {
-    /// Actual production time \[APT\] = run + micro-stops.
+    /// Actual production time \[APT\] = run + micro-stops: the time in which a work unit is producing. Microseconds.
+    ///
+    /// Source: ISO 22400-2, time elements. Stops that are too short to be told apart are within it, as losses of speed.
     #[must_use]
     pub fn production_us(&self) -> i64 {
         self.run_us + self.microstop_us
     }
 
-    /// Actual unit processing time \[AUPT\] = APT + AUST.
+    /// Actual unit setup time \[AUST\] = changeovers: preparing an order. Microseconds.
+    ///
+    /// Source: ISO 22400-2, time elements.
     #[must_use]
-    pub fn processing_us(&self) -> i64 {
-        self.production_us() + self.changeover_us
+    pub fn setup_us(&self) -> i64 {
+        self.changeover_us
     }
 
-    /// Actual unit delay time \[ADET\]: unplanned while an order was in force.
+    /// Actual unit processing time \[AUPT\] = APT + AUST: producing and setting up. Microseconds.
+    ///
+    /// Source: ISO 22400-2, time elements.
+    #[must_use]
+    pub fn processing_us(&self) -> i64 {
+        self.production_us() + self.setup_us()
+    }
+
+    /// Actual unit delay time \[ADET\] = unplanned stops while an order was in force. Microseconds.
+    ///
+    /// Source: ISO 22400-2, time elements; micro-stops, which it names among delays, are within APT here.
     #[must_use]
     pub fn delay_us(&self) -> i64 {
         self.unplanned_us - self.unplanned_without_order_us
     }
 
-    /// Actual unit busy time \[AUBT\] = AUPT + ADET.
+    /// Actual unit busy time \[AUBT\] = AUPT + ADET: in use for an order. Microseconds.
+    ///
+    /// Source: ISO 22400-2, time elements.
     #[must_use]
     pub fn busy_us(&self) -> i64 {
         self.processing_us() + self.delay_us()
     }
 
-    /// Actual unit down time \[ADOT\]: no order, unknown, or unplanned without an order.
+    /// Actual unit down time \[ADOT\] = no order + unknown + unplanned without an order. Microseconds.
+    ///
+    /// Source: ISO 22400-2, time elements: not running with orders although available.
     #[must_use]
     pub fn down_us(&self) -> i64 {
         self.no_order_us + self.unknown_us + self.unplanned_without_order_us
+    }
+
+    /// Planned busy time \[PBT\] = planned production = AUBT + ADOT. Microseconds.
+    ///
+    /// Source: ISO 22400-2, time elements: planned operation time less planned down time.
+    #[must_use]
+    pub fn planned_busy_us(&self) -> i64 {
+        self.planned_production_us
+    }
+
+    /// Actual order execution time \[AOET\] = from start to end of work orders, in shifts and outside, breaks included.
+    /// Microseconds.
+    ///
+    /// Source: ISO 22400-2, time elements.
+    #[must_use]
+    pub fn order_execution_us(&self) -> i64 {
+        self.order_us
+    }
+
+    /// Time to failure \[TTF\], summed up = APT + AUST + no order: planned production in which the unit was able to produce.
+    /// Microseconds.
+    ///
+    /// Source: ISO 22400-2, maintenance elements: able to produce, from the end of a repair to the next failure. Of
+    /// unknown time nobody can say that.
+    #[must_use]
+    pub fn able_us(&self) -> i64 {
+        self.processing_us() + self.no_order_us
     }
 }
 

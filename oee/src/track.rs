@@ -1,13 +1,17 @@
-//! What the signals that `plant.toml` binds to an equipment's states and counts say, sample by sample.
+//! What the signals that `plant.toml` binds to an equipment's states, counts, reasons and energy say, sample by sample.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::condition::Condition;
 use crate::count::{CounterSteps, Piece};
 use crate::counter::{Counter, CounterRule};
-use crate::plant::{Plant, Role, Source, value_text};
+use crate::debounce::{Debounce, Truth};
+use crate::energy::{Consumption, kwh_per};
+use crate::plant::{Plant, Role, SignalDef, Source, StateRule, value_text};
 use crate::series::Severity;
-use crate::state::{StateRecord, StateValue};
+use crate::state::{Category, StateRecord, StateValue};
+use crate::symptom::Symptom;
 
 /// One sample of a bound signal.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -28,7 +32,7 @@ impl Reading<'_> {
     }
 
     /// The state it says, as state maps name it; none where the source says that there is no value.
-    fn state(&self) -> Option<String> {
+    pub(crate) fn state(&self) -> Option<String> {
         if self.severity() == Severity::Bad {
             return None;
         }
@@ -44,32 +48,141 @@ impl Reading<'_> {
 /// What one signal says.
 #[derive(Debug, Clone)]
 enum Track {
-    /// Changes of state.
+    /// Changes of state, by way of the state map.
     States { last: Option<Option<String>>, records: Vec<StateRecord> },
+    /// Changes of state, by a rule.
+    Runs { rule: StateRule, debounce: Debounce, records: Vec<StateRecord> },
     /// Steps of a counter.
     Steps { role: Role, rule: CounterRule, counter: Counter, steps: Vec<(i64, f64)> },
+    /// Energy by a meter, with the time of its newest good reading.
+    Meter { rule: CounterRule, counter: Counter, kwh_per: f64, last: Option<i64>, taken: Vec<Consumption> },
+    /// Whether a condition holds that explains stops: the one in that place among the equipment's.
+    Shows { place: usize, condition: Condition, last: Option<Truth>, changes: Vec<(i64, Truth)> },
 }
 
 impl Track {
-    fn of(role: Role, rule: CounterRule) -> Self {
-        match role {
-            Role::State => Self::States { last: None, records: Vec::new() },
-            role => Self::Steps { role, rule, counter: Counter::new(rule), steps: Vec::new() },
+    fn of(role: Role, signal: &SignalDef) -> Self {
+        match (role, &signal.running) {
+            (Role::State, Some(rule)) => {
+                Self::Runs { rule: rule.clone(), debounce: Debounce::new(rule.for_us), records: Vec::new() }
+            }
+            (Role::State, None) => Self::States { last: None, records: Vec::new() },
+            (Role::Energy, _) => {
+                let rule = signal.counter;
+                // A meter without a unit of energy is a mistake of the plant file.
+                let kwh_per = signal.uom.as_deref().and_then(kwh_per).unwrap_or(f64::NAN);
+                Self::Meter { rule, counter: Counter::new(rule), kwh_per, last: None, taken: Vec::new() }
+            }
+            (role, _) => {
+                let rule = signal.counter;
+                Self::Steps { role, rule, counter: Counter::new(rule), steps: Vec::new() }
+            }
         }
     }
+
+    fn can_begin_with(&self, reading: &Reading<'_>) -> bool {
+        match self {
+            Self::States { .. } | Self::Runs { .. } | Self::Shows { .. } => true,
+            Self::Steps { .. } | Self::Meter { .. } => reading.count().is_some(),
+        }
+    }
+
+    fn begin(&mut self, plant: &Plant, equipment: &str, reading: &Reading<'_>) {
+        match self {
+            Self::Steps { rule, counter, .. } => {
+                if let Some(value) = reading.count() {
+                    *counter = Counter::from_baseline(*rule, value);
+                }
+            }
+            Self::Meter { rule, counter, last, .. } => {
+                if let Some(value) = reading.count() {
+                    *counter = Counter::from_baseline(*rule, value);
+                    *last = Some(reading.time);
+                }
+            }
+            Self::States { .. } | Self::Runs { .. } | Self::Shows { .. } => self.push(plant, equipment, reading),
+        }
+    }
+
+    fn push(&mut self, plant: &Plant, equipment: &str, reading: &Reading<'_>) {
+        match self {
+            Self::States { last, records } => {
+                let state = reading.state();
+                if last.as_ref() != Some(&state) {
+                    let value = match &state {
+                        Some(state) => plant.classify(equipment, Some(state.as_str()), None, None),
+                        None => StateValue { state: Arc::from("unknown"), category: None, reason: None },
+                    };
+                    records.push(change(reading.time, value));
+                    *last = Some(state);
+                }
+            }
+            Self::Runs { rule, debounce, records } => {
+                records.extend(debounce.push(reading.time, rule.condition.holds(reading)).map(by_rule));
+            }
+            Self::Steps { counter, steps, .. } => {
+                if let Some(step) = reading.count().and_then(|value| counter.push(value)).filter(|step| *step != 0.0) {
+                    steps.push((reading.time, step));
+                }
+            }
+            Self::Meter { counter, kwh_per, last, taken, .. } => {
+                let Some(value) = reading.count() else { return };
+                let previous = last.replace(reading.time);
+                if let (Some(step), Some(previous)) = (counter.push(value).filter(|step| *step != 0.0), previous) {
+                    taken.push(Consumption::between(previous, reading.time, step * *kwh_per));
+                }
+            }
+            Self::Shows { condition, last, changes, .. } => {
+                let holds = condition.holds(reading);
+                if last.replace(holds) != Some(holds) {
+                    changes.push((reading.time, holds));
+                }
+            }
+        }
+    }
+}
+
+/// What a rule says of a machine.
+fn by_rule((start, runs): (i64, Truth)) -> StateRecord {
+    let (state, category) = match runs {
+        Some(true) => ("running", Some(Category::Run)),
+        Some(false) => ("stopped", Some(Category::Unplanned)),
+        None => ("unknown", None),
+    };
+    change(start, StateValue { state: Arc::from(state), category, reason: None })
+}
+
+fn change(start: i64, value: StateValue) -> StateRecord {
+    StateRecord { start, end: None, recorded: start, value }
+}
+
+/// What signals have said.
+#[derive(Debug, Clone, Default)]
+pub struct Said {
+    /// Changes of state.
+    pub states: Vec<StateRecord>,
+    /// Pieces; none where no signal counts them.
+    pub pieces: Option<Vec<Piece>>,
+    /// Energy taken; none where no meter is bound.
+    pub energy: Option<Vec<Consumption>>,
+    /// What explains stops: every rule of the equipment in order, with the changes of its condition.
+    pub symptoms: Vec<Symptom>,
 }
 
 /// The bound signals of one equipment, as their samples pass by in time order.
 #[derive(Debug, Clone, Default)]
 pub struct Tracks {
     equipment: String,
-    tracks: HashMap<String, Track>,
+    tracks: HashMap<String, Vec<Track>>,
+    /// What explains stops, without the changes.
+    symptoms: Vec<Symptom>,
     /// Time of the newest sample of each.
     newest: HashMap<String, i64>,
 }
 
 impl Tracks {
-    /// The signals that count on an equipment; none where its states and counts come from records.
+    /// The signals that count on an equipment, or explain its stops; none where its states and counts come from records and
+    /// nothing explains them.
     #[must_use]
     pub fn of(plant: &Plant, equipment: &str) -> Self {
         let states = plant.state_source(equipment) == Source::Signal;
@@ -77,9 +190,21 @@ impl Tracks {
         let counted = plant.role_signals(equipment).into_iter().filter(|(role, _)| match role {
             Role::State => states,
             Role::TotalCount | Role::GoodCount | Role::ScrapCount => counts,
+            Role::Energy => true,
         });
-        let tracks = counted.map(|(role, signal)| (signal.signal.clone(), Track::of(role, signal.counter)));
-        Self { equipment: equipment.to_owned(), tracks: tracks.collect(), newest: HashMap::new() }
+        let mut tracks: HashMap<String, Vec<Track>> = HashMap::new();
+        for (role, signal) in counted {
+            tracks.entry(signal.signal.clone()).or_default().push(Track::of(role, signal));
+        }
+        let mut symptoms = Vec::new();
+        for rule in plant.reason_rules(equipment) {
+            let Some(category) = plant.reason_category(&rule.reason) else { continue };
+            let condition = rule.condition.clone();
+            let track = Track::Shows { place: symptoms.len(), condition, last: None, changes: Vec::new() };
+            tracks.entry(rule.signal.clone()).or_default().push(track);
+            symptoms.push(Symptom { reason: Arc::from(rule.reason.as_str()), category, changes: Vec::new() });
+        }
+        Self { equipment: equipment.to_owned(), tracks, symptoms, newest: HashMap::new() }
     }
 
     /// Whether there is none.
@@ -108,67 +233,100 @@ impl Tracks {
     /// Whether a sample can be what was in force before the first one: a counter's baseline is a good one.
     #[must_use]
     pub fn can_begin_with(&self, signal: &str, reading: &Reading<'_>) -> bool {
-        match self.tracks.get(signal) {
-            None => false,
-            Some(Track::States { .. }) => true,
-            Some(Track::Steps { .. }) => reading.count().is_some(),
-        }
+        self.tracks.get(signal).is_some_and(|tracks| tracks.iter().all(|track| track.can_begin_with(reading)))
     }
 
     /// Begins a signal with the last sample before those to come.
     pub fn begin(&mut self, plant: &Plant, signal: &str, reading: &Reading<'_>) {
-        if let Some(Track::Steps { rule, counter, .. }) = self.tracks.get_mut(signal) {
-            if let Some(value) = reading.count() {
-                *counter = Counter::from_baseline(*rule, value);
-                self.newest.insert(signal.to_owned(), reading.time);
-            }
-        } else {
-            self.push(plant, signal, reading);
+        if self.can_begin_with(signal, reading) {
+            self.each(signal, reading.time, |track, equipment| track.begin(plant, equipment, reading));
         }
     }
 
     /// Takes the next sample of a signal.
     pub fn push(&mut self, plant: &Plant, signal: &str, reading: &Reading<'_>) {
-        let Some(track) = self.tracks.get_mut(signal) else { return };
-        match self.newest.get_mut(signal) {
-            Some(newest) => *newest = reading.time,
-            None => {
-                self.newest.insert(signal.to_owned(), reading.time);
-            }
-        }
-        match track {
-            Track::States { last, records } => {
-                let state = reading.state();
-                if last.as_ref() != Some(&state) {
-                    let value = match &state {
-                        Some(state) => plant.classify(&self.equipment, Some(state.as_str()), None, None),
-                        None => StateValue { state: Arc::from("unknown"), category: None, reason: None },
-                    };
-                    records.push(StateRecord { start: reading.time, end: None, recorded: reading.time, value });
-                    *last = Some(state);
-                }
-            }
-            Track::Steps { counter, steps, .. } => {
-                if let Some(step) = reading.count().and_then(|value| counter.push(value)).filter(|step| *step != 0.0) {
-                    steps.push((reading.time, step));
-                }
-            }
-        }
+        self.each(signal, reading.time, |track, equipment| track.push(plant, equipment, reading));
     }
 
-    /// What they have said since the last call: changes of state, and pieces where a signal counts them.
-    pub fn take(&mut self) -> (Vec<StateRecord>, Option<Vec<Piece>>) {
+    /// Calls `take` with each track of a signal of which there is a sample.
+    fn each(&mut self, signal: &str, time: i64, take: impl Fn(&mut Track, &str)) {
+        let Some(tracks) = self.tracks.get_mut(signal) else { return };
+        match self.newest.get_mut(signal) {
+            Some(newest) => *newest = time,
+            None => {
+                self.newest.insert(signal.to_owned(), time);
+            }
+        }
+        tracks.iter_mut().for_each(|track| take(track, &self.equipment));
+    }
+
+    /// What they have said since the last call, as of `now`: until when what they said last is known to go on. Where samples
+    /// were read up to an earlier time, it is that.
+    ///
+    /// A state that a rule tells begins before the sample, or the time, that proves it.
+    pub fn take(&mut self, now: i64) -> Said {
         let mut states = Vec::new();
-        let mut counters = CounterSteps::default();
-        for track in self.tracks.values_mut() {
+        let (mut counters, mut energy) = (CounterSteps::default(), None);
+        let mut symptoms = self.symptoms.clone();
+        for track in self.tracks.values_mut().flatten() {
             match track {
                 Track::States { records, .. } => states.append(records),
+                Track::Runs { debounce, records, .. } => {
+                    states.append(records);
+                    states.extend(debounce.settle(now).map(by_rule));
+                }
                 Track::Steps { role: Role::TotalCount, steps, .. } => counters.total = Some(std::mem::take(steps)),
                 Track::Steps { role: Role::GoodCount, steps, .. } => counters.good = Some(std::mem::take(steps)),
                 Track::Steps { steps, .. } => counters.scrap = Some(std::mem::take(steps)),
+                Track::Meter { taken, .. } => energy = Some(std::mem::take(taken)),
+                Track::Shows { place, changes, .. } => {
+                    if let Some(symptom) = symptoms.get_mut(*place) {
+                        symptom.changes = std::mem::take(changes);
+                    }
+                }
             }
         }
-        (states, counters.pieces())
+        Said { states, pieces: counters.pieces(), energy, symptoms }
+    }
+
+    /// Whether the state at `time` cannot be told by a rule from the samples pushed so far, so that it takes earlier ones if
+    /// there are any. To be asked after [`Tracks::take`].
+    #[must_use]
+    pub fn needs_earlier(&self, time: i64) -> bool {
+        self.debounced().any(|debounce| debounce.needs_earlier(time))
+    }
+
+    /// Whether a sample makes undone what was told already, because it went on long enough as far as was known.
+    #[must_use]
+    pub fn is_undone_by(&self, signal: &str, reading: &Reading<'_>) -> bool {
+        self.tracks.get(signal).into_iter().flatten().any(|track| match track {
+            Track::Runs { rule, debounce, .. } => debounce.is_undone_by(reading.time, rule.condition.holds(reading)),
+            Track::States { .. } | Track::Steps { .. } | Track::Meter { .. } | Track::Shows { .. } => false,
+        })
+    }
+
+    /// The latest time up to `time` before which no sample to come after it can change anything.
+    #[must_use]
+    pub fn settled(&self, time: i64) -> i64 {
+        let open = self.debounced().filter_map(|debounce| debounce.open_until());
+        open.filter(|&(since, until)| since < time && time < until).map(|(since, _)| since).min().unwrap_or(time)
+    }
+
+    /// Time of the newest good reading of a meter: what was taken later, no reading has told yet.
+    #[must_use]
+    pub fn metered_until(&self) -> Option<i64> {
+        let mut last = self.tracks.values().flatten().filter_map(|track| match track {
+            Track::Meter { last, .. } => *last,
+            _ => None,
+        });
+        last.next()
+    }
+
+    fn debounced(&self) -> impl Iterator<Item = &Debounce> {
+        self.tracks.values().flatten().filter_map(|track| match track {
+            Track::Runs { debounce, .. } => Some(debounce),
+            Track::States { .. } | Track::Steps { .. } | Track::Meter { .. } | Track::Shows { .. } => None,
+        })
     }
 }
 

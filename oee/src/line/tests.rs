@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use super::serial;
 use crate::SECOND_US;
+use crate::energy::Energy;
 use crate::machine::{Counts, OrderCount, Report};
 use crate::time_element::Elements;
 
@@ -46,6 +47,22 @@ fn rejects_at_the_bottleneck_and_downstream_are_quality_loss() {
     let kpi = line.report.kpi();
     assert_eq!(kpi.oee, Some(0.8));
     assert_eq!(kpi.quality, Some(100.0 / 105.0));
+    assert_eq!(kpi.fall_off_ratio, Some(5.0 / 110.0), "behind the first machine");
+}
+
+#[test]
+fn scrap_is_planned_where_it_is_the_lines() {
+    let machine = |planned_scrap: f64, missing: bool| Report {
+        planned_scrap,
+        missing_planned_scrap: missing,
+        ..report(vec![order("A", Some(2.0), 100.0, 1.0)])
+    };
+    let mut machines = [machine(9.0, true), machine(2.0, false), machine(3.0, false)];
+    machines[1].orders[0].ideal_cycle_s = Some(4.0);
+    let line = serial(&machines, |_, _| None).expect("machines");
+    assert_eq!((line.bottleneck, line.report.planned_scrap()), (1, Some(5.0)));
+    machines[2].missing_planned_scrap = true;
+    assert_eq!(serial(&machines, |_, _| None).expect("machines").report.planned_scrap(), None);
 }
 
 #[test]
@@ -73,4 +90,20 @@ fn a_missing_ideal_cycle_time_is_named() {
     let line = serial(&machines, |_, _| None).expect("machines");
     assert_eq!(line.report.kpi().oee, None);
     assert!(line.report.kpi().reason.is_some_and(|reason| reason.contains("product A")));
+}
+
+#[test]
+fn every_machine_of_a_line_takes_energy() {
+    let machine = |ideal: f64, kwh: f64| Report {
+        energy: Some(Energy { total_kwh: kwh, idle_kwh: 1.0 }),
+        cost: Some(10.0 * kwh),
+        ..report(vec![order("A", Some(ideal), 100.0, 0.0)])
+    };
+    let mut machines = [machine(2.0, 3.0), machine(4.0, 5.0), machine(1.0, 7.0)];
+    let line = |machines: &[Report]| serial(machines, |_, _| None).expect("machines").report;
+    assert_eq!(line(&machines).energy, Some(Energy { total_kwh: 15.0, idle_kwh: 3.0 }));
+    assert_eq!(line(&machines).kpi().cost_per_good_piece, Some(1.5));
+    assert_eq!(line(&machines).elements.calendar_us, 1000 * SECOND_US, "time is that of the bottleneck");
+    machines[2].energy = None;
+    assert_eq!((line(&machines).energy, line(&machines).cost), (None, Some(150.0)));
 }

@@ -10,9 +10,7 @@ const MINUTE_US: i64 = 60 * SECOND_US;
 const SHIFT_US: i64 = 120 * MINUTE_US;
 const LONG_US: i64 = 500 * MINUTE_US;
 
-/// A plant whose machine is told by signals.
-fn plant() -> Plant {
-    let text = r#"
+const PLANT: &str = r#"
 [plant]
 name = "test"
 zone = "UTC"
@@ -22,8 +20,37 @@ path = "press"
 
 [[signals]]
 equipment = "press"
+signal = "meter"
+role = "energy"
+uom = "kWh"
+
+[[reasons]]
+reason = "door"
+category = "unplanned"
+
+[[reasons]]
+reason = "empty"
+category = "planned"
+
+[[reason_rules]]
+equipment = "press"
+signal = "door"
+equals = 1
+reason = "door"
+
+[[reason_rules]]
+equipment = "press"
+signal = "fill"
+below = 1
+reason = "empty"
+"#;
+
+const SIGNALS: &str = r#"
+[[signals]]
+equipment = "press"
 signal = "state"
 role = "state"
+%rule%
 
 [[signals]]
 equipment = "press"
@@ -35,7 +62,12 @@ equipment = "press"
 signal = "rejects"
 role = "scrap_count"
 "#;
-    Plant::parse(text).expect("a plant")
+
+/// A plant whose machine is told by records or by signals, its state by a rule where `way` says so.
+fn plant(way: Way) -> Plant {
+    let rule = if way == Way::Rule { "running = { above = 5, for_s = 90 }" } else { "" };
+    let signals = if way.is_signals() { SIGNALS.replace("%rule%", rule) } else { String::new() };
+    Plant::parse(&format!("{PLANT}{signals}")).expect("a plant")
 }
 
 fn shifts() -> Vec<Shift> {
@@ -84,6 +116,16 @@ enum Way {
     Changes,
     Intervals,
     Signals,
+    /// Signals, with a rule that tells the state.
+    Rule,
+}
+
+impl Way {
+    const ALL: [Self; 4] = [Self::Changes, Self::Intervals, Self::Signals, Self::Rule];
+
+    fn is_signals(self) -> bool {
+        matches!(self, Self::Signals | Self::Rule)
+    }
 }
 
 /// Rows of some hours, each with the time at which it becomes known.
@@ -96,7 +138,8 @@ fn history(seeded: &mut Seeded, way: Way) -> Vec<(i64, Row)> {
     let mut t = 0;
     while t < LONG_US {
         let category = seeded.pick(&Category::ALL);
-        let longest = if seeded.chance(20) { 40 * MINUTE_US } else { 4 * MINUTE_US };
+        let usual = if way == Way::Rule { 2 * MINUTE_US } else { 4 * MINUTE_US };
+        let longest = if seeded.chance(20) { 40 * MINUTE_US } else { usual };
         let length = seeded.within(1, longest);
         let known = arrival(seeded, t);
         let record = |end| StateRecord { start: t, end, recorded: known, value: value(category, None) };
@@ -111,6 +154,7 @@ fn history(seeded: &mut Seeded, way: Way) -> Vec<(i64, Row)> {
                 let late = StateRecord { recorded: closed, ..record(Some(end)) };
                 rows.push((closed, Row::State(late)));
             }
+            Way::Rule => {}
             Way::Signals => {
                 let said = match category {
                     Category::Run => "running",
@@ -123,7 +167,16 @@ fn history(seeded: &mut Seeded, way: Way) -> Vec<(i64, Row)> {
                 ));
             }
         }
-        if way != Way::Signals && category == Category::Unplanned && seeded.chance(60) {
+        if way == Way::Rule {
+            // The same value comes again and again, or once.
+            let value = seeded.pick(&[Some(9.0), Some(9.0), Some(0.0), Some(0.0), None]);
+            let step = if seeded.chance(50) { seeded.within(1, MINUTE_US) } else { length };
+            for time in (t..t + length).step_by(step.max(SECOND_US) as usize) {
+                let reading = Reading { time, value, text: None, quality: 0 };
+                rows.push((arrival(seeded, time), Row::Sample("state", reading)));
+            }
+        }
+        if !way.is_signals() && category == Category::Unplanned && seeded.chance(60) {
             let start = t + seeded.within(0, length);
             let end = seeded.chance(50).then(|| start + seeded.within(1, length + 1));
             let known = start + seeded.within(0, 30 * MINUTE_US);
@@ -137,7 +190,7 @@ fn history(seeded: &mut Seeded, way: Way) -> Vec<(i64, Row)> {
     while t < LONG_US {
         let known = arrival(seeded, t);
         let scrap = if seeded.chance(10) { 1.0 } else { 0.0 };
-        if way == Way::Signals {
+        if way.is_signals() {
             parts += seeded.within(0, 3) as f64;
             rejects += scrap;
             let reading = |value| Reading { time: t, value: Some(value), text: None, quality: 0 };
@@ -148,6 +201,25 @@ fn history(seeded: &mut Seeded, way: Way) -> Vec<(i64, Row)> {
             rows.push((known, Row::Piece(Piece { time: t, total: 1.0, scrap, rework })));
         }
         t += seeded.within(1, MINUTE_US);
+    }
+    let (mut t, mut kwh) = (0, 0.0);
+    while t < LONG_US {
+        kwh = if seeded.chance(2) { 0.0 } else { kwh + seeded.within(0, 9) as f64 };
+        let quality = if seeded.chance(5) { 0x8000_0000 } else { 0 };
+        rows.push((
+            arrival(seeded, t),
+            Row::Sample("meter", Reading { time: t, value: Some(kwh), text: None, quality }),
+        ));
+        t += if seeded.chance(5) { seeded.within(1, 60 * MINUTE_US) } else { seeded.within(1, 5 * MINUTE_US) };
+    }
+    for signal in ["door", "fill"] {
+        let mut t = 0;
+        while t < LONG_US {
+            let value = seeded.pick(&[Some(0.0), Some(1.0), Some(1.0), None]);
+            let reading = Reading { time: t, value, text: None, quality: 0 };
+            rows.push((arrival(seeded, t), Row::Sample(signal, reading)));
+            t += seeded.within(1, 3 * MINUTE_US);
+        }
     }
     let mut t = 0;
     while t < LONG_US {
@@ -160,6 +232,7 @@ fn history(seeded: &mut Seeded, way: Way) -> Vec<(i64, Row)> {
             work_order: Some(seeded.pick(&["1", "2", "3"]).into()),
             product: Some(product.into()),
             ideal_cycle_s: (product == "A" || seeded.chance(80)).then_some(20.0),
+            planned_scrap_ratio: (product == "B" || seeded.chance(80)).then_some(0.25),
         };
         rows.push((arrival(seeded, t), Row::Job(job)));
         t = end;
@@ -193,7 +266,7 @@ impl Known {
         within.map(|job| Job { start: job.start.max(from), end: job.end.min(to), ..job.clone() }).collect()
     }
 
-    fn evidence(&self, plant: &Plant, way: Way) -> Evidence {
+    fn evidence(&self, plant: &Plant, way: Way, now: i64) -> Evidence {
         let mut evidence = Evidence { pieces: Some(Vec::new()), ..Evidence::default() };
         let mut samples: Vec<(&'static str, Reading<'static>)> = Vec::new();
         for row in &self.rows {
@@ -205,15 +278,16 @@ impl Known {
                 Row::Job(_) => {}
             }
         }
-        if way == Way::Signals {
-            evidence.tracks = Tracks::of(plant, "press");
-            samples.sort_by_key(|(_, reading)| reading.time);
-            for (signal, reading) in samples {
-                evidence.tracks.push(plant, signal, &reading);
-            }
-            let (states, pieces) = evidence.tracks.take();
+        evidence.tracks = Tracks::of(plant, "press");
+        samples.sort_by_key(|(_, reading)| reading.time);
+        for (signal, reading) in samples {
+            evidence.tracks.push(plant, signal, &reading);
+        }
+        let Said { states, pieces, energy, symptoms } = evidence.tracks.take(now);
+        if way.is_signals() {
             (evidence.states, evidence.pieces) = (states, pieces);
         }
+        (evidence.energy, evidence.symptoms) = (energy, symptoms);
         evidence
     }
 }
@@ -230,25 +304,32 @@ fn same(seed: u64, live: &Report, batch: &Report) {
     let stops = |report: &Report| (report.unplanned_stops, report.microstops, report.provisional);
     assert_eq!(stops(live), stops(batch), "seed {seed}");
     assert_eq!(live.missing_ideal, batch.missing_ideal, "seed {seed}");
+    assert_eq!(live.missing_planned_scrap, batch.missing_planned_scrap, "seed {seed}");
+    let (taken, all_taken) = live.energy.zip(batch.energy).expect("a meter");
     let sums = [
+        (taken.total_kwh, all_taken.total_kwh),
+        (taken.idle_kwh, all_taken.idle_kwh),
+        (live.cost.expect("rates"), batch.cost.expect("rates")),
         (live.ideal_total_s, batch.ideal_total_s),
         (live.ideal_good_s, batch.ideal_good_s),
         (live.ideal_startup_scrap_s, batch.ideal_startup_scrap_s),
+        (live.planned_scrap, batch.planned_scrap),
     ];
     for (live, batch) in sums {
-        assert!((live - batch).abs() <= 1e-9 * batch.abs(), "seed {seed}: {live} {batch}");
+        assert!((live - batch).abs() <= 1e-9 * batch.abs().max(1.0), "seed {seed}: {live} {batch}");
     }
     assert_eq!(live.orders, batch.orders, "seed {seed}");
 }
 
 /// How often a machine was begun anew, and how often it was looked at.
 fn follow(seed: u64, way: Way) -> (usize, usize) {
-    let plant = plant();
+    let plant = plant(way);
     let mut seeded = Seeded::new(seed);
     let rules = Rules {
         kind: if way == Way::Intervals { RecordKind::Interval } else { RecordKind::Change },
         microstop_threshold_us: seeded.within(0, 5 * MINUTE_US),
         startup_us: seeded.pick(&[0, 3 * MINUTE_US]),
+        rates: Rates { cost_per_hour: Some(60.0), energy_price_per_kwh: Some(0.25) },
     };
     let rows = history(&mut seeded, way);
     let all_shifts = shifts();
@@ -287,17 +368,19 @@ fn follow(seed: u64, way: Way) -> (usize, usize) {
                 begun += 1;
                 let from = shift.map_or(now, |shift| shift.start).min(order_start.unwrap_or(OPEN));
                 let before = jobs.iter().rfind(|job| job.end <= from - rules.startup_us).cloned();
-                Live::new(rules, from, Evidence { before, ..known.evidence(&plant, way) })
+                Live::new(rules, from, Evidence { before, ..known.evidence(&plant, way, now) })
             }
         };
         let surroundings = Surroundings { shifts: all_shifts.clone(), jobs: known.jobs(current.reach(), now) };
         let found = current.now(&surroundings, now);
-        let evidence = known.evidence(&plant, way);
+        let evidence = known.evidence(&plant, way, now);
         let batch = Machine::new(Inputs {
             shifts: all_shifts.clone(),
-            states: explained(timeline(rules.kind, evidence.states), evidence.reasons),
+            states: explained(told(timeline(rules.kind, evidence.states), &evidence.symptoms), evidence.reasons),
             jobs: jobs.clone(),
             pieces: evidence.pieces,
+            energy: evidence.energy,
+            rates: rules.rates,
             microstop_threshold_us: rules.microstop_threshold_us,
             startup_us: rules.startup_us,
         });
@@ -321,7 +404,7 @@ fn follow(seed: u64, way: Way) -> (usize, usize) {
 
 #[test]
 fn live_is_batch_under_late_and_shuffled_rows() {
-    for way in [Way::Changes, Way::Intervals, Way::Signals] {
+    for way in Way::ALL {
         let (mut begun, mut looks) = (0, 0);
         for seed in 0..12 {
             let (more_begun, more_looks) = follow(seed, way);
@@ -330,4 +413,95 @@ fn live_is_batch_under_late_and_shuffled_rows() {
         }
         assert!(begun > 12 && begun < looks / 2, "{way:?}: begun {begun} times in {looks} looks");
     }
+}
+
+/// A machine told by a rule that waits 90 seconds, which ran from the start and slowed down at `slow_at`.
+fn slowing(plant: &Plant, slow_at: i64) -> Live {
+    let mut tracks = Tracks::of(plant, "press");
+    let speed = |time: i64, value: f64| Reading { time, value: Some(value), text: None, quality: 0 };
+    tracks.push(plant, "state", &speed(0, 9.0));
+    let Said { states, .. } = tracks.take(100 * SECOND_US);
+    let evidence = Evidence { states, pieces: Some(Vec::new()), tracks, ..Evidence::default() };
+    let mut live = Live::new(Rules::default(), 0, evidence);
+    live.sample(plant, "state", &speed(slow_at, 0.0));
+    live
+}
+
+#[test]
+fn the_cut_keeps_out_of_time_that_a_rule_cannot_tell_yet() {
+    let plant = plant(Way::Rule);
+    let (slow_at, step) = (120 * SECOND_US, 20_000);
+    let mut live = slowing(&plant, slow_at);
+    // So many pieces that rows of the last minute are too many to be kept.
+    live.pieces((0..10_000).map(|at| Piece { time: at * step, total: 1.0, scrap: 0.0, rework: None }));
+    let surroundings = Surroundings { shifts: shifts(), jobs: Vec::new() };
+    let running = live.now(&surroundings, 200 * SECOND_US).shift.expect("a shift").report;
+    assert_eq!(running.elements.unplanned_us, 0);
+    assert_eq!(live.cut(), slow_at);
+    let stopped = live.now(&surroundings, 210 * SECOND_US).shift.expect("a shift").report;
+    assert!(!live.is_late());
+    assert_eq!(stopped.elements.run_us, slow_at);
+}
+
+#[test]
+fn a_sample_that_undoes_what_was_told_makes_the_machine_late() {
+    let plant = plant(Way::Rule);
+    let slow_at = 120 * SECOND_US;
+    let surroundings = Surroundings { shifts: shifts(), jobs: Vec::new() };
+    for (after_s, late) in [(89, true), (90, false)] {
+        let mut live = slowing(&plant, slow_at);
+        live.now(&surroundings, slow_at + 95 * SECOND_US);
+        let fast = Reading { time: slow_at + after_s * SECOND_US, value: Some(9.0), text: None, quality: 0 };
+        live.sample(&plant, "state", &fast);
+        assert_eq!(live.is_late(), late, "{after_s}");
+    }
+}
+
+#[test]
+fn the_cut_keeps_out_of_time_in_which_a_symptom_may_come() {
+    let plant = plant(Way::Changes);
+    let tracks = Tracks::of(&plant, "press");
+    let symptoms = Tracks::of(&plant, "press").take(0).symptoms;
+    let state = |start_s: i64, category| {
+        let start = start_s * SECOND_US;
+        StateRecord { start, end: None, recorded: start, value: value(category, None) }
+    };
+    let states = vec![state(0, Category::Run), state(120, Category::Unplanned), state(121, Category::Run)];
+    let evidence = Evidence { states, pieces: Some(Vec::new()), symptoms, tracks, ..Evidence::default() };
+    let mut live = Live::new(Rules::default(), 0, evidence);
+    let piece = |at: i64| Piece { time: 121 * SECOND_US + at * 500, total: 1.0, scrap: 0.0, rework: None };
+    live.pieces((0..4_000).map(piece));
+    let surroundings = Surroundings { shifts: shifts(), jobs: Vec::new() };
+    let before = live.now(&surroundings, 123 * SECOND_US).shift.expect("a shift").report;
+    assert_eq!((before.elements.unplanned_us, before.elements.planned_downtime_us), (SECOND_US, 0));
+    assert_eq!(live.cut(), 120 * SECOND_US);
+    live.sample(&plant, "fill", &Reading { time: 124 * SECOND_US, value: Some(0.0), text: None, quality: 0 });
+    let after = live.now(&surroundings, 126 * SECOND_US).shift.expect("a shift").report;
+    assert!(!live.is_late());
+    assert_eq!((after.elements.unplanned_us, after.elements.planned_downtime_us), (0, SECOND_US));
+}
+
+#[test]
+fn the_cut_keeps_out_of_time_that_a_meter_has_not_told_yet() {
+    let plant = plant(Way::Changes);
+    let mut tracks = Tracks::of(&plant, "press");
+    let read =
+        |minute: i64, value: f64| Reading { time: minute * MINUTE_US, value: Some(value), text: None, quality: 0 };
+    tracks.push(&plant, "meter", &read(5, 10.0));
+    let energy = tracks.take(0).energy;
+    let run = StateRecord { start: 0, end: None, recorded: 0, value: value(Category::Run, None) };
+    let evidence = Evidence { states: vec![run], energy, tracks, ..Evidence::default() };
+    let mut live = Live::new(Rules::default(), 0, evidence);
+    let surroundings = Surroundings { shifts: shifts(), jobs: Vec::new() };
+    let taken = |live: &mut Live, minute: i64| {
+        let report = live.now(&surroundings, minute * MINUTE_US).shift.expect("a shift").report;
+        (report.energy.map(|energy| energy.total_kwh), live.cut() / MINUTE_US, live.is_late())
+    };
+    assert_eq!(taken(&mut live, 20), (Some(0.0), 5, false), "ten minutes ago were 10, but the last reading was at 5");
+    live.sample(&plant, "meter", &read(21, 40.0));
+    assert_eq!(taken(&mut live, 22), (Some(30.0), 12, false));
+    // A silence that is longer than a step is spread over holds nothing up.
+    assert_eq!(taken(&mut live, 58), (Some(30.0), 33, false));
+    live.sample(&plant, "meter", &read(58, 90.0));
+    assert_eq!(taken(&mut live, 59), (Some(80.0), 49, false));
 }

@@ -13,6 +13,7 @@ use super::{Inputs, Job, Machine, Report};
 use crate::calendar::{Calendar, Shift, ShiftPattern};
 use crate::count::CounterSteps;
 use crate::counter::{CounterRule, deltas};
+use crate::energy::Rates;
 use crate::line::serial;
 use crate::loss::Loss;
 use crate::state::{Category, RecordKind, StateRecord, StateValue, timeline};
@@ -100,6 +101,7 @@ fn machine(input: &Value, from: i64, to: i64, as_of: i64) -> Machine {
         work_order: order["order"].as_str().map(Arc::from),
         product: order["product"].as_str().map(Arc::from),
         ideal_cycle_s: order["ideal_cycle_s"].as_f64(),
+        planned_scrap_ratio: None,
     });
     let counters =
         CounterSteps { total: steps(input, "total"), good: steps(input, "good"), scrap: steps(input, "scrap") };
@@ -109,6 +111,8 @@ fn machine(input: &Value, from: i64, to: i64, as_of: i64) -> Machine {
         jobs: jobs.collect(),
         pieces: counters.pieces(),
         startup_us: 0,
+        energy: None,
+        rates: Rates::default(),
         microstop_threshold_us: input["microstop_threshold_s"].as_i64().expect("seconds") * SECOND_US,
     })
 }

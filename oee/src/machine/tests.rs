@@ -5,6 +5,7 @@ use jiff::civil::date;
 use super::{Inputs, Job, Machine, Report};
 use crate::calendar::Shift;
 use crate::count::Piece;
+use crate::energy::{Consumption, Energy, Rates};
 use crate::loss::Loss;
 use crate::seeded::Seeded;
 use crate::state::{Category, RecordKind, StateRecord, StateSpan, StateValue, timeline};
@@ -30,7 +31,7 @@ fn shift(start: i64, end: i64, breaks: &[(i64, i64)]) -> Shift {
 
 fn job(start: i64, end: i64, product: &str, ideal_cycle_s: Option<f64>) -> Job {
     let product = Some(Arc::from(product));
-    Job { start, end, work_order: Some(Arc::from("WO1")), product, ideal_cycle_s }
+    Job { start, end, work_order: Some(Arc::from("WO1")), product, ideal_cycle_s, planned_scrap_ratio: Some(0.25) }
 }
 
 fn inputs(states: Vec<StateSpan>) -> Inputs {
@@ -39,6 +40,8 @@ fn inputs(states: Vec<StateSpan>) -> Inputs {
         states,
         jobs: vec![job(0, OPEN, "P", Some(10.0))],
         pieces: Some(Vec::new()),
+        energy: None,
+        rates: Rates::default(),
         microstop_threshold_us: 2 * MINUTE_US,
         startup_us: 0,
     }
@@ -77,17 +80,29 @@ fn any_inputs(random: &mut Seeded) -> Inputs {
         jobs.push(job(t, end, product, Some(random.within(1, 50) as f64 / 2.0)));
         t = end;
     }
-    let pieces = (0..random.within(0, 200)).map(|_| Piece {
+    let count = random.within(0, 200);
+    let pieces = (0..count).map(|_| Piece {
         time: random.within(-100, 1000) * MINUTE_US,
         total: random.within(0, 20) as f64,
         scrap: random.within(0, 3) as f64,
         rework: random.chance(50).then(|| random.within(0, 2) as f64),
     });
+    let pieces = Some(pieces.collect());
+    let mut read = -100 * MINUTE_US;
+    let steps = random.within(0, 200);
+    let energy = (0..steps).map(|_| {
+        let previous = read;
+        read += random.within(1, 20 * MINUTE_US);
+        Consumption::between(previous, read, random.within(1, 50) as f64)
+    });
+    let energy = Some(energy.collect());
     Inputs {
         shifts,
         states,
         jobs,
-        pieces: Some(pieces.collect()),
+        pieces,
+        energy,
+        rates: Rates { cost_per_hour: Some(60.0), energy_price_per_kwh: Some(0.25) },
         microstop_threshold_us: random.within(0, 10) * MINUTE_US,
         startup_us: random.within(0, 30) * MINUTE_US,
     }
@@ -104,6 +119,14 @@ fn assert_partition(report: &Report, place: &str) {
     assert_eq!(time.planned_production_us, parts.iter().sum::<i64>(), "{place}");
     assert_eq!(time.planned_production_us, time.busy_us() + time.down_us(), "{place}");
     assert!(parts.iter().all(|us| *us >= 0) && time.delay_us() >= 0, "{place}: {time:?}");
+}
+
+fn assert_same_resources(sum: &Report, whole: &Report, place: &str) {
+    let (one, other) = sum.energy.zip(whole.energy).expect("a meter");
+    let (cost, whole_cost) = sum.cost.zip(whole.cost).expect("rates");
+    for (one, other) in [(one.total_kwh, other.total_kwh), (one.idle_kwh, other.idle_kwh), (cost, whole_cost)] {
+        assert!((one - other).abs() < 1e-6, "{place}: {one} {other}");
+    }
 }
 
 #[test]
@@ -140,6 +163,9 @@ fn reports_add_up_over_any_split() {
         assert_eq!(sum.counts, whole.counts, "seed {seed}");
         assert!((sum.ideal_total_s - whole.ideal_total_s).abs() < 1e-6, "seed {seed}");
         assert!((sum.ideal_good_s - whole.ideal_good_s).abs() < 1e-6, "seed {seed}");
+        assert_eq!(sum.planned_scrap, whole.planned_scrap, "seed {seed}: quarters of whole pieces are exact");
+        assert_same_resources(&sum, &whole, &format!("seed {seed}"));
+        assert_eq!(sum.missing_planned_scrap, whole.missing_planned_scrap, "seed {seed}");
         for order in &whole.orders {
             let parts =
                 sum.orders.iter().filter(|o| o.product == order.product && o.ideal_cycle_s == order.ideal_cycle_s);
@@ -265,6 +291,7 @@ fn pieces_outside_orders_are_uncounted() {
     let report = Machine::new(given).report(0, 100, 100);
     assert_eq!((report.counts.total, report.counts.good, report.counts.scrap), (4.0, 2.0, 2.0));
     assert_eq!(report.counts.uncounted, 4.0);
+    assert_eq!(report.planned_scrap(), Some(1.0), "a quarter of what was counted");
     assert!(report.kpi().reason.is_some_and(|reason| reason.starts_with("4 pieces were made while no order")));
 }
 
@@ -331,6 +358,7 @@ fn groups_by_job_add_up_to_the_window() {
             assert_eq!((&sum.elements, sum.counts), (&whole.elements, whole.counts), "seed {seed}");
             assert!((sum.ideal_total_s - whole.ideal_total_s).abs() < 1e-6, "seed {seed}");
             assert!((sum.ideal_startup_scrap_s - whole.ideal_startup_scrap_s).abs() < 1e-6, "seed {seed}");
+            assert_same_resources(&sum, &whole, &format!("seed {seed}"));
             let mut values: Vec<_> = groups.iter().map(|(value, _)| value).collect();
             values.sort();
             values.dedup();
@@ -386,4 +414,29 @@ fn the_waterfall_goes_from_calendar_time_to_fully_productive_time() {
     assert_eq!((report.elements.order_us, kpi.throughput_per_h), (60 * MINUTE_US, Some(60.0)));
     assert_eq!(kpi.production_process_ratio, Some(50.0 / 60.0));
     assert_eq!(kpi.allocation_ratio, Some(1.0));
+}
+
+#[test]
+fn energy_belongs_to_the_order_and_the_state_of_its_time() {
+    let mut given = inputs(vec![run(0, 60 * MINUTE_US), stop(60 * MINUTE_US, OPEN, Category::Unplanned, "JAM")]);
+    given.jobs =
+        vec![job(0, 50 * MINUTE_US, "A", Some(1.0)), Job { work_order: None, ..job(50 * MINUTE_US, OPEN, "B", None) }];
+    let minutes = |minute: i64| minute * MINUTE_US;
+    given.energy = Some(vec![
+        Consumption::between(minutes(45), minutes(55), 10.0),
+        Consumption::between(minutes(55), minutes(65), 20.0),
+    ]);
+    given.rates = Rates { cost_per_hour: Some(30.0), energy_price_per_kwh: Some(0.5) };
+    let machine = Machine::new(given);
+    let whole = machine.report(0, minutes(120), OPEN);
+    assert_eq!(whole.energy, Some(Energy { total_kwh: 30.0, idle_kwh: 10.0 }));
+    assert_eq!(whole.cost, Some(2.0 * 30.0 + 30.0 * 0.5));
+    let orders = machine.by_job(0, minutes(120), |job| job.work_order.as_deref());
+    let kwh = orders.iter().map(|(order, stretches)| {
+        let energy = machine.report_over(stretches, OPEN).and_then(|report| report.energy);
+        (*order, energy.map(|energy| energy.total_kwh))
+    });
+    assert_eq!(kwh.collect::<Vec<_>>(), [(Some("WO1"), Some(5.0)), (None, Some(25.0))]);
+    let unmetered = Machine::new(inputs(vec![run(0, OPEN)])).report(0, MINUTE_US, OPEN);
+    assert_eq!((unmetered.energy, unmetered.cost), (None, None));
 }

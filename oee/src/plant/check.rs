@@ -5,10 +5,10 @@ use std::hash::Hash;
 
 use jiff::civil::{Time, Weekday};
 
-use super::draft::{Draft, ShiftDraft, leads_to};
+use super::draft::{Draft, ShiftDraft, SignalDraft, leads_to};
 use super::mistake::{Located, Mistakes};
 use super::{Role, Rollup};
-use crate::path::parent;
+use crate::path::{is_within, parent};
 
 const DAY_S: i64 = 86_400;
 const WEEK_S: i64 = 7 * DAY_S;
@@ -67,6 +67,10 @@ fn tree(draft: &Draft, mistakes: &mut Mistakes<'_>) {
             let message = format!("`{}` is a serial line without machines below it", path.value);
             mistakes.absent(path.at, message, "declare its machines in order of flow, or leave rollup out");
         }
+        if let Some(cost) = equipment.cost_per_hour.as_ref().filter(|_| draft.has_children(&path.value)) {
+            let message = format!("`cost_per_hour` is of one machine, and `{}` has equipment below it", path.value);
+            mistakes.add(cost.at, message, "write it at each machine");
+        }
     }
     let names = draft.equipment.iter().map(|e| (e.path.value.as_str(), e.path.value.as_str(), e.path.at));
     once("equipment", names, "keep one of them", mistakes);
@@ -93,6 +97,10 @@ fn references(draft: &Draft, mistakes: &mut Mistakes<'_>) {
     let add_equipment = "add [[equipment]] path = \"%\"";
     for signal in &draft.signals {
         refer("equipment", Some(&signal.equipment), &equipment, add_equipment);
+    }
+    for rule in &draft.reason_rules {
+        refer("equipment", Some(&rule.equipment), &equipment, add_equipment);
+        refer("reason", Some(&rule.reason), &reasons, "add [[reasons]] reason = \"%\"");
     }
     for product in &draft.products {
         refer("equipment", product.equipment.as_ref(), &equipment, add_equipment);
@@ -145,16 +153,30 @@ fn signals(draft: &Draft, mistakes: &mut Mistakes<'_>) {
             _ => {}
         }
     }
+    for rule in &draft.reason_rules {
+        let (name, node) = (&rule.signal.value, &rule.equipment.value);
+        let reaches = |path: &str| is_within(path, node) || is_within(node, path);
+        let named = draft.signals.iter().filter(|signal| signal.signal.value == *name);
+        if named.filter(|signal| reaches(&signal.equipment.value)).any(|signal| signal.def.compression.is_some()) {
+            let message = format!("samples of `{name}` may be left out, and a reason rule needs every one");
+            mistakes.add(rule.signal.at, message, "leave out the `compression` of the signal, or the rule");
+        }
+    }
+    for signal in &draft.signals {
+        if let Some(at) = signal.running_at {
+            state_map_beside(draft, signal, at, mistakes);
+        }
+    }
     for equipment in &draft.equipment {
         let declared =
             [("state_source", &equipment.state_source, true), ("count_source", &equipment.count_source, false)];
         for (key, source, state) in declared {
             let Some(source) = source.as_ref().filter(|source| source.value == "signal") else { continue };
-            let reaches = |signal: &&super::draft::SignalDraft| {
-                crate::path::is_within(&equipment.path.value, &signal.equipment.value)
-                    || crate::path::is_within(&signal.equipment.value, &equipment.path.value)
+            let reaches = |signal: &&SignalDraft| {
+                is_within(&equipment.path.value, &signal.equipment.value)
+                    || is_within(&signal.equipment.value, &equipment.path.value)
             };
-            let fits = |role: Role| (role == Role::State) == state;
+            let fits = |role: Role| if state { role == Role::State } else { role.counts_pieces() };
             let mut bound = draft.signals.iter().filter(reaches).filter_map(|signal| signal.def.role);
             if !bound.any(fits) {
                 let role = if state { "state" } else { "total_count" };
@@ -163,6 +185,26 @@ fn signals(draft: &Draft, mistakes: &mut Mistakes<'_>) {
                 mistakes.absent(source.at, message, format!("add [[signals]] with role = \"{role}\""));
             }
         }
+    }
+}
+
+/// A rule tells states by itself, so a state map of the equipment that it holds for would be written in vain. One that is
+/// inherited may be meant for others.
+fn state_map_beside(draft: &Draft, ruled: &SignalDraft, at: usize, mistakes: &mut Mistakes<'_>) {
+    let is_nearer = |signal: &SignalDraft, path: &str| {
+        signal.def.role == Some(Role::State)
+            && signal.equipment.value.len() > ruled.equipment.value.len()
+            && is_within(path, &signal.equipment.value)
+    };
+    let mapped = draft.equipment.iter().find(|equipment| {
+        let path = &equipment.path.value;
+        let by_signal = equipment.state_source.as_ref().is_none_or(|source| source.value == "signal");
+        let holds = is_within(path, &ruled.equipment.value) && !draft.signals.iter().any(|s| is_nearer(s, path));
+        equipment.state_map.is_some() && by_signal && holds
+    });
+    if let Some(mapped) = mapped {
+        let message = format!("`{}` has both a rule and a state map, on `{}`", ruled.signal.value, mapped.path.value);
+        mistakes.add(at, message, "leave out `running` or `state_map`");
     }
 }
 

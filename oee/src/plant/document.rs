@@ -4,6 +4,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::mistake::{Located, Mistakes, nearest};
+use super::value_text;
 
 type Entry<'d> = Spanned<DeValue<'d>>;
 
@@ -65,6 +66,22 @@ impl<'d> Section<'d> {
             mistakes.add(text.at, format!("`{key}` cannot be `{}`", text.value), remedy);
         }
         found.map(|&(_, value)| Located { value, at: text.at })
+    }
+
+    /// Text, or a number or truth value by its text.
+    pub(super) fn scalar(&mut self, key: &'static str, mistakes: &mut Mistakes<'_>) -> Option<Located<String>> {
+        let entry = self.get(key)?;
+        match entry.get_ref() {
+            DeValue::Integer(_) | DeValue::Float(_) => {
+                self.number(key, mistakes).map(|number| Located { value: value_text(number.value), at: number.at })
+            }
+            DeValue::Boolean(truth) => Some(Located { value: truth.to_string(), at: entry.span().start }),
+            DeValue::String(_) => self.text(key, mistakes),
+            _ => {
+                mismatch(key, "text in quotes, a number or true or false", entry, mistakes);
+                None
+            }
+        }
     }
 
     /// A finite number.
@@ -164,6 +181,16 @@ impl<'d> Section<'d> {
     pub(super) fn entries(&self) -> impl Iterator<Item = (Located<String>, &'d Entry<'d>)> {
         let table: &'d DeTable<'d> = self.table;
         table.iter().map(|(key, value)| (Located { value: key.get_ref().to_string(), at: key.span().start }, value))
+    }
+
+    /// What it is called in messages.
+    pub(super) fn title(&self) -> &str {
+        &self.title
+    }
+
+    /// Whether every key was asked for by now.
+    pub(super) fn is_understood(&self) -> bool {
+        self.table.iter().all(|(key, _)| self.known.contains(&key.get_ref().as_ref()))
     }
 
     /// Whether the key is there, whatever its value.

@@ -10,9 +10,11 @@ use super::mistake::Located;
 use super::pattern::Template;
 use super::route::{LineMapping, TopicMapping};
 use super::state_map::{MappedState, StateMap, standard_maps};
-use super::{Characteristic, Equipment, Level, Plant, Product, Reason, Rollup, SignalDef, listed_name};
+use super::{Characteristic, Equipment, Level, Plant, Product, Reason, ReasonRule, Rollup, SignalDef, listed_name};
 use crate::SECOND_US;
 use crate::calendar::{Calendar, ShiftPattern, instant};
+use crate::condition::Condition;
+use crate::energy::Rates;
 use crate::path::{lineage, parent};
 use crate::state::{Category, RecordKind};
 
@@ -32,6 +34,7 @@ pub(super) struct Draft {
     pub(super) zone: Option<Zone>,
     pub(super) microstop_threshold_s: Option<f64>,
     pub(super) startup_s: Option<f64>,
+    pub(super) energy_price_per_kwh: Option<f64>,
     pub(super) equipment: Vec<EquipmentDraft>,
     pub(super) topics: Vec<(TopicMapping, Located<String>)>,
     pub(super) lines: Vec<(LineMapping, Located<String>)>,
@@ -41,6 +44,7 @@ pub(super) struct Draft {
     pub(super) products: Vec<ProductDraft>,
     pub(super) characteristics: Vec<CharacteristicDraft>,
     pub(super) reasons: Vec<ReasonDraft>,
+    pub(super) reason_rules: Vec<ReasonRuleDraft>,
 }
 
 #[derive(Debug)]
@@ -58,6 +62,8 @@ pub(super) struct EquipmentDraft {
     pub(super) count_source: Option<Located<String>>,
     pub(super) microstop_threshold_s: Option<f64>,
     pub(super) startup_s: Option<f64>,
+    pub(super) cost_per_hour: Option<Located<f64>>,
+    pub(super) energy_price_per_kwh: Option<f64>,
 }
 
 #[derive(Debug)]
@@ -65,6 +71,8 @@ pub(super) struct SignalDraft {
     pub(super) equipment: Located<String>,
     pub(super) signal: Located<String>,
     pub(super) def: SignalDef,
+    /// Where its rule stands.
+    pub(super) running_at: Option<usize>,
 }
 
 #[derive(Debug)]
@@ -96,6 +104,7 @@ pub(super) struct ProductDraft {
     pub(super) product: Located<String>,
     pub(super) name: Option<String>,
     pub(super) ideal_cycle_s: Option<f64>,
+    pub(super) planned_scrap_ratio: Option<f64>,
     pub(super) equipment: Option<Located<String>>,
     pub(super) valid_from: Option<ValidFrom>,
 }
@@ -113,6 +122,25 @@ pub(super) struct ReasonDraft {
     pub(super) name: Option<String>,
     pub(super) parent: Option<Located<String>>,
     pub(super) category: Option<Category>,
+}
+
+#[derive(Debug)]
+pub(super) struct ReasonRuleDraft {
+    pub(super) equipment: Located<String>,
+    pub(super) signal: Located<String>,
+    pub(super) condition: Condition,
+    pub(super) reason: Located<String>,
+}
+
+impl ReasonRuleDraft {
+    fn rule(self) -> ReasonRule {
+        ReasonRule {
+            equipment: self.equipment.value,
+            signal: self.signal.value,
+            condition: self.condition,
+            reason: self.reason.value,
+        }
+    }
 }
 
 /// Whether a template can lead to this equipment.
@@ -171,6 +199,7 @@ impl Draft {
         Some(Plant {
             state_maps: self.state_maps(),
             reasons: self.reasons.iter().filter_map(|draft| self.reason(draft)).collect(),
+            reason_rules: self.reason_rules.into_iter().map(ReasonRuleDraft::rule).collect(),
             name: self.name,
             zone: zone.zone,
             zone_name: zone.name,
@@ -216,7 +245,11 @@ impl Draft {
         };
         let threshold_s = self.inherited(by_path, path, |e| e.microstop_threshold_s).or(self.microstop_threshold_s);
         let startup_s = self.inherited(by_path, path, |e| e.startup_s).or(self.startup_s);
+        let price = self.inherited(by_path, path, |e| e.energy_price_per_kwh).or(self.energy_price_per_kwh);
+        let rates =
+            Rates { cost_per_hour: draft.cost_per_hour.as_ref().map(|cost| cost.value), energy_price_per_kwh: price };
         Equipment {
+            rates,
             path: path.to_owned(),
             name: draft.name.clone(),
             level: draft.level,
@@ -241,6 +274,7 @@ impl Draft {
             product: draft.product.value.clone(),
             name: draft.name.clone(),
             ideal_cycle_s: draft.ideal_cycle_s,
+            planned_scrap_ratio: draft.planned_scrap_ratio,
             equipment: place.map(str::to_owned),
             valid_from: draft.valid_from.map(|from| match from {
                 ValidFrom::Local(local) => instant(&zone.zone, local.date(), local.time()),

@@ -17,6 +17,8 @@ pub struct Product {
     pub name: Option<String>,
     /// Ideal cycle time, seconds per piece.
     pub ideal_cycle_s: Option<f64>,
+    /// Share of the pieces that is planned to be scrapped, 0 to 1.
+    pub planned_scrap_ratio: Option<f64>,
     /// Equipment or ancestor where it holds; none for everywhere.
     pub equipment: Option<String>,
     /// From when it holds; none for ever.
@@ -36,17 +38,33 @@ impl Plant {
     /// The ideal cycle time of a product: of the nearest equipment up the tree, the newest that is valid by then.
     #[must_use]
     pub fn ideal_cycle_s(&self, product: &str, equipment: &str, at_us: i64) -> Option<f64> {
-        let valid = |row: &&Product| row.valid_from.is_none_or(|from| from <= at_us) && row.ideal_cycle_s.is_some();
+        self.of_product(product, equipment, at_us, |row| row.ideal_cycle_s)
+    }
+
+    /// The share of a product's pieces that is planned to be scrapped, found like [`Plant::ideal_cycle_s`].
+    #[must_use]
+    pub fn planned_scrap_ratio(&self, product: &str, equipment: &str, at_us: i64) -> Option<f64> {
+        self.of_product(product, equipment, at_us, |row| row.planned_scrap_ratio)
+    }
+
+    fn of_product(
+        &self,
+        product: &str,
+        equipment: &str,
+        at_us: i64,
+        value: impl Fn(&Product) -> Option<f64>,
+    ) -> Option<f64> {
+        let valid = |row: &&Product| row.valid_from.is_none_or(|from| from <= at_us) && value(row).is_some();
         let rows = || self.products.iter().filter(|row| row.product == product).filter(valid);
         let newest = |place: Option<&str>| {
             let here = rows().filter(|row| row.equipment.as_deref() == place);
-            here.max_by_key(|row| row.valid_from).and_then(|row| row.ideal_cycle_s)
+            here.max_by_key(|row| row.valid_from).and_then(&value)
         };
         lineage(equipment).find_map(|path| newest(Some(path))).or_else(|| newest(None))
     }
 
     /// The jobs of an equipment over `[from, to)`: the order spans of its executions, completed by what `work_orders`
-    /// knows, with the default product in the gaps, cut where an ideal cycle time changes.
+    /// knows, with the default product in the gaps, cut where an ideal cycle time or a planned scrap ratio changes.
     #[must_use]
     pub fn jobs(
         &self,
@@ -89,7 +107,7 @@ impl Plant {
         jobs: &mut Vec<Job>,
     ) {
         let mut cuts = vec![start];
-        if let (Some(product), None) = (product, ideal) {
+        if let Some(product) = product {
             let dates = self.products.iter().filter(|row| row.product == product).filter_map(|row| row.valid_from);
             cuts.extend(dates.filter(|&date| start < date && date < end));
             cuts.sort_unstable();
@@ -97,6 +115,7 @@ impl Plant {
         }
         let ends = cuts.iter().copied().skip(1).chain([end]).collect::<Vec<i64>>();
         for (&start, end) in cuts.iter().zip(ends).filter(|&(&start, end)| start < end) {
+            let planned = product.and_then(|product| self.planned_scrap_ratio(product, equipment, start));
             let known = || product.and_then(|product| self.ideal_cycle_s(product, equipment, start));
             let job = Job {
                 start,
@@ -104,13 +123,15 @@ impl Plant {
                 work_order: work_order.map(Arc::from),
                 product: product.map(Arc::from),
                 ideal_cycle_s: ideal.or_else(known),
+                planned_scrap_ratio: planned,
             };
             match jobs.last_mut() {
                 Some(last)
                     if last.end == start
                         && last.work_order == job.work_order
                         && last.product == job.product
-                        && last.ideal_cycle_s == job.ideal_cycle_s =>
+                        && last.ideal_cycle_s == job.ideal_cycle_s
+                        && last.planned_scrap_ratio == job.planned_scrap_ratio =>
                 {
                     last.end = end;
                 }

@@ -2,6 +2,7 @@
 
 mod calendar;
 mod compression;
+mod condition;
 mod state_map;
 
 use jiff::Timestamp;
@@ -11,13 +12,15 @@ use toml::de::DeTable;
 
 use super::document::Section;
 use super::draft::{
-    CharacteristicDraft, Draft, EquipmentDraft, ProductDraft, ReasonDraft, SignalDraft, ValidFrom, Zone,
+    CharacteristicDraft, Draft, EquipmentDraft, ProductDraft, ReasonDraft, ReasonRuleDraft, SignalDraft, ValidFrom,
+    Zone,
 };
 use super::mistake::{Located, Mistakes, nearest};
 use super::pattern::{Pattern, PatternError, Template};
 use super::route::{Format, LineMapping, TopicMapping};
 use super::{Characteristic, Interpolation, Level, Role, Rollup, SignalDef};
 use crate::counter::CounterRule;
+use crate::energy::{kwh_per, units};
 use crate::state::{Category, RecordKind};
 
 /// Categories that a stop can have.
@@ -48,6 +51,7 @@ pub(super) fn read(text: &str, mistakes: &mut Mistakes<'_>) -> Draft {
     draft.products = each(&mut root, "products", mistakes, product);
     draft.characteristics = each(&mut root, "characteristics", mistakes, characteristic);
     draft.reasons = each(&mut root, "reasons", mistakes, reason);
+    draft.reason_rules = each(&mut root, "reason_rules", mistakes, reason_rule);
     draft.calendars = calendar::calendars(&mut root, mistakes);
     draft.state_maps = state_map::state_maps(&mut root, mistakes);
     root.finish(mistakes);
@@ -84,6 +88,7 @@ fn plant(root: &mut Section<'_>, draft: &mut Draft, mistakes: &mut Mistakes<'_>)
     draft.zone = zone(&mut section, mistakes);
     draft.microstop_threshold_s = threshold(&mut section, mistakes);
     draft.startup_s = startup(&mut section, mistakes);
+    draft.energy_price_per_kwh = money(&mut section, "energy_price_per_kwh", mistakes).map(|price| price.value);
     section.finish(mistakes);
 }
 
@@ -103,6 +108,15 @@ fn not_negative(name: &str, seconds: Located<f64>, nought: &str, mistakes: &mut 
         return None;
     }
     Some(seconds.value)
+}
+
+fn money(section: &mut Section<'_>, key: &'static str, mistakes: &mut Mistakes<'_>) -> Option<Located<f64>> {
+    let money = section.number(key, mistakes)?;
+    if money.value < 0.0 {
+        mistakes.add(money.at, format!("`{key}` is {}", money.value), "write 0 or more, in the plant's currency");
+        return None;
+    }
+    Some(money)
 }
 
 fn zone(section: &mut Section<'_>, mistakes: &mut Mistakes<'_>) -> Option<Zone> {
@@ -137,6 +151,8 @@ fn equipment(section: &mut Section<'_>, mistakes: &mut Mistakes<'_>) -> Option<E
         count_source: section.text("count_source", mistakes),
         microstop_threshold_s: threshold(section, mistakes),
         startup_s: startup(section, mistakes),
+        cost_per_hour: money(section, "cost_per_hour", mistakes),
+        energy_price_per_kwh: money(section, "energy_price_per_kwh", mistakes).map(|price| price.value),
         path: Located { value: String::new(), at: section.at },
     };
     path.map(|path| EquipmentDraft { path, ..draft })
@@ -215,16 +231,19 @@ fn line(section: &mut Section<'_>, mistakes: &mut Mistakes<'_>) -> Option<(LineM
 fn signal(section: &mut Section<'_>, mistakes: &mut Mistakes<'_>) -> Option<SignalDraft> {
     let equipment = section.required("equipment", mistakes);
     let signal = section.required("signal", mistakes);
-    let uom = plain(section.text("uom", mistakes));
+    let uom = section.text("uom", mistakes);
     let interpolation = section.word("interpolation", &Interpolation::WORDS, mistakes);
     let role = section.word("role", &Role::WORDS, mistakes);
+    if let Some(role) = role.as_ref().filter(|role| role.value == Role::Energy) {
+        check_meter(role.at, uom.as_ref(), mistakes);
+    }
     let modulus = section.positive("modulus", mistakes);
     let max_step = section.positive("max_step", mistakes);
     let description = plain(section.text("description", mistakes));
     let counts = role.as_ref().is_some_and(|role| role.value != Role::State);
     for (key, number) in [("modulus", &modulus), ("max_step", &max_step)] {
         if let (Some(number), false) = (number, counts) {
-            let remedy = "give it a count role, or leave the key out";
+            let remedy = "give it a count role or the role energy, or leave the key out";
             mistakes.add(number.at, format!("`{key}` is for counters, and this signal is none"), remedy);
         }
     }
@@ -239,6 +258,7 @@ fn signal(section: &mut Section<'_>, mistakes: &mut Mistakes<'_>) -> Option<Sign
         let interpolation = interpolation.as_ref().map(|interpolation| interpolation.value);
         compression::check(compression, role.as_ref().map(|role| role.value), interpolation, mistakes);
     }
+    let running = condition::running(section, role.as_ref().map(|role| role.value), mistakes);
     let usual = match &compression {
         _ if role.is_some() => Interpolation::Stepped,
         Some(compression) => compression.value.method.interpolation(),
@@ -249,23 +269,53 @@ fn signal(section: &mut Section<'_>, mistakes: &mut Mistakes<'_>) -> Option<Sign
     let def = SignalDef {
         equipment: equipment.value.clone(),
         signal: signal.value.clone(),
-        uom,
+        uom: plain(uom),
         interpolation: interpolation.map_or(usual, |interpolation| interpolation.value),
         role: role.map(|role| role.value),
+        running: running.as_ref().map(|running| running.value.clone()),
         counter,
         compression: compression.map(|compression| compression.value),
         description,
     };
-    Some(SignalDraft { equipment, signal, def })
+    Some(SignalDraft { equipment, signal, def, running_at: running.map(|running| running.at) })
+}
+
+fn check_meter(at: usize, uom: Option<&Located<String>>, mistakes: &mut Mistakes<'_>) {
+    let units = || units().collect::<Vec<_>>().join(", ");
+    match uom {
+        None => {
+            mistakes.absent(
+                at,
+                "a meter needs a unit of measure",
+                format!("add uom = \"kWh\", or another of {}", units()),
+            );
+        }
+        Some(uom) if kwh_per(&uom.value).is_none() => {
+            let near = nearest(&uom.value, crate::energy::units());
+            let near = near.map_or(String::new(), |near| format!("did you mean `{near}`? "));
+            mistakes.add(
+                uom.at,
+                format!("`{}` is no unit of energy", uom.value),
+                format!("{near}Write one of {}", units()),
+            );
+        }
+        Some(_) => {}
+    }
 }
 
 fn product(section: &mut Section<'_>, mistakes: &mut Mistakes<'_>) -> Option<ProductDraft> {
     let product = section.required("product", mistakes);
     let name = plain(section.text("name", mistakes));
     let ideal_cycle_s = section.positive("ideal_cycle_s", mistakes).map(|ideal| ideal.value);
+    let planned_scrap_ratio = section.number("planned_scrap_ratio", mistakes);
+    if let Some(ratio) = planned_scrap_ratio.as_ref().filter(|ratio| !(0.0..1.0).contains(&ratio.value)) {
+        let message = format!("`planned_scrap_ratio` is {}", ratio.value);
+        mistakes.add(ratio.at, message, "write the share of all pieces, such as 0.02 for two of a hundred");
+    }
+    let planned_scrap_ratio = planned_scrap_ratio.map(|ratio| ratio.value);
     let equipment = section.text("equipment", mistakes);
     let valid_from = section.moment("valid_from", mistakes).and_then(|text| valid_from(&text, mistakes));
-    Some(ProductDraft { product: product?, name, ideal_cycle_s, equipment, valid_from })
+    Some(ProductDraft { product: product?, name, ideal_cycle_s, planned_scrap_ratio, equipment, valid_from })
 }
 
 fn valid_from(text: &Located<String>, mistakes: &mut Mistakes<'_>) -> Option<ValidFrom> {
@@ -325,4 +375,12 @@ fn reason(section: &mut Section<'_>, mistakes: &mut Mistakes<'_>) -> Option<Reas
     let category = category.or(section.has("category").then_some(Category::Unplanned));
     let parent = section.text("parent", mistakes);
     Some(ReasonDraft { reason: reason?, name, parent, category })
+}
+
+fn reason_rule(section: &mut Section<'_>, mistakes: &mut Mistakes<'_>) -> Option<ReasonRuleDraft> {
+    let equipment = section.required("equipment", mistakes);
+    let signal = section.required("signal", mistakes);
+    let reason = section.required("reason", mistakes);
+    let condition = condition::condition(section, mistakes);
+    Some(ReasonRuleDraft { equipment: equipment?, signal: signal?, condition: condition?, reason: reason? })
 }

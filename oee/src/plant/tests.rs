@@ -1,3 +1,7 @@
+mod money;
+mod products;
+mod rules;
+
 use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
