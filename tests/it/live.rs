@@ -13,7 +13,8 @@ use serde_json::{Value, json};
 use crate::equipment::{Equipment, Version};
 use crate::harness::{Server, wait_for};
 
-/// A press that sends records, a weld that is bound by signals, a saw that sends intervals.
+/// A press that sends records, a weld that is bound by signals, a saw that sends intervals, a mill whose speed tells its state,
+/// whose door tells why it stands, and which has a meter.
 const PLANT: &str = r#"
 [plant]
 name = "live"
@@ -36,6 +37,12 @@ calendar = "three"
 [[equipment]]
 path = "site/weld"
 default_product = "A"
+
+[[equipment]]
+path = "site/mill"
+default_product = "B"
+cost_per_hour = 60
+energy_price_per_kwh = 0.3
 
 [[calendars.three.shifts]]
 name = "early"
@@ -67,6 +74,30 @@ equipment = "site/weld"
 signal = "rejects"
 role = "scrap_count"
 
+[[signals]]
+equipment = "site/mill"
+signal = "speed"
+role = "state"
+running = { above = 5.0, for_s = 20 }
+[[signals]]
+equipment = "site/mill"
+signal = "door"
+[[signals]]
+equipment = "site/mill"
+signal = "made"
+role = "good_count"
+[[signals]]
+equipment = "site/mill"
+signal = "meter"
+role = "energy"
+uom = "Wh"
+
+[[reason_rules]]
+equipment = "site/mill"
+signal = "door"
+equals = 1
+reason = "door"
+
 [[products]]
 product = "A"
 ideal_cycle_s = 10
@@ -74,6 +105,9 @@ ideal_cycle_s = 10
 product = "B"
 ideal_cycle_s = 15
 
+[[reasons]]
+reason = "door"
+category = "unplanned"
 [[reasons]]
 reason = "jam"
 category = "unplanned"
@@ -160,7 +194,7 @@ fn happen(server: &Server, dice: &mut StdRng, parts: &mut i64) {
     };
     let path = *["site/press", "site/saw"].choose(dice).unwrap();
     let state = *["RUN", "RUN", "STOP", "SETUP", "IDLE"].choose(dice).unwrap();
-    match dice.random_range(0..7) {
+    match dice.random_range(0..9) {
         0 => {
             let mut row = json!({"equipment": path, "source": "mes", "start": instant(at), "state": state});
             if path == "site/saw" && dice.random_ratio(1, 2) {
@@ -204,6 +238,14 @@ fn happen(server: &Server, dice: &mut StdRng, parts: &mut i64) {
             let (status, answer) = server.post("/api/v2/write?precision=us", line);
             assert_eq!(status, 204, "{answer}");
         }
+        6 | 7 => {
+            *parts += dice.random_range(0..4);
+            let (speed, door) = (dice.random_range(0..10), dice.random_range(0..2));
+            let meter = *parts * 7;
+            let line = format!("mill,equipment=site/mill speed={speed},door={door},made={parts},meter={meter} {at}");
+            let (status, answer) = server.post("/api/v2/write?precision=us", line);
+            assert_eq!(status, 204, "{answer}");
+        }
         _ => {
             *parts += dice.random_range(0..4);
             let line = format!("weld,equipment=site/weld parts={parts},rejects={} {at}", *parts / 10);
@@ -232,7 +274,7 @@ fn live_is_batch_whatever_comes_however_late() {
         }
     }
     let running = server.number("SELECT count(*) FROM oee_live()");
-    assert!(running >= 4.0, "three shifts and an order run: {running}");
+    assert!(running >= 5.0, "four shifts and an order run: {running}");
 }
 
 #[test]
@@ -310,4 +352,37 @@ fn what_is_live_says_so_in_words() {
     });
     assert_eq!((&shift[0], &shift[1]), (&json!("day"), &json!(0.0)));
     assert!(!shift[2].is_null(), "why there is no figure");
+}
+
+#[test]
+fn a_speed_tells_the_state_a_door_the_reason_and_a_meter_the_energy() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = start(folder.path());
+    let at = |second: i64| 1_736_848_800 + second;
+    let mut lines = String::new();
+    // It runs from 0 to 1,000 s with a flicker that did not last, stands until 1,600 s with the door open, and runs on.
+    for (second, speed) in [(-3_600, 0.0), (0, 9.0), (500, 1.0), (510, 8.0), (1_000, 0.0), (1_600, 9.0), (3_600, 9.0)] {
+        lines.push_str(&format!("mill,equipment=site/mill speed={speed} {}\n", at(second)));
+    }
+    for (second, door) in [(-3_600, 0), (1_003, 1), (1_500, 0)] {
+        lines.push_str(&format!("mill,equipment=site/mill door={door} {}\n", at(second)));
+    }
+    // 100 Wh every ten minutes, and a good piece with it.
+    for step in 0..=6 {
+        lines.push_str(&format!("mill,equipment=site/mill meter={},made={step} {}\n", 100 * step, at(600 * step)));
+    }
+    assert_eq!(server.post("/api/v2/write?precision=s", lines).0, 204);
+    let window = format!("'{}', '{}'", instant(1_000_000 * at(0)), instant(1_000_000 * at(3_600)));
+    let of_mill = "WHERE equipment = 'site/mill'";
+    let columns =
+        "run_s, unplanned_s, unplanned_stops, good, energy_kwh, idle_energy_kwh, energy_per_good_piece_kwh, cost";
+    let report = server.sql(&format!("SELECT {columns} FROM oee('1 hour', {window}) {of_mill}"));
+    let figures: Vec<f64> = report[0].iter().map(|value| value.as_f64().unwrap()).collect();
+    // The window ends before the last piece; 0.6 kWh, of which 0.1 in the stop; 60 an hour and 0.3 a kWh.
+    let expected = [3_000.0, 600.0, 1.0, 5.0, 0.6, 0.1, 0.12, 60.18];
+    for (found, expected) in figures.iter().zip(expected) {
+        assert!((found - expected).abs() < 1e-9, "{columns}: {figures:?}");
+    }
+    let stops = server.sql(&format!("SELECT start, duration_s, reason FROM stops({window}) {of_mill}"));
+    assert_eq!(json!(stops), json!([[instant(1_000_000 * at(1_000)).replace("Z", ".000000Z"), 600.0, "door"]]));
 }

@@ -21,12 +21,14 @@ use datafusion::physical_planner::DefaultPhysicalPlanner;
 use datafusion::prelude::{ident, lit};
 use oee::calendar::{Calendar, Shift};
 use oee::count::Piece;
+use oee::energy::Consumption;
 use oee::execution::{Executions, OrderSpan};
 use oee::live::Evidence;
 use oee::machine::{Inputs, Machine};
 use oee::plant::{Plant, Source, WorkOrder};
 use oee::reason::{GivenReason, explained};
-use oee::state::{Category, StateRecord, timeline};
+use oee::state::{Category, RecordKind, StateRecord, timeline};
+use oee::symptom::{Symptom, needs_earlier, told};
 use oee::track::Tracks;
 
 use super::records::{counts, reasons, states, work_orders};
@@ -42,6 +44,9 @@ pub(crate) type Machines = HashMap<String, Machine>;
 
 /// How far beyond a window something at its edge is followed at first, microseconds.
 pub(super) const FIRST_REACH_US: i64 = 3_600_000_000;
+
+/// Nothing is looked for before 1970.
+const EARLIEST_US: i64 = 0;
 
 /// A window of time, with the margin that tells micro-stops from stops at its edges, and starting up from production.
 #[derive(Debug, Clone, Copy)]
@@ -59,14 +64,26 @@ pub(super) struct Found {
     pub(super) pieces: Option<Vec<Piece>>,
     /// Reasons that were given to stops, in any order.
     pub(super) reasons: Vec<GivenReason>,
+    /// What signals tell of the reasons of stops.
+    pub(super) symptoms: Vec<Symptom>,
+    /// Energy taken; none where no meter is bound.
+    pub(super) energy: Option<Vec<Consumption>>,
     /// Bound signals, as they are at the end of the window.
     pub(super) tracks: Tracks,
 }
 
 impl Found {
+    /// Whether it takes rows from before `known`, when all since then are there, to tell what held at `from`: a state that a
+    /// rule on a signal tells, or the reason of a stop that lasts.
+    fn needs_earlier(&self, kind: RecordKind, from: i64, known: i64) -> bool {
+        self.reason_began_earlier(from, known)
+            || self.tracks.needs_earlier(from)
+            || !self.symptoms.is_empty() && needs_earlier(&timeline(kind, self.states.clone()), known)
+    }
+
     /// Whether a reason that holds until the machine runs again was given before the first state that is known, so that it takes
     /// earlier states to tell whether it still holds at `from`. States since `known` are all there.
-    fn needs_earlier(&self, from: i64, known: i64) -> bool {
+    fn reason_began_earlier(&self, from: i64, known: i64) -> bool {
         let Some(first) = self.states.iter().map(|state| state.start).min() else { return false };
         let open = self.reasons.iter().filter(|given| given.end.is_none() && given.start < first);
         let Some(oldest) = open.map(|given| given.start).min() else { return false };
@@ -88,9 +105,7 @@ pub(crate) struct Gather {
 impl Gather {
     /// The machines among `paths`, ready to report on any part of `[from, to)`.
     pub(crate) async fn machines(&self, paths: &[String], from: i64, to: i64) -> Result<Machines, QueryError> {
-        let equipment = paths.iter().filter_map(|path| self.plant.equipment(path));
-        let margin = equipment.map(|equipment| equipment.microstop_threshold_us.max(equipment.startup_us)).max();
-        let margin = margin.unwrap_or(0);
+        let margin = paths.iter().map(|path| self.margin(path)).max().unwrap_or(0);
         let span = Span { from: from.saturating_sub(margin), to: to.saturating_add(margin) };
         let found = self.found(paths, span).await?;
         let mut spans = HashMap::with_capacity(found.len());
@@ -114,17 +129,19 @@ impl Gather {
         counts(self, paths, span, &mut found).await?;
         found.retain(|path, found| self.is_machine(path, found));
         reasons(self, span, &mut found).await?;
-        self.earlier_states(span.from, &mut found).await?;
+        self.earlier_rows(span, &mut found).await?;
         Ok(found)
     }
 
     /// What is known of a machine from `from` on, whatever it comes to later; none where it is no machine.
     pub(crate) async fn evidence(&self, path: &str, from: i64) -> Result<Option<Evidence>, QueryError> {
         let Some(equipment) = self.plant.equipment(path) else { return Ok(None) };
-        let margin = equipment.microstop_threshold_us.max(equipment.startup_us);
+        let margin = self.margin(path);
         let paths = [path.to_owned()];
         let mut found = self.found(&paths, Span { from: from.saturating_sub(margin), to: i64::MAX }).await?;
-        let Some(Found { states, pieces, reasons, tracks }) = found.remove(path) else { return Ok(None) };
+        let Some(Found { states, pieces, reasons, symptoms, energy, tracks }) = found.remove(path) else {
+            return Ok(None);
+        };
         let reach = from.saturating_sub(equipment.startup_us);
         let before = match self.view.context().await? {
             Some(context) => {
@@ -135,7 +152,7 @@ impl Gather {
             }
             None => None,
         };
-        Ok(Some(Evidence { states, pieces, reasons, tracks, before }))
+        Ok(Some(Evidence { states, pieces, energy, reasons, symptoms, tracks, before }))
     }
 
     /// The orders in force over `[from, to)`. Where it matters what was made before, the last one before them too: what was
@@ -153,27 +170,35 @@ impl Gather {
         spans
     }
 
-    /// Adds states from before `from` where it takes them to tell how long a reason holds.
-    async fn earlier_states(&self, from: i64, found: &mut HashMap<&str, Found>) -> Result<(), QueryError> {
-        let (mut known, mut reach) = (from, FIRST_REACH_US);
+    /// How far beyond a window rows can matter within it: for micro-stops at its edges, for starting up, for what a rule on
+    /// a signal or a meter tells later.
+    fn margin(&self, path: &str) -> i64 {
+        let Some(equipment) = self.plant.equipment(path) else { return 0 };
+        let told_later = Tracks::of(&self.plant, path).told_within_us();
+        equipment.microstop_threshold_us.max(equipment.startup_us).max(told_later)
+    }
+
+    /// Reads further back where it takes that to tell what held at the beginning.
+    async fn earlier_rows(&self, span: Span, found: &mut HashMap<&str, Found>) -> Result<(), QueryError> {
+        let (mut known, mut reach) = (span.from, FIRST_REACH_US);
         loop {
-            let needed = found.iter().filter(|(_, found)| found.needs_earlier(from, known));
+            let kind = |path: &str| self.plant.record_kind(path);
+            let needed = found.iter().filter(|(path, found)| found.needs_earlier(kind(path), span.from, known));
             let paths: Vec<String> = needed.map(|(path, _)| (*path).to_owned()).collect();
-            if paths.is_empty() {
+            if paths.is_empty() || known <= EARLIEST_US {
                 return Ok(());
             }
-            known = known.saturating_sub(reach);
+            known = known.saturating_sub(reach).max(EARLIEST_US);
             reach = reach.saturating_mul(4);
-            let span = Span { from: known, to: from };
-            let mut earlier: HashMap<&str, Found> =
-                paths.iter().map(|path| (path.as_str(), Found::default())).collect();
-            signals(self, &paths, span, &mut earlier).await?;
-            states(self, &paths, span, &mut earlier).await?;
-            for (path, earlier) in earlier {
-                if let Some(found) = found.get_mut(path) {
-                    found.states.retain(|state| from <= state.start);
-                    found.states.extend(earlier.states);
-                }
+            let mut longer: HashMap<&str, Found> = paths.iter().map(|path| (path.as_str(), Found::default())).collect();
+            let all = Span { from: known, to: span.to };
+            signals(self, &paths, all, &mut longer).await?;
+            states(self, &paths, all, &mut longer).await?;
+            for (path, longer) in longer {
+                let Some(found) = found.get_mut(path) else { continue };
+                (found.states, found.symptoms, found.tracks) = (longer.states, longer.symptoms, longer.tracks);
+                found.energy = longer.energy.or(found.energy.take());
+                found.pieces = longer.pieces.or(found.pieces.take());
             }
         }
     }
@@ -212,9 +237,11 @@ impl Gather {
         let kind = self.plant.record_kind(path);
         Machine::new(Inputs {
             shifts: self.shifts(path, from, to),
-            states: explained(timeline(kind, found.states), found.reasons),
+            states: explained(told(timeline(kind, found.states), &found.symptoms), found.reasons),
             jobs: self.plant.jobs(path, spans, orders, spans.first().map_or(from, |span| span.start.min(from)), to),
             pieces: found.pieces,
+            energy: found.energy,
+            rates: equipment.map(|equipment| equipment.rates).unwrap_or_default(),
             startup_us: equipment.map_or(0, |equipment| equipment.startup_us),
             microstop_threshold_us: equipment.map_or(0, |equipment| equipment.microstop_threshold_us),
         })

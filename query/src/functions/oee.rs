@@ -75,6 +75,7 @@ const COLUMNS: &[Column<Row>] = &[
     Column { name: "microstops", value: Value::Integer(|row| row.report.microstops) },
     ratio!("mttr_s", mttr_s),
     ratio!("mtbf_s", mtbf_s),
+    ratio!("mttf_s", mttf_s),
     ratio!("allocation_efficiency", allocation_efficiency),
     ratio!("utilization_efficiency", utilization_efficiency),
     ratio!("technical_efficiency", technical_efficiency),
@@ -88,6 +89,13 @@ const COLUMNS: &[Column<Row>] = &[
     ratio!("allocation_ratio", allocation_ratio),
     ratio!("oee_index", oee_index),
     ratio!("nee", nee),
+    ratio!("actual_to_planned_scrap_ratio", actual_to_planned_scrap_ratio),
+    ratio!("fall_off_ratio", fall_off_ratio),
+    Column { name: "energy_kwh", value: Value::Double(|row| row.report.energy.map(|energy| energy.total_kwh)) },
+    Column { name: "idle_energy_kwh", value: Value::Double(|row| row.report.energy.map(|energy| energy.idle_kwh)) },
+    ratio!("energy_per_good_piece_kwh", energy_per_good_piece_kwh),
+    Column { name: "cost", value: Value::Double(|row| row.report.cost) },
+    ratio!("cost_per_good_piece", cost_per_good_piece),
     Column { name: "reason", value: Value::Text(|row| row.kpi.reason.as_deref()) },
 ];
 

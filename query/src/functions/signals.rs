@@ -63,11 +63,12 @@ pub(super) async fn signals(
     }
     for (path, mut tracks) in tracks {
         if let Some(found) = found.get_mut(path.as_str()) {
-            let (states, pieces) = tracks.take();
-            found.states.extend(states);
-            if let Some(pieces) = pieces {
+            let said = tracks.take(gather.now.min(span.to));
+            found.states.extend(said.states);
+            if let Some(pieces) = said.pieces {
                 found.pieces = Some(pieces);
             }
+            (found.energy, found.symptoms) = (said.energy, said.symptoms);
             found.tracks = tracks;
         }
     }

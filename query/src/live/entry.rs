@@ -40,6 +40,7 @@ impl Entry {
             kind: plant.record_kind(&machine.path),
             microstop_threshold_us: machine.microstop_threshold_us,
             startup_us: machine.startup_us,
+            rates: machine.rates,
         };
         Self {
             path: machine.path.clone(),

@@ -57,10 +57,7 @@ const COLUMNS: &[Column<Row>] = &[
     Column { name: "companion_centre", value: Value::Double(|row| row.below.centre) },
     Column { name: "companion_lcl", value: Value::Double(|row| row.below.lcl) },
     Column { name: "companion_ucl", value: Value::Double(|row| row.below.ucl) },
-    Column {
-        name: "estimated_from",
-        value: Value::Double(|row| row.limits.map(|limits| limits.subgroups as f64)),
-    },
+    Column { name: "estimated_from", value: Value::Double(|row| row.limits.map(|limits| limits.subgroups as f64)) },
     Column { name: "rules", value: Value::Text(|row| row.rules.as_deref()) },
     Column { name: "limits", value: Value::Text(|row| row.origin.as_deref()) },
     Column { name: "reason", value: Value::Text(|row| row.reason.as_deref()) },
