@@ -24,11 +24,6 @@ impl Debounce {
         Self { for_us, ..Self::default() }
     }
 
-    /// How long a change has to last.
-    pub(crate) fn for_us(&self) -> i64 {
-        self.for_us
-    }
-
     /// Takes the next sample; gives the changes that have happened by then.
     pub(crate) fn push(&mut self, time: i64, truth: Truth) -> impl Iterator<Item = (i64, Truth)> + use<> {
         let earlier = self.settle(time);

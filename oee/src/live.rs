@@ -21,12 +21,21 @@ use crate::symptom::{Symptom, settled, told};
 use crate::track::{Reading, Said, Tracks};
 use crate::{OPEN, SECOND_US};
 
-/// Rows that are this much late still meet rows, not sums.
-const LATENESS_US: i64 = 600 * SECOND_US;
-/// Pieces that are kept at most, however close they follow each other.
-const KEPT_PIECES: usize = 2_048;
-/// Sums move on in steps of at least this much: that is what the cost of a step is spread over.
-const STEP_US: i64 = 60 * SECOND_US;
+/// How much is kept as rows.
+#[derive(Debug, Clone, Copy)]
+struct Keep {
+    /// Rows that are this much late still meet rows, not sums.
+    lateness_us: i64,
+    /// Pieces that are kept at most, however close they follow each other.
+    pieces: usize,
+    /// Sums move on in steps of at least this much: that is what the cost of a step is spread over.
+    step_us: i64,
+}
+
+impl Keep {
+    const USUAL: Self = Self { lateness_us: 600 * SECOND_US, pieces: 2_048, step_us: 60 * SECOND_US };
+}
+
 /// Orders whose sums are kept: the running one, and others that it may alternate with.
 const KEPT_ORDERS: usize = 8;
 
@@ -82,6 +91,7 @@ struct ShiftSum {
 #[derive(Debug, Clone)]
 pub struct Live {
     rules: Rules,
+    keep: Keep,
     /// Since when its rows are known.
     begun: i64,
     /// Up to when they are summed up.
@@ -144,6 +154,7 @@ impl Live {
         pieces.sort_by_key(|piece| piece.time);
         Self {
             rules,
+            keep: Keep::USUAL,
             begun,
             cut: begun,
             states,
@@ -357,7 +368,7 @@ impl Live {
 
     fn sum_up(&mut self, machine: &Machine, spans: &[StateSpan], surroundings: &Surroundings, now: i64) {
         let cut = self.next_cut(machine, spans, surroundings, now);
-        if self.late || cut < self.cut.saturating_add(STEP_US) {
+        if self.late || cut < self.cut.saturating_add(self.keep.step_us) {
             return;
         }
         if let Some(sum) = self.shift.as_mut().filter(|sum| sum.start < cut) {
@@ -381,8 +392,8 @@ impl Live {
 
     /// How far can be summed up.
     fn next_cut(&self, machine: &Machine, spans: &[StateSpan], surroundings: &Surroundings, now: i64) -> i64 {
-        let old = now.saturating_sub(LATENESS_US);
-        let enough = self.pieces.len().checked_sub(KEPT_PIECES).and_then(|at| self.pieces.get(at));
+        let old = now.saturating_sub(self.keep.lateness_us);
+        let enough = self.pieces.len().checked_sub(self.keep.pieces).and_then(|at| self.pieces.get(at));
         let mut cut = enough.map_or(old, |piece| piece.time.max(old)).min(now);
         if let Some(last) = self.tracks.metered_until() {
             // The next reading tells what was taken since the last one, or in the time that it is spread over.

@@ -335,7 +335,7 @@ pub const SIGNALS: Table = Table {
         column("signal", Name, "its name"),
         column("uom", Name, "unit of measure"),
         column("interpolation", Name, "`stepped` or `sloped`"),
-        column("role", Name, "state, total_count, good_count, scrap_count, or none"),
+        column("role", Name, "state, total_count, good_count, scrap_count, energy, or none"),
         column("description", Text, "for people"),
         column("compression", Name, "`dead_band` or `swinging_door`: not every sample is kept; NULL: each is"),
         column("compression_deviation", Double, "how far a sample left out may be from what those kept give back"),

@@ -7,11 +7,11 @@ use crate::condition::Condition;
 use crate::count::{CounterSteps, Piece};
 use crate::counter::{Counter, CounterRule};
 use crate::debounce::{Debounce, Truth};
-use crate::energy::{Consumption, SPREAD_US, kwh_per};
+use crate::energy::{Consumption, kwh_per};
 use crate::plant::{Plant, Role, SignalDef, Source, StateRule, value_text};
 use crate::series::Severity;
 use crate::state::{Category, StateRecord, StateValue};
-use crate::symptom::{Symptom, WITHIN_US};
+use crate::symptom::Symptom;
 
 /// One sample of a bound signal.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -287,18 +287,6 @@ impl Tracks {
             }
         }
         Said { states, pieces: counters.pieces(), energy, symptoms }
-    }
-
-    /// How long after something began samples may tell that it did, or how much it was.
-    #[must_use]
-    pub fn told_within_us(&self) -> i64 {
-        let longest = self.tracks.values().flatten().map(|track| match track {
-            Track::Runs { debounce, .. } => debounce.for_us(),
-            Track::Meter { .. } => SPREAD_US,
-            Track::Shows { .. } => WITHIN_US,
-            Track::States { .. } | Track::Steps { .. } => 0,
-        });
-        longest.max().unwrap_or(0)
     }
 
     /// Whether the state at `time` cannot be told by a rule from the samples pushed so far, so that it takes earlier ones if

@@ -105,7 +105,7 @@ pub(crate) struct Gather {
 impl Gather {
     /// The machines among `paths`, ready to report on any part of `[from, to)`.
     pub(crate) async fn machines(&self, paths: &[String], from: i64, to: i64) -> Result<Machines, QueryError> {
-        let margin = paths.iter().map(|path| self.margin(path)).max().unwrap_or(0);
+        let margin = paths.iter().map(|path| self.plant.margin_us(path)).max().unwrap_or(0);
         let span = Span { from: from.saturating_sub(margin), to: to.saturating_add(margin) };
         let found = self.found(paths, span).await?;
         let mut spans = HashMap::with_capacity(found.len());
@@ -136,7 +136,7 @@ impl Gather {
     /// What is known of a machine from `from` on, whatever it comes to later; none where it is no machine.
     pub(crate) async fn evidence(&self, path: &str, from: i64) -> Result<Option<Evidence>, QueryError> {
         let Some(equipment) = self.plant.equipment(path) else { return Ok(None) };
-        let margin = self.margin(path);
+        let margin = self.plant.margin_us(path);
         let paths = [path.to_owned()];
         let mut found = self.found(&paths, Span { from: from.saturating_sub(margin), to: i64::MAX }).await?;
         let Some(Found { states, pieces, reasons, symptoms, energy, tracks }) = found.remove(path) else {
@@ -168,14 +168,6 @@ impl Gather {
             spans.insert(0, before);
         }
         spans
-    }
-
-    /// How far beyond a window rows can matter within it: for micro-stops at its edges, for starting up, for what a rule on
-    /// a signal or a meter tells later.
-    fn margin(&self, path: &str) -> i64 {
-        let Some(equipment) = self.plant.equipment(path) else { return 0 };
-        let told_later = Tracks::of(&self.plant, path).told_within_us();
-        equipment.microstop_threshold_us.max(equipment.startup_us).max(told_later)
     }
 
     /// Reads further back where it takes that to tell what held at the beginning.

@@ -41,7 +41,14 @@ fn us(text: &str) -> i64 {
 
 fn running(from: i64, to: i64) -> Machine {
     let value = StateValue { state: "run".into(), category: Some(Category::Run), reason: None };
-    let job = Job { start: from, end: to, work_order: None, product: Some("P".into()), ideal_cycle_s: Some(1.0) };
+    let job = Job {
+        start: from,
+        end: to,
+        work_order: None,
+        product: Some("P".into()),
+        ideal_cycle_s: Some(1.0),
+        ..Job::default()
+    };
     let states = vec![StateSpan { start: from, end: to, value }];
     Machine::new(Inputs {
         states,
@@ -98,6 +105,7 @@ fn a_line_has_made_what_left_its_last_machine() {
             work_order: Some("WO".into()),
             product: Some("P".into()),
             ideal_cycle_s: Some(1.0),
+            ..Job::default()
         };
         Machine::new(Inputs { jobs: vec![job], pieces: Some(vec![piece]), ..Inputs::default() })
     };
