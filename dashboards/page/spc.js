@@ -721,22 +721,19 @@ function withdraw(row) {
   });
 }
 
-const exclusionKey = (row) => Object.fromEntries(["characteristic", ...EXCLUSION_NAMES, "time"].map((name) => [name, row[name]]));
+const exclusionKey = (row) => Object.fromEntries(["characteristic", ...EXCLUSION_NAMES, "time", "piece"].map((name) => [name, row[name]]));
 
-function exclude(row, excluded) {
-  // An exclusion has one row per unit, execution and time: a second piece of them makes it one of all pieces.
-  const other = excluded.find((one) => one.piece !== null && at(one.time) === at(row.time) && EXCLUSION_NAMES.every((name) => (one[name] ?? null) === (row[name] ?? null)));
+function exclude(row) {
   act({
     title: "Exclude a measurement",
     verb: "Exclude it",
     text: [
       para(`${state.characteristic} ${figure(row)}${withUom()} of unit ${row.unit ?? NONE}${row.piece === null ? "" : `, piece ${row.piece}`}, measured ${written(row.time, EXACT)}.`),
       para("It stays on the chart and is judged, but limits are no longer estimated from its subgroup. Frozen limits do not move."),
-      other ? para(html("b", {}, `Piece ${other.piece} of this unit is excluded already. Only one exclusion per unit and time can stand, so all its pieces will be excluded.`)) : "",
     ],
     fields: [{ name: "reason", label: "Reason", type: "long" }],
     table: "exclusions",
-    rows: ({ reason }) => [{ ...exclusionKey(row), piece: other ? null : row.piece, reason: other ? `${other.reason}; ${reason}` : reason }],
+    rows: ({ reason }) => [{ ...exclusionKey(row), reason }],
     done: () => recorded("The measurement is excluded; limits are estimated without its subgroup."),
   });
 }

@@ -183,12 +183,6 @@ impl Live {
         self.late = true;
     }
 
-    /// Since when its rows are known.
-    #[must_use]
-    pub fn begun(&self) -> i64 {
-        self.begun
-    }
-
     /// Up to when it is summed up: what happened before cannot be changed by a row any more.
     #[must_use]
     pub fn cut(&self) -> i64 {

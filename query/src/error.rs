@@ -89,7 +89,11 @@ impl From<arrow::error::ArrowError> for QueryError {
 
 impl From<QueryError> for DataFusionError {
     fn from(error: QueryError) -> Self {
-        Self::External(Box::new(error))
+        match error {
+            // What is wrong with a statement is so for all streams that share the error.
+            QueryError::Statement { message, at: None } => Self::Plan(message),
+            other => Self::External(Box::new(other)),
+        }
     }
 }
 

@@ -7,7 +7,7 @@
 mod committed;
 mod entry;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -180,6 +180,7 @@ impl LiveOee {
         }
         let empty = Context::default();
         let context = context.as_deref().unwrap_or(&empty);
+        board.begin(&gather, context, position, &wanted).await?;
         let Board { machines, orders, .. } = &mut *board;
         let mut found = Vec::new();
         for entry in machines {
@@ -214,6 +215,36 @@ impl Board {
     fn forget(&mut self) {
         self.orders.clear();
         self.machines.iter_mut().for_each(Entry::forget);
+    }
+
+    /// Begins the machines that need it, those that begin at the same time in one go: a plant that starts has many.
+    async fn begin(
+        &mut self,
+        gather: &Gather,
+        context: &Context,
+        position: u64,
+        wanted: &(impl Fn(&str, u64) -> bool + Send),
+    ) -> Result<(), QueryError> {
+        let mut groups: BTreeMap<i64, Vec<usize>> = BTreeMap::new();
+        for (place, entry) in self.machines.iter_mut().enumerate() {
+            if wanted(entry.path(), entry.changes())
+                && let Some(from) = entry.begins(gather, context)
+            {
+                groups.entry(from).or_default().push(place);
+            }
+        }
+        for (from, places) in groups.into_iter().filter(|(_, places)| places.len() > 1) {
+            let path = |place: &usize| self.machines.get(*place).map(|entry| entry.path().to_owned());
+            let paths: Vec<String> = places.iter().filter_map(path).collect();
+            let mut evidence = gather.evidence(&paths, from).await?;
+            for place in places {
+                if let Some(entry) = self.machines.get_mut(place) {
+                    let known = evidence.remove(entry.path());
+                    entry.begin(known, from, position);
+                }
+            }
+        }
+        Ok(())
     }
 
     fn take_in(&mut self, plant: &Plant, write: &Committed) -> Result<(), QueryError> {

@@ -444,6 +444,15 @@ fn a_signal_is_reduced_to_a_value_per_unit_and_operation() {
     assert_eq!(values("integral")[3][0], json!(21.0));
     assert_eq!(values("mean")[3][0], json!(5.25));
     assert_eq!(values("last")[3][0], json!(0.0));
+    // It comes back to the press.
+    let again = json!({"run": "again", "equipment": "lab/gauge", "operation": "press", "unit": "U3", "work_order": "W",
+                       "started": second(7_200), "completed": second(7_210)});
+    send(&server, "operations", &[again]);
+    let line = format!("press,equipment=lab/gauge force=2 {}", 1_736_812_800 + 7_201);
+    assert_eq!(server.post("/api/v2/write?precision=s", line).0, 204);
+    let stays =
+        server.sql("SELECT value FROM spc('i_mr', 'signal=force', 'reduce=max') WHERE unit = 'U3' ORDER BY point");
+    assert_eq!(json!(stays), json!([[7.0], [2.0]]));
     let only = server.sql("SELECT count(*) FROM spc('i_mr', 'signal=force') WHERE unit IN ('U1', 'U2')");
     assert_eq!(only[0][0], json!(2));
 }
@@ -463,7 +472,15 @@ fn what_cannot_be_answered_says_why() {
     assert!(refused("SELECT * FROM spc('xbar_r', 'rules=nelso')").contains("nelson"));
     assert!(refused("SELECT * FROM spc('p', 'signal=force')").contains("write i_mr or xbar_r"));
     assert!(refused("SELECT * FROM capability('lower=11', 'upper=9')").contains("not below"));
+    assert!(
+        refused("SELECT * FROM spc('i_mr', 'signal=force') WHERE characteristic = 'x'")
+            .contains("rows of samples know no")
+    );
     send(&server, "measurements", &bores(&[10.0, 10.0, 10.0]));
+    let until =
+        |last: usize| server.number(&format!("SELECT count(*) FROM spc('i_mr') WHERE time <= '{}'", second(last)));
+    assert_eq!((until(1), until(2)), (2.0, 3.0), "a last instant that is named belongs to it");
+    assert_eq!(server.number("SELECT n FROM capability() WHERE unit = 'U1'"), 1.0);
     let (status, answer) = server.post("/api/v1/sql?format=json", "SELECT * FROM spc('xbar_r')");
     assert!(status == 400 && answer.contains("'subgroup=5'"), "{status} {answer}");
     let reason = |sql: &str| server.sql(sql)[0][0].as_str().unwrap_or_default().to_owned();

@@ -53,7 +53,8 @@ fn measurement(characteristic: &str, number: i64, value: f64) -> Value {
 }
 
 fn freeze(server: &Server, characteristic: &str, chart: &str, subgroup: Option<&str>, rules: &str) {
-    let limits = json!({"characteristic": characteristic, "chart": chart, "valid_from": second(0), "centre": 10.0, "sigma": 1.0,
+    let (centre, sigma) = if chart == "p" { (0.05, 1.0) } else { (10.0, 1.0) };
+    let limits = json!({"characteristic": characteristic, "chart": chart, "valid_from": second(0), "centre": centre, "sigma": sigma,
                         "subgroup": subgroup, "rules": rules, "approved_by": "quality", "reason": "study"});
     send(server, "control_limits", &[limits]);
 }
@@ -124,14 +125,13 @@ fn a_violation_is_an_event_a_message_and_a_hold_until_it_is_none() {
 
 /// What `spc` says of the charts that have frozen limits.
 fn said_by_charts(server: &Server) -> Vec<Vec<Value>> {
-    let charts = [("single", "i_mr"), ("threes", "xbar_r"), ("named", "xbar_s")];
+    let charts = [("single", "i_mr"), ("threes", "xbar_r"), ("named", "xbar_s"), ("hourly", "xbar_s"), ("passed", "p")];
     let parts: Vec<String> = charts
         .iter()
         .map(|(name, chart)| {
             format!(
                 "SELECT characteristic, time, message FROM spc('{chart}') WHERE characteristic = '{name}' AND violated \
-                 AND time >= '{}'",
-                second(0)
+                 AND limits LIKE 'frozen%'"
             )
         })
         .collect();
@@ -144,8 +144,19 @@ fn events_are_what_the_charts_say_whatever_comes_however_late() {
     let mut server = start(folder.path());
     let seed = rand::random::<u64>();
     let mut dice = StdRng::seed_from_u64(seed);
+    // Of one chart nobody can cut subgroups: the others are judged all the same.
+    freeze(&server, "broken", "xbar_r", Some("five of them"), "nelson");
+    send(&server, "measurements", &[measurement("broken", 1, 50.0)]);
+    freeze(&server, "hourly", "xbar_s", Some("10 seconds"), "nelson");
+    freeze(&server, "passed", "p", Some("operator"), "nelson");
     freeze(&server, "single", "i_mr", None, "nelson");
     freeze(&server, "threes", "xbar_r", Some("3"), "N1,N2(3)");
+    let before = |number: i64| {
+        let mut row = measurement("threes", number, 30.0);
+        row["subgroup"] = json!("before");
+        row
+    };
+    send(&server, "measurements", &[before(-5), before(-4)]);
     freeze(&server, "named", "xbar_s", Some("subgroup"), "western_electric");
     let mut newest = 0;
     for round in 0..25 {
@@ -154,9 +165,16 @@ fn events_are_what_the_charts_say_whatever_comes_however_late() {
             let late = newest > 0 && dice.random_ratio(1, 6);
             let at = if late { dice.random_range(0..newest) } else { newest + dice.random_range(1..3) };
             newest = newest.max(at);
-            let name = *["single", "threes", "named"].choose(&mut dice).unwrap();
+            let name = *["single", "threes", "named", "hourly", "passed"].choose(&mut dice).unwrap();
             let mut row = measurement(name, at, 10.0 + f64::from(dice.random_range(-35..35)) / 10.0);
-            row["subgroup"] = json!(format!("S{}", at / 7));
+            // Subgroups follow each other, overlap and come back.
+            row["subgroup"] = json!(format!("S{}", at / 7 + dice.random_range(0..2)));
+            row["operator"] = json!(["ann", "bob", "cid"].choose(&mut dice));
+            row["result"] = json!(["pass", "pass", "fail"].choose(&mut dice));
+            if late && dice.random_ratio(1, 5) {
+                row["value"] = Value::Null;
+                row["text"] = json!("scratched");
+            }
             if late && dice.random_ratio(1, 4) {
                 row["deleted"] = json!(true);
             }
@@ -166,7 +184,12 @@ fn events_are_what_the_charts_say_whatever_comes_however_late() {
         if round == 12 {
             let moved = json!({"characteristic": "single", "chart": "i_mr", "valid_from": second(newest / 2), "centre": 10.5,
                                "sigma": 0.8, "rules": "N1", "reason": "new tool"});
-            send(&server, "control_limits", &[moved]);
+            // Closer ones that are in force later, and other subgroups from some time on.
+            let closer = json!({"characteristic": "threes", "equipment": "lab/gauge", "chart": "xbar_r", "valid_from": second(newest / 2),
+                                "centre": 10.0, "sigma": 0.5, "subgroup": "2", "reason": "new gauge"});
+            let far = json!({"characteristic": "named", "equipment": "lab/gauge", "chart": "xbar_s", "valid_from": "2124-01-01T00:00:00Z",
+                             "centre": 10.0, "sigma": 0.1, "reason": "planned"});
+            send(&server, "control_limits", &[moved, closer, far]);
             send(
                 &server,
                 "exclusions",

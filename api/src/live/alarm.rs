@@ -1,5 +1,6 @@
 //! Violations of control charts: into `events`, onto MQTT (`takt/<equipment>/violation`), to the pages.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::record_batch::RecordBatch;
@@ -82,7 +83,7 @@ pub(super) async fn raise(faces: &Faces, notices: &Notices) -> Result<(), QueryE
             return Err(error);
         }
         watch.said(changes).await;
-        for change in changes {
+        for change in changes.iter().filter(|change| !matches!(change, Change::Restated(_))) {
             let told = Told::of(change, reaction_plan(faces, change.violation()));
             let json = serde_json::to_string(&told).map_err(|error| QueryError::Execution(error.to_string()))?;
             if let Some(equipment) = told.equipment {
@@ -95,40 +96,30 @@ pub(super) async fn raise(faces: &Faces, notices: &Notices) -> Result<(), QueryE
     Ok(())
 }
 
-/// Units that were released by a signed decision.
-pub(super) async fn release(faces: &Faces, releases: &[Release]) -> Result<(), QueryError> {
-    let row = |release: &Release| {
-        let why = format!("released by {}: {}", release.by, release.message);
-        json!({"unit": release.unit, "status": "ok", "change_reason": why})
+/// Whether there is a release among durable rows.
+pub(super) fn releases(rows: &[(usize, RecordBatch)]) -> bool {
+    let events = rows.iter().filter(|(at, _)| TABLES.get(*at).is_some_and(|table| table.name == EVENTS.name));
+    let is_release = |(_, batch): &(usize, RecordBatch)| {
+        Texts::of(batch, "kind").is_ok_and(|kinds| (0..batch.num_rows()).any(|row| kinds.at(row) == Some("release")))
     };
-    store(faces, "units", &releases.iter().map(row).collect::<Vec<Value>>()).await
+    events.into_iter().any(is_release)
 }
 
-/// A release of a unit that is on hold: an event of that kind.
-#[derive(Debug, Clone)]
-pub(super) struct Release {
-    unit: String,
-    message: String,
-    by: String,
-}
-
-impl Release {
-    /// The releases among durable rows.
-    pub(super) fn among(rows: &[(usize, RecordBatch)]) -> Result<Vec<Self>, QueryError> {
-        let mut found = Vec::new();
-        let events = rows.iter().filter(|(at, _)| TABLES.get(*at).is_some_and(|table| table.name == EVENTS.name));
-        for (_, batch) in events {
-            let [kinds, units, messages, authors] =
-                ["kind", "unit", "message", "recorded_by"].map(|name| Texts::of(batch, name));
-            let (kinds, units, messages, authors) = (kinds?, units?, messages?, authors?);
-            for row in (0..batch.num_rows()).filter(|&row| kinds.at(row) == Some("release")) {
-                if let (Some(unit), Some(message)) = (units.owned(row), messages.owned(row)) {
-                    found.push(Self { unit, message, by: authors.owned(row).unwrap_or_default() });
-                }
-            }
+/// Releases the units that are on hold and were released by a signed decision since, however long ago that was said.
+pub(super) async fn release(faces: &Faces) -> Result<(), QueryError> {
+    const SQL: &str = "SELECT e.unit, e.message, e.recorded_by FROM events e JOIN units u ON e.unit = u.unit \
+                       WHERE e.kind = 'release' AND u.status = 'hold' AND e.recorded > u.recorded";
+    let mut rows = Vec::new();
+    for batch in faces.engine.session(AUTHOR).query(SQL).await? {
+        let [units, messages, authors] = ["unit", "message", "recorded_by"].map(|name| Texts::of(&batch, name));
+        let (units, messages, authors) = (units?, messages?, authors?);
+        for row in 0..batch.num_rows() {
+            let why = |texts: &Texts| texts.at(row).unwrap_or_default().to_owned();
+            let why = format!("released by {}: {}", why(&authors), why(&messages));
+            rows.push(json!({"unit": units.at(row), "status": "ok", "change_reason": why}));
         }
-        Ok(found)
     }
+    if rows.is_empty() { Ok(()) } else { store(faces, "units", &rows).await }
 }
 
 fn reaction_plan<'a>(faces: &'a Faces, violation: &Violation) -> Option<&'a str> {
@@ -136,22 +127,26 @@ fn reaction_plan<'a>(faces: &'a Faces, violation: &Violation) -> Option<&'a str>
     faces.plant.characteristic(violation.characteristic.as_deref()?, product, operation)?.reaction_plan.as_deref()
 }
 
+/// Units first: a violation that stands in `events` was acted upon.
 async fn record(faces: &Faces, changes: &[Change]) -> Result<(), QueryError> {
+    let held = hold(faces, changes).await?;
+    if !held.is_empty() {
+        store(faces, "units", &held).await?;
+    }
     let events: Vec<Value> = changes.iter().map(|change| event(faces, change)).collect();
-    store(faces, "events", &events).await?;
-    let held: Vec<Value> = changes.iter().filter_map(|change| hold(faces, change)).collect();
-    if held.is_empty() { Ok(()) } else { store(faces, "units", &held).await }
+    store(faces, "events", &events).await
 }
 
+/// Stores rows. One that is refused is so for ever: it is told, and what came with it goes on.
 async fn store(faces: &Faces, table: &str, rows: &[Value]) -> Result<(), QueryError> {
     let failed = |error: String| QueryError::Execution(error);
     let json = serde_json::to_vec(rows).map_err(|error| failed(error.to_string()))?;
     let login = Login::new(AUTHOR, Role::Admin);
     let receipt = faces.intake.records(&login, table, &json).await.map_err(|error| failed(error.to_string()))?;
-    match receipt.first_refused.first() {
-        None => Ok(()),
-        Some(refused) => Err(failed(format!("a row of {table} was refused: {}", refused.reason))),
+    for refused in &receipt.first_refused {
+        tracing::warn!(table, reason = refused.reason, "a row of live SPC was refused");
     }
+    Ok(())
 }
 
 fn event(faces: &Faces, change: &Change) -> Value {
@@ -161,29 +156,48 @@ fn event(faces: &Faces, change: &Change) -> Value {
         return json!({"event_id": violation.id, "deleted": true, "change_reason": why});
     }
     let plan = reaction_plan(faces, violation);
-    let beyond = violation.value.is_some_and(|value| {
-        violation.ucl.is_some_and(|ucl| value > ucl) || violation.lcl.is_some_and(|lcl| value < lcl)
-    });
+    // What plant.toml no longer declares would be refused; the details still name it.
+    let equipment = violation.equipment.as_deref().filter(|path| faces.plant.equipment(path).is_some());
     json!({
         "event_id": violation.id,
         "time": rfc3339(violation.time),
         "kind": VIOLATION,
-        "equipment": violation.equipment,
+        "equipment": equipment,
         "unit": violation.unit,
         "work_order": violation.work_order,
         "characteristic": violation.characteristic,
-        "severity": if beyond { "critical" } else { "warning" },
+        "severity": if violation.is_beyond { "critical" } else { "warning" },
         "message": violation.message,
         "data": serde_json::to_string(&Told::of(change, plan)).unwrap_or_default(),
     })
 }
 
-/// The unit of a violation, put on hold where the characteristic wants that.
-fn hold(faces: &Faces, change: &Change) -> Option<Value> {
-    let Change::Raised(violation) = change else { return None };
-    let (product, operation) = (violation.product.as_deref(), violation.operation.as_deref());
-    let characteristic = faces.plant.characteristic(violation.characteristic.as_deref()?, product, operation)?;
-    let unit = violation.unit.as_deref().filter(|_| characteristic.hold_on_violation)?;
-    let why = format!("{}: {}", characteristic.characteristic, violation.message);
-    Some(json!({"unit": unit, "status": "hold", "change_reason": why}))
+/// The units of new violations, put on hold where the characteristic wants that. One that is scrapped, shipped or on hold
+/// already stays what it is.
+async fn hold(faces: &Faces, changes: &[Change]) -> Result<Vec<Value>, QueryError> {
+    let mut wanted: BTreeMap<&str, String> = BTreeMap::new();
+    for change in changes {
+        let Change::Raised(violation) = change else { continue };
+        let (product, operation) = (violation.product.as_deref(), violation.operation.as_deref());
+        let name = violation.characteristic.as_deref().unwrap_or_default();
+        let characteristic = faces.plant.characteristic(name, product, operation);
+        if let (Some(characteristic), Some(unit)) = (characteristic, violation.unit.as_deref())
+            && characteristic.hold_on_violation
+        {
+            wanted.entry(unit).or_insert_with(|| format!("{name}: {}", violation.message));
+        }
+    }
+    if wanted.is_empty() {
+        return Ok(Vec::new());
+    }
+    let names: Vec<String> = wanted.keys().map(|unit| format!("'{}'", unit.replace('\'', "''"))).collect();
+    let sql = format!("SELECT unit FROM units WHERE status <> 'ok' AND unit IN ({})", names.join(", "));
+    for batch in faces.engine.session(AUTHOR).query(&sql).await? {
+        let units = Texts::of(&batch, "unit")?;
+        for unit in (0..batch.num_rows()).filter_map(|row| units.at(row)) {
+            wanted.remove(unit);
+        }
+    }
+    let row = |(unit, why): (&str, String)| json!({"unit": unit, "status": "hold", "change_reason": why});
+    Ok(wanted.into_iter().map(row).collect())
 }

@@ -1,23 +1,27 @@
 //! What becomes durable, as it happens: OEE on MQTT (`takt/<equipment>/oee`, retained), violations of control charts.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ingest::listener::Notices;
 use ingest::{Committed, now_us};
 use query::QueryError;
+use tokio::sync::Notify;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::task::JoinSet;
+use tokio::time::{Interval, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use super::alarm::{Release, raise, release};
+use super::alarm::{raise, release, releases};
 use super::running::Running;
 use crate::faces::Faces;
 
 /// Time between two looks at what came in.
 const PACE: Duration = Duration::from_millis(500);
+/// How long something that fails is left alone.
+const REST: Duration = Duration::from_secs(5);
 /// A machine of which nothing comes is told of again after this time: its availability goes on.
 const STANDSTILL: Duration = Duration::from_secs(10);
 
@@ -27,61 +31,84 @@ struct Told {
     at: Instant,
 }
 
-/// Keeps the live OEE up to date with what becomes durable, and tells `notices` of it, until `stop`.
+/// Keeps live OEE and SPC up to date with what becomes durable, and tells `notices` of it, until `stop`.
 pub async fn follow(faces: Arc<Faces>, notices: Notices, stop: CancellationToken) {
-    let live = faces.engine.live();
     let writes = faces.intake.follow();
-    live.feed();
-    let releases = Mutex::default();
-    // Side by side: a look waits for what is still to be noted.
+    faces.engine.live().feed();
+    let releases = Arc::new(Notify::new());
+    // Tasks of their own: what judges for long holds up neither the figures nor what is noted for them.
+    let mut tasks = JoinSet::new();
+    tasks.spawn(note(Arc::clone(&faces), writes, Arc::clone(&releases)));
+    tasks.spawn(judge_on(Arc::clone(&faces), notices.clone()));
+    tasks.spawn(release_on(Arc::clone(&faces), releases));
+    tasks.spawn(tell_on(Arc::clone(&faces), notices));
     tokio::select! {
         () = stop.cancelled() => {}
-        () = note(&faces, writes, &releases) => {}
-        () = tell_on(&faces, &notices, &releases) => {}
+        // All go on for ever, but for one that panics, or a closed store.
+        ended = tasks.join_next() => tracing::error!(?ended, "nothing is live any more until takt is restarted"),
     }
-    live.starve();
+    tasks.shutdown().await;
+    faces.engine.live().starve();
 }
 
 /// Hands writes in until the store is closed.
-async fn note(faces: &Faces, mut writes: Receiver<Arc<Committed>>, releases: &Mutex<Vec<Release>>) {
+async fn note(faces: Arc<Faces>, mut writes: Receiver<Arc<Committed>>, released: Arc<Notify>) {
     let (oee, spc) = (faces.engine.live(), faces.engine.spc());
     loop {
         match writes.recv().await {
             Ok(write) => {
                 oee.note(write.position, &write.rows);
                 spc.note(write.position, &write.rows);
-                match Release::among(&write.rows) {
-                    Ok(found) => releases.lock().unwrap_or_else(PoisonError::into_inner).extend(found),
-                    Err(error) => tracing::warn!(%error, "a release could not be read"),
+                if releases(&write.rows) {
+                    released.notify_one();
                 }
             }
             Err(RecvError::Lagged(_)) => {
                 oee.lose();
                 spc.lose();
+                released.notify_one();
             }
             Err(RecvError::Closed) => return,
         }
     }
 }
 
-async fn tell_on(faces: &Faces, notices: &Notices, releases: &Mutex<Vec<Release>>) {
+fn ticks() -> Interval {
     let mut ticks = interval(PACE);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut told = HashMap::new();
-    let (mut oee, mut spc) = (Trouble::new("live OEE"), Trouble::new("live SPC"));
-    let mut held = Trouble::new("releases");
+    ticks
+}
+
+async fn judge_on(faces: Arc<Faces>, notices: Notices) {
+    let (mut ticks, mut trouble) = (ticks(), Trouble::new("live SPC"));
     loop {
         ticks.tick().await;
-        spc.note(raise(faces, notices).await);
-        let released = releases.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if !released.is_empty() {
-            let done = release(faces, &released).await;
-            if done.is_ok() {
-                releases.lock().unwrap_or_else(PoisonError::into_inner).drain(..released.len());
-            }
-            held.note(done);
+        if trouble.note(raise(&faces, &notices).await) {
+            tokio::time::sleep(REST).await;
         }
-        oee.note(tell(faces, notices, &mut told).await);
+    }
+}
+
+/// Also at the start: a decision may have been stored last thing before the end.
+async fn release_on(faces: Arc<Faces>, released: Arc<Notify>) {
+    let mut trouble = Trouble::new("releases");
+    loop {
+        if trouble.note(release(&faces).await) {
+            tokio::time::sleep(REST).await;
+            continue;
+        }
+        released.notified().await;
+    }
+}
+
+async fn tell_on(faces: Arc<Faces>, notices: Notices) {
+    let (mut ticks, mut trouble) = (ticks(), Trouble::new("live OEE"));
+    let mut told = HashMap::new();
+    loop {
+        ticks.tick().await;
+        if trouble.note(tell(&faces, &notices, &mut told).await) {
+            tokio::time::sleep(REST).await;
+        }
     }
 }
 
@@ -96,12 +123,14 @@ impl Trouble {
         Self { what, last: None }
     }
 
-    fn note(&mut self, outcome: Result<(), QueryError>) {
+    /// Whether there is some.
+    fn note(&mut self, outcome: Result<(), QueryError>) -> bool {
         let failed = outcome.err().map(|error| error.to_string());
         if let Some(error) = failed.as_deref().filter(|_| failed != self.last) {
             tracing::warn!(error, "{}", self.what);
         }
         self.last = failed;
+        self.last.is_some()
     }
 }
 
@@ -112,6 +141,15 @@ async fn tell(faces: &Faces, notices: &Notices, told: &mut HashMap<String, Told>
         last.is_none_or(|last| last.changes != changes || started.duration_since(last.at) >= STANDSTILL)
     };
     let machines = faces.engine.live().look_at(now, due).await?;
+    // A machine of which nothing is known any more was due, and is not there.
+    let gone = |path: &String, last: &Told| {
+        started.duration_since(last.at) >= STANDSTILL && machines.iter().all(|machine| machine.equipment != *path)
+    };
+    let gone: Vec<String> = told.iter().filter(|(path, last)| gone(path, last)).map(|(path, _)| path.clone()).collect();
+    for path in gone {
+        notices.tell(&format!("takt/{path}/oee"), Vec::new());
+        told.remove(&path);
+    }
     for machine in machines {
         let running = Running::of(&machine.equipment, &machine.now, now);
         let json = serde_json::to_vec(&running).map_err(|error| QueryError::Execution(error.to_string()))?;

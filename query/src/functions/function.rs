@@ -179,11 +179,6 @@ impl Function {
         matches!(self, Self::Spc | Self::SpcLimits | Self::Capability | Self::GageRr)
     }
 
-    /// Whether it answers for all time where no window is given.
-    pub(crate) fn takes_all_time(self) -> bool {
-        self.takes_names()
-    }
-
     /// Whether it cuts its window by shifts and production days too.
     pub(crate) fn takes_shifts(self) -> bool {
         matches!(self, Self::Oee | Self::Losses | Self::Aggregates | Self::TimeWeightedAvg | Self::CounterDelta)

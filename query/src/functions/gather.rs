@@ -24,7 +24,7 @@ use oee::count::Piece;
 use oee::energy::Consumption;
 use oee::execution::{Executions, OrderSpan};
 use oee::live::Evidence;
-use oee::machine::{Inputs, Machine};
+use oee::machine::{Inputs, Job, Machine};
 use oee::plant::{Plant, Source, WorkOrder};
 use oee::reason::{GivenReason, explained};
 use oee::state::{Category, RecordKind, StateRecord, timeline};
@@ -133,26 +133,31 @@ impl Gather {
         Ok(found)
     }
 
-    /// What is known of a machine from `from` on, whatever it comes to later; none where it is no machine.
-    pub(crate) async fn evidence(&self, path: &str, from: i64) -> Result<Option<Evidence>, QueryError> {
-        let Some(equipment) = self.plant.equipment(path) else { return Ok(None) };
-        let margin = self.plant.margin_us(path);
-        let paths = [path.to_owned()];
-        let mut found = self.found(&paths, Span { from: from.saturating_sub(margin), to: i64::MAX }).await?;
-        let Some(Found { states, pieces, reasons, symptoms, energy, tracks }) = found.remove(path) else {
-            return Ok(None);
-        };
-        let reach = from.saturating_sub(equipment.startup_us);
-        let before = match self.view.context().await? {
-            Some(context) => {
-                let spans = self.orders_of(&context.executions, path, reach, from);
-                let orders = work_orders(self, &names_of(&spans)).await?;
-                let first = spans.first().map_or(reach, |span| span.start);
-                self.plant.jobs(path, &spans, &orders, first, from).into_iter().rfind(|job| job.end <= reach)
-            }
-            None => None,
-        };
-        Ok(Some(Evidence { states, pieces, energy, reasons, symptoms, tracks, before }))
+    /// What is known of machines from `from` on, whatever it comes to later; nothing of what is no machine.
+    pub(crate) async fn evidence(&self, paths: &[String], from: i64) -> Result<HashMap<String, Evidence>, QueryError> {
+        let margin = paths.iter().map(|path| self.plant.margin_us(path)).max().unwrap_or(0);
+        let found = self.found(paths, Span { from: from.saturating_sub(margin), to: i64::MAX }).await?;
+        let context = self.view.context().await?;
+        let mut evidence = HashMap::with_capacity(found.len());
+        for (path, found) in found {
+            let before = match &context {
+                Some(context) => self.job_before(&context.executions, path, from).await?,
+                None => None,
+            };
+            let Found { states, pieces, reasons, symptoms, energy, tracks } = found;
+            evidence.insert(path.to_owned(), Evidence { states, pieces, energy, reasons, symptoms, tracks, before });
+        }
+        Ok(evidence)
+    }
+
+    /// The last job that ended before what a machine has to know from `from` on.
+    async fn job_before(&self, executions: &Executions, path: &str, from: i64) -> Result<Option<Job>, QueryError> {
+        let startup_us = self.plant.equipment(path).map_or(0, |equipment| equipment.startup_us);
+        let reach = from.saturating_sub(startup_us);
+        let spans = self.orders_of(executions, path, reach, from);
+        let orders = work_orders(self, &names_of(&spans)).await?;
+        let first = spans.first().map_or(reach, |span| span.start);
+        Ok(self.plant.jobs(path, &spans, &orders, first, from).into_iter().rfind(|job| job.end <= reach))
     }
 
     /// The orders in force over `[from, to)`. Where it matters what was made before, the last one before them too: what was

@@ -31,7 +31,7 @@ use super::gather::{Gather, at};
 use super::names::Names;
 use crate::error::QueryError;
 use frozen::{Frozen, Version};
-use measured::{Measurements, Series};
+use measured::{Measured, Measurements, Series};
 use subgroups::Group;
 
 /// Columns by which WHERE chooses the values that are charted.
@@ -56,82 +56,104 @@ pub(super) struct Question<'a> {
     pub(super) context: &'a [&'static str],
 }
 
-/// The values of one chart, in subgroups, and the limits that judge them.
+/// The values of one chart, in stretches of time with the same limits.
 struct ChartOf<'a> {
     series: &'a Series,
-    groups: Vec<Group>,
-    /// Which limits hold from which subgroup on; the first one from the first. Or why there are none.
-    limits: Result<Vec<Stretch>, QueryError>,
+    parts: Vec<Part>,
 }
 
-/// Subgroups that are judged by the same limits.
-struct Stretch {
-    /// The first of them.
-    first: usize,
+/// Values that are judged by the same limits, in subgroups. No subgroup reaches from one part into another.
+struct Part {
+    groups: Vec<Group>,
+    /// What judges them, or why nothing does.
+    judged: Result<Judged, QueryError>,
+}
+
+/// What judges subgroups.
+struct Judged {
     limits: Limits,
     rules: Arc<RuleSet>,
-    /// How many of them the limits were estimated from; 0 where the limits are frozen ones.
+    /// How many of the subgroups the limits were estimated from; 0 where the limits are frozen ones.
     phase_i: usize,
     /// Where the limits come from, in words.
     origin: String,
 }
 
 impl Question<'_> {
-    /// The rows that are asked for: of the window, and of the names that WHERE leaves.
-    fn filter(&self) -> Expr {
+    /// The rows that are asked for: of the window, and of the names that WHERE leaves. `known` are those that `table` has.
+    fn filter(&self, table: &str, known: &[&str]) -> Result<Expr, QueryError> {
         let (from, to) = self.window;
         let before = ident("time").lt(at(to));
         let within = if from > i64::MIN { before.and(ident("time").gt_eq(at(from))) } else { before };
-        match self.names.filter() {
-            Some(names) => within.and(names),
-            None => within,
+        let Some(names) = self.names.filter() else { return Ok(within) };
+        let unknown = names.column_refs().into_iter().find(|column| !known.contains(&column.name.as_str()));
+        match unknown {
+            Some(column) => Err(mistaken(format!(
+                "rows of {table} know no {}: WHERE can choose them by {}",
+                column.name,
+                known.join(", ")
+            ))),
+            None => Ok(within.and(names)),
         }
     }
 
-    /// The charts that are asked for, one after the other.
+    /// The charts that are asked for. One that cannot be cut into subgroups says so in its place, unless none can.
     fn charts<'m>(&self, measurements: &'m Measurements, frozen: &Frozen) -> Result<Vec<ChartOf<'m>>, QueryError> {
-        measurements.series().iter().map(|series| self.chart(measurements, series, frozen)).collect()
+        let mut charts = Vec::with_capacity(measurements.series().len());
+        for series in measurements.series() {
+            charts.push(self.chart(measurements, series, &frozen.of(series))?);
+        }
+        let uncut = |chart: &ChartOf<'_>| chart.parts.iter().all(|part| part.groups.is_empty() && part.judged.is_err());
+        if !charts.is_empty() && charts.iter().all(uncut) {
+            let first = charts.into_iter().flat_map(|chart| chart.parts).find_map(|part| part.judged.err());
+            return first.map_or_else(|| Ok(Vec::new()), Err);
+        }
+        Ok(charts)
     }
 
     fn chart<'m>(
         &self,
         measurements: &'m Measurements,
         series: &'m Series,
-        frozen: &Frozen,
+        versions: &[Version],
     ) -> Result<ChartOf<'m>, QueryError> {
-        let versions = frozen.of(series);
-        let by = subgroups::by(self, measurements, series, versions)?;
-        let groups = subgroups::of(self, measurements, series, &by, versions)?;
-        let limits = self.stretches(&groups, versions);
-        Ok(ChartOf { series, groups, limits })
-    }
-
-    /// Frozen limits where there are any: each from its time on. Else, and before the first of them, those of the subgroups
-    /// themselves.
-    fn stretches(&self, groups: &[Group], versions: &[Version]) -> Result<Vec<Stretch>, QueryError> {
-        let mut stretches = Vec::new();
-        let first_frozen = versions.first().map_or(groups.len(), |version| starts(groups, version));
-        let own = groups.get(..first_frozen).unwrap_or_default();
-        if !own.is_empty() || versions.is_empty() {
-            stretches.push(self.own(own)?);
-        }
-        for (place, version) in versions.iter().enumerate() {
-            let first = starts(groups, version);
-            let next = versions.get(place + 1).map_or(groups.len(), |next| starts(groups, next));
-            if first < next {
-                stretches.push(Stretch {
-                    first,
-                    limits: version.limits,
-                    rules: version.rules.clone().unwrap_or_else(|| Arc::clone(&self.asked.rules)),
-                    phase_i: 0,
-                    origin: version.words.clone(),
-                });
+        let mut parts = Vec::with_capacity(versions.len() + 1);
+        for (version, values) in in_parts(&series.values, versions) {
+            if values.is_empty() && !(series.values.is_empty() && version.is_none()) {
+                continue;
             }
+            let named = || subgroups::names_subgroups(measurements, values);
+            let by = match subgroups::by(self.asked, version, values.is_empty(), named) {
+                Ok(by) => by,
+                Err(error) => {
+                    parts.push(Part { groups: Vec::new(), judged: Err(error) });
+                    continue;
+                }
+            };
+            let part = match subgroups::of(self, measurements, series, values, &by) {
+                Ok(groups) => Part { judged: self.judged(&groups, version), groups },
+                Err(error) if matches!(error, QueryError::Statement { .. }) => {
+                    Part { groups: Vec::new(), judged: Err(error) }
+                }
+                Err(error) => return Err(error),
+            };
+            parts.push(part);
         }
-        Ok(stretches)
+        Ok(ChartOf { series, parts })
     }
 
-    fn own(&self, groups: &[Group]) -> Result<Stretch, QueryError> {
+    /// Frozen limits where there are any. Else those of the subgroups themselves.
+    fn judged(&self, groups: &[Group], version: Option<&Version>) -> Result<Judged, QueryError> {
+        let Some(version) = version else { return self.own(groups) };
+        Ok(Judged {
+            limits: version.limits,
+            rules: version.rules.clone().unwrap_or_else(|| Arc::clone(&self.asked.rules)),
+            phase_i: 0,
+            origin: version.words.clone(),
+        })
+    }
+
+    fn own(&self, groups: &[Group]) -> Result<Judged, QueryError> {
         let asked = self.asked;
         let phase_i = asked.phase_i.unwrap_or(groups.len()).min(groups.len());
         let first: Vec<Subgroup> = groups.iter().take(phase_i).map(|group| group.subgroup).collect();
@@ -143,13 +165,21 @@ impl Question<'_> {
             count if count == phase_i => format!("estimated from the first {count} subgroups"),
             count => format!("estimated from {count} of the first {phase_i} subgroups"),
         };
-        Ok(Stretch { first: 0, limits, rules: Arc::clone(&asked.rules), phase_i, origin })
+        Ok(Judged { limits, rules: Arc::clone(&asked.rules), phase_i, origin })
     }
 }
 
-/// The first subgroup that a version judges.
-fn starts(groups: &[Group], version: &Version) -> usize {
-    groups.partition_point(|group| group.last < version.valid_from)
+/// Values before the first version, and those of each version: from its time on, until the next one's.
+fn in_parts<'v>(values: &'v [Measured], versions: &'v [Version]) -> Vec<(Option<&'v Version>, &'v [Measured])> {
+    let mut parts = Vec::with_capacity(versions.len() + 1);
+    let (mut rest, mut version) = (values, None);
+    for next in versions {
+        let (before, after) = rest.split_at(rest.partition_point(|value| value.time < next.valid_from));
+        parts.push((version, before));
+        (rest, version) = (after, Some(next));
+    }
+    parts.push((version, rest));
+    parts
 }
 
 /// An error of the calculation, as one of the statement.

@@ -72,8 +72,13 @@ impl FunctionTable {
         if let Some((from, to)) = explicit {
             return Ok((from, to.min(now)));
         }
-        let Window { from, to } = Window::of(filters);
-        let Some(from) = from.or(self.function.takes_all_time().then_some(i64::MIN)) else {
+        // Values are chosen as rows of a table are, and all of them where nothing bounds them.
+        let chooses_values = self.function.takes_names();
+        let Window { from, to } = match chooses_values {
+            true => Window::with_its_end(filters),
+            false => Window::of(filters),
+        };
+        let Some(from) = from.or(chooses_values.then_some(i64::MIN)) else {
             return plan_err!(
                 "{} needs to know from when: add WHERE time >= … to the query, or write {}",
                 self.function.name(),
@@ -226,11 +231,13 @@ impl Call {
                 series::parts(asked, parts, &context).await
             }
             Task::Spc(asked) => {
-                let context = match self.function {
+                // Names that only some ask for cost as much to read as the values.
+                let asks = |name: &&str| self.schema.field_with_name(name).is_ok();
+                let context: &[&str] = match self.function {
                     Function::Spc => &spc::CONTEXT,
-                    Function::GageRr => spc::APPRAISED,
                     // The column that makes subgroups may be any.
-                    _ if asked.subgroup.is_some() => &spc::CONTEXT,
+                    _ if asked.subgroup.is_some() || spc::CONTEXT.iter().any(|name| asks(&name)) => &spc::CONTEXT,
+                    Function::GageRr => spc::APPRAISED,
                     _ => spc::FEW,
                 };
                 let (gather, names) = (&self.gather, &self.names);

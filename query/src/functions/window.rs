@@ -25,6 +25,21 @@ impl Window {
         Self::within(filters.iter().flat_map(split_conjunction).filter_map(bounds).flatten())
     }
 
+    /// The same where a last instant that is named belongs to it.
+    pub(crate) fn with_its_end(filters: &[Expr]) -> Self {
+        let compared = filters
+            .iter()
+            .flat_map(split_conjunction)
+            .flat_map(|filter| comparisons(filter, |expr| column_of(expr) == Some(TIME)));
+        Self::within(compared.filter_map(|(op, constant)| {
+            let constant = literal(constant)?;
+            match op {
+                Operator::LtEq => micros(constant).map(|(floor, _)| Bound::To(floor.saturating_add(1))),
+                _ => Bound::of(op, constant),
+            }
+        }))
+    }
+
     /// What all bounds leave.
     pub(crate) fn within(bounds: impl IntoIterator<Item = Bound>) -> Self {
         let mut window = Self::default();

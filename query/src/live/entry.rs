@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use oee::live::{Live, Now, Rules, Surroundings};
+use oee::live::{Evidence, Live, Now, Rules, Surroundings};
 use oee::path::lineage;
 use oee::plant::{Equipment, Plant, WorkOrder};
 
@@ -106,6 +106,28 @@ impl Entry {
         }
     }
 
+    /// From when on it has to be begun anew; none where it goes on, or is known to be no machine.
+    pub(super) fn begins(&mut self, gather: &Gather, context: &Context) -> Option<i64> {
+        let order = self.running_order(context, gather.now);
+        let begun = |live: &Live| {
+            !live.is_late() && order.as_ref().is_none_or(|(order, start)| live.knows_order(order, *start))
+        };
+        if self.live.as_ref().is_some_and(begun) || (self.live.is_none() && self.looked) {
+            self.order = order;
+            return None;
+        }
+        let shift = shifts(gather, &self.path, gather.now).into_iter().find(|shift| gather.now < shift.end);
+        let shift = shift.map_or(gather.now, |shift| shift.start.min(gather.now));
+        Some(order.as_ref().map_or(shift, |(_, start)| shift.min(*start)))
+    }
+
+    /// Begins it with what is known from `from` on, up to a place in the log.
+    pub(super) fn begin(&mut self, evidence: Option<Evidence>, from: i64, position: u64) {
+        self.forget();
+        self.live = evidence.map(|evidence| Live::new(self.rules, from, evidence));
+        (self.looked, self.position) = (true, position);
+    }
+
     /// The machine now; none where nothing is known of it.
     pub(super) async fn look(
         &mut self,
@@ -115,7 +137,12 @@ impl Entry {
         position: u64,
     ) -> Result<Option<Now>, QueryError> {
         for _ in 0..ATTEMPTS {
-            self.begin_where_needed(gather, context, position).await?;
+            if let Some(from) = self.begins(gather, context) {
+                let paths = [self.path.clone()];
+                let evidence = gather.evidence(&paths, from).await?.remove(&self.path);
+                self.begin(evidence, from, position);
+                self.order = self.running_order(context, gather.now);
+            }
             let Some(live) = &mut self.live else { return Ok(None) };
             let surroundings = surroundings(gather, context, orders, (&self.path, live.reach())).await?;
             self.orders.extend(surroundings.jobs.iter().filter_map(|job| job.work_order.as_deref()).map(str::to_owned));
@@ -125,30 +152,6 @@ impl Entry {
             }
         }
         Err(QueryError::Execution(format!("the rows of {} change faster than they can be read", self.path)))
-    }
-
-    async fn begin_where_needed(
-        &mut self,
-        gather: &Gather,
-        context: &Context,
-        position: u64,
-    ) -> Result<(), QueryError> {
-        let order = self.running_order(context, gather.now);
-        let begun = |live: &Live| {
-            !live.is_late() && order.as_ref().is_none_or(|(order, start)| live.knows_order(order, *start))
-        };
-        if self.live.as_ref().is_some_and(begun) || (self.live.is_none() && self.looked) {
-            self.order = order;
-            return Ok(());
-        }
-        self.forget();
-        let shift = shifts(gather, &self.path, gather.now).into_iter().find(|shift| gather.now < shift.end);
-        let shift = shift.map_or(gather.now, |shift| shift.start.min(gather.now));
-        let from = order.as_ref().map_or(shift, |(_, start)| shift.min(*start));
-        let evidence = gather.evidence(&self.path, from).await?;
-        self.live = evidence.map(|evidence| Live::new(self.rules, from, evidence));
-        (self.looked, self.position, self.order) = (true, position, order);
-        Ok(())
     }
 
     /// The order in force now, and when it was first in force here.

@@ -6,7 +6,8 @@ use oee::spc::SigmaMethod;
 use oee::spc::capability::{Capability, Indices, Interval, Ppm, Spec};
 use oee::spc::nonnormal::{Family, Nonnormal};
 
-use super::measured::{Key, Measurements, Series};
+use super::frozen::Frozen;
+use super::measured::{Common, Key, Measurements, Series};
 use super::specification::Declared;
 use super::{Question, subgroups};
 use crate::error::QueryError;
@@ -15,6 +16,8 @@ use crate::functions::columns::{Column, Value, batch};
 /// Figures of one characteristic.
 struct Row {
     key: Key,
+    /// What all values have in common.
+    common: Common,
     first: Option<i64>,
     last: Option<i64>,
     spec: Spec,
@@ -56,6 +59,12 @@ impl Row {
     }
 }
 
+macro_rules! common {
+    ($name:literal, $place:literal) => {
+        Column { name: $name, value: Value::Text(|row: &Row| row.common.get($place)?.as_deref()) }
+    };
+}
+
 macro_rules! name {
     ($name:literal, $place:literal) => {
         Column { name: $name, value: Value::Text(|row: &Row| row.key.get($place).and_then(|name| name.as_deref())) }
@@ -75,6 +84,10 @@ const COLUMNS: &[Column<Row>] = &[
     name!("characteristic", 1),
     name!("product", 2),
     name!("operation", 3),
+    common!("work_order", 0),
+    common!("unit", 1),
+    common!("operator", 2),
+    common!("gauge", 3),
     Column { name: "n", value: Value::Integer(|row| row.normal().map_or(0, |found| found.n as u64)) },
     number!("mean", |row| row.normal().map(|found| found.mean)),
     number!("min", |row| row.normal().map(|found| found.min)),
@@ -132,15 +145,17 @@ pub(in crate::functions) fn schema() -> SchemaRef {
 }
 
 pub(in crate::functions) async fn answer(question: &Question<'_>) -> Result<RecordBatch, QueryError> {
-    let measurements = Measurements::gather(question).await?;
+    let measurements = Measurements::gather(question, &Frozen::default()).await?;
     let declared = Declared::gather(question).await?;
     let mut rows = Vec::new();
     for series in measurements.series() {
-        let by = subgroups::by_or_single(question, &measurements, series);
-        let groups = subgroups::of(question, &measurements, series, &by, &[])?;
-        let values = subgroups::values(&measurements, series, &by, &groups);
+        let by = subgroups::by_or_single(question.asked, &measurements, &series.values);
+        let groups = subgroups::of(question, &measurements, series, &series.values, &by)?;
+        let values = subgroups::values(&measurements, &series.values, &by, &groups);
         let sizes: Vec<usize> = groups.iter().map(|group| group.n).collect();
-        rows.push(row(question, series, (&values, &sizes), declared.of(question, series)));
+        let mut found = row(question, series, (&values, &sizes), declared.of(question, series));
+        found.common = measurements.common(series);
+        rows.push(found);
         tokio::task::yield_now().await;
     }
     batch(COLUMNS, &rows)
@@ -160,6 +175,7 @@ fn row(question: &Question<'_>, series: &Series, (values, sizes): (&[f64], &[usi
     let method = question.asked.sigma_method.unwrap_or_else(|| SigmaMethod::usual(sizes));
     let mut row = Row {
         key: series.key.clone(),
+        common: Common::default(),
         first: series.values.first().map(|value| value.time),
         last: series.values.last().map(|value| value.time),
         spec,

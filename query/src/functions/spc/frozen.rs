@@ -11,7 +11,7 @@ use oee::spc::{ChartKind, Companion, Limits, Parameters, RuleSet};
 
 use super::asked::By;
 use super::measured::Series;
-use super::{Question, asked, said};
+use super::{Question, asked};
 use crate::error::QueryError;
 use crate::functions::gather::{Doubles, Gather, Integers, Texts, Times};
 
@@ -47,8 +47,8 @@ pub(super) struct Version {
     pub(super) limits: Limits,
     /// None: those that the call asks for.
     pub(super) rules: Option<Arc<RuleSet>>,
-    /// How values become subgroups; none where it is not said.
-    pub(super) subgroup: Option<By>,
+    /// How values become subgroups; none where it is not said, an error where nobody can read it.
+    pub(super) subgroup: Option<Result<By, String>>,
     /// Which they are, in words.
     pub(super) words: String,
 }
@@ -90,7 +90,7 @@ impl Frozen {
                 versions.sort_by_key(|version| version.valid_from);
             }
             // What says more of what it is for comes first.
-            frozen.0.sort_by_key(|(names, _)| names.iter().filter(|name| name.is_empty()).count());
+            frozen.0.sort_by_key(|(names, _)| (names.iter().filter(|name| name.is_empty()).count(), names.clone()));
         }
         Ok(found)
     }
@@ -100,12 +100,37 @@ impl Frozen {
         self.0.iter().filter_map(|(_, versions)| versions.first()).map(|version| version.valid_from).min()
     }
 
-    /// The versions for a chart, by time: those that are declared for it most closely.
-    pub(super) fn of(&self, series: &Series) -> &[Version] {
+    /// The versions for a chart, by time. At each time those that say most of what they are for are in force, the newest of
+    /// them.
+    pub(super) fn of(&self, series: &Series) -> Vec<Version> {
         let fits = |names: &Names| {
             names.iter().zip(&series.key).all(|(name, is)| name.is_empty() || Some(name.as_str()) == is.as_deref())
         };
-        self.0.iter().find(|(names, _)| fits(names)).map_or(&[], |(_, versions)| versions)
+        let fitting: Vec<&[Version]> =
+            self.0.iter().filter(|(names, _)| fits(names)).map(|(_, versions)| versions.as_slice()).collect();
+        let mut starts: Vec<i64> = fitting.iter().copied().flatten().map(|version| version.valid_from).collect();
+        starts.sort_unstable();
+        starts.dedup();
+        let mut found: Vec<Version> = Vec::new();
+        for start in starts {
+            let begun = |versions: &&[Version]| versions.partition_point(|version| version.valid_from <= start);
+            let in_force = fitting.iter().find_map(|versions| versions.get(begun(versions).checked_sub(1)?));
+            let Some(version) = in_force else { continue };
+            // A general one begins behind a closer one: that goes on.
+            if found.last().is_none_or(|last| last.words != version.words || last.limits != version.limits) {
+                found.push(Version { valid_from: start, ..version.clone() });
+            }
+        }
+        found
+    }
+
+    /// Columns that make subgroups of values.
+    pub(super) fn columns(&self) -> impl Iterator<Item = &'static str> {
+        let versions = self.0.iter().flat_map(|(_, versions)| versions);
+        versions.filter_map(|version| match &version.subgroup {
+            Some(Ok(By::Column(column))) => Some(*column),
+            _ => None,
+        })
     }
 }
 
@@ -124,7 +149,7 @@ fn take(batch: &RecordBatch, found: &mut Vec<(ChartKind, Frozen)>) -> Result<(),
         let (Some(valid_from), Some(centre), Some(sigma)) = (from.at(row), centre.at(row), sigma.at(row)) else {
             continue;
         };
-        let kind = ChartKind::parse(charts.at(row).unwrap_or_default()).map_err(said)?;
+        let Ok(kind) = ChartKind::parse(charts.at(row).unwrap_or_default()) else { continue };
         let usual = Parameters::default();
         let parameters = Parameters {
             width: width.at(row).unwrap_or(usual.width),
@@ -135,15 +160,21 @@ fn take(batch: &RecordBatch, found: &mut Vec<(ChartKind, Frozen)>) -> Result<(),
             span: span.at(row).and_then(|span| usize::try_from(span).ok()).unwrap_or(usual.span),
             ..usual
         };
-        let known = Limits::known(kind, centre, sigma, parameters).map_err(said)?;
+        let known = match Limits::known(kind, centre, sigma, parameters) {
+            Ok(known) => known,
+            Err(error) => {
+                tracing::warn!(%error, characteristic = of[1].at(row), "frozen limits that nothing can be judged by");
+                continue;
+            }
+        };
         let limits = Limits {
             pooled: pooled.at(row) == Some(1.0),
-            companion: companion.at(row).map(Companion::parse).transpose().map_err(said)?.or(known.companion),
+            companion: companion.at(row).and_then(|name| Companion::parse(name).ok()).or(known.companion),
             subgroups: subgroups.at(row).and_then(|count| usize::try_from(count).ok()).unwrap_or(0),
             ..known
         };
-        let rules = rules.at(row).map(RuleSet::parse).transpose().map_err(said)?;
-        let subgroup = by.at(row).map(asked::subgroup).transpose()?;
+        let rules = rules.at(row).and_then(|rules| RuleSet::parse(rules).ok());
+        let subgroup = by.at(row).map(|word| asked::subgroup(word).map_err(|error| error.strip_backtrace()));
         let words = words(valid_from, approver.at(row), reason.at(row));
         let version = Version { valid_from, limits, rules: rules.map(Arc::new), subgroup, words };
         let names: Names = of.each_ref().map(|texts| texts.at(row).unwrap_or_default().to_owned());

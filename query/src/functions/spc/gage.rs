@@ -9,13 +9,16 @@ use arrow::record_batch::RecordBatch;
 use oee::spc::gage::{Components, Constants, Shares, Study};
 
 use super::Question;
-use super::measured::{Key, Measurements, Series};
+use super::frozen::Frozen;
+use super::measured::{Common, Key, Measurements, Series};
 use super::specification::Declared;
 use crate::error::QueryError;
 use crate::functions::columns::{Column, Value, batch};
 
 struct Row {
     key: Key,
+    /// What all values have in common.
+    common: Common,
     first: Option<i64>,
     last: Option<i64>,
     layout: (usize, usize, usize),
@@ -31,6 +34,12 @@ struct Row {
     reason: Option<String>,
 }
 
+macro_rules! common {
+    ($name:literal, $place:literal) => {
+        Column { name: $name, value: Value::Text(|row: &Row| row.common.get($place)?.as_deref()) }
+    };
+}
+
 macro_rules! name {
     ($name:literal, $place:literal) => {
         Column { name: $name, value: Value::Text(|row: &Row| row.key.get($place).and_then(|name| name.as_deref())) }
@@ -44,6 +53,10 @@ const COLUMNS: &[Column<Row>] = &[
     name!("characteristic", 1),
     name!("product", 2),
     name!("operation", 3),
+    common!("work_order", 0),
+    common!("unit", 1),
+    common!("operator", 2),
+    common!("gauge", 3),
     Column { name: "appraisers", value: Value::Integer(|row| row.layout.0 as u64) },
     Column { name: "parts", value: Value::Integer(|row| row.layout.1 as u64) },
     Column { name: "trials", value: Value::Integer(|row| row.layout.2 as u64) },
@@ -64,7 +77,7 @@ pub(in crate::functions) fn schema() -> SchemaRef {
 }
 
 pub(in crate::functions) async fn answer(question: &Question<'_>) -> Result<RecordBatch, QueryError> {
-    let measurements = Measurements::gather(question).await?;
+    let measurements = Measurements::gather(question, &Frozen::default()).await?;
     let declared = Declared::gather(question).await?;
     let mut rows = Vec::new();
     for series in measurements.series() {
@@ -111,6 +124,7 @@ fn add(
 ) {
     let row = |method: &'static str, component: &'static str| Row {
         key: series.key.clone(),
+        common: measurements.common(series),
         first: series.values.first().map(|value| value.time),
         last: series.values.last().map(|value| value.time),
         layout: (0, 0, 0),

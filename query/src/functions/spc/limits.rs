@@ -5,13 +5,15 @@ use arrow::record_batch::RecordBatch;
 use oee::spc::{Judge, Limits, Parameters, Point};
 
 use super::frozen::Frozen;
-use super::measured::{Key, Measurements};
+use super::measured::{Common, Key, Measurements};
 use super::{ChartOf, Question};
 use crate::error::QueryError;
 use crate::functions::columns::{Column, Value, batch};
 
 struct Row {
     key: Key,
+    /// What all values have in common.
+    common: Common,
     chart: &'static str,
     first: Option<i64>,
     last: Option<i64>,
@@ -27,6 +29,12 @@ struct Row {
     reason: Option<String>,
 }
 
+macro_rules! common {
+    ($name:literal, $place:literal) => {
+        Column { name: $name, value: Value::Text(|row: &Row| row.common.get($place)?.as_deref()) }
+    };
+}
+
 macro_rules! name {
     ($name:literal, $place:literal) => {
         Column { name: $name, value: Value::Text(|row: &Row| row.key.get($place).and_then(|name| name.as_deref())) }
@@ -40,6 +48,10 @@ const COLUMNS: &[Column<Row>] = &[
     name!("characteristic", 1),
     name!("product", 2),
     name!("operation", 3),
+    common!("work_order", 0),
+    common!("unit", 1),
+    common!("operator", 2),
+    common!("gauge", 3),
     Column { name: "chart", value: Value::Text(|row| Some(row.chart)) },
     Column { name: "measurements", value: Value::Integer(|row| row.values) },
     Column { name: "subgroups", value: Value::Integer(|row| row.subgroups) },
@@ -68,28 +80,29 @@ pub(in crate::functions) fn schema() -> SchemaRef {
 }
 
 pub(in crate::functions) async fn answer(question: &Question<'_>) -> Result<RecordBatch, QueryError> {
-    let measurements = Measurements::gather(question).await?;
     let frozen = Frozen::gather(question).await?;
+    let measurements = Measurements::gather(question, &frozen).await?;
     let mut rows = Vec::new();
     for chart in question.charts(&measurements, &frozen)? {
-        rows.push(row(question, &chart));
+        rows.push(row(question, &measurements, &chart));
         tokio::task::yield_now().await;
     }
     batch(COLUMNS, &rows)
 }
 
-fn row(question: &Question<'_>, chart: &ChartOf<'_>) -> Row {
-    let ChartOf { series, groups, limits } = chart;
-    let size = groups.first().map(|group| group.subgroup.n);
-    let n = size.filter(|size| groups.iter().all(|group| group.subgroup.n == *size));
+fn row(question: &Question<'_>, measurements: &Measurements, chart: &ChartOf<'_>) -> Row {
+    let ChartOf { series, parts } = chart;
+    let groups = || parts.iter().flat_map(|part| &part.groups);
+    let size = groups().next().map(|group| group.subgroup.n);
     let mut row = Row {
         key: series.key.clone(),
+        common: measurements.common(series),
         chart: question.asked.kind.name(),
-        first: groups.first().map(|group| group.first),
-        last: groups.last().map(|group| group.last),
+        first: groups().next().map(|group| group.first),
+        last: groups().last().map(|group| group.last),
         values: series.values.len() as u64,
-        subgroups: groups.len() as u64,
-        n,
+        subgroups: groups().count() as u64,
+        n: size.filter(|size| groups().all(|group| group.subgroup.n == *size)),
         limits: None,
         point: Point::default(),
         below: Point::default(),
@@ -97,16 +110,15 @@ fn row(question: &Question<'_>, chart: &ChartOf<'_>) -> Row {
         rules: None,
         reason: None,
     };
-    match limits {
-        Err(error) => row.reason = Some(error.to_string()),
-        Ok(stretches) => {
-            let Some(stretch) = stretches.last() else { return row };
-            row.limits = Some(stretch.limits);
-            row.origin = Some(stretch.origin.clone());
+    match parts.last().map(|part| (&part.judged, part.groups.last())) {
+        Some((Err(error), _)) => row.reason = Some(error.to_string()),
+        Some((Ok(judged), last)) => {
+            row.limits = Some(judged.limits);
+            row.origin = Some(judged.origin.clone());
             // Limits as they are in the long run; those of subgroups of different sizes are those of the last one.
-            let parameters = Parameters { steady: true, ..stretch.limits.parameters };
-            let judge = Judge::new(Limits { parameters, ..stretch.limits }, &stretch.rules);
-            match (judge, groups.last()) {
+            let parameters = Parameters { steady: true, ..judged.limits.parameters };
+            let judge = Judge::new(Limits { parameters, ..judged.limits }, &judged.rules);
+            match (judge, last) {
                 (Ok(mut judge), Some(group)) => {
                     row.rules = Some(judge.rules().to_string());
                     let verdict = judge.push(&group.subgroup);
@@ -118,6 +130,7 @@ fn row(question: &Question<'_>, chart: &ChartOf<'_>) -> Row {
                 (Ok(_), None) => row.reason = Some("there is no subgroup".to_owned()),
             }
         }
+        None => row.reason = Some("there is no subgroup".to_owned()),
     }
     if series.values.is_empty() && series.texts > 0 {
         row.reason = Some(format!("none of {} measurements is a number", series.texts));

@@ -14,7 +14,9 @@ use oee::count::CountRecord;
 use oee::spc::ChartKind;
 use oee::spc::capability::Spec;
 
-use super::Question;
+use super::asked::Asked;
+use super::frozen::Frozen;
+use super::{NAMES, Question};
 use crate::error::QueryError;
 use crate::functions::gather::{Doubles, Gather, Integers, Texts, Times, typed};
 
@@ -55,6 +57,9 @@ pub(super) struct Measured {
 
 /// What a chart is of, in the order of [`COLUMNS_OF_CHARTS`]: none where values do not agree in it.
 pub(super) type Key = [Option<Arc<str>>; 4];
+
+/// What all values of a chart have in common: work order, unit, operator and gauge, as far as these were read.
+pub(super) type Common = [Option<String>; 4];
 
 /// The values of one chart.
 #[derive(Debug)]
@@ -141,22 +146,28 @@ pub(super) struct Measurements {
 
 impl Measurements {
     /// The values that a call is about.
-    pub(super) async fn gather(question: &Question<'_>) -> Result<Self, QueryError> {
+    pub(super) async fn gather(question: &Question<'_>, frozen: &Frozen) -> Result<Self, QueryError> {
         let mut measurements = match &question.asked.signal {
             Some((signal, reduction)) => super::reduced::gather(question, signal, *reduction).await?,
             None if question.asked.counts => Self::of_counts(question).await?,
-            None => Self::of_table(question).await?,
+            None => Self::of_table(question, frozen).await?,
         };
         measurements.in_order();
         Ok(measurements)
     }
 
-    async fn of_table(question: &Question<'_>) -> Result<Self, QueryError> {
-        let filter = question.filter();
+    async fn of_table(question: &Question<'_>, frozen: &Frozen) -> Result<Self, QueryError> {
+        let filter = question.filter(MEASUREMENTS, NAMES)?;
         let judged = counts_failures(question.asked.kind);
         let mut columns = vec!["time", "value", "lower_limit", "upper_limit", "target", "piece"];
         columns.extend(COLUMNS_OF_CHARTS);
         columns.extend(question.context);
+        let of_subgroups = frozen.columns().filter(|name| CONTEXT.contains(name));
+        for name in of_subgroups {
+            if !columns.contains(&name) {
+                columns.push(name);
+            }
+        }
         if judged {
             columns.push("result");
         }
@@ -171,7 +182,7 @@ impl Measurements {
 
     /// The values of rows that have just been written.
     pub(super) fn of_rows(rows: &[RecordBatch], kind: ChartKind, excluded: &Excluded) -> Result<Self, QueryError> {
-        let mut reading = Reading::new(&COLUMNS_OF_CHARTS);
+        let mut reading = Reading::new(&Asked::new(kind).by);
         for batch in rows {
             reading.take(batch, counts_failures(kind), excluded)?;
         }
@@ -184,7 +195,7 @@ impl Measurements {
     async fn of_counts(question: &Question<'_>) -> Result<Self, QueryError> {
         let columns = ["equipment", "time", "total", "good", "scrap"];
         let mut reading = Reading::new(&question.asked.by);
-        let mut stream = question.gather.rows(COUNTS, question.filter(), &columns, &[]).await?;
+        let mut stream = question.gather.rows(COUNTS, question.filter(COUNTS, &["equipment"])?, &columns, &[]).await?;
         while let Some(batch) = stream.try_next().await? {
             reading.keep(&batch)?;
             let batch_at = reading.kept.len() - 1;
@@ -233,6 +244,15 @@ impl Measurements {
     /// What a column says of a value.
     pub(super) fn label(&self, place: Place, column: &str) -> Option<&str> {
         self.kept.get(place.batch as usize)?.label(column, place.row as usize)
+    }
+
+    /// What all values of a chart have in common.
+    pub(super) fn common(&self, series: &Series) -> Common {
+        ["work_order", "unit", "operator", "gauge"].map(|column| {
+            let mut labels = series.values.iter().map(|value| self.label(value.place, column));
+            let first = labels.next()??;
+            labels.all(|label| label == Some(first)).then(|| first.to_owned())
+        })
     }
 
     /// What a value should have been, as its row says.

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use oee::spc::capability::Spec;
-use oee::spc::{Chart, Companion, Limits, Point, RuleSet, Subgroup};
+use oee::spc::{Chart, Companion, Point, RuleSet, Subgroup};
 
 use super::frozen::Frozen;
 use super::measured::{Key, Measurements};
 use super::specification::Declared;
 use super::subgroups::Group;
-use super::{ChartOf, Question, Stretch, said};
+use super::{ChartOf, Judged, Question, said};
 use crate::error::QueryError;
 use crate::functions::columns::{Column, Value, batch};
 
@@ -103,8 +103,8 @@ pub(in crate::functions) fn schema() -> SchemaRef {
 }
 
 pub(in crate::functions) async fn answer(question: &Question<'_>) -> Result<RecordBatch, QueryError> {
-    let measurements = Measurements::gather(question).await?;
     let frozen = Frozen::gather(question).await?;
+    let measurements = Measurements::gather(question, &frozen).await?;
     let declared = Declared::gather(question).await?;
     let mut rows = Vec::new();
     for chart in question.charts(&measurements, &frozen)? {
@@ -117,46 +117,33 @@ pub(in crate::functions) async fn answer(question: &Question<'_>) -> Result<Reco
 
 /// The points of one chart. Where there are no limits the values are shown, and why nothing judges them.
 fn add(measurements: &Measurements, chart: &ChartOf<'_>, spec: Spec, rows: &mut Vec<Row>) -> Result<(), QueryError> {
-    let stretches = match &chart.limits {
-        Ok(stretches) => stretches,
-        Err(error) => {
-            let reason = error.to_string();
-            for (place, group) in chart.groups.iter().enumerate() {
-                let point = Point { plotted: Some(group.subgroup.value), ..Point::default() };
-                rows.push(Row {
-                    context: Context::of(measurements, &chart.series.key, group),
-                    group: group.clone(),
-                    number: place as u64 + 1,
-                    point,
-                    companion: None,
-                    spec,
-                    phase: "I",
-                    rules: None,
-                    message: None,
-                    origin: Arc::from("none"),
-                    reason: Some(reason.clone()),
-                });
-            }
-            return Ok(());
-        }
-    };
-    for (place, stretch) in stretches.iter().enumerate() {
-        let end = stretches.get(place + 1).map_or(chart.groups.len(), |next| next.first);
-        let groups = chart.groups.get(stretch.first..end).unwrap_or_default();
-        let drawn = draw(stretch, groups)?;
-        let origin: Arc<str> = Arc::from(stretch.origin.as_str());
-        for (at, (group, point)) in groups.iter().zip(&drawn.points).enumerate() {
-            let companion = drawn.limits.companion.zip(drawn.companion.get(at).copied());
-            let (rules, message) = violations(&drawn.rules, point, companion);
-            let reason = point.reason.map(|reason| reason.to_string());
+    let mut number = 0;
+    for part in &chart.parts {
+        let drawn = part.judged.as_ref().ok().map(|judged| draw(judged, &part.groups)).transpose()?;
+        let origin: Arc<str> = Arc::from(part.judged.as_ref().map_or("none", |judged| judged.origin.as_str()));
+        let phase_i = part.judged.as_ref().map_or(usize::MAX, |judged| judged.phase_i);
+        for (at, group) in part.groups.iter().enumerate() {
+            number += 1;
+            let unjudged = Point { plotted: Some(group.subgroup.value), ..Point::default() };
+            let point = drawn.as_ref().and_then(|drawn| drawn.points.get(at)).copied().unwrap_or(unjudged);
+            let companion =
+                drawn.as_ref().and_then(|drawn| drawn.limits.companion.zip(drawn.companion.get(at).copied()));
+            let (rules, message) = match &drawn {
+                Some(drawn) => violations(&drawn.rules, &point, companion),
+                None => (None, None),
+            };
+            let reason = match &part.judged {
+                Ok(_) => point.reason.map(|reason| reason.to_string()),
+                Err(error) => Some(error.to_string()),
+            };
             rows.push(Row {
                 context: Context::of(measurements, &chart.series.key, group),
                 group: group.clone(),
-                number: (stretch.first + at) as u64 + 1,
-                point: *point,
+                number,
+                point,
                 companion,
                 spec,
-                phase: if at < stretch.phase_i { "I" } else { "II" },
+                phase: if at < phase_i { "I" } else { "II" },
                 rules,
                 message,
                 origin: Arc::clone(&origin),
@@ -167,10 +154,9 @@ fn add(measurements: &Measurements, chart: &ChartOf<'_>, spec: Spec, rows: &mut 
     Ok(())
 }
 
-fn draw(stretch: &Stretch, groups: &[Group]) -> Result<Chart, QueryError> {
+fn draw(judged: &Judged, groups: &[Group]) -> Result<Chart, QueryError> {
     let subgroups: Vec<Subgroup> = groups.iter().map(|group| group.subgroup).collect();
-    let limits: Limits = stretch.limits;
-    Chart::draw(limits, &stretch.rules, &subgroups).map_err(said)
+    Chart::draw(judged.limits, &judged.rules, &subgroups).map_err(said)
 }
 
 /// Names of the violated rules, and what they say.
@@ -182,9 +168,13 @@ pub(super) fn violations(
     let mut names: Vec<String> = rules.violated(point.flags).map(|rule| rule.name.to_owned()).collect();
     let mut words: Vec<String> = rules.violated(point.flags).map(oee::spc::Rule::sentence).collect();
     if let Some((below, point)) = companion.filter(|(_, point)| !point.flags.is_empty()) {
-        let side = if point.plotted > point.ucl { "above its upper" } else { "below its lower" };
+        let side = match below {
+            Companion::LowerSum => "beyond the decision interval",
+            _ if point.plotted > point.ucl => "above its upper control limit",
+            _ => "below its lower control limit",
+        };
         names.push(format!("{} limits", below.name()));
-        words.push(format!("{} {side} control limit", below.name()));
+        words.push(format!("{} {side}", below.name()));
     }
     ((!names.is_empty()).then(|| names.join(", ")), (!words.is_empty()).then(|| words.join("; ")))
 }

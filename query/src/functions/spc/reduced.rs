@@ -1,6 +1,6 @@
 //! Samples of a signal, reduced to one value per unit and operation.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, StringArray};
@@ -8,21 +8,26 @@ use arrow::datatypes::{DataType, Field, Schema};
 use arrow::record_batch::RecordBatch;
 use datafusion::prelude::{ident, lit};
 use futures::TryStreamExt;
+use oee::execution::Executions;
+use oee::path::lineage;
 use oee::plant::Interpolation;
 use oee::series::Severity;
-use oee::{SECOND_US, seconds};
+use oee::{OPEN, SECOND_US, seconds};
 
 use super::Question;
 use super::asked::Reduction;
 use super::measured::Measurements;
+use crate::context::Context;
 use crate::error::QueryError;
 use crate::functions::gather::{Doubles, Integers, Texts, Times};
 
+/// By what WHERE can choose them.
+const NAMES_OF_SAMPLES: [&str; 4] = ["equipment", "operation", "unit", "work_order"];
 const SAMPLES: &str = "samples";
 const COLUMNS: [&str; 7] = ["equipment", "operation", "unit", "work_order", "time", "value", "quality"];
 
-/// Where and of what samples are.
-type Of = [Option<String>; 4];
+/// Where and of what samples are, and since when the execution lasts that they belong to.
+type Of = ([Option<String>; 4], Option<i64>);
 
 /// The values of a signal: one for each stay of a unit at an operation of an equipment.
 pub(super) async fn gather(
@@ -30,7 +35,12 @@ pub(super) async fn gather(
     signal: &str,
     reduction: Reduction,
 ) -> Result<Measurements, QueryError> {
-    let filter = ident("signal").eq(lit(signal)).and(ident("unit").is_not_null()).and(question.filter());
+    let filter = ident("signal")
+        .eq(lit(signal))
+        .and(ident("unit").is_not_null())
+        .and(question.filter(SAMPLES, &NAMES_OF_SAMPLES)?);
+    let known = question.gather.view.context().await?;
+    let mut stays = Stays::new(known.as_deref());
     let mut samples: BTreeMap<Of, Vec<(i64, f64)>> = BTreeMap::new();
     let mut stream = question.gather.rows(SAMPLES, filter, &COLUMNS, &[]).await?;
     while let Some(batch) = stream.try_next().await? {
@@ -43,18 +53,19 @@ pub(super) async fn gather(
             else {
                 continue;
             };
-            let mut of: Of = Default::default();
+            let mut of: [Option<String>; 4] = Default::default();
             for (of, texts) in of.iter_mut().zip(&names) {
                 *of = texts.as_ref().ok().and_then(|texts| texts.at(row)).map(str::to_owned);
             }
-            samples.entry(of).or_default().push((time, value));
+            let since = stays.since(&of, time);
+            samples.entry((of, since)).or_default().push((time, value));
         }
     }
     let mut told = Vec::with_capacity(samples.len());
     let mut values = Vec::with_capacity(samples.len());
     for (of, mut curve) in samples {
         curve.sort_by_key(|(time, _)| *time);
-        let path = of.first().and_then(|name| name.as_deref()).unwrap_or_default();
+        let path = of.0.first().and_then(|name| name.as_deref()).unwrap_or_default();
         let interpolation = question.gather.plant.signal(path, signal).interpolation;
         if let Some((end, value)) = curve.last().map(|last| last.0).zip(reduced(&curve, reduction, interpolation)) {
             values.push((0, told.len(), end, value));
@@ -65,10 +76,40 @@ pub(super) async fn gather(
     Measurements::of_values(&question.asked.by, &[batch], values)
 }
 
+/// Executions of units: one that comes back to an operation stays there a second time.
+struct Stays<'a> {
+    executions: Option<&'a Executions>,
+    /// Starts and ends of the stays of a unit on an equipment, ascending.
+    known: HashMap<(String, String), Vec<(i64, i64)>>,
+}
+
+impl<'a> Stays<'a> {
+    fn new(context: Option<&'a Context>) -> Self {
+        Self { executions: context.map(|context| &context.executions), known: HashMap::new() }
+    }
+
+    /// When the stay began that a moment belongs to; none where no execution covers it.
+    fn since(&mut self, of: &[Option<String>; 4], time: i64) -> Option<i64> {
+        let executions = self.executions?;
+        let [Some(equipment), _, Some(unit), _] = of else { return None };
+        let stays = self.known.entry((equipment.clone(), unit.clone())).or_insert_with(|| {
+            let all = lineage(equipment).flat_map(|path| executions.on(path));
+            let of_unit = all.filter(|execution| execution.unit.as_deref() == Some(unit));
+            let mut stays: Vec<(i64, i64)> = of_unit
+                .map(|execution| (execution.started, executions.effective_end(&execution.run).unwrap_or(OPEN)))
+                .collect();
+            stays.sort_unstable();
+            stays
+        });
+        let begun = stays.partition_point(|(start, _)| *start <= time).checked_sub(1)?;
+        stays.get(begun).filter(|(_, end)| time < *end).map(|(start, _)| *start)
+    }
+}
+
 /// The rows that tell of each value.
 fn context(signal: &str, told: &[Of]) -> Result<RecordBatch, QueryError> {
     let texts = |place: usize| -> ArrayRef {
-        Arc::new(told.iter().map(|of| of.get(place).and_then(|name| name.as_deref())).collect::<StringArray>())
+        Arc::new(told.iter().map(|(of, _)| of.get(place).and_then(|name| name.as_deref())).collect::<StringArray>())
     };
     let signals: ArrayRef = Arc::new(told.iter().map(|_| Some(signal)).collect::<StringArray>());
     let columns = [

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use oee::spc::{ChartKind, Subgroup};
 
-use super::asked::By;
+use super::asked::{Asked, By};
 use super::frozen::Version;
 use super::measured::{Measured, Measurements, Place, Series};
 use super::{Question, mistaken, said, specification};
@@ -31,97 +31,31 @@ pub(super) struct Group {
     pub(super) label: Option<String>,
 }
 
-/// How the values of a chart become subgroups: as the call says, else as the newest frozen limits do.
+/// How values become subgroups: as the call says, else as their frozen limits do, else as the chart needs it. `named`:
+/// whether the measurements name subgroups themselves.
 pub(super) fn by(
-    question: &Question<'_>,
-    measurements: &Measurements,
-    series: &Series,
-    versions: &[Version],
+    asked: &Asked,
+    version: Option<&Version>,
+    is_empty: bool,
+    named: impl FnOnce() -> bool,
 ) -> Result<By, QueryError> {
-    let frozen = || versions.last().and_then(|version| version.subgroup.clone());
-    match question.asked.subgroup.clone().or_else(frozen) {
-        Some(by) => Ok(by),
-        None => by_default(question, measurements, series),
+    if let Some(by) = &asked.subgroup {
+        return Ok(by.clone());
     }
-}
-
-/// The same of values that may be single ones too.
-pub(super) fn by_or_single(question: &Question<'_>, measurements: &Measurements, series: &Series) -> By {
-    let named = || if names_subgroups(measurements, series) { By::Column("subgroup") } else { By::Count(1) };
-    question.asked.subgroup.clone().unwrap_or_else(named)
-}
-
-fn names_subgroups(measurements: &Measurements, series: &Series) -> bool {
-    series.values.first().is_some_and(|value| measurements.label(value.place, "subgroup").is_some())
-}
-
-/// The subgroups of a chart, in the order of production.
-pub(super) fn of(
-    question: &Question<'_>,
-    measurements: &Measurements,
-    series: &Series,
-    by: &By,
-    versions: &[Version],
-) -> Result<Vec<Group>, QueryError> {
-    let maker = Maker::new(question, measurements, series);
-    match by {
-        // What is left over is no subgroup yet.
-        By::Count(size) => {
-            // Counting begins anew with the first frozen limits: whoever judges by them need not know what was before.
-            let frozen_from = versions.first().map_or(i64::MIN, |version| version.valid_from);
-            let (before, after) =
-                series.values.split_at(series.values.partition_point(|value| value.time < frozen_from));
-            let parts = [before, after].into_iter().flat_map(|part| part.chunks_exact((*size).max(1)));
-            parts.map(|values| maker.group(values, None)).collect()
-        }
-        By::Time(cut) => {
-            let (Some(first), Some(last)) = (series.values.first(), series.values.last()) else {
-                return Ok(Vec::new());
-            };
-            let equipment = series.key.first().and_then(|name| name.as_deref()).unwrap_or_default();
-            let plant = &question.gather.plant;
-            let mut groups = Vec::new();
-            let mut rest = series.values.as_slice();
-            for bucket in buckets(plant, equipment, *cut, first.time, last.time.saturating_add(1)) {
-                let (values, after) = rest.split_at(
-                    rest.partition_point(|value| value.time < bucket.as_ref().map_or(i64::MAX, |bucket| bucket.end)),
-                );
-                let bucket = bucket?;
-                if !values.is_empty() {
-                    groups.push(maker.group(values, bucket.shift.or(bucket.production_day))?);
-                }
-                rest = after;
-            }
-            Ok(groups)
-        }
-        By::Column(column) => maker.by_column(column),
+    match version.and_then(|version| version.subgroup.as_ref()) {
+        Some(Ok(by)) => return Ok(by.clone()),
+        Some(Err(error)) => return Err(mistaken(error.clone())),
+        None => {}
     }
-}
-
-/// The values of a chart in subgroups: what is left over, and what belongs to no subgroup, is not among them.
-pub(super) fn values(measurements: &Measurements, series: &Series, by: &By, groups: &[Group]) -> Vec<f64> {
-    let all = || series.values.iter().map(|value| value.value);
-    match by {
-        By::Time(_) => all().collect(),
-        By::Count(size) => all().take(groups.len() * size).collect(),
-        By::Column(column) => {
-            let groups = in_groups(measurements, series, column);
-            groups.into_iter().flat_map(|(_, values)| values).map(|value| value.value).collect()
-        }
-    }
-}
-
-fn by_default(question: &Question<'_>, measurements: &Measurements, series: &Series) -> Result<By, QueryError> {
-    let kind = question.asked.kind;
+    let kind = asked.kind;
     let needs = matches!(kind, ChartKind::XbarR | ChartKind::XbarS | ChartKind::P | ChartKind::Np | ChartKind::LaneyP);
     // A record of counts is a subgroup already.
-    if kind == ChartKind::IMr || question.asked.counts {
+    if kind == ChartKind::IMr || asked.counts || is_empty {
         return Ok(By::Count(1));
     }
-    match (names_subgroups(measurements, series), needs) {
+    match (named(), needs) {
         (true, _) => Ok(By::Column("subgroup")),
         (false, false) => Ok(By::Count(1)),
-        (false, true) if series.values.is_empty() => Ok(By::Count(1)),
         (false, true) => Err(mistaken(format!(
             "{} is a chart of subgroups, and these measurements name none: write for example 'subgroup=5', \
              'subgroup=1 hour' or 'subgroup=work_order'",
@@ -130,10 +64,67 @@ fn by_default(question: &Question<'_>, measurements: &Measurements, series: &Ser
     }
 }
 
+/// The same of values that may be single ones too.
+pub(super) fn by_or_single(asked: &Asked, measurements: &Measurements, values: &[Measured]) -> By {
+    let named = || if names_subgroups(measurements, values) { By::Column("subgroup") } else { By::Count(1) };
+    asked.subgroup.clone().unwrap_or_else(named)
+}
+
+/// Whether the first of some values names its subgroup.
+pub(super) fn names_subgroups(measurements: &Measurements, values: &[Measured]) -> bool {
+    values.first().is_some_and(|value| measurements.label(value.place, "subgroup").is_some())
+}
+
+/// The subgroups of values of a chart, in the order of production.
+pub(super) fn of(
+    question: &Question<'_>,
+    measurements: &Measurements,
+    series: &Series,
+    values: &[Measured],
+    by: &By,
+) -> Result<Vec<Group>, QueryError> {
+    let maker = Maker::new(question, measurements, series);
+    match by {
+        // What is left over is no subgroup yet.
+        By::Count(size) => values.chunks_exact((*size).max(1)).map(|values| maker.group(values, None)).collect(),
+        By::Time(cut) => {
+            let equipment = series.key.first().and_then(|name| name.as_deref()).unwrap_or_default();
+            let Some(end) = values.last().map(|last| last.time.saturating_add(1)) else { return Ok(Vec::new()) };
+            let mut groups = Vec::new();
+            let mut rest = values;
+            // From value to value: most of the time nothing may have been measured.
+            while let Some(first) = rest.first() {
+                let bucket = buckets(&question.gather.plant, equipment, *cut, first.time, end).next().transpose()?;
+                let Some(bucket) = bucket else { break };
+                let (within, after) = rest.split_at(rest.partition_point(|value| value.time < bucket.end).max(1));
+                groups.push(maker.group(within, bucket.shift.or(bucket.production_day))?);
+                rest = after;
+            }
+            Ok(groups)
+        }
+        By::Column(column) => {
+            let groups = in_groups(measurements, values, column);
+            groups.into_iter().map(|(label, values)| maker.group(&values, Some(label))).collect()
+        }
+    }
+}
+
+/// The values in their subgroups: what is left over, and what belongs to no subgroup, is not among them.
+pub(super) fn values(measurements: &Measurements, values: &[Measured], by: &By, groups: &[Group]) -> Vec<f64> {
+    let all = || values.iter().map(|value| value.value);
+    match by {
+        By::Time(_) => all().collect(),
+        By::Count(size) => all().take(groups.len() * size).collect(),
+        By::Column(column) => {
+            let groups = in_groups(measurements, values, column);
+            groups.into_iter().flat_map(|(_, values)| values).map(|value| value.value).collect()
+        }
+    }
+}
+
 struct Maker<'a> {
     kind: ChartKind,
     measurements: &'a Measurements,
-    series: &'a Series,
     /// Short runs: nominal and sigma of each product.
     parts: HashMap<Option<String>, (f64, f64)>,
 }
@@ -147,12 +138,7 @@ impl<'a> Maker<'a> {
             }
             _ => HashMap::new(),
         };
-        Self { kind, measurements, series, parts }
-    }
-
-    fn by_column(&self, column: &str) -> Result<Vec<Group>, QueryError> {
-        let groups = in_groups(self.measurements, self.series, column);
-        groups.into_iter().map(|(label, values)| self.group(&values, Some(label))).collect()
+        Self { kind, measurements, parts }
     }
 
     fn group(&self, values: &[Measured], label: Option<String>) -> Result<Group, QueryError> {
@@ -201,10 +187,14 @@ pub(super) fn subgroup(kind: ChartKind, numbers: &[f64], units: f64) -> Result<S
 }
 
 /// Values that agree in a column, by first appearance. Those of which it says nothing belong to none.
-fn in_groups(measurements: &Measurements, series: &Series, column: &str) -> Vec<(String, Vec<Measured>)> {
+pub(super) fn in_groups(
+    measurements: &Measurements,
+    values: &[Measured],
+    column: &str,
+) -> Vec<(String, Vec<Measured>)> {
     let mut order: Vec<(String, Vec<Measured>)> = Vec::new();
     let mut places: HashMap<String, usize> = HashMap::new();
-    for value in &series.values {
+    for value in values {
         let Some(label) = measurements.label(value.place, column) else { continue };
         let place = match places.get(label) {
             Some(&place) => place,

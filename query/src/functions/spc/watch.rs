@@ -69,6 +69,8 @@ pub struct Violation {
     pub lcl: Option<f64>,
     /// Upper control limit.
     pub ucl: Option<f64>,
+    /// It, or the point below it, lies beyond its limits.
+    pub is_beyond: bool,
     /// Names of the violated rules.
     pub rules: String,
     /// What they say.
@@ -78,22 +80,30 @@ pub struct Violation {
 }
 
 impl Violation {
-    /// Whether who was told of this one needs not be told of the other.
+    /// Whether what `events` says of this one is what there is to say of the other.
     fn says_as_much(&self, other: &Self) -> bool {
         // As JSON a number can lose its last digit.
-        let near = match (self.value, other.value) {
+        let near = |one: Option<f64>, other: Option<f64>| match (one, other) {
             (Some(one), Some(other)) => (one - other).abs() <= 1e-12 * one.abs().max(other.abs()),
             (one, other) => one == other,
         };
-        near && (self.time, &self.message) == (other.time, &other.message)
+        let figures = near(self.value, other.value) && near(self.lcl, other.lcl) && near(self.ucl, other.ucl);
+        figures && self.time == other.time && self.limits == other.limits && self.is_told_by(other)
+    }
+
+    /// Whether people who heard of the other one have heard of this one.
+    fn is_told_by(&self, other: &Self) -> bool {
+        self.rules == other.rules && self.message == other.message
     }
 }
 
 /// What there is to say.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Change {
-    /// A violation, new or different from what was said of it.
+    /// A violation that was not there before, or violates other rules than were said.
     Raised(Violation),
+    /// The same violation, with other figures: its subgroup has grown, or limits were corrected.
+    Restated(Violation),
     /// A violation that is none any more; known of it is where it was.
     Withdrawn(Violation),
 }
@@ -103,7 +113,7 @@ impl Change {
     #[must_use]
     pub fn violation(&self) -> &Violation {
         match self {
-            Self::Raised(violation) | Self::Withdrawn(violation) => violation,
+            Self::Raised(violation) | Self::Restated(violation) | Self::Withdrawn(violation) => violation,
         }
     }
 }
@@ -136,6 +146,8 @@ struct Board {
     charts: HashMap<ChartKey, Watched>,
     /// Writes up to this place in the log are judged.
     position: u64,
+    /// Why some charts are not judged.
+    troubles: HashMap<ChartKey, String>,
     /// What `events` says, by identity. None before it was asked.
     said: Option<BTreeMap<String, Violation>>,
 }
@@ -223,7 +235,9 @@ impl SpcWatch {
         let said = board.said.get_or_insert_default();
         for change in changes {
             match change {
-                Change::Raised(violation) => said.insert(violation.id.clone(), violation.clone()),
+                Change::Raised(violation) | Change::Restated(violation) => {
+                    said.insert(violation.id.clone(), violation.clone())
+                }
                 Change::Withdrawn(violation) => said.remove(&violation.id),
             };
         }
@@ -244,10 +258,12 @@ impl Board {
             self.frozen = Frozen::all(gather).await?;
             self.excluded = Excluded::gather(gather).await?;
             self.charts.clear();
-            for (kind, frozen) in &self.frozen {
-                begin(&mut self.charts, gather, *kind, frozen, None).await?;
+            self.troubles.clear();
+            let frozen = std::mem::take(&mut self.frozen);
+            for (kind, frozen) in &frozen {
+                self.begin(gather, *kind, frozen, None).await?;
             }
-            self.position = position;
+            (self.frozen, self.position) = (frozen, position);
             return Ok(());
         }
         if self.frozen.is_empty() {
@@ -255,19 +271,71 @@ impl Board {
         }
         let new: Vec<&RecordBatch> =
             waiting.measurements.iter().filter(|(at, _)| *at > self.position).map(|(_, rows)| rows).collect();
-        let mut late: HashSet<ChartKey> = HashSet::new();
+        let mut late: HashMap<ChartKind, HashSet<Key>> = HashMap::new();
         for rows in new {
             self.take_in(rows, &mut late)?;
         }
-        for (key, kind) in late {
-            let Some((_, frozen)) = self.frozen.iter().find(|(known, _)| *known == kind) else { continue };
+        let frozen = std::mem::take(&mut self.frozen);
+        for (kind, frozen) in &frozen {
+            if let Some(late) = late.remove(kind) {
+                self.begin(gather, *kind, frozen, Some(&late)).await?;
+            }
+        }
+        self.frozen = frozen;
+        Ok(())
+    }
+
+    /// Begins the charts of one kind that have frozen limits: all, or some. One that cannot be judged stands alone with it.
+    async fn begin(
+        &mut self,
+        gather: &Gather,
+        kind: ChartKind,
+        frozen: &Frozen,
+        only: Option<&HashSet<Key>>,
+    ) -> Result<(), QueryError> {
+        let Some(first) = frozen.first() else { return Ok(()) };
+        // One is looked for by its names; several in one go.
+        let one = only.filter(|only| only.len() == 1).and_then(|only| only.iter().next());
+        let filters: Vec<Expr> = one.map(of_chart).unwrap_or_default();
+        let names = Names::of(&gather.session, &filters, NAMES)?;
+        let asked = Asked::new(kind);
+        let window = (first, i64::MAX);
+        let question = Question { gather, asked: &asked, names: &names, window, context: &CONTEXT };
+        let measurements = Measurements::gather(&question, frozen).await?;
+        for key in only.into_iter().flatten() {
             self.charts.remove(&(key.clone(), kind));
-            begin(&mut self.charts, gather, kind, frozen, Some(&key)).await?;
+        }
+        for series in measurements.series() {
+            let versions = frozen.of(series);
+            if versions.is_empty() || only.is_some_and(|only| !only.contains(&series.key)) {
+                continue;
+            }
+            let key = (series.key.clone(), kind);
+            let watched = Watched::begin(&question, &measurements, series, versions);
+            self.keep(key, watched);
+            tokio::task::yield_now().await;
         }
         Ok(())
     }
 
-    fn take_in(&mut self, rows: &RecordBatch, late: &mut HashSet<ChartKey>) -> Result<(), QueryError> {
+    fn keep(&mut self, key: ChartKey, watched: Result<Watched, QueryError>) {
+        match watched {
+            Ok(watched) => {
+                self.troubles.remove(&key);
+                self.charts.insert(key, watched);
+            }
+            Err(error) => {
+                let error = error.to_string();
+                if self.troubles.get(&key) != Some(&error) {
+                    let [equipment, characteristic, ..] = key.0.each_ref().map(|name| name.as_deref());
+                    tracing::warn!(chart = key.1.name(), characteristic, equipment, error, "a chart is not judged");
+                }
+                self.troubles.insert(key, error);
+            }
+        }
+    }
+
+    fn take_in(&mut self, rows: &RecordBatch, late: &mut HashMap<ChartKind, HashSet<Key>>) -> Result<(), QueryError> {
         let deleted = rows.column_by_name("deleted").and_then(|column| column.as_boolean_opt());
         let deleted = deleted.filter(|deleted| deleted.true_count() > 0);
         let (standing, gone) = match deleted {
@@ -275,22 +343,26 @@ impl Board {
             None => (rows.clone(), None),
         };
         for (kind, frozen) in &self.frozen {
+            let late = late.entry(*kind).or_default();
             if let Some(gone) = &gone {
                 let found = Measurements::of_rows(std::slice::from_ref(gone), *kind, &self.excluded)?;
-                late.extend(found.series().iter().map(|series| (series.key.clone(), *kind)));
+                late.extend(found.series().iter().map(|series| series.key.clone()));
             }
             let found = Measurements::of_rows(std::slice::from_ref(&standing), *kind, &self.excluded)?;
-            for series in found.series().iter().filter(|series| !frozen.of(series).is_empty()) {
+            for series in found.series() {
                 let key = (series.key.clone(), *kind);
-                let taken = match self.charts.get_mut(&key) {
-                    Some(chart) => chart.take(&found, series)?,
-                    None => false,
-                };
-                if !taken {
-                    late.insert(key);
+                // A chart that is known, or one that limits are waiting for.
+                let chart = self.charts.get_mut(&key);
+                if chart.is_none() && frozen.of(series).is_empty() {
+                    continue;
+                }
+                // What cannot be judged now is looked at as a whole, and says then why.
+                if !chart.is_some_and(|chart| chart.take(&found, series).unwrap_or(false)) {
+                    late.insert(key.0);
                 }
             }
         }
+        late.retain(|_, late| !late.is_empty());
         Ok(())
     }
 
@@ -301,40 +373,22 @@ impl Board {
         let mut standing: HashSet<&str> = HashSet::new();
         for violation in self.charts.values().flat_map(Watched::violations) {
             standing.insert(&violation.id);
-            if said.get(&violation.id).is_none_or(|known| !known.says_as_much(violation)) {
-                changes.push(Change::Raised(violation.clone()));
+            match said.get(&violation.id) {
+                Some(known) if known.says_as_much(violation) => {}
+                Some(known) if known.is_told_by(violation) => changes.push(Change::Restated(violation.clone())),
+                _ => changes.push(Change::Raised(violation.clone())),
             }
         }
+        // Of what is older than the measurements that are kept, and of charts without limits, stands what was said then.
         let gone = said.values().filter(|known| !standing.contains(known.id.as_str()));
+        let gone = gone.filter(|known| {
+            let chart = self.charts.values().find(|chart| chart.is_of(known));
+            chart.is_some_and(|chart| chart.knows(known))
+        });
         changes.extend(gone.cloned().map(Change::Withdrawn));
         changes.sort_by_key(|change| change.violation().time);
         changes
     }
-}
-
-/// Begins the charts of one kind that have frozen limits: all, or one.
-async fn begin(
-    charts: &mut HashMap<ChartKey, Watched>,
-    gather: &Gather,
-    kind: ChartKind,
-    frozen: &Frozen,
-    only: Option<&Key>,
-) -> Result<(), QueryError> {
-    let Some(first) = frozen.first() else { return Ok(()) };
-    let filters: Vec<Expr> = only.map(of_chart).unwrap_or_default();
-    let names = Names::of(&gather.session, &filters, NAMES)?;
-    let asked = Asked::new(kind);
-    let question = Question { gather, asked: &asked, names: &names, window: (first, i64::MAX), context: &CONTEXT };
-    let measurements = Measurements::gather(&question).await?;
-    for series in measurements.series() {
-        let versions = frozen.of(series);
-        if versions.is_empty() || only.is_some_and(|only| *only != series.key) {
-            continue;
-        }
-        let watched = Watched::begin(&question, &measurements, series, versions)?;
-        charts.insert((series.key.clone(), kind), watched);
-    }
-    Ok(())
 }
 
 /// Conditions on the names of a chart.
@@ -361,13 +415,19 @@ async fn said_before(gather: &Gather) -> Result<BTreeMap<String, Violation>, Que
         for row in 0..batch.num_rows() {
             let Some(id) = ids.at(row).filter(|id| id.starts_with(PREFIX)) else { continue };
             let owned = |texts: &Texts| texts.at(row).map(str::to_owned);
+            let details = Details::of(data.at(row).unwrap_or_default());
             let violation = Violation {
                 id: id.to_owned(),
                 equipment: owned(&equipment),
                 characteristic: owned(&characteristics),
                 message: owned(&messages).unwrap_or_default(),
                 time: times.at(row).unwrap_or_default(),
-                value: data.at(row).and_then(value_of),
+                value: details.number("value"),
+                lcl: details.number("lcl"),
+                ucl: details.number("ucl"),
+                rules: details.text("rules"),
+                limits: details.text("limits"),
+                unit: Some(details.text("unit")).filter(|unit| !unit.is_empty()),
                 ..Violation::default()
             };
             found.insert(id.to_owned(), violation);
@@ -376,7 +436,20 @@ async fn said_before(gather: &Gather) -> Result<BTreeMap<String, Violation>, Que
     Ok(found)
 }
 
-/// The plotted value, in the details of an event.
-fn value_of(data: &str) -> Option<f64> {
-    serde_json::from_str::<serde_json::Value>(data).ok()?.get("value")?.as_f64()
+/// The details of an event.
+struct Details(Option<serde_json::Value>);
+
+impl Details {
+    fn of(data: &str) -> Self {
+        Self(serde_json::from_str(data).ok())
+    }
+
+    fn number(&self, name: &str) -> Option<f64> {
+        self.0.as_ref()?.get(name)?.as_f64()
+    }
+
+    fn text(&self, name: &str) -> String {
+        let text = self.0.as_ref().and_then(|details| details.get(name)?.as_str());
+        text.unwrap_or_default().to_owned()
+    }
 }

@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use oee::spc::{ChartKind, Judge, RuleSet};
+use oee::spc::{ChartKind, Judge, RuleSet, Verdict};
 
-use super::super::asked::By;
+use super::super::asked::{Asked, By};
 use super::super::frozen::Version;
 use super::super::measured::{Key, Measured, Measurements, Series};
 use super::super::points::violations;
 use super::super::subgroups::{self, Group};
-use super::super::{Question, said};
+use super::super::{Question, in_parts, said};
 use super::{PREFIX, Violation};
 use crate::error::QueryError;
 
@@ -22,24 +22,37 @@ type Order = (i64, i64, String, String);
 pub(super) struct Watched {
     key: Key,
     kind: ChartKind,
+    /// What the identities of its violations begin with.
+    prefix: String,
     versions: Vec<Version>,
-    by: By,
-    /// Judges what comes next, and by which version.
-    judge: Option<(usize, Judge)>,
-    /// Values of the subgroup that is not whole yet.
-    open: Vec<Kept>,
-    /// Subgroups that are whole, where a column tells them apart.
-    closed: HashSet<String>,
+    part: Part,
     newest: Option<Order>,
+    /// When its oldest value was measured: of earlier ones nothing can be said any more.
+    oldest: Option<i64>,
     /// What stands, by identity.
     standing: BTreeMap<String, Violation>,
+}
+
+/// The values of the version in force.
+#[derive(Debug, Default)]
+struct Part {
+    /// Which version; none before the first, when nothing is judged.
+    version: Option<usize>,
+    /// How its values become subgroups; none before there is one.
+    by: Option<By>,
+    /// Judges what comes next.
+    judge: Option<Judge>,
+    /// Values of the subgroup that is not whole yet, and what they agree in.
+    open: Vec<Kept>,
+    open_label: Option<String>,
+    /// Subgroups that are whole, where a column tells them apart.
+    closed: HashSet<String>,
 }
 
 /// A value with what is known of it.
 #[derive(Debug, Clone)]
 struct Kept {
     measured: Measured,
-    label: Option<String>,
     unit: Option<String>,
     run: Option<String>,
     work_order: Option<String>,
@@ -47,11 +60,10 @@ struct Kept {
 }
 
 impl Kept {
-    fn of(measurements: &Measurements, by: &By, measured: Measured) -> Self {
+    fn of(measurements: &Measurements, measured: Measured) -> Self {
         let label = |column: &str| measurements.label(measured.place, column).map(str::to_owned);
         Self {
             measured,
-            label: if let By::Column(column) = by { label(column) } else { None },
             unit: label("unit"),
             run: label("run"),
             work_order: label("work_order"),
@@ -66,34 +78,71 @@ impl Kept {
 }
 
 impl Watched {
-    /// A chart from everything that was measured since its first limits.
+    /// A chart from everything that was measured since its first limits: as `spc` draws it.
     pub(super) fn begin(
         question: &Question<'_>,
         measurements: &Measurements,
         series: &Series,
-        versions: &[Version],
+        versions: Vec<Version>,
     ) -> Result<Self, QueryError> {
-        let by = subgroups::by(question, measurements, series, versions)?;
         let mut watched = Self {
             key: series.key.clone(),
             kind: question.asked.kind,
-            versions: versions.to_vec(),
-            by,
-            judge: None,
-            open: Vec::new(),
-            closed: HashSet::new(),
-            newest: None,
+            prefix: prefix(&series.key, question.asked.kind),
+            versions: Vec::new(),
+            part: Part::default(),
+            newest: series.values.last().map(|value| Kept::of(measurements, *value).order()),
+            oldest: series.values.first().map(|value| value.time),
             standing: BTreeMap::new(),
         };
-        if watched.is_stepwise() {
-            watched.take(measurements, series)?;
-        } else {
-            let groups = subgroups::of(question, measurements, series, &watched.by, versions)?;
-            for group in &groups {
-                watched.judge_group(measurements, group)?;
+        let parts = in_parts(&series.values, &versions);
+        watched.versions.clone_from(&versions);
+        for (place, (version, values)) in parts.into_iter().enumerate() {
+            if version.is_some() {
+                watched.judge_part(question, measurements, series, place - 1, values)?;
             }
         }
         Ok(watched)
+    }
+
+    fn judge_part(
+        &mut self,
+        question: &Question<'_>,
+        measurements: &Measurements,
+        series: &Series,
+        version: usize,
+        values: &[Measured],
+    ) -> Result<(), QueryError> {
+        self.part = Part { version: Some(version), ..Part::default() };
+        if values.is_empty() {
+            return Ok(());
+        }
+        let by = self.by(measurements, version, values)?;
+        let groups = subgroups::of(question, measurements, series, values, &by)?;
+        // A subgroup that a column tells apart can go on.
+        let whole = if let By::Column(_) = by { groups.len().saturating_sub(1) } else { groups.len() };
+        for (place, group) in groups.iter().enumerate() {
+            self.judge_group(measurements, version, group, place < whole)?;
+        }
+        let rest: Vec<Measured> = match &by {
+            By::Count(size) => values.get(groups.len() * size..).unwrap_or_default().to_vec(),
+            By::Column(column) => {
+                let mut named = subgroups::in_groups(measurements, values, column);
+                let (label, last) = named.pop().unzip();
+                self.part.closed = named.into_iter().map(|(label, _)| label).collect();
+                self.part.open_label = label;
+                last.unwrap_or_default()
+            }
+            By::Time(_) => Vec::new(),
+        };
+        self.part.open = rest.into_iter().map(|value| Kept::of(measurements, value)).collect();
+        self.part.by = Some(by);
+        Ok(())
+    }
+
+    fn by(&self, measurements: &Measurements, version: usize, values: &[Measured]) -> Result<By, QueryError> {
+        let named = || subgroups::names_subgroups(measurements, values);
+        subgroups::by(&Asked::new(self.kind), self.versions.get(version), values.is_empty(), named)
     }
 
     /// What stands.
@@ -101,131 +150,154 @@ impl Watched {
         self.standing.values()
     }
 
-    /// Whether values can be judged one by one as they come. Subgroups by time, and short runs, need all of them.
-    fn is_stepwise(&self) -> bool {
-        let short_run = matches!(self.kind, ChartKind::ShortRunDeviation | ChartKind::ShortRunZ);
-        !short_run && !matches!(self.by, By::Time(_))
+    /// Whether a violation is of this chart.
+    pub(super) fn is_of(&self, violation: &Violation) -> bool {
+        violation.id.starts_with(&self.prefix)
+    }
+
+    /// Whether a violation that was said can be compared with what is measured: it is not older than the oldest measurement
+    /// that is still kept.
+    pub(super) fn knows(&self, violation: &Violation) -> bool {
+        self.oldest.is_some_and(|oldest| oldest <= violation.time)
     }
 
     /// Takes values that came; false where the chart has to be begun anew for them.
     pub(super) fn take(&mut self, measurements: &Measurements, series: &Series) -> Result<bool, QueryError> {
-        if !self.is_stepwise() {
+        // Short runs take all values to know the parts, subgroups by time a calendar.
+        if matches!(self.kind, ChartKind::ShortRunDeviation | ChartKind::ShortRunZ) || series.texts > 0 {
             return Ok(false);
         }
         for measured in &series.values {
-            let value = Kept::of(measurements, &self.by, *measured);
+            let value = Kept::of(measurements, *measured);
             let order = value.order();
-            // Late, or another version of a value that was judged; or one that nobody should judge by.
-            let again = self.newest.as_ref().is_some_and(|newest| order <= *newest);
-            if again || value.label.as_ref().is_some_and(|label| self.closed.contains(label)) {
+            // Late, or another version of a value that was judged.
+            if self.newest.as_ref().is_some_and(|newest| order <= *newest) {
                 return Ok(false);
             }
             self.newest = Some(order);
-            self.add(value)?;
+            self.oldest = self.oldest.or(Some(measured.time));
+            if !self.add(measurements, value)? {
+                return Ok(false);
+            }
         }
         Ok(true)
     }
 
-    fn add(&mut self, value: Kept) -> Result<(), QueryError> {
-        match self.by {
-            By::Count(size) => {
-                self.open.push(value);
-                if self.open.len() >= size {
-                    let whole = std::mem::take(&mut self.open);
-                    self.judge_values(&whole, true)?;
-                }
-            }
-            By::Column(_) => {
-                if value.label.is_none() {
-                    return Ok(());
-                }
-                if self.open.first().is_some_and(|first| first.label != value.label) {
-                    let whole = std::mem::take(&mut self.open);
-                    self.closed.extend(whole.first().and_then(|first| first.label.clone()));
-                    self.judge_values(&whole, true)?;
-                }
-                self.open.push(value);
-                // What the subgroup says so far.
-                let open = self.open.clone();
-                self.judge_values(&open, false)?;
-            }
-            By::Time(_) => {}
+    fn add(&mut self, measurements: &Measurements, value: Kept) -> Result<bool, QueryError> {
+        let time = value.measured.time;
+        let Some(version) = self.versions.partition_point(|known| known.valid_from <= time).checked_sub(1) else {
+            return Ok(true);
+        };
+        if self.part.version != Some(version) {
+            self.part = Part { version: Some(version), ..Part::default() };
         }
-        Ok(())
+        let by = match self.part.by.take() {
+            Some(by) => by,
+            None => self.by(measurements, version, &[value.measured])?,
+        };
+        let taken = self.add_by(measurements, version, &by, value);
+        self.part.by = Some(by);
+        taken
+    }
+
+    fn add_by(
+        &mut self,
+        measurements: &Measurements,
+        version: usize,
+        by: &By,
+        value: Kept,
+    ) -> Result<bool, QueryError> {
+        match by {
+            By::Time(_) => return Ok(false),
+            By::Count(size) => {
+                self.part.open.push(value);
+                if self.part.open.len() >= *size {
+                    let whole = std::mem::take(&mut self.part.open);
+                    self.judge_values(version, &whole, true)?;
+                }
+            }
+            By::Column(column) => {
+                let label_of = |value: &Kept| measurements.label(value.measured.place, column).map(str::to_owned);
+                let Some(label) = label_of(&value) else { return Ok(true) };
+                let open = self.part.open_label.take();
+                if self.part.closed.contains(&label) {
+                    return Ok(false);
+                }
+                if let Some(open) = open.filter(|open| *open != label) {
+                    let whole = std::mem::take(&mut self.part.open);
+                    self.part.closed.insert(open);
+                    self.judge_values(version, &whole, true)?;
+                }
+                self.part.open_label = Some(label);
+                self.part.open.push(value);
+                // What the subgroup says so far.
+                let open = std::mem::take(&mut self.part.open);
+                let judged = self.judge_values(version, &open, false);
+                self.part.open = open;
+                judged?;
+            }
+        }
+        Ok(true)
     }
 
     /// Judges a subgroup. One that is not whole leaves the judge as it was.
-    fn judge_values(&mut self, values: &[Kept], whole: bool) -> Result<(), QueryError> {
+    fn judge_values(&mut self, version: usize, values: &[Kept], whole: bool) -> Result<(), QueryError> {
         let (Some(first), Some(last)) = (values.first(), values.last()) else { return Ok(()) };
         let numbers: Vec<f64> = values.iter().map(|value| value.measured.value).collect();
         let units = values.iter().map(|value| value.measured.units).sum();
         let subgroup = subgroups::subgroup(self.kind, &numbers, units)?;
         let excluded = values.iter().any(|value| value.measured.excluded);
         let subgroup = if excluded { subgroup.exclude() } else { subgroup };
-        let time = last.measured.time;
-        let Some((mut judge, version)) = self.judge_at(time)? else { return Ok(()) };
-        let verdict = judge.push(&subgroup);
+        let (rules, verdict) = self.judge(version, &subgroup, whole)?;
+        let id = self.identity(&first.order());
+        self.settle(id, &rules, &verdict, version, last);
+        Ok(())
+    }
+
+    fn judge_group(
+        &mut self,
+        measurements: &Measurements,
+        version: usize,
+        group: &Group,
+        whole: bool,
+    ) -> Result<(), QueryError> {
+        let (rules, verdict) = self.judge(version, &group.subgroup, whole)?;
+        let (place, piece) = group.begins;
+        let text = |column: &str| measurements.label(place, column).unwrap_or_default().to_owned();
+        let id = self.identity(&(group.first, piece, text("unit"), text("run")));
+        let place = group.place;
+        let last = Measured { time: group.last, value: 0.0, units: 1.0, piece, place, excluded: false };
+        self.settle(id, &rules, &verdict, version, &Kept::of(measurements, last));
+        Ok(())
+    }
+
+    fn judge(
+        &mut self,
+        version: usize,
+        subgroup: &oee::spc::Subgroup,
+        whole: bool,
+    ) -> Result<(Arc<RuleSet>, Verdict), QueryError> {
+        let mut judge = match (&self.part.judge, self.versions.get(version)) {
+            (Some(judge), _) => judge.clone(),
+            (None, Some(version)) => {
+                let rules = version.rules.clone().unwrap_or_else(|| Arc::new(RuleSet::nelson()));
+                Judge::new(version.limits, &rules).map_err(said)?
+            }
+            (None, None) => return Err(QueryError::Execution("a chart without its limits".to_owned())),
+        };
+        let verdict = judge.push(subgroup);
         let rules = Arc::clone(judge.rules());
         if whole {
-            self.judge = Some((version, judge));
+            self.part.judge = Some(judge);
         }
-        let id = self.identity(&first.order());
-        self.settle(id, &rules, &verdict, version, (last, time));
-        Ok(())
-    }
-
-    fn judge_group(&mut self, measurements: &Measurements, group: &Group) -> Result<(), QueryError> {
-        let Some((mut judge, version)) = self.judge_at(group.last)? else { return Ok(()) };
-        let verdict = judge.push(&group.subgroup);
-        let rules = Arc::clone(judge.rules());
-        self.judge = Some((version, judge));
-        let label = |place, column: &str| measurements.label(place, column).map(str::to_owned);
-        let (place, piece) = group.begins;
-        let text = |column: &str| label(place, column).unwrap_or_default();
-        let id = self.identity(&(group.first, piece, text("unit"), text("run")));
-        let last = Kept {
-            measured: Measured { time: group.last, value: 0.0, units: 1.0, piece, place: group.place, excluded: false },
-            label: None,
-            unit: label(group.place, "unit"),
-            run: label(group.place, "run"),
-            work_order: label(group.place, "work_order"),
-            operator: label(group.place, "operator"),
-        };
-        self.settle(id, &rules, &verdict, version, (&last, group.last));
-        Ok(())
-    }
-
-    /// The judge of a subgroup that ends at `time`; none before the first limits hold.
-    fn judge_at(&self, time: i64) -> Result<Option<(Judge, usize)>, QueryError> {
-        let begun = self.versions.partition_point(|version| version.valid_from <= time);
-        let Some(place) = begun.checked_sub(1) else { return Ok(None) };
-        if let Some((known, judge)) = &self.judge
-            && *known == place
-        {
-            return Ok(Some((judge.clone(), place)));
-        }
-        let Some(version) = self.versions.get(place) else { return Ok(None) };
-        let rules = version.rules.clone().unwrap_or_else(|| Arc::new(RuleSet::nelson()));
-        Ok(Some((Judge::new(version.limits, &rules).map_err(said)?, place)))
+        Ok((rules, verdict))
     }
 
     fn identity(&self, (time, piece, unit, run): &Order) -> String {
-        let [equipment, characteristic, product, operation] =
-            self.key.each_ref().map(|name| name.as_deref().unwrap_or_default().replace('%', "%25").replace('|', "%7C"));
-        let chart = self.kind.name();
-        let of = format!("{chart}|{characteristic}|{equipment}|{product}|{operation}");
-        let [unit, run] = [unit, run].map(|name| name.replace('%', "%25").replace('|', "%7C"));
-        format!("{PREFIX}{of}|{time}|{unit}|{run}|{piece}")
+        format!("{}{time}|{}|{}|{piece}", self.prefix, escaped(unit), escaped(run))
     }
 
-    fn settle(
-        &mut self,
-        id: String,
-        rules: &RuleSet,
-        verdict: &oee::spc::Verdict,
-        version: usize,
-        (last, time): (&Kept, i64),
-    ) {
+    fn settle(&mut self, id: String, rules: &RuleSet, verdict: &Verdict, version: usize, last: &Kept) {
         let limits = self.versions.get(version);
         let companion = limits.and_then(|version| version.limits.companion).zip(verdict.companion);
         let (Some(names), Some(message)) = violations(rules, &verdict.point, companion) else {
@@ -234,9 +306,10 @@ impl Watched {
         };
         let [equipment, characteristic, product, operation] =
             self.key.each_ref().map(|name| name.as_deref().map(str::to_owned));
+        let beyond = |point: &oee::spc::Point| point.is_beyond_limits();
         let violation = Violation {
             id: id.clone(),
-            time,
+            time: last.measured.time,
             chart: self.kind.name().to_owned(),
             equipment,
             characteristic,
@@ -249,10 +322,21 @@ impl Watched {
             centre: verdict.point.centre,
             lcl: verdict.point.lcl,
             ucl: verdict.point.ucl,
+            is_beyond: beyond(&verdict.point) || verdict.companion.as_ref().is_some_and(beyond),
             rules: names,
             message,
             limits: limits.map(|version| version.words.clone()).unwrap_or_default(),
         };
         self.standing.insert(id, violation);
     }
+}
+
+fn prefix(key: &Key, kind: ChartKind) -> String {
+    let [equipment, characteristic, product, operation] =
+        key.each_ref().map(|name| escaped(name.as_deref().unwrap_or_default()));
+    format!("{PREFIX}{}|{characteristic}|{equipment}|{product}|{operation}|", kind.name())
+}
+
+fn escaped(name: &str) -> String {
+    name.replace('%', "%25").replace('|', "%7C")
 }
