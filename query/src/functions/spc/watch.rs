@@ -302,19 +302,25 @@ impl Board {
         let window = (first, i64::MAX);
         let question = Question { gather, asked: &asked, names: &names, window, context: &CONTEXT };
         let measurements = Measurements::gather(&question, frozen).await?;
+        let mut before: HashMap<&Key, Watched> = HashMap::new();
         for key in only.into_iter().flatten() {
-            self.charts.remove(&(key.clone(), kind));
+            before.extend(self.charts.remove(&(key.clone(), kind)).map(|watched| (key, watched)));
         }
         for series in measurements.series() {
             let versions = frozen.of(series);
             if versions.is_empty() || only.is_some_and(|only| !only.contains(&series.key)) {
                 continue;
             }
-            let key = (series.key.clone(), kind);
             let watched = Watched::begin(&question, &measurements, series, versions);
-            self.keep(key, watched);
+            let watched = match before.remove(&series.key) {
+                Some(before) => watched.map(|watched| watched.going_back_as_far_as(&before)),
+                None => watched,
+            };
+            self.keep((series.key.clone(), kind), watched);
             tokio::task::yield_now().await;
         }
+        // Nothing is left of their values: somebody took them back.
+        self.charts.extend(before.into_iter().map(|(key, watched)| ((key.clone(), kind), watched.emptied())));
         Ok(())
     }
 

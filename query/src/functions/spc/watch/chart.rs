@@ -98,7 +98,8 @@ impl Watched {
         let parts = in_parts(&series.values, &versions);
         watched.versions.clone_from(&versions);
         for (place, (version, values)) in parts.into_iter().enumerate() {
-            if version.is_some() {
+            // Versions of a time to come judge nothing yet: the part before them goes on.
+            if version.is_some() && !values.is_empty() {
                 watched.judge_part(question, measurements, series, place - 1, values)?;
             }
         }
@@ -114,9 +115,6 @@ impl Watched {
         values: &[Measured],
     ) -> Result<(), QueryError> {
         self.part = Part { version: Some(version), ..Part::default() };
-        if values.is_empty() {
-            return Ok(());
-        }
         let by = self.by(measurements, version, values)?;
         let groups = subgroups::of(question, measurements, series, values, &by)?;
         // A subgroup that a column tells apart can go on.
@@ -148,6 +146,18 @@ impl Watched {
     /// What stands.
     pub(super) fn violations(&self) -> impl Iterator<Item = &Violation> {
         self.standing.values()
+    }
+
+    /// The chart, begun anew for rows that were written: what it knew of before was taken back by those, not by its age.
+    pub(super) fn going_back_as_far_as(mut self, before: &Self) -> Self {
+        self.oldest = self.oldest.into_iter().chain(before.oldest).min();
+        self
+    }
+
+    /// The chart without any value.
+    pub(super) fn emptied(mut self) -> Self {
+        (self.part, self.newest, self.standing) = (Part::default(), None, BTreeMap::new());
+        self
     }
 
     /// Whether a violation is of this chart.
