@@ -16,7 +16,7 @@ use oee::spc::capability::Spec;
 
 use super::asked::Asked;
 use super::frozen::Frozen;
-use super::{NAMES, Question};
+use super::{FEW, NAMES, Question};
 use crate::error::QueryError;
 use crate::functions::gather::{Doubles, Gather, Integers, Texts, Times, typed};
 
@@ -150,18 +150,35 @@ impl Measurements {
         let mut measurements = match &question.asked.signal {
             Some((signal, reduction)) => super::reduced::gather(question, signal, *reduction).await?,
             None if question.asked.counts => Self::of_counts(question).await?,
-            None => Self::of_table(question, frozen).await?,
+            None => {
+                let excluded = Excluded::gather(question.gather).await?;
+                // Units and executions tell what is excluded, and in which order that was made which was measured at the
+                // same moment: for that alone they are worth reading.
+                if question.context == FEW && excluded.is_empty() {
+                    let mut measurements = Self::of_table(question, frozen, &["subgroup"], &excluded).await?;
+                    measurements.in_order();
+                    if !measurements.has_ties() {
+                        return Ok(measurements);
+                    }
+                }
+                Self::of_table(question, frozen, question.context, &excluded).await?
+            }
         };
         measurements.in_order();
         Ok(measurements)
     }
 
-    async fn of_table(question: &Question<'_>, frozen: &Frozen) -> Result<Self, QueryError> {
+    async fn of_table(
+        question: &Question<'_>,
+        frozen: &Frozen,
+        context: &[&'static str],
+        excluded: &Excluded,
+    ) -> Result<Self, QueryError> {
         let filter = question.filter(MEASUREMENTS, NAMES)?;
         let judged = counts_failures(question.asked.kind);
         let mut columns = vec!["time", "value", "lower_limit", "upper_limit", "target", "piece"];
         columns.extend(COLUMNS_OF_CHARTS);
-        columns.extend(question.context);
+        columns.extend(context);
         let of_subgroups = frozen.columns().filter(|name| CONTEXT.contains(name));
         for name in of_subgroups {
             if !columns.contains(&name) {
@@ -171,11 +188,10 @@ impl Measurements {
         if judged {
             columns.push("result");
         }
-        let excluded = Excluded::gather(question.gather).await?;
         let mut reading = Reading::new(&question.asked.by);
         let mut stream = question.gather.rows(MEASUREMENTS, filter, &columns, &[]).await?;
         while let Some(batch) = stream.try_next().await? {
-            reading.take(&batch, judged, &excluded)?;
+            reading.take(&batch, judged, excluded)?;
         }
         Ok(reading.done())
     }
@@ -273,6 +289,12 @@ impl Measurements {
         self.series = series;
     }
 
+    /// Whether anything was measured at the same moment.
+    fn has_ties(&self) -> bool {
+        let tied = |pair: (&Measured, &Measured)| (pair.0.time, pair.0.piece) == (pair.1.time, pair.1.piece);
+        self.series.iter().any(|series| series.values.iter().zip(series.values.iter().skip(1)).any(tied))
+    }
+
     fn compare(&self, a: &Measured, b: &Measured, column: &str) -> Ordering {
         self.label(a.place, column).cmp(&self.label(b.place, column))
     }
@@ -286,7 +308,7 @@ struct Reading {
     places: HashMap<Key, usize>,
     kept: Vec<Kept>,
     /// Charts of the present batch by the numbers of their names.
-    known: HashMap<[Option<i32>; 4], usize>,
+    known: HashMap<[Option<i32>; 4], usize, ahash::RandomState>,
     last: Option<([Option<i32>; 4], usize)>,
     /// When the newest specification of each chart was measured by.
     spec_times: Vec<i64>,
@@ -299,7 +321,7 @@ impl Reading {
             series: Vec::new(),
             places: HashMap::new(),
             kept: Vec::new(),
-            known: HashMap::new(),
+            known: HashMap::default(),
             last: None,
             spec_times: Vec::new(),
         }

@@ -196,6 +196,11 @@ pub(super) fn in_groups(
     let mut places: HashMap<String, usize> = HashMap::new();
     for value in values {
         let Some(label) = measurements.label(value.place, column) else { continue };
+        // Most follow others of their own.
+        if let Some((_, values)) = order.last_mut().filter(|(last, _)| last == label) {
+            values.push(*value);
+            continue;
+        }
         let place = match places.get(label) {
             Some(&place) => place,
             None => {
