@@ -179,6 +179,12 @@ fn assert_same(server: &Server, when: &str) {
                 (Some(live), Some(batch)) => (live - batch).abs() <= 1e-9 * batch.abs().max(1.0),
                 _ => live_value == batch_value,
             };
+            if !same {
+                // What times make of it cannot be had again by the seed alone.
+                for table in ["states", "stop_reasons", "operations"] {
+                    eprintln!("{table}: {}", json!(server.sql(&format!("SELECT * FROM {table} ORDER BY recorded"))));
+                }
+            }
             assert!(same, "{when}: column {at}: {live_value} {batch_value}\nlive  {live:?}\nbatch {batch:?}");
         }
     }
