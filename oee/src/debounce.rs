@@ -17,6 +17,8 @@ pub(crate) struct Debounce {
     said: Option<(i64, Truth)>,
     /// The first one.
     first: Option<i64>,
+    /// The first sample.
+    oldest: Option<i64>,
 }
 
 impl Debounce {
@@ -26,6 +28,7 @@ impl Debounce {
 
     /// Takes the next sample; gives the changes that have happened by then.
     pub(crate) fn push(&mut self, time: i64, truth: Truth) -> impl Iterator<Item = (i64, Truth)> + use<> {
+        self.oldest.get_or_insert(time);
         let earlier = self.settle(time);
         if self.raw.is_none_or(|(_, known)| known != truth) {
             self.raw = Some((time, truth));
@@ -57,9 +60,10 @@ impl Debounce {
         time < until && self.raw != Some((since, truth)) && self.said == self.raw
     }
 
-    /// Whether what holds at `time` depends on samples before the first one.
-    pub(crate) fn needs_earlier(&self, time: i64) -> bool {
-        self.first.is_none_or(|first| time < first)
+    /// Whether what holds at `time` depends on samples before the first one, and there may be such: it came before `known`,
+    /// since when all are there.
+    pub(crate) fn needs_earlier(&self, time: i64, known: i64) -> bool {
+        self.first.is_none_or(|first| time < first) && self.oldest.is_some_and(|oldest| oldest < known)
     }
 }
 

@@ -289,11 +289,11 @@ impl Tracks {
         Said { states, pieces: counters.pieces(), energy, symptoms }
     }
 
-    /// Whether the state at `time` cannot be told by a rule from the samples pushed so far, so that it takes earlier ones if
-    /// there are any. To be asked after [`Tracks::take`].
+    /// Whether the state at `time` cannot be told by a rule from the samples pushed so far, so that it takes earlier ones.
+    /// All since `known` are among them; where none came before, there are none. To be asked after [`Tracks::take`].
     #[must_use]
-    pub fn needs_earlier(&self, time: i64) -> bool {
-        self.debounced().any(|debounce| debounce.needs_earlier(time))
+    pub fn needs_earlier(&self, time: i64, known: i64) -> bool {
+        self.debounced().any(|debounce| debounce.needs_earlier(time, known))
     }
 
     /// Whether a sample makes undone what was told already, because it went on long enough as far as was known.

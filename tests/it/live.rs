@@ -392,3 +392,21 @@ fn a_speed_tells_the_state_a_door_the_reason_and_a_meter_the_energy() {
     let stops = server.sql(&format!("SELECT start, duration_s, reason FROM stops({window}) {of_mill}"));
     assert_eq!(json!(stops), json!([[instant(1_000_000 * at(1_000)).replace("Z", ".000000Z"), 600.0, "door"]]));
 }
+
+/// An interval that ended before the window says until when a reason held.
+#[test]
+fn a_reason_ends_where_the_machine_ran_before_the_window() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = start(folder.path());
+    let at = |minute: i64| instant(1_000_000 * (1_736_848_800 + 60 * minute));
+    let state = |from: i64, to: Option<i64>, state: &str| json!({"equipment": "site/saw", "source": "mes", "start": at(from), "end": to.map(at), "state": state});
+    send(&server, "states", &[state(0, None, "STOP"), state(20, Some(30), "RUN")]);
+    send(&server, "stop_reasons", &[json!({"equipment": "site/saw", "start": at(10), "reason": "service"})]);
+    let planned = |from: i64, to: i64| {
+        let window = format!("'{}', '{}'", at(from), at(to));
+        server.number(&format!(
+            "SELECT sum(planned_downtime_s) FROM oee('1 hour', {window}) WHERE equipment = 'site/saw'"
+        ))
+    };
+    assert_eq!((planned(0, 60), planned(120, 180)), (600.0, 0.0), "service ended when it ran");
+}

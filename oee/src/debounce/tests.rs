@@ -51,8 +51,9 @@ fn what_was_told_can_be_undone_until_it_has_lasted() {
     assert!(debounce.is_undone_by(9, NO) && debounce.is_undone_by(9, None));
     assert!(!debounce.is_undone_by(9, YES) && !debounce.is_undone_by(10, NO));
     assert_eq!(debounce.open_until(), Some((0, 10)));
-    assert!(debounce.needs_earlier(-1) && !debounce.needs_earlier(0));
-    assert!(Debounce::new(10).needs_earlier(0));
+    assert!(debounce.needs_earlier(-1, 5) && !debounce.needs_earlier(0, 5));
+    assert!(!debounce.needs_earlier(-1, 0), "its first sample is the first there is");
+    assert!(!Debounce::new(10).needs_earlier(0, 5), "there is none");
 }
 
 /// The same from the definition: what the samples say in stretches, of which the short ones are left out.

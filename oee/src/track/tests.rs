@@ -109,13 +109,13 @@ fn a_rule_may_need_earlier_samples() {
     tracks.begin(&plant, "speed", &reading(-2 * S, 6.0, 0));
     tracks.push(&plant, "speed", &reading(3 * S, 0.0, 0));
     tracks.take(12 * S);
-    assert!(tracks.needs_earlier(0), "it may have run since long, or stood");
+    assert!(tracks.needs_earlier(0, 0), "it may have run since long, or stood");
     tracks.take(13 * S);
-    assert!(tracks.needs_earlier(0) && !tracks.needs_earlier(3 * S));
+    assert!(tracks.needs_earlier(0, 0) && !tracks.needs_earlier(3 * S, 0));
     let mut settled = Tracks::of(&plant, "press");
     settled.begin(&plant, "speed", &reading(-10 * S, 6.0, 0));
     settled.take(0);
-    assert!(!settled.needs_earlier(0));
+    assert!(!settled.needs_earlier(0, 0));
 }
 
 #[test]

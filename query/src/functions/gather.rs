@@ -27,7 +27,7 @@ use oee::live::Evidence;
 use oee::machine::{Inputs, Job, Machine};
 use oee::plant::{Plant, Source, WorkOrder};
 use oee::reason::{GivenReason, explained};
-use oee::state::{Category, RecordKind, StateRecord, timeline};
+use oee::state::{Category, RecordKind, StateRecord, StateSpan, timeline};
 use oee::symptom::{Symptom, needs_earlier, told};
 use oee::track::Tracks;
 
@@ -76,19 +76,16 @@ impl Found {
     /// Whether it takes rows from before `known`, when all since then are there, to tell what held at `from`: a state that a
     /// rule on a signal tells, or the reason of a stop that lasts.
     fn needs_earlier(&self, kind: RecordKind, from: i64, known: i64) -> bool {
-        self.reason_began_earlier(from, known)
-            || self.tracks.needs_earlier(from)
-            || !self.symptoms.is_empty() && needs_earlier(&timeline(kind, self.states.clone()), known)
-    }
-
-    /// Whether a reason that holds until the machine runs again was given before the first state that is known, so that it takes
-    /// earlier states to tell whether it still holds at `from`. States since `known` are all there.
-    fn reason_began_earlier(&self, from: i64, known: i64) -> bool {
-        let Some(first) = self.states.iter().map(|state| state.start).min() else { return false };
-        let open = self.reasons.iter().filter(|given| given.end.is_none() && given.start < first);
-        let Some(oldest) = open.map(|given| given.start).min() else { return false };
-        let ran = |state: &StateRecord| state.start < from && state.value.category == Some(Category::Run);
-        oldest < known && !self.states.iter().any(ran)
+        let began = self.reasons.iter().any(|given| given.end.is_none() && given.start < known);
+        let untold = self.tracks.needs_earlier(from, known);
+        if untold || !(began || !self.symptoms.is_empty()) || self.states.is_empty() {
+            return untold;
+        }
+        let spans = timeline(kind, self.states.clone());
+        // Whatever reason held till then, it ended where the machine ran.
+        let ran =
+            |span: &StateSpan| span.value.category == Some(Category::Run) && span.start <= from && known < span.end;
+        began && !spans.iter().any(ran) || !self.symptoms.is_empty() && needs_earlier(&spans, known)
     }
 }
 

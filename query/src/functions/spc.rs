@@ -103,7 +103,10 @@ impl Question<'_> {
         for series in measurements.series() {
             charts.push(self.chart(measurements, series, &frozen.of(series))?);
         }
-        let uncut = |chart: &ChartOf<'_>| chart.parts.iter().all(|part| part.groups.is_empty() && part.judged.is_err());
+        let uncut = |chart: &ChartOf<'_>| {
+            let nothing = |part: &Part| part.groups.is_empty() && part.judged.is_err();
+            !chart.series.values.is_empty() && chart.parts.iter().all(nothing)
+        };
         if !charts.is_empty() && charts.iter().all(uncut) {
             let first = charts.into_iter().flat_map(|chart| chart.parts).find_map(|part| part.judged.err());
             return first.map_or_else(|| Ok(Vec::new()), Err);
