@@ -135,6 +135,14 @@ impl Server {
         (response.status().as_u16(), response.body_mut().read_to_string().unwrap())
     }
 
+    /// Stores rows of a table, all of them.
+    pub fn send(&self, table: &str, rows: &[serde_json::Value]) {
+        for rows in rows.chunks(5_000) {
+            let (status, body) = self.post(&format!("/api/v1/{table}"), serde_json::to_vec(rows).unwrap());
+            assert_eq!((status, body), (200, format!("{{\"accepted\":{}}}", rows.len())), "{table}");
+        }
+    }
+
     pub fn get(&self, path: &str) -> (u16, String) {
         let mut response = agent().get(self.url(path)).call().unwrap();
         (response.status().as_u16(), response.body_mut().read_to_string().unwrap())

@@ -121,11 +121,6 @@ fn start(folder: &Path) -> Server {
     Server::start(folder)
 }
 
-fn send(server: &Server, table: &str, rows: &[Value]) {
-    let (status, answer) = server.post(&format!("/api/v1/{table}"), Value::Array(rows.to_vec()).to_string());
-    assert_eq!(status, 200, "{table}: {answer}");
-}
-
 fn instant(us: i64) -> String {
     Timestamp::from_microsecond(us).unwrap().to_string()
 }
@@ -206,12 +201,11 @@ fn happen(server: &Server, dice: &mut StdRng, parts: &mut i64) {
             if path == "site/saw" && dice.random_ratio(1, 2) {
                 row["end"] = json!(instant(end(dice, 20)));
             }
-            send(server, "states", &[row]);
+            server.send("states", &[row]);
         }
         1 => {
             let scrap = i64::from(dice.random_ratio(1, 10));
-            send(
-                server,
+            server.send(
                 "counts",
                 &[json!({"equipment": path, "source": "mes", "time": instant(at), "total": 1, "scrap": scrap})],
             );
@@ -222,7 +216,7 @@ fn happen(server: &Server, dice: &mut StdRng, parts: &mut i64) {
             if dice.random_ratio(1, 2) {
                 row["end"] = json!(instant(end(dice, 20)));
             }
-            send(server, "stop_reasons", &[row]);
+            server.send("stop_reasons", &[row]);
         }
         3 => {
             let path = *["site/press", "site/saw", "site/weld", "site"].choose(dice).unwrap();
@@ -233,11 +227,11 @@ fn happen(server: &Server, dice: &mut StdRng, parts: &mut i64) {
             if dice.random_ratio(1, 2) {
                 row["completed"] = json!(instant(end(dice, 200)));
             }
-            send(server, "operations", &[row]);
+            server.send("operations", &[row]);
         }
         4 => {
             let order = format!("W{}", dice.random_range(0..3));
-            send(server, "work_orders", &[json!({"work_order": order, "ideal_cycle_s": dice.random_range(5..20)})]);
+            server.send("work_orders", &[json!({"work_order": order, "ideal_cycle_s": dice.random_range(5..20)})]);
         }
         5 => {
             let line = format!("weld,equipment=site/weld state=\"{state}\" {at}");
@@ -292,9 +286,8 @@ fn an_event_is_told_within_a_second() {
     let begun = now_us() - 5 * MINUTE_US;
     let order =
         json!({"run": "1", "equipment": "site/press", "work_order": "W1", "product": "A", "started": instant(begun)});
-    send(&server, "operations", &[order]);
-    send(
-        &server,
+    server.send("operations", &[order]);
+    server.send(
         "states",
         &[json!({"equipment": "site/press", "source": "mes", "start": instant(begun), "state": "RUN"})],
     );
@@ -308,8 +301,7 @@ fn an_event_is_told_within_a_second() {
     };
     heard(&mut screen, &|message| message["category"] == "run");
     let sent = Instant::now();
-    send(
-        &server,
+    server.send(
         "counts",
         &[json!({"equipment": "site/press", "source": "mes", "time": instant(begun + 1), "total": 20, "scrap": 1})],
     );
@@ -326,18 +318,13 @@ fn an_event_is_told_within_a_second() {
     heard(&mut later, &|message| message["equipment"] == "site/press" && message["order"]["total"] == 20.0);
 
     let stopped = begun + 4 * MINUTE_US;
-    send(
-        &server,
+    server.send(
         "states",
         &[json!({"equipment": "site/press", "source": "mes", "start": instant(stopped), "state": "STOP"})],
     );
     let told = heard(&mut screen, &|message| message["category"] == "unplanned");
     assert!(told["order"]["availability"].as_f64().unwrap() <= 1.0, "{told}");
-    send(
-        &server,
-        "stop_reasons",
-        &[json!({"equipment": "site/press", "start": instant(stopped), "reason": "service"})],
-    );
+    server.send("stop_reasons", &[json!({"equipment": "site/press", "start": instant(stopped), "reason": "service"})]);
     let told = heard(&mut screen, &|message| message["state_reason"] == "service");
     assert_eq!(told["category"], "planned", "a reason counts at once");
 }
@@ -400,8 +387,8 @@ fn a_reason_ends_where_the_machine_ran_before_the_window() {
     let server = start(folder.path());
     let at = |minute: i64| instant(1_000_000 * (1_736_848_800 + 60 * minute));
     let state = |from: i64, to: Option<i64>, state: &str| json!({"equipment": "site/saw", "source": "mes", "start": at(from), "end": to.map(at), "state": state});
-    send(&server, "states", &[state(0, None, "STOP"), state(20, Some(30), "RUN")]);
-    send(&server, "stop_reasons", &[json!({"equipment": "site/saw", "start": at(10), "reason": "service"})]);
+    server.send("states", &[state(0, None, "STOP"), state(20, Some(30), "RUN")]);
+    server.send("stop_reasons", &[json!({"equipment": "site/saw", "start": at(10), "reason": "service"})]);
     let planned = |from: i64, to: i64| {
         let window = format!("'{}', '{}'", at(from), at(to));
         server.number(&format!(

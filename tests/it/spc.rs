@@ -32,9 +32,6 @@ upper_limit = 11
 target = 10
 "#;
 
-/// Rows in one request.
-const CHUNK: usize = 5_000;
-
 fn start(folder: &Path) -> Server {
     start_with(folder, &[])
 }
@@ -44,13 +41,6 @@ fn start_with(folder: &Path, names: &[&str]) -> Server {
     let more: String = names.iter().map(|name| format!("[[equipment]]\npath = \"lab/{name}\"\n")).collect();
     fs::write(folder.join("plant.toml"), format!("{PLANT}\n{more}")).unwrap();
     Server::start(folder)
-}
-
-fn send(server: &Server, table: &str, rows: &[Value]) {
-    for rows in rows.chunks(CHUNK) {
-        let (status, answer) = server.post(&format!("/api/v1/{table}"), Value::Array(rows.to_vec()).to_string());
-        assert_eq!(status, 200, "{table}: {answer}");
-    }
 }
 
 /// Second `number` of 14 January 2025.
@@ -258,7 +248,7 @@ fn charts_are_those_of_the_reference() {
     assert!(cases.len() >= 22, "{} cases", cases.len());
     for case in &cases {
         let (table, rows, chart) = rows_of(case);
-        send(&server, table, &rows);
+        server.send(table, &rows);
         assert_chart(&server, case, table, &chart);
         kinds.insert(case["chart"].as_str().unwrap().to_owned());
     }
@@ -293,7 +283,7 @@ fn capability_and_gages_are_those_of_the_reference() {
                 rows.push(measurement(&case["id"], rows.len(), value, more));
             }
         }
-        send(&server, "measurements", &rows);
+        server.send("measurements", &rows);
         for (method, within) in expected["within"].as_object().unwrap() {
             let sql = format!("SELECT * FROM capability('sigma_method={method}') WHERE characteristic = '{id}'");
             let answer = Answer::of(&server, &sql);
@@ -334,7 +324,7 @@ fn capability_and_gages_are_those_of_the_reference() {
                 }
             }
         }
-        send(&server, "measurements", &rows);
+        server.send("measurements", &rows);
         let ask = |constants: &str, method: &str| {
             Answer::of(
                 &server,
@@ -369,7 +359,7 @@ fn frozen_limits_do_not_move_and_exclusions_do_what_they_say() {
     let folder = tempfile::tempdir().unwrap();
     let server = start(folder.path());
     let values: Vec<f64> = (0..30).map(|place| 10.0 + f64::from(place % 5) / 10.0).collect();
-    send(&server, "measurements", &bores(&values));
+    server.send("measurements", &bores(&values));
     let chart = || Answer::of(&server, "SELECT * FROM spc('i_mr') WHERE characteristic = 'bore' ORDER BY point");
     let own = chart();
     assert_eq!(own.column("limits")[0], "estimated from these 30 subgroups");
@@ -380,11 +370,11 @@ fn frozen_limits_do_not_move_and_exclusions_do_what_they_say() {
     );
 
     // An outlier widens the limits until it is taken out.
-    send(&server, "measurements", &[measurement(&json!("bore"), 30, &json!(20.0), json!({}))]);
+    server.send("measurements", &[measurement(&json!("bore"), 30, &json!(20.0), json!({}))]);
     let wide = chart();
     assert!(wide.number("ucl") > own.number("ucl") + 1.0);
     let exclusion = json!({"characteristic": "bore", "time": second(30), "reason": "gauge fell down"});
-    send(&server, "exclusions", &[exclusion]);
+    server.send("exclusions", &[exclusion]);
     let narrow = chart();
     assert_near("without the outlier", &narrow.numbers("ucl")[..30], &own.numbers("ucl")[..30]);
     assert_eq!(narrow.column("excluded")[30], &json!(true));
@@ -392,7 +382,7 @@ fn frozen_limits_do_not_move_and_exclusions_do_what_they_say() {
 
     let frozen = json!({"characteristic": "bore", "chart": "i_mr", "valid_from": second(10), "centre": 10.2, "sigma": 0.1,
                         "rules": "N1", "approved_by": "quality", "reason": "after the new spindle"});
-    send(&server, "control_limits", &[frozen]);
+    server.send("control_limits", &[frozen]);
     let both = chart();
     assert_eq!(both.numbers("ucl")[10..].iter().flatten().filter(|ucl| (*ucl - 10.5).abs() < 1e-12).count(), 21);
     let limits = both.column("limits");
@@ -400,7 +390,7 @@ fn frozen_limits_do_not_move_and_exclusions_do_what_they_say() {
     assert!(limits[9].as_str().unwrap().starts_with("estimated from these 10"), "{}", limits[9]);
     assert_eq!((both.column("phase")[9], both.column("phase")[10]), (&json!("I"), &json!("II")));
     // More values move nothing that is frozen.
-    send(&server, "measurements", &[measurement(&json!("bore"), 31, &json!(50.0), json!({}))]);
+    server.send("measurements", &[measurement(&json!("bore"), 31, &json!(50.0), json!({}))]);
     assert_near("frozen", &chart().numbers("ucl")[10..31], &both.numbers("ucl")[10..]);
     let own =
         Answer::of(&server, "SELECT * FROM spc('i_mr', 'limits=own') WHERE characteristic = 'bore' ORDER BY point");
@@ -422,7 +412,7 @@ fn a_signal_is_reduced_to_a_value_per_unit_and_operation() {
     for unit in 0..12 {
         let operation = json!({"run": unit.to_string(), "equipment": "lab/gauge", "operation": "press", "unit": format!("U{unit}"),
                                "work_order": "W", "started": second(unit * 10), "completed": second(unit * 10 + 5)});
-        send(&server, "operations", &[operation]);
+        server.send("operations", &[operation]);
         for (at, value) in [(0, 0.0), (1, 4.0 + unit as f64), (3, 4.0 + unit as f64), (4, 0.0)] {
             let at = 1_736_812_800 + unit * 10 + at;
             lines.push_str(&format!("press,equipment=lab/gauge force={value} {at}\n"));
@@ -447,7 +437,7 @@ fn a_signal_is_reduced_to_a_value_per_unit_and_operation() {
     // It comes back to the press.
     let again = json!({"run": "again", "equipment": "lab/gauge", "operation": "press", "unit": "U3", "work_order": "W",
                        "started": second(7_200), "completed": second(7_210)});
-    send(&server, "operations", &[again]);
+    server.send("operations", &[again]);
     let line = format!("press,equipment=lab/gauge force=2 {}", 1_736_812_800 + 7_201);
     assert_eq!(server.post("/api/v2/write?precision=s", line).0, 204);
     let stays =
@@ -476,7 +466,7 @@ fn what_cannot_be_answered_says_why() {
         refused("SELECT * FROM spc('i_mr', 'signal=force') WHERE characteristic = 'x'")
             .contains("rows of samples know no")
     );
-    send(&server, "measurements", &bores(&[10.0, 10.0, 10.0]));
+    server.send("measurements", &bores(&[10.0, 10.0, 10.0]));
     let until =
         |last: usize| server.number(&format!("SELECT count(*) FROM spc('i_mr') WHERE time <= '{}'", second(last)));
     assert_eq!((until(1), until(2)), (2.0, 3.0), "a last instant that is named belongs to it");
@@ -489,7 +479,7 @@ fn what_cannot_be_answered_says_why() {
     assert!(reason("SELECT reason FROM capability()").contains("all values are equal"));
     let one = measurement(&json!("one"), 0, &json!(1.5), json!({}));
     let text = json!({"time": second(0), "equipment": "lab/gauge", "operation": "test", "unit": "U", "characteristic": "look", "text": "scratched"});
-    send(&server, "measurements", &[one, text]);
+    server.send("measurements", &[one, text]);
     assert!(reason("SELECT reason FROM spc_limits('i_mr') WHERE characteristic = 'one'").contains("2 or more values"));
     assert!(
         reason("SELECT reason FROM capability() WHERE characteristic = 'look'")
@@ -517,8 +507,7 @@ fn the_examples_of_the_document_run() {
     }
     let document = fs::read_to_string(root().join("docs/spc.md")).unwrap();
     let (_, limits) = document.split_once("control_limits -d \\\n  '").unwrap();
-    send(
-        &server,
+    server.send(
         "control_limits",
         serde_json::from_str::<Vec<Value>>(limits.split('\'').next().unwrap()).unwrap().as_slice(),
     );

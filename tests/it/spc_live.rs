@@ -37,11 +37,6 @@ fn start(folder: &Path) -> Server {
     Server::start(folder)
 }
 
-fn send(server: &Server, table: &str, rows: &[Value]) {
-    let (status, answer) = server.post(&format!("/api/v1/{table}"), Value::Array(rows.to_vec()).to_string());
-    assert_eq!(status, 200, "{table}: {answer}");
-}
-
 /// Second `number` of 14 January 2025.
 fn second(number: i64) -> String {
     jiff::Timestamp::from_second(1_736_812_800 + number).unwrap().to_string()
@@ -56,7 +51,7 @@ fn freeze(server: &Server, characteristic: &str, chart: &str, subgroup: Option<&
     let (centre, sigma) = if chart == "p" { (0.05, 1.0) } else { (10.0, 1.0) };
     let limits = json!({"characteristic": characteristic, "chart": chart, "valid_from": second(0), "centre": centre, "sigma": sigma,
                         "subgroup": subgroup, "rules": rules, "approved_by": "quality", "reason": "study"});
-    send(server, "control_limits", &[limits]);
+    server.send("control_limits", &[limits]);
 }
 
 fn violations(server: &Server) -> Vec<Vec<Value>> {
@@ -72,11 +67,11 @@ fn a_violation_is_an_event_a_message_and_a_hold_until_it_is_none() {
     let mut screen = Equipment::of(Version::V5, server.mqtt);
     screen.subscribe("takt/+/+/violation").unwrap();
     freeze(&server, "bore", "i_mr", None, "N1");
-    send(&server, "measurements", &[measurement("bore", 0, 10.2), measurement("bore", 1, 9.9)]);
+    server.send("measurements", &[measurement("bore", 0, 10.2), measurement("bore", 1, 9.9)]);
     let feed = ureq::get(server.url("/api/v1/live")).call().unwrap();
     let mut lines = BufReader::new(feed.into_body().into_reader()).lines();
     assert!(lines.next().unwrap().unwrap().starts_with("event:"), "the feed has begun");
-    send(&server, "measurements", &[measurement("bore", 2, 14.0)]);
+    server.send("measurements", &[measurement("bore", 2, 14.0)]);
     let heard: Value = serde_json::from_str(&screen.hear().unwrap().payload).unwrap();
     assert_eq!((&heard["unit"], &heard["withdrawn"], &heard["value"]), (&json!("U2"), &json!(false), &json!(14.0)));
     assert_eq!(heard["message"], "a point more than 3 sigma from the centre line; MR above its upper control limit");
@@ -108,14 +103,14 @@ fn a_violation_is_an_event_a_message_and_a_hold_until_it_is_none() {
     let mut screen = Equipment::of(Version::V4, server.mqtt);
     screen.subscribe("takt/+/+/violation").unwrap();
     // A point that violates comes after the restart; nothing is said of the one before.
-    send(&server, "measurements", &[measurement("bore", 4, 3.0)]);
+    server.send("measurements", &[measurement("bore", 4, 3.0)]);
     let heard: Value = serde_json::from_str(&screen.hear().unwrap().payload).unwrap();
     assert_eq!(heard["unit"], "U4", "{heard}");
     assert_eq!(violations(&server).len(), 2);
     assert_eq!(server.number("SELECT count(*) FROM events_history WHERE kind = 'violation'"), 0.0);
 
     // It was a slip of the pen.
-    send(&server, "measurements", &[measurement("bore", 4, 12.0)]);
+    server.send("measurements", &[measurement("bore", 4, 12.0)]);
     let heard: Value = serde_json::from_str(&screen.hear().unwrap().payload).unwrap();
     assert_eq!((&heard["unit"], &heard["withdrawn"]), (&json!("U4"), &json!(true)), "{heard}");
     assert_eq!(violations(&server).len(), 1);
@@ -146,7 +141,7 @@ fn events_are_what_the_charts_say_whatever_comes_however_late() {
     let mut dice = StdRng::seed_from_u64(seed);
     // Of one chart nobody can cut subgroups: the others are judged all the same.
     freeze(&server, "broken", "xbar_r", Some("five of them"), "nelson");
-    send(&server, "measurements", &[measurement("broken", 1, 50.0)]);
+    server.send("measurements", &[measurement("broken", 1, 50.0)]);
     freeze(&server, "hourly", "xbar_s", Some("10 seconds"), "nelson");
     freeze(&server, "passed", "p", Some("operator"), "nelson");
     freeze(&server, "single", "i_mr", None, "nelson");
@@ -156,7 +151,7 @@ fn events_are_what_the_charts_say_whatever_comes_however_late() {
         row["subgroup"] = json!("before");
         row
     };
-    send(&server, "measurements", &[before(-5), before(-4)]);
+    server.send("measurements", &[before(-5), before(-4)]);
     freeze(&server, "named", "xbar_s", Some("subgroup"), "western_electric");
     let mut newest = 0;
     for round in 0..25 {
@@ -180,7 +175,7 @@ fn events_are_what_the_charts_say_whatever_comes_however_late() {
             }
             rows.push(row);
         }
-        send(&server, "measurements", &rows);
+        server.send("measurements", &rows);
         if round == 12 {
             let moved = json!({"characteristic": "single", "chart": "i_mr", "valid_from": second(newest / 2), "centre": 10.5,
                                "sigma": 0.8, "rules": "N1", "reason": "new tool"});
@@ -189,9 +184,8 @@ fn events_are_what_the_charts_say_whatever_comes_however_late() {
                                 "centre": 10.0, "sigma": 0.5, "subgroup": "2", "reason": "new gauge"});
             let far = json!({"characteristic": "named", "equipment": "lab/gauge", "chart": "xbar_s", "valid_from": "2124-01-01T00:00:00Z",
                              "centre": 10.0, "sigma": 0.1, "reason": "planned"});
-            send(&server, "control_limits", &[moved, closer, far]);
-            send(
-                &server,
+            server.send("control_limits", &[moved, closer, far]);
+            server.send(
                 "exclusions",
                 &[json!({"characteristic": "named", "time": second(newest / 3), "reason": "test"})],
             );

@@ -46,11 +46,6 @@ fn measurement(characteristic: &str, number: usize, value: &Value) -> Value {
            "work_order": "W", "operator": "Ann", "characteristic": characteristic, "value": value})
 }
 
-fn send(server: &Server, table: &str, rows: &Value) {
-    let (status, answer) = server.post(&format!("/api/v1/{table}"), rows.to_string());
-    assert_eq!(status, 200, "{table}: {answer}");
-}
-
 /// Sixty bores, one of them far out, and the execution and the signal of that one.
 fn filled(folder: &Path) -> Server {
     fs::write(folder.join("plant.toml"), PLANT).unwrap();
@@ -61,10 +56,10 @@ fn filled(folder: &Path) -> Server {
     };
     let mut rows: Vec<Value> = (0..60).map(|place| measurement("bore", place, &json!(bore(place)))).collect();
     rows.push(measurement("depth", 40, &json!(3.5)));
-    send(&server, "measurements", &Value::Array(rows));
-    let run = json!([{"run": "R40", "equipment": "lab/gauge", "operation": "test", "unit": "U40", "work_order": "W",
-                      "started": minute(39), "completed": minute(41)}]);
-    send(&server, "operations", &run);
+    server.send("measurements", &rows);
+    let run = json!({"run": "R40", "equipment": "lab/gauge", "operation": "test", "unit": "U40", "work_order": "W",
+                      "started": minute(39), "completed": minute(41)});
+    server.send("operations", &[run]);
     let lines: String = (0..20)
         .map(|at| format!("press,equipment=lab/gauge force={at} {}\n", 1_736_812_800 + 60 * 39 + 6 * at))
         .collect();
@@ -211,7 +206,7 @@ fn a_chart_page_says_what_is_missing() {
     says("/spc", "Nothing has been measured yet.");
     let text = json!({"time": minute(0), "equipment": "lab/gauge", "operation": "test", "unit": "U", "characteristic": "look", "text": "scratched"});
     let equal = |place: usize| measurement("same", place, &json!(7));
-    send(&server, "measurements", &json!([text, measurement("one", 0, &json!(1.5)), equal(0), equal(1), equal(2)]));
+    server.send("measurements", &[text, measurement("one", 0, &json!(1.5)), equal(0), equal(1), equal(2)]);
     says("/spc?characteristic=look", "none of 1 measurements is a number");
     says("/spc?characteristic=one", "i_mr needs 2 or more values");
     says("/spc?characteristic=same", "sigma is zero");

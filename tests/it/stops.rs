@@ -59,12 +59,6 @@ pub fn at(clock: &str) -> String {
     format!("2025-01-14T{clock}.000000Z")
 }
 
-fn accepted(server: &Server, table: &str, rows: Vec<Value>) {
-    let count = rows.len();
-    let answer = server.post(&format!("/api/v1/{table}"), Value::Array(rows).to_string());
-    assert_eq!(answer, (200, json!({ "accepted": count }).to_string()), "{table}");
-}
-
 pub fn filled(folder: &std::path::Path) -> Server {
     fs::write(folder.join("plant.toml"), PLANT).unwrap();
     let server = Server::start(folder);
@@ -83,15 +77,15 @@ pub fn filled(folder: &std::path::Path) -> Server {
         state("10:20:00", "RUN", None),
         state("20:00:00", "STOP", None),
     ]);
-    accepted(&server, "states", states);
+    server.send("states", &states);
     let order = |run: &str, order: &str, product: &str, from: &str, to: Option<&str>| {
         json!({"run": run, "equipment": "site/press", "work_order": order, "product": product, "operation": "press",
                "started": at(from), "completed": to.map(at)})
     };
     let operations = [order("1", "WO-1", "A", "04:00:00", Some("10:00:00")), order("2", "WO-2", "A", "10:20:00", None)];
-    accepted(&server, "operations", operations.to_vec());
+    server.send("operations", &operations);
     let count = |clock: &str, total: i64, scrap: i64| press(json!({"time": at(clock), "total": total, "scrap": scrap}));
-    accepted(&server, "counts", vec![count("05:30:00", 300, 3), count("10:25:00", 20, 5), count("11:00:00", 100, 1)]);
+    server.send("counts", &[count("05:30:00", 300, 3), count("10:25:00", 20, 5), count("11:00:00", 100, 1)]);
     server
 }
 
@@ -222,7 +216,7 @@ fn a_reason_given_later_shows_in_every_number() {
     let server = filled(folder.path());
     let give = |from: &str, to: Option<&str>, reason: &str| {
         let row = json!({"equipment": "site/press", "start": at(from), "end": to.map(at), "reason": reason});
-        accepted(&server, "stop_reasons", vec![row]);
+        server.send("stop_reasons", &[row]);
     };
     let figures = || {
         let sql = format!(
@@ -260,16 +254,13 @@ fn a_reason_given_later_shows_in_every_number() {
     assert_eq!(stops("06:30:00", "08:45:00"), json!([[at("06:00:00"), at("09:00:00"), "setup", "changeover"]]));
     // Taken back.
     let retracted = json!({"equipment": "site/press", "start": at("05:59:00"), "deleted": true});
-    accepted(&server, "stop_reasons", vec![retracted]);
+    server.send("stop_reasons", &[retracted]);
     assert_eq!(figures(), [3_600.0, 4_800.0, 1_800.0, 1.0]);
     // What was known between.
     let sql = format!("SELECT count(*) FROM stop_reasons_history WHERE start = '{}'", at("05:59:00"));
     assert_eq!(server.number(&sql), 1.0);
-    accepted(
-        &server,
-        "stop_reasons",
-        vec![json!({"equipment": "site/press", "start": at("06:00:00"), "end": at("06:10:00"), "reason": "setup"})],
-    );
+    let row = json!({"equipment": "site/press", "start": at("06:00:00"), "end": at("06:10:00"), "reason": "setup"});
+    server.send("stop_reasons", &[row]);
     assert_eq!(figures(), [6_600.0, 1_800.0, 1_800.0, 1.0]);
     let as_of = format!("/api/v1/sql?format=json&as_of={}", known.as_str().unwrap().replace('+', "%2B"));
     let sql = format!(
@@ -283,7 +274,7 @@ fn a_reason_given_later_shows_in_every_number() {
     // The one that lasts, from half past: seen by a window that begins much later, with states of every minute between.
     give("20:30:00", None, "jam");
     let states = (31..59).map(|minute| press(json!({"start": at(&format!("20:{minute}:00")), "state": "STOP"})));
-    accepted(&server, "states", states.collect());
+    server.send("states", &states.collect::<Vec<Value>>());
     let later = server.sql("SELECT start, reason FROM stops('2025-01-15T06:00:00Z', '2025-01-15T07:00:00Z') WHERE equipment = 'site/press'");
     assert_eq!(json!(later), json!([[at("20:30:00"), "jam"]]));
     let totals = server

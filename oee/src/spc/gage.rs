@@ -162,6 +162,12 @@ pub struct Categories {
     pub ndc: u64,
 }
 
+/// 6 sigma in percent of a tolerance (USL − LSL), which is above 0.
+#[must_use]
+pub fn percent_of_tolerance(sigma: f64, tolerance: f64) -> f64 {
+    100.0 * 6.0 * sigma / tolerance
+}
+
 impl Components {
     fn new(ev: f64, av: f64, pv: f64) -> Self {
         let grr = ev.hypot(av);
@@ -201,7 +207,7 @@ impl Components {
         if !(tolerance > 0.0 && tolerance.is_finite()) {
             return Err(Error::Parameter { name: "tolerance", value: tolerance, must: "be above 0" });
         }
-        Ok(100.0 * 6.0 * self.grr / tolerance)
+        Ok(percent_of_tolerance(self.grr, tolerance))
     }
 }
 

@@ -8,6 +8,7 @@ mod asked;
 pub(super) mod capability;
 mod frozen;
 pub(super) mod gage;
+mod head;
 pub(super) mod limits;
 mod measured;
 pub(super) mod points;

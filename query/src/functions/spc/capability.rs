@@ -7,7 +7,8 @@ use oee::spc::capability::{Capability, Indices, Interval, Ppm, Spec};
 use oee::spc::nonnormal::{Family, Nonnormal};
 
 use super::frozen::Frozen;
-use super::measured::{Common, Key, Measurements, Series};
+use super::head::{Head, Headed, columns};
+use super::measured::{Measurements, Series};
 use super::specification::Declared;
 use super::{Question, subgroups};
 use crate::error::QueryError;
@@ -15,11 +16,7 @@ use crate::functions::columns::{Column, Value, batch};
 
 /// Figures of one characteristic.
 struct Row {
-    key: Key,
-    /// What all values have in common.
-    common: Common,
-    first: Option<i64>,
-    last: Option<i64>,
+    head: Head,
     spec: Spec,
     capability: Option<Capability>,
     nonnormal: Option<Nonnormal>,
@@ -59,16 +56,10 @@ impl Row {
     }
 }
 
-macro_rules! common {
-    ($name:literal, $place:literal) => {
-        Column { name: $name, value: Value::Text(|row: &Row| row.common.get($place)?.as_deref()) }
-    };
-}
-
-macro_rules! name {
-    ($name:literal, $place:literal) => {
-        Column { name: $name, value: Value::Text(|row: &Row| row.key.get($place).and_then(|name| name.as_deref())) }
-    };
+impl Headed for Row {
+    fn head(&self) -> &Head {
+        &self.head
+    }
 }
 
 macro_rules! number {
@@ -78,16 +69,6 @@ macro_rules! number {
 }
 
 const COLUMNS: &[Column<Row>] = &[
-    Column { name: "time", value: Value::Instant(|row| row.last) },
-    Column { name: "start", value: Value::Instant(|row| row.first) },
-    name!("equipment", 0),
-    name!("characteristic", 1),
-    name!("product", 2),
-    name!("operation", 3),
-    common!("work_order", 0),
-    common!("unit", 1),
-    common!("operator", 2),
-    common!("gauge", 3),
     Column { name: "n", value: Value::Integer(|row| row.normal().map_or(0, |found| found.n as u64)) },
     number!("mean", |row| row.normal().map(|found| found.mean)),
     number!("min", |row| row.normal().map(|found| found.min)),
@@ -141,7 +122,7 @@ fn method(row: &Row) -> &str {
 }
 
 pub(in crate::functions) fn schema() -> SchemaRef {
-    crate::functions::columns::schema(COLUMNS)
+    crate::functions::columns::schema(columns().iter().chain(COLUMNS))
 }
 
 pub(in crate::functions) async fn answer(question: &Question<'_>) -> Result<RecordBatch, QueryError> {
@@ -153,12 +134,11 @@ pub(in crate::functions) async fn answer(question: &Question<'_>) -> Result<Reco
         let groups = subgroups::of(question, &measurements, series, &series.values, &by)?;
         let values = subgroups::values(&measurements, &series.values, &by, &groups);
         let sizes: Vec<usize> = groups.iter().map(|group| group.n).collect();
-        let mut found = row(question, series, (&values, &sizes), declared.of(question, series));
-        found.common = measurements.common(series);
-        rows.push(found);
+        let head = Head::of(&measurements, series);
+        rows.push(row(question, head, series, (&values, &sizes), declared.of(question, series)));
         tokio::task::yield_now().await;
     }
-    batch(COLUMNS, &rows)
+    batch(columns().iter().chain(COLUMNS), &rows)
 }
 
 /// Why indices are missing that a fitted distribution does not have.
@@ -171,13 +151,10 @@ fn of_percentiles(found: &Nonnormal, spec: &Spec) -> Option<String> {
     Some(why.to_owned())
 }
 
-fn row(question: &Question<'_>, series: &Series, (values, sizes): (&[f64], &[usize]), spec: Spec) -> Row {
+fn row(question: &Question<'_>, head: Head, series: &Series, (values, sizes): (&[f64], &[usize]), spec: Spec) -> Row {
     let method = question.asked.sigma_method.unwrap_or_else(|| SigmaMethod::usual(sizes));
     let mut row = Row {
-        key: series.key.clone(),
-        common: Common::default(),
-        first: series.values.first().map(|value| value.time),
-        last: series.values.last().map(|value| value.time),
+        head,
         spec,
         capability: None,
         nonnormal: None,

@@ -174,7 +174,8 @@ fn take(batch: &RecordBatch, found: &mut Vec<(ChartKind, Frozen)>) -> Result<(),
             ..known
         };
         let rules = rules.at(row).and_then(|rules| RuleSet::parse(rules).ok());
-        let subgroup = by.at(row).map(|word| asked::subgroup(word).map_err(|error| error.strip_backtrace()));
+        let subgroup =
+            by.at(row).map(|word| asked::subgroup(word).map_err(|error| QueryError::from(error).to_string()));
         let words = words(valid_from, approver.at(row), reason.at(row));
         let version = Version { valid_from, limits, rules: rules.map(Arc::new), subgroup, words };
         let names: Names = of.each_ref().map(|texts| texts.at(row).unwrap_or_default().to_owned());

@@ -6,21 +6,18 @@ use std::collections::HashMap;
 
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
-use oee::spc::gage::{Components, Constants, Shares, Study};
+use oee::spc::gage::{Components, Constants, Shares, Study, percent_of_tolerance};
 
 use super::Question;
 use super::frozen::Frozen;
-use super::measured::{Common, Key, Measurements, Series};
+use super::head::{Head, Headed, columns};
+use super::measured::{Measurements, Series};
 use super::specification::Declared;
 use crate::error::QueryError;
 use crate::functions::columns::{Column, Value, batch};
 
 struct Row {
-    key: Key,
-    /// What all values have in common.
-    common: Common,
-    first: Option<i64>,
-    last: Option<i64>,
+    head: Head,
     layout: (usize, usize, usize),
     method: &'static str,
     chosen: bool,
@@ -34,29 +31,13 @@ struct Row {
     reason: Option<String>,
 }
 
-macro_rules! common {
-    ($name:literal, $place:literal) => {
-        Column { name: $name, value: Value::Text(|row: &Row| row.common.get($place)?.as_deref()) }
-    };
-}
-
-macro_rules! name {
-    ($name:literal, $place:literal) => {
-        Column { name: $name, value: Value::Text(|row: &Row| row.key.get($place).and_then(|name| name.as_deref())) }
-    };
+impl Headed for Row {
+    fn head(&self) -> &Head {
+        &self.head
+    }
 }
 
 const COLUMNS: &[Column<Row>] = &[
-    Column { name: "time", value: Value::Instant(|row| row.last) },
-    Column { name: "start", value: Value::Instant(|row| row.first) },
-    name!("equipment", 0),
-    name!("characteristic", 1),
-    name!("product", 2),
-    name!("operation", 3),
-    common!("work_order", 0),
-    common!("unit", 1),
-    common!("operator", 2),
-    common!("gauge", 3),
     Column { name: "appraisers", value: Value::Integer(|row| row.layout.0 as u64) },
     Column { name: "parts", value: Value::Integer(|row| row.layout.1 as u64) },
     Column { name: "trials", value: Value::Integer(|row| row.layout.2 as u64) },
@@ -73,7 +54,7 @@ const COLUMNS: &[Column<Row>] = &[
 ];
 
 pub(in crate::functions) fn schema() -> SchemaRef {
-    crate::functions::columns::schema(COLUMNS)
+    crate::functions::columns::schema(columns().iter().chain(COLUMNS))
 }
 
 pub(in crate::functions) async fn answer(question: &Question<'_>) -> Result<RecordBatch, QueryError> {
@@ -86,7 +67,7 @@ pub(in crate::functions) async fn answer(question: &Question<'_>) -> Result<Reco
         add(question, &measurements, series, tolerance, &mut rows);
         tokio::task::yield_now().await;
     }
-    batch(COLUMNS, &rows)
+    batch(columns().iter().chain(COLUMNS), &rows)
 }
 
 /// Numbers for names, by first appearance.
@@ -122,11 +103,9 @@ fn add(
     tolerance: Option<f64>,
     rows: &mut Vec<Row>,
 ) {
+    let head = Head::of(measurements, series);
     let row = |method: &'static str, component: &'static str| Row {
-        key: series.key.clone(),
-        common: measurements.common(series),
-        first: series.values.first().map(|value| value.time),
-        last: series.values.last().map(|value| value.time),
+        head: head.clone(),
         layout: (0, 0, 0),
         method,
         chosen: false,
@@ -159,7 +138,7 @@ fn add(
                 sigma: Some(sigma),
                 percent: percent(components.percent()),
                 contribution: percent(components.contribution()),
-                tolerance: tolerance.map(|tolerance| 100.0 * 6.0 * sigma / tolerance),
+                tolerance: tolerance.map(|tolerance| percent_of_tolerance(sigma, tolerance)),
                 ndc: components.categories().map(|categories| categories.ndc as f64),
                 interaction_p: anova.interaction.p,
                 ..row(method, component)

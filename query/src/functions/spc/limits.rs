@@ -5,18 +5,15 @@ use arrow::record_batch::RecordBatch;
 use oee::spc::{Judge, Limits, Parameters, Point};
 
 use super::frozen::Frozen;
-use super::measured::{Common, Key, Measurements};
+use super::head::{Head, Headed, columns};
+use super::measured::Measurements;
 use super::{ChartOf, Question};
 use crate::error::QueryError;
 use crate::functions::columns::{Column, Value, batch};
 
 struct Row {
-    key: Key,
-    /// What all values have in common.
-    common: Common,
+    head: Head,
     chart: &'static str,
-    first: Option<i64>,
-    last: Option<i64>,
     values: u64,
     subgroups: u64,
     /// Of every subgroup, where all have as many values.
@@ -29,29 +26,13 @@ struct Row {
     reason: Option<String>,
 }
 
-macro_rules! common {
-    ($name:literal, $place:literal) => {
-        Column { name: $name, value: Value::Text(|row: &Row| row.common.get($place)?.as_deref()) }
-    };
-}
-
-macro_rules! name {
-    ($name:literal, $place:literal) => {
-        Column { name: $name, value: Value::Text(|row: &Row| row.key.get($place).and_then(|name| name.as_deref())) }
-    };
+impl Headed for Row {
+    fn head(&self) -> &Head {
+        &self.head
+    }
 }
 
 const COLUMNS: &[Column<Row>] = &[
-    Column { name: "time", value: Value::Instant(|row| row.last) },
-    Column { name: "start", value: Value::Instant(|row| row.first) },
-    name!("equipment", 0),
-    name!("characteristic", 1),
-    name!("product", 2),
-    name!("operation", 3),
-    common!("work_order", 0),
-    common!("unit", 1),
-    common!("operator", 2),
-    common!("gauge", 3),
     Column { name: "chart", value: Value::Text(|row| Some(row.chart)) },
     Column { name: "measurements", value: Value::Integer(|row| row.values) },
     Column { name: "subgroups", value: Value::Integer(|row| row.subgroups) },
@@ -76,7 +57,7 @@ const COLUMNS: &[Column<Row>] = &[
 ];
 
 pub(in crate::functions) fn schema() -> SchemaRef {
-    crate::functions::columns::schema(COLUMNS)
+    crate::functions::columns::schema(columns().iter().chain(COLUMNS))
 }
 
 pub(in crate::functions) async fn answer(question: &Question<'_>) -> Result<RecordBatch, QueryError> {
@@ -87,7 +68,7 @@ pub(in crate::functions) async fn answer(question: &Question<'_>) -> Result<Reco
         rows.push(row(question, &measurements, &chart));
         tokio::task::yield_now().await;
     }
-    batch(COLUMNS, &rows)
+    batch(columns().iter().chain(COLUMNS), &rows)
 }
 
 fn row(question: &Question<'_>, measurements: &Measurements, chart: &ChartOf<'_>) -> Row {
@@ -95,11 +76,8 @@ fn row(question: &Question<'_>, measurements: &Measurements, chart: &ChartOf<'_>
     let groups = || parts.iter().flat_map(|part| &part.groups);
     let size = groups().next().map(|group| group.subgroup.n);
     let mut row = Row {
-        key: series.key.clone(),
-        common: measurements.common(series),
+        head: Head::of(measurements, series),
         chart: question.asked.kind.name(),
-        first: groups().next().map(|group| group.first),
-        last: groups().last().map(|group| group.last),
         values: series.values.len() as u64,
         subgroups: groups().count() as u64,
         n: size.filter(|size| groups().all(|group| group.subgroup.n == *size)),
