@@ -65,7 +65,8 @@ impl Energy {
         let first = consumptions.partition_point(|consumption| consumption.end <= from);
         let taken = |from: i64, to: i64, at: usize| -> f64 {
             let rest = consumptions.iter().skip(at).take_while(|consumption| consumption.start < to);
-            rest.map(|consumption| consumption.within(from, to)).sum()
+            // From a zero of its own: the sum of nothing is −0.
+            rest.map(|consumption| consumption.within(from, to)).fold(0.0, |sum, kwh| sum + kwh)
         };
         let (mut at, mut running_kwh) = (first, 0.0);
         let begun = states.partition_point(|span| span.end <= from);

@@ -339,6 +339,19 @@ impl Plant {
         found
     }
 
+    /// The machines: leaves of the tree, and every node that says of itself that it is a work unit; in the order of the file.
+    pub fn machines(&self) -> impl Iterator<Item = &Equipment> {
+        self.tree().filter(|equipment| {
+            equipment.level == Some(Level::WorkUnit) || self.children(&equipment.path).next().is_none()
+        })
+    }
+
+    /// Whether a signal of this name is declared anywhere.
+    #[must_use]
+    pub fn declares_signal(&self, name: &str) -> bool {
+        self.signals.values().any(|signals| signals.contains_key(name))
+    }
+
     /// Names of the signals that are bound to states, counts or reasons anywhere; some more than once.
     pub fn bound_signals(&self) -> impl Iterator<Item = &str> {
         let all = self.signals.values().flat_map(HashMap::values);

@@ -17,7 +17,7 @@ use oee::plant::Plant;
 use crate::catalog::{Current, PublicSchema, SnapshotSource};
 use crate::context::ContextCache;
 use crate::error::QueryError;
-use crate::functions::{self, GapFilling, Planner, SpcWatch};
+use crate::functions::{self, GapFilling, Planner, Present, SpcWatch};
 use crate::instant::TimeConstants;
 use crate::live::LiveOee;
 use crate::newest::NewestRows;
@@ -98,8 +98,13 @@ impl Engine {
             .with_physical_optimizer_rule(Arc::new(YieldingJoins));
         let template = functions::build(template, limits.function_bytes());
         let contexts = Arc::new(ContextCache::default());
-        let live = LiveOee::new(Arc::clone(&source), Arc::clone(&contexts), Arc::clone(&plant), template.clone());
-        let spc = SpcWatch::new(Arc::clone(&source), Arc::clone(&contexts), Arc::clone(&plant), template.clone());
+        let present = || Present {
+            source: Arc::clone(&source),
+            contexts: Arc::clone(&contexts),
+            plant: Arc::clone(&plant),
+            session: template.clone(),
+        };
+        let (live, spc) = (LiveOee::new(present()), SpcWatch::new(present()));
         Ok(Self { source, plant, limits, contexts, template, live: Arc::new(live), spc: Arc::new(spc) })
     }
 

@@ -42,10 +42,10 @@ pub(crate) use bounded::{bound, build, check_shape};
 pub(crate) use bucket::zone;
 use function::Function;
 pub(crate) use gap_fill::{GapFilling, Planner};
-pub(crate) use gather::{Gather, Texts};
+pub(crate) use gather::{Gather, Present, Texts};
 pub(crate) use records::{each_piece, each_reason, each_state};
 pub(crate) use signals::each_sample;
-pub use spc::{Change, SpcWatch, VIOLATION, Violation};
+pub use spc::{Change, Companion, SpcWatch, VIOLATION, Violation};
 use table::TableFunction;
 pub(crate) use timezone::{AtTimeZoneCalls, timezone};
 

@@ -46,7 +46,7 @@ pub use as_of::parse_as_of;
 pub use catalog::SnapshotSource;
 pub use engine::{CATALOG, Engine, Limits, SCHEMA};
 pub use error::QueryError;
-pub use functions::{Change, SpcWatch, VIOLATION, Violation};
+pub use functions::{Change, Companion, SpcWatch, VIOLATION, Violation};
 pub use instant::instant;
 pub use live::{LiveOee, MachineNow};
 pub use session::{Description, Session, Statement};

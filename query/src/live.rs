@@ -9,21 +9,19 @@ mod entry;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use arrow::record_batch::RecordBatch;
-use datafusion::execution::session_state::SessionState;
 use oee::live::Now;
 use oee::path::lineage;
-use oee::plant::{Level, Plant, WorkOrder};
+use oee::plant::{Plant, WorkOrder};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use crate::catalog::{SnapshotSource, View};
-use crate::context::{Context, ContextCache};
+use crate::context::Context;
 use crate::error::QueryError;
-use crate::functions::Gather;
+use crate::functions::{Gather, Present};
 use committed::Committed;
 use entry::Entry;
 
@@ -45,10 +43,7 @@ pub struct MachineNow {
 
 /// The live OEE of a plant; cheap to share.
 pub struct LiveOee {
-    source: Arc<dyn SnapshotSource>,
-    contexts: Arc<ContextCache>,
-    plant: Arc<Plant>,
-    session: SessionState,
+    present: Present,
     fed: AtomicBool,
     /// Place in the log up to which writes were noted.
     noted: watch::Sender<u64>,
@@ -80,23 +75,12 @@ impl std::fmt::Debug for LiveOee {
 }
 
 impl LiveOee {
-    pub(crate) fn new(
-        source: Arc<dyn SnapshotSource>,
-        contexts: Arc<ContextCache>,
-        plant: Arc<Plant>,
-        session: SessionState,
-    ) -> Self {
-        // Machines are the leaves of the tree, and every node that says of itself that it is a work unit.
-        let is_machine = |equipment: &&oee::plant::Equipment| {
-            equipment.level == Some(Level::WorkUnit) || plant.children(&equipment.path).next().is_none()
-        };
-        let machines = plant.tree().filter(is_machine).map(|machine| Entry::new(&plant, machine)).collect();
+    pub(crate) fn new(present: Present) -> Self {
+        let plant = present.plant();
+        let machines = plant.machines().map(|machine| Entry::new(plant, machine)).collect();
         let board = Board { machines, orders: HashMap::new(), changed: i64::MIN };
         Self {
-            source,
-            contexts,
-            plant,
-            session,
+            present,
             fed: AtomicBool::new(false),
             noted: watch::Sender::new(0),
             waiting: Mutex::default(),
@@ -107,7 +91,7 @@ impl LiveOee {
     /// From now on every durable write is noted, in the order of the log.
     pub fn feed(&self) {
         self.lose();
-        self.noted.send_replace(self.source.snapshot().position);
+        self.noted.send_replace(self.present.position());
         self.fed.store(true, Ordering::Release);
     }
 
@@ -124,7 +108,7 @@ impl LiveOee {
 
     /// Takes a durable write: its place in the log, and the rows of each table as they are now.
     pub fn note(&self, position: u64, rows: &[(usize, RecordBatch)]) {
-        if let Some(committed) = Committed::of(&self.plant, position, rows) {
+        if let Some(committed) = Committed::of(self.present.plant(), position, rows) {
             self.wait(committed);
         }
         self.noted.send_if_modified(|noted| std::mem::replace(noted, position.max(*noted)) < position);
@@ -164,15 +148,12 @@ impl LiveOee {
         let Waiting { committed, gap } =
             std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
         // Taken after the writes: it holds all of them.
-        let snapshot = self.source.snapshot();
-        let position = snapshot.position;
-        let view = View::new(snapshot, Arc::clone(&self.contexts));
-        let gather = Gather { session: self.session.clone(), view, plant: Arc::clone(&self.plant), now };
+        let (gather, position) = self.present.gather(now);
         if gap || !self.fed.load(Ordering::Acquire) {
             board.forget();
         }
         for write in &committed {
-            board.take_in(&self.plant, write)?;
+            board.take_in(self.present.plant(), write)?;
         }
         let context = gather.view.context().await?;
         if let Some(context) = &context {
@@ -201,7 +182,7 @@ impl LiveOee {
         if !self.fed.load(Ordering::Acquire) {
             return;
         }
-        let visible = self.source.snapshot().position;
+        let visible = self.present.position();
         let mut noted = self.noted.subscribe();
         let caught_up = noted.wait_for(|noted| *noted >= visible);
         if timeout(PATIENCE, caught_up).await.is_err() {

@@ -28,6 +28,10 @@ path = "lab/gauge"
 characteristic = "bore"
 on_violation = "hold"
 reaction_plan = "Stop the spindle, measure the last five parts again."
+
+[[characteristics]]
+characteristic = "depth"
+on_violation = "hold"
 "#;
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -60,6 +64,18 @@ fn violations(server: &Server) -> Vec<Vec<Value>> {
     )
 }
 
+/// A measurement some seconds from now.
+fn fresh(characteristic: &str, number: i64, value: f64) -> Value {
+    let mut row = measurement(characteristic, number, value);
+    row["time"] = json!((jiff::Timestamp::now() + jiff::SignedDuration::from_secs(number)).to_string());
+    row
+}
+
+/// The next violation that a screen hears of.
+fn next(screen: &mut Equipment) -> Value {
+    serde_json::from_str(&screen.hear().unwrap().payload).unwrap()
+}
+
 #[test]
 fn a_violation_is_an_event_a_message_and_a_hold_until_it_is_none() {
     let folder = tempfile::tempdir().unwrap();
@@ -67,12 +83,12 @@ fn a_violation_is_an_event_a_message_and_a_hold_until_it_is_none() {
     let mut screen = Equipment::of(Version::V5, server.mqtt);
     screen.subscribe("takt/+/+/violation").unwrap();
     freeze(&server, "bore", "i_mr", None, "N1");
-    server.send("measurements", &[measurement("bore", 0, 10.2), measurement("bore", 1, 9.9)]);
+    server.send("measurements", &[fresh("bore", 0, 10.2), fresh("bore", 1, 9.9)]);
     let feed = ureq::get(server.url("/api/v1/live")).call().unwrap();
     let mut lines = BufReader::new(feed.into_body().into_reader()).lines();
     assert!(lines.next().unwrap().unwrap().starts_with("event:"), "the feed has begun");
-    server.send("measurements", &[measurement("bore", 2, 14.0)]);
-    let heard: Value = serde_json::from_str(&screen.hear().unwrap().payload).unwrap();
+    server.send("measurements", &[fresh("bore", 2, 14.0)]);
+    let heard = next(&mut screen);
     assert_eq!((&heard["unit"], &heard["withdrawn"], &heard["value"]), (&json!("U2"), &json!(false), &json!(14.0)));
     assert_eq!(heard["message"], "a point more than 3 sigma from the centre line; MR above its upper control limit");
     assert_eq!(heard["reaction_plan"], "Stop the spindle, measure the last five parts again.");
@@ -103,19 +119,54 @@ fn a_violation_is_an_event_a_message_and_a_hold_until_it_is_none() {
     let mut screen = Equipment::of(Version::V4, server.mqtt);
     screen.subscribe("takt/+/+/violation").unwrap();
     // A point that violates comes after the restart; nothing is said of the one before.
-    server.send("measurements", &[measurement("bore", 4, 3.0)]);
-    let heard: Value = serde_json::from_str(&screen.hear().unwrap().payload).unwrap();
+    let mut slip = fresh("bore", 4, 3.0);
+    server.send("measurements", std::slice::from_ref(&slip));
+    let heard = next(&mut screen);
     assert_eq!(heard["unit"], "U4", "{heard}");
     assert_eq!(violations(&server).len(), 2);
     assert_eq!(server.number("SELECT count(*) FROM events_history WHERE kind = 'violation'"), 0.0);
 
     // It was a slip of the pen.
-    server.send("measurements", &[measurement("bore", 4, 12.0)]);
-    let heard: Value = serde_json::from_str(&screen.hear().unwrap().payload).unwrap();
+    slip["value"] = json!(12.0);
+    server.send("measurements", &[slip]);
+    let heard = next(&mut screen);
     assert_eq!((&heard["unit"], &heard["withdrawn"]), (&json!("U4"), &json!(true)), "{heard}");
     assert_eq!(violations(&server).len(), 1);
     let history = "SELECT unit, superseded_by, superseded_reason FROM events_history WHERE kind = 'violation'";
     assert_eq!(server.sql(history), [[json!("U4"), json!("takt"), json!("the measurements do not say so any more")]]);
+}
+
+#[test]
+fn all_units_of_a_subgroup_are_held_unless_they_are_older_than_its_limits() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = start(folder.path());
+    let mut screen = Equipment::of(Version::V5, server.mqtt);
+    screen.subscribe("takt/+/+/violation").unwrap();
+    let limits = |deleted: bool| {
+        json!({"characteristic": "depth", "chart": "xbar_r", "valid_from": second(0), "centre": 10.0, "sigma": 1.0, "subgroup": "3",
+               "rules": "N1", "reason": "study", "deleted": deleted})
+    };
+    server.send("control_limits", &[limits(false)]);
+    // Found in the files of last year: told, but those parts are long gone.
+    server.send("measurements", &[1, 2, 3].map(|number| measurement("depth", number, 30.0)));
+    let told = next(&mut screen);
+    assert_eq!((&told["units"], &told["withdrawn"]), (&json!(["U1", "U2", "U3"]), &json!(false)), "{told}");
+    server.send("measurements", &[fresh("depth", 4, 10.0), fresh("depth", 5, 10.0), fresh("depth", 6, 19.0)]);
+    let told = next(&mut screen);
+    assert_eq!(told["units"], json!(["U4", "U5", "U6"]), "{told}");
+    // R = 9 where σ = 1: D4·d2 = 2.574·1.693.
+    assert_eq!((&told["companion"], &told["companion_value"]), (&json!("R"), &json!(9.0)), "{told}");
+    assert!((told["companion_ucl"].as_f64().unwrap() - 4.358).abs() < 0.001, "{told}");
+    let held = "SELECT unit FROM units WHERE status = 'hold' ORDER BY unit";
+    assert_eq!(server.sql(held), [[json!("U4")], [json!("U5")], [json!("U6")]]);
+
+    // Without limits nothing violates them.
+    assert_eq!(violations(&server).len(), 2);
+    server.send("control_limits", &[limits(true)]);
+    let withdrawn = [next(&mut screen), next(&mut screen)];
+    assert!(withdrawn.iter().all(|told| told["withdrawn"] == json!(true)), "{withdrawn:?}");
+    assert_eq!(violations(&server).len(), 0);
+    assert_eq!(server.sql(held).len(), 3, "who holds decides");
 }
 
 /// What `spc` says of the charts that have frozen limits.

@@ -37,6 +37,11 @@ struct Told<'a> {
     centre: Option<f64>,
     lcl: Option<f64>,
     ucl: Option<f64>,
+    companion: Option<&'a str>,
+    companion_value: Option<f64>,
+    companion_lcl: Option<f64>,
+    companion_ucl: Option<f64>,
+    units: &'a [String],
     rules: &'a str,
     message: &'a str,
     limits: &'a str,
@@ -47,6 +52,7 @@ impl<'a> Told<'a> {
     fn of(change: &'a Change, reaction_plan: Option<&'a str>) -> Self {
         let violation = change.violation();
         let withdrawn = matches!(change, Change::Withdrawn(_));
+        let below = violation.companion.as_ref();
         Self {
             event_id: &violation.id,
             withdrawn,
@@ -64,6 +70,11 @@ impl<'a> Told<'a> {
             centre: violation.centre,
             lcl: violation.lcl,
             ucl: violation.ucl,
+            companion: below.map(|below| below.name),
+            companion_value: below.and_then(|below| below.value),
+            companion_lcl: below.and_then(|below| below.lcl),
+            companion_ucl: below.and_then(|below| below.ucl),
+            units: &violation.units,
             rules: &violation.rules,
             message: &violation.message,
             limits: &violation.limits,
@@ -172,26 +183,26 @@ fn event(faces: &Faces, change: &Change) -> Value {
     })
 }
 
-/// The units of new violations, put on hold where the characteristic wants that. One that is scrapped, shipped or on hold
-/// already stays what it is.
+/// The units of violations that are new in them, put on hold where the characteristic wants that: all of a subgroup. One that
+/// is scrapped, shipped or on hold already stays what it is.
 async fn hold(faces: &Faces, changes: &[Change]) -> Result<Vec<Value>, QueryError> {
     let mut wanted: BTreeMap<&str, String> = BTreeMap::new();
     for change in changes {
-        let Change::Raised(violation) = change else { continue };
+        let (Change::Raised(violation) | Change::Restated(violation)) = change else { continue };
         let (product, operation) = (violation.product.as_deref(), violation.operation.as_deref());
         let name = violation.characteristic.as_deref().unwrap_or_default();
         let characteristic = faces.plant.characteristic(name, product, operation);
-        if let (Some(characteristic), Some(unit)) = (characteristic, violation.unit.as_deref())
-            && characteristic.hold_on_violation
-        {
-            wanted.entry(unit).or_insert_with(|| format!("{name}: {}", violation.message));
+        if violation.is_fresh && characteristic.is_some_and(|characteristic| characteristic.hold_on_violation) {
+            for unit in &violation.more_units {
+                wanted.entry(unit).or_insert_with(|| format!("{name}: {}", violation.message));
+            }
         }
     }
     if wanted.is_empty() {
         return Ok(Vec::new());
     }
-    let names: Vec<String> = wanted.keys().map(|unit| format!("'{}'", unit.replace('\'', "''"))).collect();
-    let sql = format!("SELECT unit FROM units WHERE status <> 'ok' AND unit IN ({})", names.join(", "));
+    let units: Vec<String> = wanted.keys().map(|unit| format!("'{}'", unit.replace('\'', "''"))).collect();
+    let sql = format!("SELECT unit FROM units WHERE status <> 'ok' AND unit IN ({})", units.join(", "));
     for batch in faces.engine.session(AUTHOR).query(&sql).await? {
         let units = Texts::of(&batch, "unit")?;
         for unit in (0..batch.num_rows()).filter_map(|row| units.at(row)) {

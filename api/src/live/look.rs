@@ -8,7 +8,7 @@ use std::time::Instant;
 use futures::future::BoxFuture;
 use ingest::now_us;
 use oee::live::Now;
-use oee::plant::{Equipment, Level, Plant};
+use oee::plant::Equipment;
 use query::{QueryError, Session};
 
 use super::Eye;
@@ -53,7 +53,7 @@ impl Eye for Look {
 impl Look {
     /// A first look at the server behind `faces`.
     pub(super) fn new(faces: Arc<Faces>) -> Self {
-        let machines = machines(&faces.plant).map(|machine| machine.path.clone()).collect();
+        let machines = faces.plant.machines().map(|machine| machine.path.clone()).collect();
         Self {
             session: faces.engine.session(USER),
             machines,
@@ -136,7 +136,7 @@ impl Look {
         PlantNow {
             time: rfc3339(now),
             plant: Sign { name: plant.name().unwrap_or("Plant").to_owned(), zone: plant.plant_zone_name().to_owned() },
-            equipment: machines(plant).map(|machine| self.machine(machine, now)).collect(),
+            equipment: plant.machines().map(|machine| self.machine(machine, now)).collect(),
         }
     }
 
@@ -178,13 +178,6 @@ impl Look {
         signals.sort_by_key(|newest| newest.bound);
         signals
     }
-}
-
-/// Machines are the leaves of the tree, and every node that says of itself that it is a work unit.
-fn machines(plant: &Plant) -> impl Iterator<Item = &Equipment> {
-    plant.tree().filter(move |equipment| {
-        equipment.level == Some(Level::WorkUnit) || plant.children(&equipment.path).next().is_none()
-    })
 }
 
 fn window(from: i64, to: i64) -> String {

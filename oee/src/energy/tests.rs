@@ -19,6 +19,7 @@ fn a_step_is_spread_over_the_time_since_the_reading_before() {
     let kwh = |from_min: i64, to_min: i64| Energy::of(&steps, &[], from_min * MINUTE_US, to_min * MINUTE_US).total_kwh;
     assert_eq!([kwh(0, 80), kwh(5, 15), kwh(20, 65), kwh(65, 70), kwh(80, 99)], [45.0, 15.0, 0.0, 5.0, 0.0]);
     assert_eq!(kwh(10, 10), 0.0);
+    assert!(kwh(80, 99).is_sign_positive(), "nothing is written 0, not -0");
 }
 
 #[test]

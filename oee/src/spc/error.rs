@@ -175,5 +175,5 @@ impl Error {
 }
 
 fn near(name: &str, known: &[&'static str]) -> String {
-    nearest(name, known.iter().copied()).map_or(String::new(), |near| format!(": did you mean {near}?"))
+    nearest(name, known.iter().copied()).map_or(String::new(), |near| format!(" (did you mean {near}?)"))
 }

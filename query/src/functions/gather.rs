@@ -33,7 +33,8 @@ use oee::track::Tracks;
 
 use super::records::{counts, reasons, states, work_orders};
 use super::signals::signals;
-use crate::catalog::View;
+use crate::catalog::{SnapshotSource, View};
+use crate::context::ContextCache;
 use crate::error::QueryError;
 use crate::scan::key_ordering;
 use crate::table::narrowed;
@@ -86,6 +87,33 @@ impl Found {
         let ran =
             |span: &StateSpan| span.value.category == Some(Category::Run) && span.start <= from && known < span.end;
         began && !spans.iter().any(ran) || !self.symptoms.is_empty() && needs_earlier(&spans, known)
+    }
+}
+
+/// What is there now, for those who look again and again without a session.
+pub(crate) struct Present {
+    pub(crate) source: Arc<dyn SnapshotSource>,
+    pub(crate) contexts: Arc<ContextCache>,
+    pub(crate) plant: Arc<Plant>,
+    pub(crate) session: SessionState,
+}
+
+impl Present {
+    pub(crate) fn plant(&self) -> &Arc<Plant> {
+        &self.plant
+    }
+
+    /// Place in the log of the newest write that is visible.
+    pub(crate) fn position(&self) -> u64 {
+        self.source.snapshot().position
+    }
+
+    /// Access to what is visible, and the place in the log up to which that is.
+    pub(crate) fn gather(&self, now: i64) -> (Gather, u64) {
+        let snapshot = self.source.snapshot();
+        let position = snapshot.position;
+        let view = View::new(snapshot, Arc::clone(&self.contexts));
+        (Gather { session: self.session.clone(), view, plant: Arc::clone(&self.plant), now }, position)
     }
 }
 

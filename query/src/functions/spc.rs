@@ -20,7 +20,7 @@ mod watch;
 pub(crate) use asked::Asked;
 pub(super) use asked::read;
 pub(super) use measured::CONTEXT;
-pub use watch::{Change, SpcWatch, VIOLATION, Violation};
+pub use watch::{Change, Companion, SpcWatch, VIOLATION, Violation};
 
 use std::sync::Arc;
 
@@ -106,7 +106,7 @@ impl Question<'_> {
         }
         let uncut = |chart: &ChartOf<'_>| {
             let nothing = |part: &Part| part.groups.is_empty() && part.judged.is_err();
-            !chart.series.values.is_empty() && chart.parts.iter().all(nothing)
+            !chart.parts.is_empty() && !chart.series.values.is_empty() && chart.parts.iter().all(nothing)
         };
         if !charts.is_empty() && charts.iter().all(uncut) {
             let first = charts.into_iter().flat_map(|chart| chart.parts).find_map(|part| part.judged.err());
@@ -127,7 +127,9 @@ impl Question<'_> {
                 continue;
             }
             let named = || subgroups::names_subgroups(measurements, values);
-            let by = match subgroups::by(self.asked, version, values.is_empty(), named) {
+            // Before the first frozen limits values are cut as those cut them.
+            let cut_by = version.or(versions.first());
+            let by = match subgroups::by(self.asked, cut_by, values.is_empty(), named) {
                 Ok(by) => by,
                 Err(error) => {
                     parts.push(Part { groups: Vec::new(), judged: Err(error) });
@@ -135,6 +137,8 @@ impl Question<'_> {
                 }
             };
             let part = match subgroups::of(self, measurements, series, values, &by) {
+                // Fewer values than a subgroup has, before the first frozen limits: nothing to chart, and no mistake.
+                Ok(groups) if groups.is_empty() && version.is_none() && cut_by.is_some() => continue,
                 Ok(groups) => Part { judged: self.judged(&groups, version), groups },
                 Err(error) if matches!(error, QueryError::Statement { .. }) => {
                     Part { groups: Vec::new(), judged: Err(error) }

@@ -288,7 +288,7 @@ fn names() {
     }
     let message = ChartKind::parse("xbar-r").expect_err("unknown").to_string();
     assert!(
-        message.starts_with("unknown chart \"xbar-r\": did you mean xbar_r?; known are xbar_r, xbar_s"),
+        message.starts_with("unknown chart \"xbar-r\" (did you mean xbar_r?); known are xbar_r, xbar_s"),
         "{message}"
     );
 }

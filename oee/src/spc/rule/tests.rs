@@ -113,7 +113,7 @@ fn rules_are_read_and_written() {
 #[test]
 fn what_is_no_rule_is_said_with_what_would_be_one() {
     let error = |text: &str| RuleSet::parse(text).expect_err("no rules").to_string();
-    assert!(error("nelsons").starts_with("unknown rule or set of rules \"nelsons\": did you mean nelson?"));
+    assert!(error("nelsons").starts_with("unknown rule or set of rules \"nelsons\" (did you mean nelson?)"));
     assert!(error("N9").contains("N1, N2"));
     assert!(error("N2(x)").contains("\"x\" is not a number"));
     assert!(error("N2(7,8)").contains("parameter of N2"));

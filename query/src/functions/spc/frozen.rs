@@ -10,13 +10,13 @@ use oee::calendar::timestamp;
 use oee::spc::{ChartKind, Companion, Limits, Parameters, RuleSet};
 
 use super::asked::By;
-use super::measured::Series;
+use super::measured::{Key, Series};
 use super::{Question, asked};
 use crate::error::QueryError;
 use crate::functions::gather::{Doubles, Gather, Integers, Texts, Times};
 
 const CONTROL_LIMITS: &str = "control_limits";
-const COLUMNS: [&str; 21] = [
+const COLUMNS: [&str; 22] = [
     "equipment",
     "characteristic",
     "product",
@@ -38,6 +38,7 @@ const COLUMNS: [&str; 21] = [
     "reason",
     "subgroup",
     "chart",
+    "recorded",
 ];
 
 /// Limits from a time on.
@@ -49,6 +50,8 @@ pub(super) struct Version {
     pub(super) rules: Option<Arc<RuleSet>>,
     /// How values become subgroups; none where it is not said, an error where nobody can read it.
     pub(super) subgroup: Option<Result<By, String>>,
+    /// When they were frozen.
+    pub(super) recorded: i64,
     /// Which they are, in words.
     pub(super) words: String,
 }
@@ -100,14 +103,20 @@ impl Frozen {
         self.0.iter().filter_map(|(_, versions)| versions.first()).map(|version| version.valid_from).min()
     }
 
+    /// Whether there are limits for a chart.
+    pub(super) fn governs(&self, key: &Key) -> bool {
+        self.0.iter().any(|(names, _)| fits(names, key))
+    }
+
     /// The versions for a chart, by time. At each time those that say most of what they are for are in force, the newest of
     /// them.
     pub(super) fn of(&self, series: &Series) -> Vec<Version> {
-        let fits = |names: &Names| {
-            names.iter().zip(&series.key).all(|(name, is)| name.is_empty() || Some(name.as_str()) == is.as_deref())
-        };
-        let fitting: Vec<&[Version]> =
-            self.0.iter().filter(|(names, _)| fits(names)).map(|(_, versions)| versions.as_slice()).collect();
+        let fitting: Vec<&[Version]> = self
+            .0
+            .iter()
+            .filter(|(names, _)| fits(names, &series.key))
+            .map(|(_, versions)| versions.as_slice())
+            .collect();
         let mut starts: Vec<i64> = fitting.iter().copied().flatten().map(|version| version.valid_from).collect();
         starts.sort_unstable();
         starts.dedup();
@@ -134,6 +143,10 @@ impl Frozen {
     }
 }
 
+fn fits(names: &Names, key: &Key) -> bool {
+    names.iter().zip(key).all(|(name, is)| name.is_empty() || Some(name.as_str()) == is.as_deref())
+}
+
 fn take(batch: &RecordBatch, found: &mut Vec<(ChartKind, Frozen)>) -> Result<(), QueryError> {
     let texts = |name: &str| Texts::of(batch, name);
     let numbers = |name: &str| Doubles::of(batch, name);
@@ -144,6 +157,7 @@ fn take(batch: &RecordBatch, found: &mut Vec<(ChartKind, Frozen)>) -> Result<(),
     let (width, lambda, k, h) = (numbers("width")?, numbers("lambda")?, numbers("k")?, numbers("h")?);
     let (headstart, span) = (numbers("headstart")?, Integers::of(batch, "span")?);
     let (charts, by) = (texts("chart")?, texts("subgroup")?);
+    let recorded_times = Times::of(batch, "recorded")?;
     let (subgroups, pooled) = (Integers::of(batch, "subgroups")?, numbers("pooled_sigma")?);
     for row in 0..batch.num_rows() {
         let (Some(valid_from), Some(centre), Some(sigma)) = (from.at(row), centre.at(row), sigma.at(row)) else {
@@ -176,8 +190,9 @@ fn take(batch: &RecordBatch, found: &mut Vec<(ChartKind, Frozen)>) -> Result<(),
         let rules = rules.at(row).and_then(|rules| RuleSet::parse(rules).ok());
         let subgroup =
             by.at(row).map(|word| asked::subgroup(word).map_err(|error| QueryError::from(error).to_string()));
+        let recorded = recorded_times.at(row).unwrap_or(valid_from);
         let words = words(valid_from, approver.at(row), reason.at(row));
-        let version = Version { valid_from, limits, rules: rules.map(Arc::new), subgroup, words };
+        let version = Version { valid_from, limits, rules: rules.map(Arc::new), subgroup, recorded, words };
         let names: Names = of.each_ref().map(|texts| texts.at(row).unwrap_or_default().to_owned());
         let place = found.iter().position(|(known, _)| *known == kind).unwrap_or_else(|| {
             found.push((kind, Frozen::default()));

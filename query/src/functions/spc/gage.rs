@@ -120,7 +120,8 @@ fn add(
     };
     let study = match study(measurements, series) {
         Ok(study) => study,
-        Err(reason) => return rows.push(Row { reason: Some(reason), ..row("anova", "gage_rr") }),
+        // Whoever asks for the chosen method is to hear of it.
+        Err(reason) => return rows.push(Row { reason: Some(reason), chosen: true, ..row("anova", "gage_rr") }),
     };
     let constants = if question.asked.manual_constants { Constants::Manual } else { Constants::Exact };
     let anova = study.anova();

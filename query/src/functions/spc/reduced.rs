@@ -14,9 +14,9 @@ use oee::plant::Interpolation;
 use oee::series::Severity;
 use oee::{OPEN, SECOND_US, seconds};
 
-use super::Question;
 use super::asked::Reduction;
 use super::measured::Measurements;
+use super::{Question, mistaken};
 use crate::context::Context;
 use crate::error::QueryError;
 use crate::functions::gather::{Doubles, Integers, Texts, Times};
@@ -71,6 +71,12 @@ pub(super) async fn gather(
             values.push((0, told.len(), end, value));
             told.push(of);
         }
+    }
+    if told.is_empty() && !question.gather.plant.declares_signal(signal) {
+        return Err(mistaken(format!(
+            "no unit has samples of a signal {signal:?} here, and plant.toml declares none of that name: SELECT DISTINCT signal \
+             FROM samples shows what there is"
+        )));
     }
     let batch = context(signal, &told)?;
     Measurements::of_values(&question.asked.by, &[batch], values)

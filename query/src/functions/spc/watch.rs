@@ -12,11 +12,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arrow::array::AsArray;
 use arrow::compute::{filter_record_batch, not};
 use arrow::record_batch::RecordBatch;
-use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::Expr;
 use datafusion::prelude::{ident, lit};
 use futures::TryStreamExt;
-use oee::plant::Plant;
 use oee::spc::ChartKind;
 use oee::tables::{CONTROL_LIMITS, EVENTS, EXCLUSIONS, MEASUREMENTS, TABLES};
 
@@ -24,12 +22,10 @@ use super::asked::Asked;
 use super::frozen::Frozen;
 use super::measured::{COLUMNS_OF_CHARTS, CONTEXT, Excluded, Key, Measurements};
 use super::{NAMES, Question};
-use crate::catalog::{SnapshotSource, View};
-use crate::context::ContextCache;
 use crate::error::QueryError;
-use crate::functions::gather::{Gather, Texts, Times};
+use crate::functions::gather::{Gather, Present, Texts, Times};
 use crate::functions::names::Names;
-use chart::Watched;
+use chart::{Watched, chart_of};
 
 /// Writes that may wait for a look.
 const WAITING: usize = 16_384;
@@ -71,6 +67,14 @@ pub struct Violation {
     pub ucl: Option<f64>,
     /// It, or the point below it, lies beyond its limits.
     pub is_beyond: bool,
+    /// The point of the chart below.
+    pub companion: Option<Companion>,
+    /// The units of the subgroup.
+    pub units: Vec<String>,
+    /// Those that were not in it when it was said last.
+    pub more_units: Vec<String>,
+    /// It was measured after the limits were frozen: limits of today hold nothing of the past.
+    pub is_fresh: bool,
     /// Names of the violated rules.
     pub rules: String,
     /// What they say.
@@ -88,13 +92,27 @@ impl Violation {
             (one, other) => one == other,
         };
         let figures = near(self.value, other.value) && near(self.lcl, other.lcl) && near(self.ucl, other.ucl);
-        figures && self.time == other.time && self.limits == other.limits && self.is_told_by(other)
+        let same = self.limits == other.limits && self.units == other.units;
+        figures && same && self.time == other.time && self.is_told_by(other)
     }
 
     /// Whether people who heard of the other one have heard of this one.
     fn is_told_by(&self, other: &Self) -> bool {
         self.rules == other.rules && self.message == other.message
     }
+}
+
+/// A point of the chart below the chart.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Companion {
+    /// What is plotted: R, S, MR or C-.
+    pub name: &'static str,
+    /// Its value.
+    pub value: Option<f64>,
+    /// Its lower control limit.
+    pub lcl: Option<f64>,
+    /// Its upper one.
+    pub ucl: Option<f64>,
 }
 
 /// What there is to say.
@@ -120,10 +138,7 @@ impl Change {
 
 /// Judges the measurements of a plant; cheap to share.
 pub struct SpcWatch {
-    source: Arc<dyn SnapshotSource>,
-    contexts: Arc<ContextCache>,
-    plant: Arc<Plant>,
-    session: SessionState,
+    present: Present,
     waiting: Mutex<Waiting>,
     /// Something was handed in that has to be looked at.
     stirred: AtomicBool,
@@ -163,17 +178,9 @@ fn table(at: usize) -> Option<&'static str> {
 }
 
 impl SpcWatch {
-    pub(crate) fn new(
-        source: Arc<dyn SnapshotSource>,
-        contexts: Arc<ContextCache>,
-        plant: Arc<Plant>,
-        session: SessionState,
-    ) -> Self {
+    pub(crate) fn new(present: Present) -> Self {
         Self {
-            source,
-            contexts,
-            plant,
-            session,
+            present,
             waiting: Mutex::new(Waiting { anew: true, ..Waiting::default() }),
             stirred: AtomicBool::new(true),
             board: tokio::sync::Mutex::default(),
@@ -217,10 +224,7 @@ impl SpcWatch {
         }
         let mut board = self.board.lock().await;
         let waiting = std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
-        let snapshot = self.source.snapshot();
-        let position = snapshot.position;
-        let view = View::new(snapshot, Arc::clone(&self.contexts));
-        let gather = Gather { session: self.session.clone(), view, plant: Arc::clone(&self.plant), now };
+        let (gather, position) = self.present.gather(now);
         let judged = board.judge(&gather, waiting, position).await;
         if judged.is_err() {
             self.lose();
@@ -379,17 +383,23 @@ impl Board {
         let mut standing: HashSet<&str> = HashSet::new();
         for violation in self.charts.values().flat_map(Watched::violations) {
             standing.insert(&violation.id);
-            match said.get(&violation.id) {
-                Some(known) if known.says_as_much(violation) => {}
-                Some(known) if known.is_told_by(violation) => changes.push(Change::Restated(violation.clone())),
-                _ => changes.push(Change::Raised(violation.clone())),
+            let known = said.get(&violation.id);
+            if known.is_some_and(|known| known.says_as_much(violation)) {
+                continue;
             }
+            let is_new = |unit: &&String| known.is_none_or(|known| !known.units.contains(unit));
+            let more_units = violation.units.iter().filter(is_new).cloned().collect();
+            let told = known.is_some_and(|known| known.is_told_by(violation));
+            let change = if told { Change::Restated } else { Change::Raised };
+            changes.push(change(Violation { more_units, ..violation.clone() }));
         }
-        // Of what is older than the measurements that are kept, and of charts without limits, stands what was said then.
+        // Of what is older than the measurements that are kept stands what was said then.
         let gone = said.values().filter(|known| !standing.contains(known.id.as_str()));
-        let gone = gone.filter(|known| {
-            let chart = self.charts.values().find(|chart| chart.is_of(known));
-            chart.is_some_and(|chart| chart.knows(known))
+        let gone = gone.filter(|known| match self.charts.values().find(|chart| chart.is_of(known)) {
+            Some(chart) => chart.knows(known),
+            None => chart_of(&known.id).is_none_or(|(key, kind)| {
+                !self.frozen.iter().any(|(known, frozen)| *known == kind && frozen.governs(&key))
+            }),
         });
         changes.extend(gone.cloned().map(Change::Withdrawn));
         changes.sort_by_key(|change| change.violation().time);
@@ -434,6 +444,7 @@ async fn said_before(gather: &Gather) -> Result<BTreeMap<String, Violation>, Que
                 rules: details.text("rules"),
                 limits: details.text("limits"),
                 unit: Some(details.text("unit")).filter(|unit| !unit.is_empty()),
+                units: details.texts("units"),
                 ..Violation::default()
             };
             found.insert(id.to_owned(), violation);
@@ -452,6 +463,11 @@ impl Details {
 
     fn number(&self, name: &str) -> Option<f64> {
         self.0.as_ref()?.get(name)?.as_f64()
+    }
+
+    fn texts(&self, name: &str) -> Vec<String> {
+        let texts = self.0.as_ref().and_then(|details| details.get(name)?.as_array());
+        texts.into_iter().flatten().filter_map(|text| text.as_str().map(str::to_owned)).collect()
     }
 
     fn text(&self, name: &str) -> String {

@@ -1,5 +1,6 @@
 //! One chart that is watched.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use super::super::measured::{Key, Measured, Measurements, Series};
 use super::super::points::violations;
 use super::super::subgroups::{self, Group};
 use super::super::{Question, in_parts, said};
-use super::{PREFIX, Violation};
+use super::{Companion, PREFIX, Violation};
 use crate::error::QueryError;
 
 /// Where a value stands in the order of production.
@@ -119,8 +120,9 @@ impl Watched {
         let groups = subgroups::of(question, measurements, series, values, &by)?;
         // A subgroup that a column tells apart can go on.
         let whole = if let By::Column(_) = by { groups.len().saturating_sub(1) } else { groups.len() };
-        for (place, group) in groups.iter().enumerate() {
-            self.judge_group(measurements, version, group, place < whole)?;
+        let members = members(measurements, values, &by, &groups);
+        for (place, (group, values)) in groups.iter().zip(&members).enumerate() {
+            self.judge_group(measurements, version, (group, values), place < whole)?;
         }
         let rest: Vec<Measured> = match &by {
             By::Count(size) => values.get(groups.len() * size..).unwrap_or_default().to_vec(),
@@ -260,7 +262,8 @@ impl Watched {
         let subgroup = if excluded { subgroup.exclude() } else { subgroup };
         let (rules, verdict) = self.judge(version, &subgroup, whole)?;
         let id = self.identity(&first.order());
-        self.settle(id, &rules, &verdict, version, last);
+        let units = distinct(values.iter().filter_map(|value| value.unit.as_deref()));
+        self.settle(id, (&rules, &verdict), version, last, units);
         Ok(())
     }
 
@@ -268,7 +271,7 @@ impl Watched {
         &mut self,
         measurements: &Measurements,
         version: usize,
-        group: &Group,
+        (group, values): (&Group, &[Measured]),
         whole: bool,
     ) -> Result<(), QueryError> {
         let (rules, verdict) = self.judge(version, &group.subgroup, whole)?;
@@ -277,7 +280,8 @@ impl Watched {
         let id = self.identity(&(group.first, piece, text("unit"), text("run")));
         let place = group.place;
         let last = Measured { time: group.last, value: 0.0, units: 1.0, piece, place, excluded: false };
-        self.settle(id, &rules, &verdict, version, &Kept::of(measurements, last));
+        let units = values.iter().filter_map(|value| measurements.label(value.place, "unit"));
+        self.settle(id, (&rules, &verdict), version, &Kept::of(measurements, last), distinct(units));
         Ok(())
     }
 
@@ -307,7 +311,14 @@ impl Watched {
         format!("{}{time}|{}|{}|{piece}", self.prefix, escaped(unit), escaped(run))
     }
 
-    fn settle(&mut self, id: String, rules: &RuleSet, verdict: &Verdict, version: usize, last: &Kept) {
+    fn settle(
+        &mut self,
+        id: String,
+        (rules, verdict): (&RuleSet, &Verdict),
+        version: usize,
+        last: &Kept,
+        units: Vec<String>,
+    ) {
         let limits = self.versions.get(version);
         let companion = limits.and_then(|version| version.limits.companion).zip(verdict.companion);
         let (Some(names), Some(message)) = violations(rules, &verdict.point, companion) else {
@@ -332,6 +343,15 @@ impl Watched {
             centre: verdict.point.centre,
             lcl: verdict.point.lcl,
             ucl: verdict.point.ucl,
+            companion: companion.map(|(below, point)| Companion {
+                name: below.name(),
+                value: point.plotted,
+                lcl: point.lcl,
+                ucl: point.ucl,
+            }),
+            units,
+            more_units: Vec::new(),
+            is_fresh: limits.is_some_and(|version| version.recorded <= last.measured.time),
             is_beyond: beyond(&verdict.point) || verdict.companion.as_ref().is_some_and(beyond),
             rules: names,
             message,
@@ -345,6 +365,53 @@ fn prefix(key: &Key, kind: ChartKind) -> String {
     let [equipment, characteristic, product, operation] =
         key.each_ref().map(|name| escaped(name.as_deref().unwrap_or_default()));
     format!("{PREFIX}{}|{characteristic}|{equipment}|{product}|{operation}|", kind.name())
+}
+
+/// The values of each subgroup.
+fn members<'v>(
+    measurements: &Measurements,
+    values: &'v [Measured],
+    by: &By,
+    groups: &[Group],
+) -> Vec<Cow<'v, [Measured]>> {
+    match by {
+        By::Count(size) => values.chunks_exact((*size).max(1)).map(Cow::Borrowed).collect(),
+        By::Column(column) => {
+            let groups = subgroups::in_groups(measurements, values, column);
+            groups.into_iter().map(|(_, values)| Cow::Owned(values)).collect()
+        }
+        By::Time(_) => {
+            let within = |group: &Group| {
+                let first = values.partition_point(|value| value.time < group.first);
+                let last = values.partition_point(|value| value.time <= group.last);
+                Cow::Borrowed(values.get(first..last).unwrap_or_default())
+            };
+            groups.iter().map(within).collect()
+        }
+    }
+}
+
+/// Names, each once, in order.
+fn distinct<'n>(names: impl Iterator<Item = &'n str>) -> Vec<String> {
+    let mut found: Vec<String> = Vec::new();
+    for name in names {
+        if !found.iter().any(|known| known == name) {
+            found.push(name.to_owned());
+        }
+    }
+    found
+}
+
+/// The chart that the identity of a violation names.
+pub(super) fn chart_of(id: &str) -> Option<(Key, ChartKind)> {
+    let mut parts = id.strip_prefix(PREFIX)?.split('|');
+    let kind = ChartKind::parse(parts.next()?).ok()?;
+    let mut name = || {
+        let name = parts.next()?.replace("%7C", "|").replace("%25", "%");
+        Some((!name.is_empty()).then(|| Arc::from(name)))
+    };
+    let [characteristic, equipment, product, operation] = [name()?, name()?, name()?, name()?];
+    Some(([equipment, characteristic, product, operation], kind))
 }
 
 fn escaped(name: &str) -> String {
