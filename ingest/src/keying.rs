@@ -143,6 +143,9 @@ fn changes(rows: &RecordBatch) -> Result<Vec<Change>, StoreError> {
                 unit: text(&unit, row),
                 started,
                 completed: time(&completed, row),
+                // Keys do not follow from what was made.
+                result: None,
+                quantity: None,
                 recorded,
             }),
         });

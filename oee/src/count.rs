@@ -1,10 +1,15 @@
-//! Pieces made: from count records, or from the steps of counters.
+//! Pieces made: from count records, from the steps of counters, or from results of operations.
 //!
 //! Of total, good and scrap two give the third; total alone counts as good, scrap alone lowers the good of the total
 //! that is counted elsewhere.
 
+use std::sync::Arc;
+
+use crate::execution::{Execution, last_moment};
+use crate::verdict::Verdict;
+
 /// Pieces credited at one moment.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Piece {
     /// When.
     pub time: i64,
@@ -14,10 +19,22 @@ pub struct Piece {
     pub scrap: f64,
     /// Pieces sent to rework; none where nobody says.
     pub rework: Option<f64>,
+    /// Why they were scrapped, where somebody says.
+    pub reason: Option<Arc<str>>,
+    /// The result of which nobody said what it means: whether they are good is not known.
+    pub unjudged: Option<Arc<str>>,
+}
+
+impl Piece {
+    /// Pieces of which nothing more is known.
+    #[must_use]
+    pub fn new(time: i64, total: f64, scrap: f64) -> Self {
+        Self { time, total, scrap, rework: None, reason: None, unjudged: None }
+    }
 }
 
 /// A row of `counts`.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct CountRecord {
     /// When.
     pub time: i64,
@@ -29,12 +46,14 @@ pub struct CountRecord {
     pub scrap: Option<f64>,
     /// Pieces sent to rework.
     pub rework: Option<f64>,
+    /// Why they were scrapped or sent to rework.
+    pub reason: Option<Arc<str>>,
 }
 
 impl CountRecord {
     /// The pieces it stands for; none where it says nothing about any.
     #[must_use]
-    pub fn piece(&self) -> Option<Piece> {
+    pub fn piece(self) -> Option<Piece> {
         let (total, scrap) = match (self.total, self.good, self.scrap) {
             (Some(total), _, Some(scrap)) => (total, scrap),
             (Some(total), Some(good), None) => (total, total - good),
@@ -45,19 +64,36 @@ impl CountRecord {
             (None, None, None) if self.rework.is_some() => (0.0, 0.0),
             (None, None, None) => return None,
         };
-        Some(Piece { time: self.time, total, scrap, rework: self.rework })
+        Some(Piece { rework: self.rework, reason: self.reason, ..Piece::new(self.time, total, scrap) })
     }
+}
+
+/// The pieces that an execution stands for once it is completed: its quantity, and a unit without one is one piece. They
+/// count at its last moment, so that they belong to the order it was for. `verdict` tells what its result means.
+#[must_use]
+pub fn executed(execution: &Execution, verdict: impl Fn(&str) -> Option<Verdict>) -> Option<Piece> {
+    let completed = execution.completed?;
+    let time = last_moment(execution, completed);
+    let total = execution.quantity.or(execution.unit.is_some().then_some(1.0))?;
+    let made = Piece::new(time, total, 0.0);
+    let Some(result) = execution.result.as_deref() else { return Some(made) };
+    Some(match verdict(result) {
+        Some(Verdict::Pass) => Piece { rework: Some(0.0), ..made },
+        Some(Verdict::Fail) => Piece { scrap: total, rework: Some(0.0), ..made },
+        Some(Verdict::Rework) => Piece { rework: Some(total), ..made },
+        None => Piece { unjudged: Some(Arc::from(result)), ..made },
+    })
 }
 
 /// Steps of the counters that an equipment has, as [`crate::counter::deltas`] gives them.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct CounterSteps {
-    /// Steps of the counter of all pieces.
+    /// Steps of the counters of all pieces.
     pub total: Option<Vec<(i64, f64)>>,
-    /// Steps of the counter of good pieces.
+    /// Steps of the counters of good pieces.
     pub good: Option<Vec<(i64, f64)>>,
-    /// Steps of the counter of scrapped pieces.
-    pub scrap: Option<Vec<(i64, f64)>>,
+    /// Steps of the counters of scrapped pieces, each with the reason its counter stands for.
+    pub scrap: Option<Vec<(i64, f64, Option<Arc<str>>)>>,
 }
 
 impl CounterSteps {
@@ -67,16 +103,20 @@ impl CounterSteps {
         let credit = |steps: &Option<Vec<(i64, f64)>>, total: f64, scrap: f64| {
             let steps = steps.iter().flatten();
             steps
-                .map(|&(time, step)| Piece { time, total: total * step, scrap: scrap * step, rework: None })
+                .map(|&(time, step)| Piece::new(time, total * step, scrap * step))
+                .collect::<Vec<_>>()
+        };
+        let scrapped = |total: f64| {
+            let steps = self.scrap.iter().flatten();
+            steps
+                .map(|(time, step, reason)| Piece { reason: reason.clone(), ..Piece::new(*time, total * step, *step) })
                 .collect::<Vec<_>>()
         };
         let mut pieces = match (&self.total, &self.good, &self.scrap) {
-            (Some(_), _, Some(_)) | (Some(_), None, None) => {
-                [credit(&self.total, 1.0, 0.0), credit(&self.scrap, 0.0, 1.0)].concat()
-            }
+            (Some(_), _, Some(_)) | (Some(_), None, None) => [credit(&self.total, 1.0, 0.0), scrapped(0.0)].concat(),
             // What is made counts as scrap until the good counter says otherwise.
             (Some(_), Some(_), None) => [credit(&self.total, 1.0, 1.0), credit(&self.good, 0.0, -1.0)].concat(),
-            (None, Some(_), _) => [credit(&self.good, 1.0, 0.0), credit(&self.scrap, 1.0, 1.0)].concat(),
+            (None, Some(_), _) => [credit(&self.good, 1.0, 0.0), scrapped(1.0)].concat(),
             (None, None, _) => return None,
         };
         pieces.sort_by_key(|piece| piece.time);

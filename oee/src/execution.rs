@@ -22,7 +22,7 @@ use lane::Lane;
 const DAY_US: i64 = 86_400_000_000;
 
 /// One execution of an operation: a row of `operations`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Execution {
     /// Identity.
     pub run: String,
@@ -40,6 +40,10 @@ pub struct Execution {
     pub started: i64,
     /// End; none while it runs.
     pub completed: Option<i64>,
+    /// `pass`, `fail` or the station's own word. Says nothing of keys.
+    pub result: Option<Arc<str>>,
+    /// Pieces made. Says nothing of keys.
+    pub quantity: Option<f64>,
     /// When takt recorded this version.
     pub recorded: i64,
 }
@@ -225,6 +229,16 @@ impl Executions {
         self.nodes.get(equipment).into_iter().flat_map(|node| node.units.iter().chain(node.orders.iter()))
     }
 
+    /// The executions on exactly this equipment that were completed, and whose last moment lies in `[from, to)`.
+    pub fn completed_on(&self, equipment: &str, from: i64, to: i64) -> impl Iterator<Item = &Execution> {
+        let lanes = self.nodes.get(equipment).into_iter().flat_map(|node| [&node.units, &node.orders]);
+        let reaching = lanes.flat_map(move |lane| lane.reaching(from, to));
+        reaching.filter(move |execution| {
+            let last = execution.completed.map(|end| last_moment(execution, end));
+            last.is_some_and(|last| from <= last && last < to)
+        })
+    }
+
     /// All executions, in no particular order.
     pub fn iter(&self) -> impl Iterator<Item = &Execution> {
         self.runs.values().map(Arc::as_ref)
@@ -300,7 +314,7 @@ impl Executions {
         }
     }
 
-    /// Where keys may differ after `old` became `new` (none: it was added, or taken out).
+    /// Where keys, or what was made, may differ after `old` became `new` (none: it was added, or taken out).
     ///
     /// `executions` may be the index before or after the change. Times outside the answer keep their keys.
     #[must_use]
@@ -311,7 +325,10 @@ impl Executions {
             (Some(old), Some(new)) if only_end_differs(old, new) && executions.alone_at_start(old) => {
                 let next = executions.next_start(old);
                 let (a, b) = (old.completed.unwrap_or(next), new.completed.unwrap_or(next));
-                stretch(&old.equipment, a.min(b), a.max(b))
+                let made = |e: &Execution| e.completed.map(|end| (end, e.result.clone(), e.quantity));
+                // What was made counts at the last moment.
+                let from = if made(old) == made(new) { a.min(b) } else { last_moment(old, a.min(b)) };
+                stretch(&old.equipment, from, a.max(b))
             }
             (old, new) => {
                 let mut found = Vec::new();
@@ -338,9 +355,15 @@ impl Executions {
     }
 }
 
-/// Whether nothing but the end, or the recorded time, differs.
+/// The last moment of an execution that ends at `end`: when what it made counts.
+pub(crate) fn last_moment(execution: &Execution, end: i64) -> i64 {
+    end.saturating_sub(1).max(execution.started)
+}
+
+/// Whether nothing but the end, what was made, or the recorded time, differs.
 fn only_end_differs(old: &Execution, new: &Execution) -> bool {
-    let endless = |e: &Execution| Execution { completed: None, recorded: 0, ..e.clone() };
+    let endless =
+        |e: &Execution| Execution { completed: None, result: None, quantity: None, recorded: 0, ..e.clone() };
     endless(old) == endless(new)
 }
 

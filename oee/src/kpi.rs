@@ -148,6 +148,13 @@ impl Report {
         if let Some(missing) = &self.missing_ideal {
             return Some(missing.clone());
         }
+        if let Some(result) = &self.unjudged {
+            return Some(format!(
+                "{} pieces are uncounted, among them some of operations with the result \"{result}\": say in plant.toml \
+                 what it means, such as results = {{ \"{result}\" = \"fail\" }}",
+                self.counts.uncounted
+            ));
+        }
         if self.counts.uncounted != 0.0 {
             return Some(format!(
                 "{} pieces were made while no order was in force: record operations or set default_product",

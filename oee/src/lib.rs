@@ -60,6 +60,7 @@ pub mod tables;
 pub mod thinning;
 pub mod time_element;
 pub mod track;
+pub mod verdict;
 #[cfg(test)]
 mod worked;
 

@@ -9,7 +9,7 @@
 //! Fall-off ratio (ISO 22400-2: SQ / PQ of the first operation of the sequence) is that of the whole line: what is scrapped
 //! behind the first machine, of what the first machine made.
 
-use crate::machine::{Counts, FallOff, OrderCount, Report, sum_of_known};
+use crate::machine::{Counts, FallOff, OrderCount, Report, ScrapByReason, add_scrap, sum_of_known};
 
 /// The report of a serial line.
 #[derive(Debug, Clone, PartialEq)]
@@ -46,7 +46,11 @@ pub fn serial(reports: &[Report], ideal_cycle_s: impl Fn(usize, &OrderCount) -> 
         all.elements += &report.elements;
     }
     let rework = behind().fold(None, |sum, report| sum_of_known(sum, report.counts.rework));
+    let mut scrap = ScrapByReason::new();
+    behind().for_each(|report| add_scrap(&mut scrap, &report.scrap));
     let mut report = Report {
+        scrap,
+        unjudged: last.unjudged.clone(),
         counts: Counts { uncounted: last.counts.uncounted, rework, ..Counts::default() },
         missing_ideal: if last.counts.total == 0.0 { last.missing_ideal.clone() } else { None },
         ideal_total_s: 0.0,

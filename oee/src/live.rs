@@ -78,6 +78,8 @@ pub struct Surroundings {
     pub shifts: Vec<Shift>,
     /// Orders in force, up to now.
     pub jobs: Vec<Job>,
+    /// Pieces, where results of operations count them.
+    pub executed: Option<Vec<Piece>>,
 }
 
 /// Sums of the running shift, as far as it is summed up.
@@ -312,7 +314,7 @@ impl Live {
             shifts: surroundings.shifts.clone(),
             states: explained(told(spans, &self.symptoms), self.reasons.clone()),
             jobs: self.jobs(surroundings),
-            pieces: self.counted.then(|| self.pieces.clone()),
+            pieces: surroundings.executed.clone().or_else(|| self.counted.then(|| self.pieces.clone())),
             energy: self.energy.clone(),
             rates: self.rules.rates,
             microstop_threshold_us: self.rules.microstop_threshold_us,

@@ -10,7 +10,7 @@
 mod report;
 mod slice;
 
-pub use report::{Counts, FallOff, OrderCount, Report};
+pub use report::{Counts, FallOff, OrderCount, Report, ScrapByReason, Scrapped};
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use crate::energy::{Consumption, Energy, Rates};
 use crate::state::{Category, StateSpan, StateValue};
 use crate::{OPEN, SECOND_US};
 use report::order_count;
-pub(crate) use report::sum_of_known;
+pub(crate) use report::{add_scrap, sum_of_known};
 use slice::{Slice, slices};
 
 /// A stretch of time with one order, product and ideal cycle time in force.
@@ -63,7 +63,7 @@ pub struct Inputs {
 }
 
 /// A piece with the job it belongs to.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Credit {
     piece: Piece,
     job: Option<usize>,
@@ -130,7 +130,8 @@ impl Machine {
             let begun = startups.partition_point(|&(start, _)| start <= time);
             startups[..begun].last().is_some_and(|&(_, end)| time < end)
         };
-        let credit = |piece: Piece| Credit { piece, job: job_at(&jobs, piece.time), startup: is_startup(piece.time) };
+        let credit =
+            |piece: Piece| Credit { job: job_at(&jobs, piece.time), startup: is_startup(piece.time), piece };
         let credits = pieces.into_iter().map(credit).collect();
         Self {
             slices: slices(&inputs.shifts, &inputs.states, &jobs),
@@ -366,8 +367,11 @@ impl Machine {
         let first = self.credits.partition_point(|credit| credit.piece.time < report.start);
         for Credit { piece, job, startup } in self.credits.iter().skip(first).take_while(|c| c.piece.time < report.end)
         {
-            let Some(job) = job.and_then(|i| self.jobs.get(i)) else {
+            let Some(job) = job.and_then(|i| self.jobs.get(i)).filter(|_| piece.unjudged.is_none()) else {
                 report.counts.uncounted += piece.total;
+                if report.unjudged.is_none() {
+                    report.unjudged.clone_from(&piece.unjudged);
+                }
                 continue;
             };
             let order = order_count(&mut report.orders, &none_of(job));
@@ -378,7 +382,13 @@ impl Machine {
             report.counts.rework = sum_of_known(report.counts.rework, piece.rework);
             report.planned_scrap += job.planned_scrap_ratio.unwrap_or(0.0) * piece.total;
             report.missing_planned_scrap |= job.planned_scrap_ratio.is_none() && piece.total != 0.0;
-            order.startup_scrap += if *startup { piece.scrap } else { 0.0 };
+            let startup_scrap = if *startup { piece.scrap } else { 0.0 };
+            order.startup_scrap += startup_scrap;
+            if piece.scrap != 0.0 {
+                let scrapped = report.scrap.entry(piece.reason.clone()).or_default();
+                scrapped.pieces += piece.scrap;
+                scrapped.startup += startup_scrap;
+            }
         }
         report.counts.good = report.counts.total - report.counts.scrap;
         for order in &report.orders {

@@ -17,7 +17,7 @@ mod route;
 mod signal;
 mod state_map;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use jiff::tz::TimeZone;
@@ -30,10 +30,13 @@ pub use signal::{Interpolation, ReasonRule, Role, SignalDef, StateRule};
 pub use state_map::{MappedState, value_text};
 
 use crate::calendar::Calendar;
+use crate::count::{Piece, executed};
 use crate::energy::{Rates, SPREAD_US};
+use crate::execution::Execution;
 use crate::path::{is_within, lineage, parent};
 use crate::state::{Category, RecordKind};
 use crate::symptom::WITHIN_US;
+use crate::verdict::Verdict;
 use route::{LineMapping, TopicMapping};
 use state_map::StateMap;
 
@@ -97,6 +100,8 @@ pub(crate) fn word<T: PartialEq>(words: &[(&'static str, T)], value: T) -> &'sta
 pub enum Source {
     /// Signals bound by their role.
     Signal,
+    /// Results of operations, which count pieces and tell no states.
+    Operations,
     /// Records whose `source` is this.
     Records(String),
     /// Records, of whichever source.
@@ -132,6 +137,8 @@ pub struct Equipment {
     pub rates: Rates,
     state_source: Option<String>,
     count_source: Option<String>,
+    /// What results of operations mean here, beyond the common words.
+    results: BTreeMap<String, Verdict>,
     shifts: Arc<Calendar>,
 }
 
@@ -156,6 +163,14 @@ pub struct Characteristic {
     pub hold_on_violation: bool,
     /// What is to be done then, for people.
     pub reaction_plan: Option<String>,
+}
+
+impl Characteristic {
+    /// What a violation of its control chart does, as `plant.toml` says it.
+    #[must_use]
+    pub fn on_violation(&self) -> &'static str {
+        word(&read::ON_VIOLATION, self.hold_on_violation)
+    }
 }
 
 /// A reason of the reason tree.
@@ -323,18 +338,21 @@ impl Plant {
         self.signals.values().flat_map(HashMap::values).any(|signal| signal.compression.is_some())
     }
 
-    /// The signals of an equipment that have a role: for each role the nearest declaration up the tree.
+    /// The signals of an equipment that have a role: for each role those of the nearest node up the tree that declares any,
+    /// by name. Several counters of a role add up.
     #[must_use]
     pub fn role_signals(&self, equipment: &str) -> Vec<(Role, &SignalDef)> {
         let mut found: Vec<(Role, &SignalDef)> = Vec::new();
         for (_, role) in Role::WORDS {
             let bound = |path| {
-                let signals = self.signals.get(path)?;
-                let mut bound = signals.values().filter(|def| def.role == Some(role));
+                let signals = self.signals.get(path)?.values().filter(|def| def.role == Some(role));
                 // A nearer declaration of the same signal takes the role away.
-                bound.find(|def| std::ptr::eq(self.signal(equipment, &def.signal), *def))
+                let mut bound: Vec<&SignalDef> =
+                    signals.filter(|def| std::ptr::eq(self.signal(equipment, &def.signal), *def)).collect();
+                bound.sort_unstable_by_key(|def| &def.signal);
+                (!bound.is_empty()).then_some(bound)
             };
-            found.extend(lineage(equipment).find_map(bound).map(|def| (role, def)));
+            found.extend(lineage(equipment).find_map(bound).into_iter().flatten().map(|def| (role, def)));
         }
         found
     }
@@ -378,7 +396,7 @@ impl Plant {
     #[must_use]
     pub fn record_kind(&self, equipment: &str) -> RecordKind {
         match self.state_source(equipment) {
-            Source::Signal => RecordKind::Change,
+            Source::Signal | Source::Operations => RecordKind::Change,
             Source::Records(_) | Source::AnyRecords => {
                 self.equipment(equipment).map(|equipment| equipment.state_kind).unwrap_or_default()
             }
@@ -404,6 +422,19 @@ impl Plant {
         let declared = self.nearest(equipment).and_then(|e| e.count_source.as_deref());
         let bound = || self.role_signals(equipment).iter().any(|(role, _)| role.counts_pieces());
         source(declared, bound)
+    }
+
+    /// What the result of an operation on an equipment says of the pieces it made; none where nobody says.
+    #[must_use]
+    pub fn verdict(&self, equipment: &str, result: &str) -> Option<Verdict> {
+        let said = self.nearest(equipment).and_then(|e| e.results.get(result)).copied();
+        said.or_else(|| Verdict::of(result))
+    }
+
+    /// The pieces that an execution on an equipment stands for; none before it is completed.
+    #[must_use]
+    pub fn executed(&self, execution: &Execution) -> Option<Piece> {
+        executed(execution, |result| self.verdict(&execution.equipment, result))
     }
 
     /// The product that stands in where no order covers.
@@ -454,6 +485,7 @@ impl Plant {
 fn source(declared: Option<&str>, bound: impl Fn() -> bool) -> Source {
     match declared {
         Some("signal") => Source::Signal,
+        Some("operations") => Source::Operations,
         Some(source) => Source::Records(source.to_owned()),
         None if bound() => Source::Signal,
         None => Source::AnyRecords,

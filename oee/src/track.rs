@@ -1,6 +1,6 @@
 //! What the signals that `plant.toml` binds to an equipment's states, counts, reasons and energy say, sample by sample.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use crate::condition::Condition;
@@ -53,7 +53,7 @@ enum Track {
     /// Changes of state, by a rule.
     Runs { rule: StateRule, debounce: Debounce, records: Vec<StateRecord> },
     /// Steps of a counter.
-    Steps { role: Role, rule: CounterRule, counter: Counter, steps: Vec<(i64, f64)> },
+    Steps { role: Role, reason: Option<Arc<str>>, rule: CounterRule, counter: Counter, steps: Vec<(i64, f64)> },
     /// Energy by a meter, with the time of its newest good reading.
     Meter { rule: CounterRule, counter: Counter, kwh_per: f64, last: Option<i64>, taken: Vec<Consumption> },
     /// Whether a condition holds that explains stops: the one in that place among the equipment's.
@@ -75,7 +75,8 @@ impl Track {
             }
             (role, _) => {
                 let rule = signal.counter;
-                Self::Steps { role, rule, counter: Counter::new(rule), steps: Vec::new() }
+                let reason = signal.reason.as_deref().map(Arc::from);
+                Self::Steps { role, reason, rule, counter: Counter::new(rule), steps: Vec::new() }
             }
         }
     }
@@ -173,7 +174,8 @@ pub struct Said {
 #[derive(Debug, Clone, Default)]
 pub struct Tracks {
     equipment: String,
-    tracks: HashMap<String, Vec<Track>>,
+    /// By name, so that what several counters say comes in the same order each time.
+    tracks: BTreeMap<String, Vec<Track>>,
     /// What explains stops, without the changes.
     symptoms: Vec<Symptom>,
     /// Time of the newest sample of each.
@@ -192,7 +194,7 @@ impl Tracks {
             Role::TotalCount | Role::GoodCount | Role::ScrapCount => counts,
             Role::Energy => true,
         });
-        let mut tracks: HashMap<String, Vec<Track>> = HashMap::new();
+        let mut tracks: BTreeMap<String, Vec<Track>> = BTreeMap::new();
         for (role, signal) in counted {
             tracks.entry(signal.signal.clone()).or_default().push(Track::of(role, signal));
         }
@@ -275,9 +277,16 @@ impl Tracks {
                     states.append(records);
                     states.extend(debounce.settle(now).map(by_rule));
                 }
-                Track::Steps { role: Role::TotalCount, steps, .. } => counters.total = Some(std::mem::take(steps)),
-                Track::Steps { role: Role::GoodCount, steps, .. } => counters.good = Some(std::mem::take(steps)),
-                Track::Steps { steps, .. } => counters.scrap = Some(std::mem::take(steps)),
+                Track::Steps { role: Role::TotalCount, steps, .. } => {
+                    counters.total.get_or_insert_default().append(steps);
+                }
+                Track::Steps { role: Role::GoodCount, steps, .. } => {
+                    counters.good.get_or_insert_default().append(steps);
+                }
+                Track::Steps { reason, steps, .. } => {
+                    let because = steps.drain(..).map(|(time, step)| (time, step, reason.clone()));
+                    counters.scrap.get_or_insert_default().extend(because);
+                }
                 Track::Meter { taken, .. } => energy = Some(std::mem::take(taken)),
                 Track::Shows { place, changes, .. } => {
                     if let Some(symptom) = symptoms.get_mut(*place) {

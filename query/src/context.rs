@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, TimestampMicrosecondArray};
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, TimestampMicrosecondType};
+use arrow::datatypes::{DataType, Float64Type, TimestampMicrosecondType};
 use arrow::record_batch::RecordBatch;
 use oee::OPEN;
 use oee::execution::{Affected, Execution, Executions};
@@ -30,8 +30,20 @@ const MAX_STRETCHES: usize = 64;
 /// Changes are skipped in blocks of this many.
 const BLOCK: usize = 512;
 
-const COLUMNS: &[&str] =
-    &["run", "equipment", "work_order", "product", "operation", "unit", "started", "completed", "recorded", "deleted"];
+const COLUMNS: &[&str] = &[
+    "run",
+    "equipment",
+    "work_order",
+    "product",
+    "operation",
+    "unit",
+    "started",
+    "completed",
+    "result",
+    "quantity",
+    "recorded",
+    "deleted",
+];
 
 /// The context of one version of `operations`; cheap to share.
 #[derive(Debug, Default, Clone)]
@@ -336,6 +348,9 @@ fn versions_of(batch: &RecordBatch, versions: &mut Vec<Version>) -> Result<(), Q
     let started = Times::of(batch, "started")?;
     let completed = Times::of(batch, "completed")?;
     let recorded = Times::of(batch, "recorded")?;
+    let mut results = Results { words: texts("result")?, known: Vec::new() };
+    let quantity = column(batch, "quantity", &DataType::Float64)?;
+    let quantity = quantity.as_primitive::<Float64Type>();
     let deleted = match batch.column_by_name("deleted") {
         Some(deleted) => deleted.as_boolean_opt().cloned(),
         None => None,
@@ -355,6 +370,8 @@ fn versions_of(batch: &RecordBatch, versions: &mut Vec<Version>) -> Result<(), Q
                 unit: name(&units, row),
                 started: start.unwrap_or_default(),
                 completed: completed.at(row),
+                result: results.at(row),
+                quantity: quantity.is_valid(row).then(|| quantity.value(row)),
                 recorded: recorded.at(row).unwrap_or_default(),
             },
         });
@@ -371,6 +388,30 @@ fn column(batch: &RecordBatch, name: &str, kind: &DataType) -> Result<ArrayRef, 
 
 fn name(column: &ArrayRef, row: usize) -> Option<String> {
     column.is_valid(row).then(|| column.as_string::<i32>().value(row).to_owned())
+}
+
+/// Results of executions: few words, each many times.
+struct Results {
+    words: ArrayRef,
+    known: Vec<Arc<str>>,
+}
+
+/// Different results that are looked for among those known.
+const KNOWN_RESULTS: usize = 16;
+
+impl Results {
+    fn at(&mut self, row: usize) -> Option<Arc<str>> {
+        let words = self.words.as_string::<i32>();
+        let word = words.is_valid(row).then(|| words.value(row))?;
+        if let Some(known) = self.known.iter().find(|known| known.as_ref() == word) {
+            return Some(Arc::clone(known));
+        }
+        let word: Arc<str> = Arc::from(word);
+        if self.known.len() < KNOWN_RESULTS {
+            self.known.push(Arc::clone(&word));
+        }
+        Some(word)
+    }
 }
 
 struct Times(TimestampMicrosecondArray);

@@ -1,5 +1,5 @@
 //! SQL functions: `time_bucket`, the filling of gaps (`gap_fill`), `timezone`, `current_user`, and table functions on
-//! machines (`oee`, `oee_live`, `losses`, `stops`, `state_timeline`) and on signals (`series`).
+//! machines (`oee`, `oee_live`, `losses`, `scrap`, `stops`, `state_timeline`) and on signals (`series`).
 //!
 //! A table function is planned with constant arguments; the window of time and the equipment come from `WHERE`. What it
 //! computes it takes from `oee`, from rows of the statement's own snapshot.
@@ -19,6 +19,8 @@ mod names;
 mod oee;
 mod records;
 mod reports;
+mod rollup;
+mod scrap;
 mod series;
 mod signals;
 mod spc;

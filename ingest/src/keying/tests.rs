@@ -17,6 +17,8 @@ fn execution(run: &str, equipment: &str, unit: Option<&str>, started: i64, compl
         unit: unit.map(Into::into),
         started,
         completed,
+        result: None,
+        quantity: None,
         recorded: 0,
     }
 }

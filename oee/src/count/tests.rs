@@ -1,7 +1,7 @@
 use super::{CountRecord, CounterSteps, Piece};
 
 fn piece(total: Option<f64>, good: Option<f64>, scrap: Option<f64>) -> Option<(f64, f64)> {
-    CountRecord { time: 1, total, good, scrap, rework: None }.piece().map(|piece| (piece.total, piece.scrap))
+    CountRecord { time: 1, total, good, scrap, ..CountRecord::default() }.piece().map(|piece| (piece.total, piece.scrap))
 }
 
 #[test]
@@ -25,7 +25,8 @@ fn sums(pieces: &[Piece]) -> (f64, f64) {
 
 #[test]
 fn counters_give_the_same_pieces_by_any_two() {
-    let (total, good, scrap) = (vec![(1, 5.0), (3, 5.0)], vec![(1, 4.0), (3, 5.0)], vec![(2, 1.0)]);
+    let (total, good, scrap) =
+        (vec![(1, 5.0), (3, 5.0)], vec![(1, 4.0), (3, 5.0)], vec![(2, 1.0, Some("BURR".into()))]);
     let given = [
         CounterSteps { total: Some(total.clone()), good: None, scrap: Some(scrap.clone()) },
         CounterSteps { total: Some(total.clone()), good: Some(good.clone()), scrap: None },

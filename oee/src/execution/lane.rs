@@ -70,6 +70,13 @@ impl Lane {
         }
     }
 
+    /// The executions that began before `to` and go on until `from` or later, the newest first.
+    pub(super) fn reaching(&self, from: i64, to: i64) -> impl Iterator<Item = &Execution> {
+        let begun = self.slots.partition_point(|slot| slot.started < to);
+        let slots = self.slots.iter().take(begun).rev().take_while(move |slot| from <= slot.latest_end);
+        slots.map(|slot| slot.execution.as_ref())
+    }
+
     pub(super) fn end_of(&self, execution: &Execution) -> Option<i64> {
         let at = self.slots.partition_point(|slot| slot.comes_before(execution));
         self.slots.get(at).filter(|slot| slot.execution.run == execution.run).map(|slot| slot.end)

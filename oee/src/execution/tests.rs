@@ -15,6 +15,8 @@ fn execution(run: &str, equipment: &str, unit: Option<&str>, started: i64, compl
         unit: unit.map(str::to_owned),
         started,
         completed,
+        result: None,
+        quantity: None,
         recorded: 0,
     }
 }
@@ -72,6 +74,8 @@ fn any_execution(random: &mut Seeded, runs: i64) -> Execution {
         unit,
         started,
         completed,
+        result: random.chance(50).then(|| random.pick(&["pass", "fail"]).into()),
+        quantity: random.chance(30).then(|| random.within(0, 5) as f64),
         recorded: random.within(0, 4),
     }
 }
@@ -190,8 +194,37 @@ fn order_spans_follow_the_keys() {
     }
 }
 
+/// What counts as made on an equipment at a moment.
+fn made(all: &Executions, equipment: &str, t: i64) -> Vec<(String, Option<String>, Option<String>)> {
+    let made = |e: &Execution| (e.run.clone(), e.result.as_deref().map(str::to_owned), e.quantity.map(|q| q.to_string()));
+    let mut found: Vec<_> = all.completed_on(equipment, t, t + 1).map(made).collect();
+    found.sort();
+    found
+}
+
 #[test]
-fn keys_change_only_where_affected_says() {
+fn what_was_made_counts_at_the_last_moment_of_its_execution() {
+    for seed in 0..200 {
+        let mut random = Seeded::new(seed);
+        let all: Executions = (0..random.within(0, 15)).map(|_| any_execution(&mut random, 15)).collect();
+        for place in PLACES {
+            let mut expected = vec![Vec::new(); 60];
+            for e in all.on(place) {
+                if let Some(end) = e.completed {
+                    expected[(end - 1).max(e.started) as usize].push(e.run.clone());
+                }
+            }
+            for (t, mut expected) in (0..).zip(expected) {
+                expected.sort();
+                let found: Vec<String> = made(&all, place, t).into_iter().map(|(run, ..)| run).collect();
+                assert_eq!(found, expected, "seed {seed}, {place} at {t}");
+            }
+        }
+    }
+}
+
+#[test]
+fn keys_and_what_was_made_change_only_where_affected_says() {
     for seed in 0..600 {
         let mut random = Seeded::new(seed);
         let mut all: Executions = (0..random.within(0, 15)).map(|_| any_execution(&mut random, 15)).collect();
@@ -202,7 +235,9 @@ fn keys_change_only_where_affected_says() {
             (_, 0) => None,
             // The everyday change: an execution is closed, or its end moves.
             (Some(old), 1) => Some(Execution {
-                completed: random.chance(80).then(|| old.started + random.within(0, 15)),
+                completed: random.chance(60).then(|| old.started + random.within(0, 15)).or(old.completed),
+                result: random.chance(50).then(|| random.pick(&["pass", "fail"]).into()),
+                quantity: random.chance(30).then(|| random.within(0, 5) as f64),
                 recorded: random.within(0, 4),
                 ..old.clone()
             }),
@@ -218,7 +253,8 @@ fn keys_change_only_where_affected_says() {
                 let told =
                     affected.iter().any(|a| crate::path::is_within(place, &a.equipment) && a.from <= t && t < a.to);
                 let same = before.key_at(place, t) == all.key_at(place, t)
-                    && before.order_spans(place, t, t + 1) == all.order_spans(place, t, t + 1);
+                    && before.order_spans(place, t, t + 1) == all.order_spans(place, t, t + 1)
+                    && made(&before, place, t) == made(&all, place, t);
                 assert!(told || same, "seed {seed}, {place} at {t}: {old:?} to {new:?}, affected {affected:?}");
             }
         }
@@ -232,7 +268,7 @@ fn closing_affects_only_what_lies_after_the_end() {
     let next = execution("u2", "a", Some("SN2"), 10, None);
     let all = Executions::from_iter([open.clone(), next.clone()]);
     let affected = |from, to| vec![Affected { equipment: "a".into(), from, to }];
-    assert_eq!(Executions::affected(Some(&open), Some(&closed), &all), affected(8, 10));
+    assert_eq!(Executions::affected(Some(&open), Some(&closed), &all), affected(7, 10));
     assert_eq!(Executions::affected(None, Some(&next), &all), affected(10, OPEN));
     assert_eq!(Executions::affected(Some(&open), Some(&open), &all), []);
     let recorded = Execution { recorded: 9, ..open.clone() };

@@ -201,7 +201,7 @@ fn history(seeded: &mut Seeded, way: Way) -> Vec<(i64, Row)> {
             rows.push((known, Row::Sample("rejects", reading(rejects))));
         } else {
             let rework = seeded.chance(5).then_some(1.0);
-            rows.push((known, Row::Piece(Piece { time: t, total: 1.0, scrap, rework })));
+            rows.push((known, Row::Piece(Piece { rework, ..Piece::new(t, 1.0, scrap) })));
         }
         t += seeded.within(1, MINUTE_US);
     }
@@ -275,7 +275,7 @@ impl Known {
         for row in &self.rows {
             match row {
                 Row::State(record) => evidence.states.push(record.clone()),
-                Row::Piece(piece) => evidence.pieces.get_or_insert_default().push(*piece),
+                Row::Piece(piece) => evidence.pieces.get_or_insert_default().push(piece.clone()),
                 Row::Reason(reason) => evidence.reasons.push(reason.clone()),
                 Row::Sample(signal, reading) => samples.push((signal, *reading)),
                 Row::Job(_) => {}
@@ -351,7 +351,7 @@ fn follow(seed: u64, way: Way, keep: Keep) -> (usize, usize) {
             let Some(live) = &mut live else { break };
             match row {
                 Row::State(record) => live.state(record.clone()),
-                Row::Piece(piece) => live.pieces([*piece]),
+                Row::Piece(piece) => live.pieces([piece.clone()]),
                 Row::Reason(reason) => live.reason(reason.clone()),
                 Row::Sample(signal, reading) => live.sample(&plant, signal, reading),
                 Row::Job(job) if job.start < live.cut() => live.forget(),
@@ -375,7 +375,7 @@ fn follow(seed: u64, way: Way, keep: Keep) -> (usize, usize) {
                 Live { keep, ..Live::new(rules, from, evidence) }
             }
         };
-        let surroundings = Surroundings { shifts: all_shifts.clone(), jobs: known.jobs(current.reach(), now) };
+        let surroundings = Surroundings { shifts: all_shifts.clone(), jobs: known.jobs(current.reach(), now), executed: None };
         let found = current.now(&surroundings, now);
         let evidence = known.evidence(&plant, way, now);
         let batch = Machine::new(Inputs {
@@ -438,8 +438,8 @@ fn the_cut_keeps_out_of_time_that_a_rule_cannot_tell_yet() {
     let (slow_at, step) = (120 * SECOND_US, 20_000);
     let mut live = slowing(&plant, slow_at);
     // So many pieces that rows of the last minute are too many to be kept.
-    live.pieces((0..10_000).map(|at| Piece { time: at * step, total: 1.0, scrap: 0.0, rework: None }));
-    let surroundings = Surroundings { shifts: shifts(), jobs: Vec::new() };
+    live.pieces((0..10_000).map(|at| Piece::new(at * step, 1.0, 0.0)));
+    let surroundings = Surroundings { shifts: shifts(), ..Surroundings::default() };
     let running = live.now(&surroundings, 200 * SECOND_US).shift.expect("a shift").report;
     assert_eq!(running.elements.unplanned_us, 0);
     assert_eq!(live.cut(), slow_at);
@@ -452,7 +452,7 @@ fn the_cut_keeps_out_of_time_that_a_rule_cannot_tell_yet() {
 fn a_sample_that_undoes_what_was_told_makes_the_machine_late() {
     let plant = plant(Way::Rule);
     let slow_at = 120 * SECOND_US;
-    let surroundings = Surroundings { shifts: shifts(), jobs: Vec::new() };
+    let surroundings = Surroundings { shifts: shifts(), ..Surroundings::default() };
     for (after_s, late) in [(89, true), (90, false)] {
         let mut live = slowing(&plant, slow_at);
         live.now(&surroundings, slow_at + 95 * SECOND_US);
@@ -474,9 +474,9 @@ fn the_cut_keeps_out_of_time_in_which_a_symptom_may_come() {
     let states = vec![state(0, Category::Run), state(120, Category::Unplanned), state(121, Category::Run)];
     let evidence = Evidence { states, pieces: Some(Vec::new()), symptoms, tracks, ..Evidence::default() };
     let mut live = Live::new(Rules::default(), 0, evidence);
-    let piece = |at: i64| Piece { time: 121 * SECOND_US + at * 500, total: 1.0, scrap: 0.0, rework: None };
+    let piece = |at: i64| Piece::new(121 * SECOND_US + at * 500, 1.0, 0.0);
     live.pieces((0..4_000).map(piece));
-    let surroundings = Surroundings { shifts: shifts(), jobs: Vec::new() };
+    let surroundings = Surroundings { shifts: shifts(), ..Surroundings::default() };
     let before = live.now(&surroundings, 123 * SECOND_US).shift.expect("a shift").report;
     assert_eq!((before.elements.unplanned_us, before.elements.planned_downtime_us), (SECOND_US, 0));
     assert_eq!(live.cut(), 120 * SECOND_US);
@@ -497,7 +497,7 @@ fn the_cut_keeps_out_of_time_that_a_meter_has_not_told_yet() {
     let run = StateRecord { start: 0, end: None, recorded: 0, value: value(Category::Run, None) };
     let evidence = Evidence { states: vec![run], energy, tracks, ..Evidence::default() };
     let mut live = Live::new(Rules::default(), 0, evidence);
-    let surroundings = Surroundings { shifts: shifts(), jobs: Vec::new() };
+    let surroundings = Surroundings { shifts: shifts(), ..Surroundings::default() };
     let taken = |live: &mut Live, minute: i64| {
         let report = live.now(&surroundings, minute * MINUTE_US).shift.expect("a shift").report;
         (report.energy.map(|energy| energy.total_kwh), live.cut() / MINUTE_US, live.is_late())

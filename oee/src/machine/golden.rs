@@ -103,8 +103,8 @@ fn machine(input: &Value, from: i64, to: i64, as_of: i64) -> Machine {
         ideal_cycle_s: order["ideal_cycle_s"].as_f64(),
         planned_scrap_ratio: None,
     });
-    let counters =
-        CounterSteps { total: steps(input, "total"), good: steps(input, "good"), scrap: steps(input, "scrap") };
+    let scrap = steps(input, "scrap").map(|steps| steps.into_iter().map(|(time, step)| (time, step, None)).collect());
+    let counters = CounterSteps { total: steps(input, "total"), good: steps(input, "good"), scrap };
     Machine::new(Inputs {
         shifts: calendar(input).instances(from, to),
         states: timeline(kind, records(input, as_of)),

@@ -1,5 +1,6 @@
 //! What is counted and summed over one window.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::energy::Energy;
@@ -16,8 +17,30 @@ pub struct Counts {
     pub scrap: f64,
     /// Reworked ones among them; none where nobody says.
     pub rework: Option<f64>,
-    /// Pieces made while no order was in force and no default product stood in; not in `total`.
+    /// Pieces made while no order was in force and no default product stood in, or with a result of which nobody says what
+    /// it means; not in `total`.
     pub uncounted: f64,
+}
+
+/// Scrapped pieces of one reason.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Scrapped {
+    /// Pieces.
+    pub pieces: f64,
+    /// Those scrapped while starting up among them.
+    pub startup: f64,
+}
+
+/// Scrapped pieces by reason; of none where nobody says why. They add up to the scrap of [`Counts`].
+pub type ScrapByReason = BTreeMap<Option<Arc<str>>, Scrapped>;
+
+/// Adds scrap to that of the same reasons.
+pub(crate) fn add_scrap(sum: &mut ScrapByReason, more: &ScrapByReason) {
+    for (reason, scrapped) in more {
+        let sum = sum.entry(reason.clone()).or_default();
+        sum.pieces += scrapped.pieces;
+        sum.startup += scrapped.startup;
+    }
 }
 
 /// Pieces of one order and product.
@@ -75,6 +98,10 @@ pub struct Report {
     pub planned_scrap: f64,
     /// Whether pieces were made of products of which it is not.
     pub missing_planned_scrap: bool,
+    /// Scrap by its reason.
+    pub scrap: ScrapByReason,
+    /// A result of which nobody says what it means, where pieces are uncounted for that.
+    pub unjudged: Option<Arc<str>>,
     /// What fell off along a serial line; none for anything else.
     pub fall_off: Option<FallOff>,
     /// Energy taken; none where no meter is bound, or not to each of the machines.
@@ -111,6 +138,10 @@ impl Report {
         self.ideal_total_s += other.ideal_total_s;
         self.ideal_good_s += other.ideal_good_s;
         self.ideal_startup_scrap_s += other.ideal_startup_scrap_s;
+        add_scrap(&mut self.scrap, &other.scrap);
+        if self.unjudged.is_none() {
+            self.unjudged.clone_from(&other.unjudged);
+        }
         self.planned_scrap += other.planned_scrap;
         self.missing_planned_scrap |= other.missing_planned_scrap;
         if self.missing_ideal.is_none() {

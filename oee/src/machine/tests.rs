@@ -86,6 +86,8 @@ fn any_inputs(random: &mut Seeded) -> Inputs {
         total: random.within(0, 20) as f64,
         scrap: random.within(0, 3) as f64,
         rework: random.chance(50).then(|| random.within(0, 2) as f64),
+        reason: random.chance(50).then(|| random.pick(&["BURR", "SIZE"]).into()),
+        unjudged: random.chance(5).then(|| "SORT".into()),
     });
     let pieces = Some(pieces.collect());
     let mut read = -100 * MINUTE_US;
@@ -286,7 +288,7 @@ fn state_intervals_fill_the_window() {
 fn pieces_outside_orders_are_uncounted() {
     let mut given = inputs(vec![run(0, OPEN)]);
     given.jobs = vec![job(10, 20, "P", Some(10.0))];
-    let at = |time| Piece { time, total: 2.0, scrap: 1.0, rework: None };
+    let at = |time| Piece::new(time, 2.0, 1.0);
     given.pieces = Some([5, 10, 19, 20].map(at).to_vec());
     let report = Machine::new(given).report(0, 100, 100);
     assert_eq!((report.counts.total, report.counts.good, report.counts.scrap), (4.0, 2.0, 2.0));
@@ -299,7 +301,7 @@ fn pieces_outside_orders_are_uncounted() {
 fn without_an_ideal_cycle_time_there_is_no_performance() {
     let mut given = inputs(vec![run(0, OPEN)]);
     given.jobs = vec![job(0, 1000, "A", Some(10.0)), job(1000, OPEN, "B", None)];
-    given.pieces = Some([500, 1500].map(|time| Piece { time, total: 10.0, scrap: 1.0, rework: None }).to_vec());
+    given.pieces = Some([500, 1500].map(|time| Piece::new(time, 10.0, 1.0)).to_vec());
     let machine = Machine::new(given);
     let known = machine.report(0, 1000, OPEN).kpi();
     assert!(known.oee.is_some() && known.reason.is_none());
@@ -380,7 +382,7 @@ fn scrap_after_a_changeover_or_another_product_is_that_of_starting_up() {
     given.jobs = vec![job(0, 400, "A", Some(1.0)), job(400, 600, "A", Some(1.0)), job(600, OPEN, "B", Some(2.0))];
     // Before; in the changeover, which is no start-up yet; in the first instant; in the first after it; at an order of the
     // same product; at another product.
-    let at = |time| Piece { time, total: 3.0, scrap: 1.0, rework: None };
+    let at = |time| Piece::new(time, 3.0, 1.0);
     given.pieces = Some([99, 150, 200, 250, 410, 649, 650].map(at).to_vec());
     let report = Machine::new(given.clone()).report(0, 1_000, OPEN);
     assert_eq!(report.lost_s(Loss::StartupRejects), Some(1.0 + 2.0));
@@ -393,7 +395,7 @@ fn scrap_after_a_changeover_or_another_product_is_that_of_starting_up() {
 fn the_waterfall_goes_from_calendar_time_to_fully_productive_time() {
     let stopped = stop(0, 10 * MINUTE_US, Category::Unplanned, "R");
     let mut given = inputs(vec![stopped, run(10 * MINUTE_US, OPEN)]);
-    given.pieces = Some(vec![Piece { time: 20 * MINUTE_US, total: 60.0, scrap: 6.0, rework: Some(2.0) }]);
+    given.pieces = Some(vec![Piece { rework: Some(2.0), ..Piece::new(20 * MINUTE_US, 60.0, 6.0) }]);
     let report = Machine::new(given).report(-60 * MINUTE_US, 60 * MINUTE_US, OPEN);
     let steps: Vec<(&str, f64, f64)> = report
         .waterfall()

@@ -141,14 +141,19 @@ fn signals(draft: &Draft, mistakes: &mut Mistakes<'_>) {
         .iter()
         .map(|s| ((s.equipment.value.as_str(), s.signal.value.as_str()), s.signal.value.as_str(), s.signal.at));
     once("signal", declared, "keep one of them", mistakes);
-    let mut bound: HashMap<(&str, Role), &str> = HashMap::new();
+    // Counters of scrap may each stand for a reason of their own.
+    let mut bound: HashMap<(&str, Role, Option<&str>), &str> = HashMap::new();
     for signal in &draft.signals {
         let Some(role) = signal.def.role else { continue };
         let (equipment, name) = (signal.equipment.value.as_str(), signal.signal.value.as_str());
-        match bound.insert((equipment, role), name) {
+        match bound.insert((equipment, role, signal.def.reason.as_deref()), name) {
             Some(other) if other != name => {
                 let message = format!("`{other}` already has the role {} on `{equipment}`", role.name());
-                mistakes.add(signal.signal.at, message, "one signal per role; parallel counters are child equipment");
+                let remedy = match role {
+                    Role::ScrapCount => "give each of them the `reason` of what it counts",
+                    _ => "one signal per role; parallel counters are child equipment",
+                };
+                mistakes.add(signal.signal.at, message, remedy);
             }
             _ => {}
         }
@@ -171,6 +176,10 @@ fn signals(draft: &Draft, mistakes: &mut Mistakes<'_>) {
         let declared =
             [("state_source", &equipment.state_source, true), ("count_source", &equipment.count_source, false)];
         for (key, source, state) in declared {
+            if let Some(source) = source.as_ref().filter(|source| state && source.value == "operations") {
+                let message = "operations say no states";
+                mistakes.add(source.at, message, "write `signal` or the source of records, or leave the key out");
+            }
             let Some(source) = source.as_ref().filter(|source| source.value == "signal") else { continue };
             let reaches = |signal: &&SignalDraft| {
                 is_within(&equipment.path.value, &signal.equipment.value)

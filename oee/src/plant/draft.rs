@@ -1,6 +1,6 @@
 //! A plant file as read, with places, before it is known to be without mistakes.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use jiff::civil::DateTime;
@@ -17,6 +17,7 @@ use crate::condition::Condition;
 use crate::energy::Rates;
 use crate::path::{lineage, parent};
 use crate::state::{Category, RecordKind};
+use crate::verdict::Verdict;
 
 /// Unplanned stops shorter than this are micro-stops, unless the plant says otherwise.
 const MICROSTOP_THRESHOLD_S: f64 = 120.0;
@@ -60,6 +61,7 @@ pub(super) struct EquipmentDraft {
     pub(super) state_source: Option<Located<String>>,
     pub(super) state_kind: Option<RecordKind>,
     pub(super) count_source: Option<Located<String>>,
+    pub(super) results: Option<BTreeMap<String, Verdict>>,
     pub(super) microstop_threshold_s: Option<f64>,
     pub(super) startup_s: Option<f64>,
     pub(super) cost_per_hour: Option<Located<f64>>,
@@ -263,6 +265,7 @@ impl Draft {
             startup_us: micros(startup_s.unwrap_or(0.0)),
             state_source: text(|e| &e.state_source),
             count_source: text(|e| &e.count_source),
+            results: self.inherited(by_path, path, |e| e.results.clone()).unwrap_or_default(),
             shifts,
         }
     }

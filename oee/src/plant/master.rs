@@ -70,6 +70,13 @@ impl Plant {
                 .maybe_text("calendar", e.calendar.as_deref())
                 .text("rollup", e.rollup.name())
                 .maybe_text("default_product", e.default_product.as_deref())
+                .maybe_text("state_map", e.state_map.as_deref())
+                .maybe_text("state_source", e.state_source.as_deref())
+                .maybe_text("count_source", e.count_source.as_deref())
+                .maybe_number("microstop_threshold_s", Some(seconds(e.microstop_threshold_us)))
+                .maybe_number("startup_s", Some(seconds(e.startup_us)))
+                .maybe_number("cost_per_hour", e.rates.cost_per_hour)
+                .maybe_number("energy_price_per_kwh", e.rates.energy_price_per_kwh)
                 .0
         });
         let signals = self.signals().into_iter().map(|s| {
@@ -83,6 +90,7 @@ impl Plant {
                 .maybe_text("compression", s.compression.map(|c| c.method.name()))
                 .maybe_number("compression_deviation", s.compression.map(|c| c.limits.tolerance()))
                 .maybe_number("compression_max_interval_s", max_interval_s(s))
+                .maybe_text("reason", s.reason.as_deref())
                 .0
         });
         let products = self.products.iter().map(|p| {
@@ -92,6 +100,7 @@ impl Plant {
                 .maybe_time("valid_from", p.valid_from)
                 .maybe_text("name", p.name.as_deref())
                 .maybe_number("ideal_cycle_s", p.ideal_cycle_s)
+                .maybe_number("planned_scrap_ratio", p.planned_scrap_ratio)
                 .0
         });
         let characteristics = self.characteristics.iter().map(|c| {
@@ -103,6 +112,8 @@ impl Plant {
                 .maybe_number("lower_limit", c.lower_limit)
                 .maybe_number("upper_limit", c.upper_limit)
                 .maybe_number("target", c.target)
+                .text("on_violation", c.on_violation())
+                .maybe_text("reaction_plan", c.reaction_plan.as_deref())
                 .0
         });
         let reasons = reasons.into_iter().map(|r| {

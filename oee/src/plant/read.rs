@@ -3,6 +3,7 @@
 mod calendar;
 mod compression;
 mod condition;
+mod results;
 mod state_map;
 
 use jiff::Timestamp;
@@ -32,7 +33,7 @@ const STOP_CATEGORIES: [(&str, Category); 4] = [
 ];
 
 /// What a violation of a control chart does, and whether it holds the unit.
-const ON_VIOLATION: [(&str, bool); 2] = [("tell", false), ("hold", true)];
+pub(super) const ON_VIOLATION: [(&str, bool); 2] = [("tell", false), ("hold", true)];
 
 const RECORD_KINDS: [(&str, RecordKind); 2] = [("change", RecordKind::Change), ("interval", RecordKind::Interval)];
 
@@ -149,6 +150,7 @@ fn equipment(section: &mut Section<'_>, mistakes: &mut Mistakes<'_>) -> Option<E
         state_source: section.text("state_source", mistakes),
         state_kind: section.word("state_kind", &RECORD_KINDS, mistakes).map(|kind| kind.value),
         count_source: section.text("count_source", mistakes),
+        results: results::results(section, mistakes),
         microstop_threshold_s: threshold(section, mistakes),
         startup_s: startup(section, mistakes),
         cost_per_hour: money(section, "cost_per_hour", mistakes),
@@ -253,6 +255,11 @@ fn signal(section: &mut Section<'_>, mistakes: &mut Mistakes<'_>) -> Option<Sign
         let message = format!("`max_step` {} is not below `modulus` {}", max_step.value, modulus.value);
         mistakes.add(max_step.at, message, "write the largest step that is plausible between two readings");
     }
+    let reason = section.text("reason", mistakes);
+    if let Some(reason) = reason.as_ref().filter(|_| role.as_ref().map(|role| role.value) != Some(Role::ScrapCount)) {
+        let message = "`reason` is for counters of scrapped pieces, and this signal is none";
+        mistakes.add(reason.at, message, "give it the role scrap_count, or leave the key out");
+    }
     let compression = compression::compression(section, mistakes);
     if let Some(compression) = &compression {
         let interpolation = interpolation.as_ref().map(|interpolation| interpolation.value);
@@ -274,6 +281,7 @@ fn signal(section: &mut Section<'_>, mistakes: &mut Mistakes<'_>) -> Option<Sign
         role: role.map(|role| role.value),
         running: running.as_ref().map(|running| running.value.clone()),
         counter,
+        reason: plain(reason),
         compression: compression.map(|compression| compression.value),
         description,
     };

@@ -101,6 +101,8 @@ pub struct SignalDef {
     pub running: Option<StateRule>,
     /// How it counts, where it is a counter.
     pub counter: CounterRule,
+    /// Why the pieces were scrapped that it counts.
+    pub reason: Option<String>,
     /// Which samples may be left out; none: every sample is kept.
     pub compression: Option<Compression>,
     /// For people.

@@ -16,6 +16,8 @@ fn version(run: &str, unit: &str, started: i64, completed: Option<i64>, recorded
             unit: Some(unit.to_owned()),
             started,
             completed,
+            result: None,
+            quantity: None,
             recorded,
         },
         valid: true,
@@ -106,6 +108,7 @@ fn too_many_stretches_become_one_per_equipment() {
 fn operations() -> storage::TableSpec {
     let kind = |name: &str| match name {
         "started" | "completed" | "recorded" => time_type(),
+        "quantity" => DataType::Float64,
         _ => DataType::Utf8,
     };
     let names = COLUMNS.iter().copied().filter(|name| *name != "deleted").chain(["recorded_by", "change_reason"]);

@@ -70,6 +70,7 @@ pub(crate) enum Task {
     Live,
     /// The loss waterfall, grouped like this.
     Losses(Grouping),
+    Scrap(Grouping),
     /// Stops.
     Stops,
     /// State intervals.
@@ -112,6 +113,8 @@ impl Arguments {
             (Function::OeeLive, []) => (Task::Live, arguments),
             (Function::OeeLive, _) => return plan_err!("{}", function.usage()),
             (Function::Losses, []) => (Task::Losses(Grouping::Time(HOUR)), arguments),
+            (Function::Scrap, []) => (Task::Scrap(Grouping::Time(HOUR)), arguments),
+            (Function::Scrap, [by, times @ ..]) => (Task::Scrap(grouping(function, by)?), times),
             (Function::Losses, [by, times @ ..]) => (Task::Losses(grouping(function, by)?), times),
             (Function::Stops, times) => (Task::Stops, times),
             (Function::StateTimeline, times) => (Task::States, times),

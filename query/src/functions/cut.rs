@@ -74,3 +74,6 @@ fn shifts(calendar: &Calendar, from: i64, to: i64) -> Vec<Bucket> {
     }
     found
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,7 @@
 
 use arrow::datatypes::SchemaRef;
 
-use super::{losses, oee, series, spc, state_timeline, stops};
+use super::{losses, oee, scrap, series, spc, state_timeline, stops};
 
 /// The table functions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,6 +13,8 @@ pub(crate) enum Function {
     OeeLive,
     /// The loss waterfall per equipment and bucket.
     Losses,
+    /// Scrapped pieces by reason, per equipment and bucket.
+    Scrap,
     /// Stops.
     Stops,
     /// State intervals.
@@ -40,10 +42,11 @@ pub(crate) enum Function {
 }
 
 impl Function {
-    pub(crate) const ALL: [Self; 15] = [
+    pub(crate) const ALL: [Self; 16] = [
         Self::Oee,
         Self::OeeLive,
         Self::Losses,
+        Self::Scrap,
         Self::Stops,
         Self::StateTimeline,
         Self::Aggregates,
@@ -63,6 +66,7 @@ impl Function {
             Self::Oee => "oee",
             Self::OeeLive => "oee_live",
             Self::Losses => "losses",
+            Self::Scrap => "scrap",
             Self::Stops => "stops",
             Self::StateTimeline => "state_timeline",
             Self::Aggregates => "aggregates",
@@ -84,6 +88,7 @@ impl Function {
             Self::Oee => "oee('1 hour', from, to)",
             Self::OeeLive => "oee_live()",
             Self::Losses => "losses('1 hour', from, to)",
+            Self::Scrap => "scrap('1 hour', from, to)",
             Self::Stops => "stops(from, to)",
             Self::StateTimeline => "state_timeline(from, to)",
             Self::Aggregates => "aggregates('1 hour', from, to)",
@@ -112,6 +117,10 @@ impl Function {
             Self::Losses => {
                 "losses takes a bucket ('15 minutes', '1 hour', 'shift', 'day', 'work_order', 'product') and, unless \
                  WHERE bounds time, a window: losses('1 hour', from, to)"
+            }
+            Self::Scrap => {
+                "scrap takes a bucket ('15 minutes', '1 hour', 'shift', 'day', 'work_order', 'product') and, unless \
+                 WHERE bounds time, a window: scrap('1 hour', from, to)"
             }
             Self::Stops => "stops takes no arguments where WHERE bounds time, or a window: stops(from, to)",
             Self::StateTimeline => {
@@ -164,9 +173,13 @@ impl Function {
     /// Columns that say whose row it is: filters on them leave out what need not be read.
     pub(crate) fn names(self) -> &'static [&'static str] {
         match self {
-            Self::Oee | Self::OeeLive | Self::Losses | Self::Stops | Self::StateTimeline | Self::AsofJoin => {
-                &["equipment"]
-            }
+            Self::Oee
+            | Self::OeeLive
+            | Self::Losses
+            | Self::Scrap
+            | Self::Stops
+            | Self::StateTimeline
+            | Self::AsofJoin => &["equipment"],
             Self::Aggregates | Self::TimeWeightedAvg | Self::Interpolate | Self::CounterDelta | Self::Trend => {
                 &["equipment", "signal"]
             }
@@ -181,18 +194,22 @@ impl Function {
 
     /// Whether it cuts its window by shifts and production days too.
     pub(crate) fn takes_shifts(self) -> bool {
-        matches!(self, Self::Oee | Self::Losses | Self::Aggregates | Self::TimeWeightedAvg | Self::CounterDelta)
+        matches!(
+            self,
+            Self::Oee | Self::Losses | Self::Scrap | Self::Aggregates | Self::TimeWeightedAvg | Self::CounterDelta
+        )
     }
 
     /// Whether it groups by what was in force too.
     pub(crate) fn takes_orders(self) -> bool {
-        matches!(self, Self::Oee | Self::Losses)
+        matches!(self, Self::Oee | Self::Losses | Self::Scrap)
     }
 
     pub(crate) fn schema(self) -> SchemaRef {
         match self {
             Self::Oee | Self::OeeLive => oee::schema(),
             Self::Losses => losses::schema(),
+            Self::Scrap => scrap::schema(),
             Self::Stops => stops::schema(),
             Self::StateTimeline => state_timeline::schema(),
             Self::Aggregates => series::aggregates::SHEET.schema(),

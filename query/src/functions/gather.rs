@@ -132,11 +132,14 @@ impl Gather {
     pub(crate) async fn machines(&self, paths: &[String], from: i64, to: i64) -> Result<Machines, QueryError> {
         let margin = paths.iter().map(|path| self.plant.margin_us(path)).max().unwrap_or(0);
         let span = Span { from: from.saturating_sub(margin), to: to.saturating_add(margin) };
-        let found = self.found(paths, span).await?;
+        let mut found = self.found(paths, span).await?;
         let mut spans = HashMap::with_capacity(found.len());
         if let Some(context) = self.view.context().await? {
-            for path in found.keys() {
+            for (path, found) in &mut found {
                 spans.insert((*path).to_owned(), self.orders_of(&context.executions, path, span.from, to));
+                if let Some(executed) = self.executed(&context.executions, path, span.from, to) {
+                    found.pieces = Some(executed);
+                }
             }
         }
         let orders = work_orders(self, &names_of(spans.values().flatten())).await?;
@@ -183,6 +186,13 @@ impl Gather {
         let orders = work_orders(self, &names_of(&spans)).await?;
         let first = spans.first().map_or(reach, |span| span.start);
         Ok(self.plant.jobs(path, &spans, &orders, first, from).into_iter().rfind(|job| job.end <= reach))
+    }
+
+    /// Pieces of `[from, to)`, where results of operations count them.
+    pub(crate) fn executed(&self, executions: &Executions, path: &str, from: i64, to: i64) -> Option<Vec<Piece>> {
+        let counts = self.plant.count_source(path) == Source::Operations;
+        let completed = || executions.completed_on(path, from, to).filter_map(|execution| self.plant.executed(execution));
+        counts.then(|| completed().collect())
     }
 
     /// The orders in force over `[from, to)`. Where it matters what was made before, the last one before them too: what was

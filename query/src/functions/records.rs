@@ -1,6 +1,7 @@
 //! States, counts and work orders from records.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use arrow::record_batch::RecordBatch;
 use datafusion::logical_expr::Expr;
@@ -19,7 +20,7 @@ const STATE_COLUMNS: [&str; 8] = ["equipment", "source", "start", "end", "state"
 const STOP_REASONS: &str = "stop_reasons";
 const REASON_COLUMNS: [&str; 5] = ["equipment", "start", "end", "reason", "recorded"];
 const COUNTS: &str = "counts";
-const COUNT_COLUMNS: [&str; 7] = ["equipment", "source", "time", "total", "good", "scrap", "rework"];
+const COUNT_COLUMNS: [&str; 8] = ["equipment", "source", "time", "total", "good", "scrap", "rework", "reason"];
 const WORK_ORDERS: &str = "work_orders";
 /// Longer lists of orders are not worth a condition.
 const MAX_LISTED: usize = 1_000;
@@ -27,7 +28,7 @@ const MAX_LISTED: usize = 1_000;
 /// Whether records of `source` count where `counting` says what does.
 fn counts_there(counting: &Source, source: Option<&str>) -> bool {
     match counting {
-        Source::Signal => false,
+        Source::Signal | Source::Operations => false,
         Source::Records(name) => source == Some(name.as_str()),
         Source::AnyRecords => true,
     }
@@ -215,8 +216,8 @@ pub(super) async fn counts<'a>(
     found: &mut HashMap<&'a str, Found>,
 ) -> Result<(), QueryError> {
     let plant = &gather.plant;
-    let recorded: Vec<&str> =
-        paths.iter().filter(|path| plant.count_source(path) != Source::Signal).map(String::as_str).collect();
+    let is_recorded = |path: &&String| !matches!(plant.count_source(path), Source::Signal | Source::Operations);
+    let recorded: Vec<&str> = paths.iter().filter(is_recorded).map(String::as_str).collect();
     if recorded.is_empty() {
         return Ok(());
     }
@@ -243,6 +244,7 @@ pub(crate) fn each_piece(
         (Texts::of(batch, "equipment")?, Texts::of(batch, "source")?, Times::of(batch, "time")?);
     let [totals, goods, scraps, reworks] = ["total", "good", "scrap", "rework"].map(|name| Doubles::of(batch, name));
     let (totals, goods, scraps, reworks) = (totals?, goods?, scraps?, reworks?);
+    let reasons = Texts::of(batch, "reason")?;
     let mut last: Option<(String, Source)> = None;
     for row in 0..batch.num_rows() {
         let (Some(path), Some(time)) = (equipment.at(row), times.at(row)) else { continue };
@@ -256,6 +258,7 @@ pub(crate) fn each_piece(
             good: goods.at(row),
             scrap: scraps.at(row),
             rework: reworks.at(row),
+            reason: reasons.at(row).filter(|reason| !reason.is_empty()).map(Arc::from),
         };
         if counts_there(source, sources.at(row))
             && let Some(piece) = record.piece()

@@ -3,15 +3,14 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use ::oee::line::serial;
-use ::oee::machine::{Machine, OrderCount, Report};
-use ::oee::plant::{Equipment, Plant, Rollup};
+use ::oee::machine::Report;
 use arrow::record_batch::RecordBatch;
 use futures::{Stream, stream};
 
 use super::arguments::Grouping;
 use super::cut::{Bucket, BucketsAhead, buckets};
 use super::gather::{Gather, Machines};
+use super::rollup::Tree;
 use crate::error::QueryError;
 
 /// The report of an equipment for one group of its time.
@@ -149,10 +148,15 @@ impl Walk {
             Part::Time(bucket) => bucket.start,
             Part::Jobs(..) => from,
         };
-        report(&self.gather.plant, &self.machines, path, at, &|path, machine| match part {
-            Part::Time(bucket) => Some(machine.report(bucket.start, bucket.end, now)),
-            Part::Jobs(value, times) => machine.report_over(times.get(path)?.get(value)?, now),
-        })
+        let machine = |path: &str| match part {
+            Part::Time(bucket) => Some(self.machines.get(path)?.report(bucket.start, bucket.end, now)),
+            Part::Jobs(value, times) => {
+                self.machines.get(path)?.report_over(times.get(path)?.get(value)?, now)
+            }
+        };
+        let is_machine = |path: &str| self.machines.contains_key(path);
+        let tree = Tree { plant: &self.gather.plant, at, is_machine: &is_machine, machine: &machine };
+        tree.report(path)
     }
 }
 
@@ -186,42 +190,3 @@ impl Grouping {
         }
     }
 }
-
-/// The report of a machine, or of what lies below a node as its `rollup` says; none where there is no machine, or none
-/// has a report. `at` tells which ideal cycle times are valid where no report knows one.
-fn report(
-    plant: &Plant,
-    machines: &Machines,
-    path: &str,
-    at: i64,
-    of: &dyn Fn(&str, &Machine) -> Option<Report>,
-) -> Option<Report> {
-    if let Some(machine) = machines.get(path) {
-        return of(path, machine);
-    }
-    let has_machine = |child: &&Equipment| {
-        machines.contains_key(&child.path)
-            || plant.descendants(&child.path).any(|below| machines.contains_key(&below.path))
-    };
-    let children: Vec<&str> = plant.children(path).filter(has_machine).map(|child| child.path.as_str()).collect();
-    let reports: Vec<Option<Report>> = children.iter().map(|child| report(plant, machines, child, at, of)).collect();
-    if plant.equipment(path).is_some_and(|node| node.rollup == Rollup::Serial) {
-        let first = reports.iter().flatten().next()?;
-        // What never reached a machine has left none behind it: the line's good pieces are those of its last machine.
-        let idle = Report { start: first.start, end: first.start, ..Report::default() };
-        let reports: Vec<Report> = reports.into_iter().map(|report| report.unwrap_or_else(|| idle.clone())).collect();
-        let ideal = |machine: usize, order: &OrderCount| {
-            plant.ideal_cycle_s(order.product.as_deref()?, children.get(machine)?, at)
-        };
-        return serial(&reports, ideal).map(|line| line.report);
-    }
-    let mut reports = reports.into_iter().flatten();
-    let mut sum = reports.next()?;
-    for report in reports {
-        sum.merge(&report);
-    }
-    Some(sum)
-}
-
-#[cfg(test)]
-mod tests;

@@ -151,7 +151,7 @@ pub(super) fn check_fits(function: Function, task: &Task, from: i64, to: i64) ->
 /// The order of the rows of a function, as far as these columns show it.
 pub(super) fn ordering(function: Function, schema: &Schema) -> Option<LexOrdering> {
     let order: &[&str] = match function {
-        Function::Oee | Function::Losses | Function::Stops | Function::StateTimeline => &[],
+        Function::Oee | Function::Losses | Function::Scrap | Function::Stops | Function::StateTimeline => &[],
         Function::AsofJoin => &["equipment", "time"],
         _ => &["equipment", "signal", "time"],
     };

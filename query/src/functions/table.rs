@@ -23,7 +23,7 @@ use super::function::Function;
 use super::gather::Gather;
 use super::names::Names;
 use super::window::{Window, pushdown};
-use super::{losses, oee, series, spc, state_timeline, stops};
+use super::{losses, oee, scrap, series, spc, state_timeline, stops};
 use crate::catalog::{Current, View};
 use crate::error::QueryError;
 use crate::live::LiveOee;
@@ -145,7 +145,10 @@ impl TableProvider for FunctionTable {
         let (columns, schema) = self.projected(projection)?;
         let orderings = series::ordering(self.function, &schema);
         // Signals may be of any equipment, machines are declared.
-        let on_machines = matches!(task, Task::Oee(_) | Task::Live | Task::Losses(_) | Task::Stops | Task::States);
+        let on_machines = matches!(
+            task,
+            Task::Oee(_) | Task::Live | Task::Losses(_) | Task::Scrap(_) | Task::Stops | Task::States
+        );
         let equipment = if on_machines { self.equipment(&names)? } else { Vec::new() };
         let call = Call {
             function: self.function,
@@ -212,6 +215,10 @@ impl Call {
             }
             Task::Losses(grouping) => {
                 let rows = losses::answer(self.gather, self.equipment, grouping, window).await?;
+                Ok(Box::pin(rows.map(move |batch| Ok(batch?.project(&columns)?))))
+            }
+            Task::Scrap(grouping) => {
+                let rows = scrap::answer(self.gather, self.equipment, grouping, window).await?;
                 Ok(Box::pin(rows.map(move |batch| Ok(batch?.project(&columns)?))))
             }
             Task::Stops => {

@@ -193,5 +193,6 @@ async fn surroundings(
     let known = spans.iter().filter_map(|span| span.work_order.as_ref());
     let known = known.filter_map(|name| Some((name.clone(), orders.get(name)?.clone()?))).collect();
     let jobs = gather.plant.jobs(path, &spans, &known, reach, gather.now);
-    Ok(Surroundings { shifts: shifts(gather, path, reach), jobs })
+    let executed = gather.executed(&context.executions, path, reach, gather.now);
+    Ok(Surroundings { shifts: shifts(gather, path, reach), jobs, executed })
 }

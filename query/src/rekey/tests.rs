@@ -15,6 +15,8 @@ fn context() -> Arc<Context> {
         unit: Some(unit.to_owned()),
         started,
         completed,
+        result: None,
+        quantity: None,
         recorded: 0,
     };
     let executions = Executions::from_iter([execution("A", 10, Some(20)), execution("B", 20, None)]);

@@ -192,6 +192,8 @@ impl Model {
                 unit: Some(unit.clone()),
                 started: *started,
                 completed: *completed,
+                result: None,
+                quantity: None,
                 recorded,
             });
         }

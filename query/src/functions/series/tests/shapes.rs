@@ -300,7 +300,7 @@ async fn the_document_says_what_the_functions_do() {
             DOCUMENT.split_once(&format!("\n### {name}(")).unwrap_or_else(|| panic!("no section {name}"));
         let section = section.split("\n### ").next().unwrap();
         // Functions on machines and measurements read more than the samples that are here.
-        let on_machines = ["oee", "oee_live", "losses", "stops", "state_timeline"].contains(&name);
+        let on_machines = ["oee", "oee_live", "losses", "scrap", "stops", "state_timeline"].contains(&name);
         if !on_machines && !function.takes_names() {
             let (_, example) = section.split_once("```sql\n").unwrap_or_else(|| panic!("no example of {name}"));
             let example = example.split("```").next().unwrap();

@@ -6,37 +6,13 @@ use ::oee::machine::{Inputs, Job, Machine};
 use ::oee::state::{Category, StateSpan, StateValue};
 
 use super::*;
-use crate::functions::arguments::Cut;
-use crate::functions::bucket::Width;
 
 const HOUR: i64 = 3_600_000_000;
 
 fn plant() -> Plant {
-    let text = r#"
-[plant]
-name = "test"
-zone = "Europe/Berlin"
-microstop_threshold_s = 120
-
-[[equipment]]
-path = "site"
-calendar = "early"
-[[equipment]]
-path = "site/a"
-[[equipment]]
-path = "site/b"
-
-[[calendars.early.shifts]]
-name = "early"
-days = ["mon", "tue", "wed", "thu", "fri"]
-start = "06:00"
-end = "14:00"
-"#;
+    let text = "[plant]\nname = \"p\"\nzone = \"UTC\"\n[[equipment]]\npath = \"site\"\n[[equipment]]\npath = \"site/a\"\n\
+                [[equipment]]\npath = \"site/b\"\n";
     Plant::parse(text).unwrap()
-}
-
-fn us(text: &str) -> i64 {
-    text.parse::<jiff::Timestamp>().unwrap().as_microsecond()
 }
 
 fn running(from: i64, to: i64) -> Machine {
@@ -59,36 +35,23 @@ fn running(from: i64, to: i64) -> Machine {
     })
 }
 
-#[test]
-fn shifts_and_the_time_between_them_fill_the_window() {
-    let (from, to) = (us("2025-01-14T00:00:00Z"), us("2025-01-15T06:00:00Z"));
-    let found: Vec<Bucket> = buckets(&plant(), "site/a", Cut::Shift, from, to).map(Result::unwrap).collect();
-    let shifts: Vec<(Option<&str>, i64)> =
-        found.iter().map(|b| (b.shift.as_deref(), (b.end - b.start) / HOUR)).collect();
-    assert_eq!(shifts, [(None, 5), (Some("early"), 8), (None, 16), (Some("early"), 1)]);
-    assert_eq!(
-        found.iter().filter_map(|b| b.production_day.as_deref()).collect::<Vec<_>>(),
-        ["2025-01-14", "2025-01-15"]
-    );
-}
-
-#[test]
-fn buckets_follow_the_local_clock_and_are_clipped() {
-    let (from, to) = (us("2025-01-14T05:20:00Z"), us("2025-01-14T06:40:00Z"));
-    let hour = Cut::Width(Width::parse("1 hour").unwrap());
-    let found: Vec<Bucket> = buckets(&plant(), "site/a", hour, from, to).map(Result::unwrap).collect();
-    let starts: Vec<i64> = found.iter().map(|bucket| bucket.start).collect();
-    assert_eq!(starts, [from, us("2025-01-14T06:00:00Z")]);
-    assert_eq!(found.last().map(|bucket| bucket.end), Some(to));
+fn summed(
+    plant: &Plant,
+    machines: &HashMap<String, Machine>,
+    path: &str,
+    of: &dyn Fn(&str, &Machine) -> Option<Report>,
+) -> Option<Report> {
+    let machine = |path: &str| of(path, machines.get(path)?);
+    Tree { plant, at: 0, is_machine: &|path| machines.contains_key(path), machine: &machine }.report(path)
 }
 
 #[test]
 fn a_node_sums_the_machines_below_it() {
     let machines: HashMap<String, Machine> =
         ["site/a", "site/b"].map(|path| (path.to_owned(), running(0, HOUR))).into();
-    let sum = report(&plant(), &machines, "site", 0, &|_, machine| Some(machine.report(0, HOUR, HOUR))).unwrap();
+    let sum = summed(&plant(), &machines, "site", &|_, machine| Some(machine.report(0, HOUR, HOUR))).unwrap();
     assert_eq!(sum.elements.calendar_us, 2 * HOUR);
-    assert_eq!(report(&plant(), &HashMap::new(), "site", 0, &|_, _| None), None);
+    assert_eq!(summed(&plant(), &HashMap::new(), "site", &|_, _| None), None);
 }
 
 /// An order that the last machine of a line has not seen has left no good piece behind the line.
@@ -98,7 +61,7 @@ fn a_line_has_made_what_left_its_last_machine() {
                 [[equipment]]\npath = \"line/first\"\n[[equipment]]\npath = \"line/last\"\n";
     let plant = Plant::parse(text).unwrap();
     let made = |total: f64| {
-        let piece = ::oee::count::Piece { time: 1, total, scrap: 0.0, rework: None };
+        let piece = ::oee::count::Piece::new(1, total, 0.0);
         let job = Job {
             start: 0,
             end: HOUR,
@@ -113,9 +76,9 @@ fn a_line_has_made_what_left_its_last_machine() {
         .map(|(path, machine)| (path.to_owned(), machine))
         .into();
     let of_order = |path: &str, machine: &Machine| (path == "line/first").then(|| machine.report(0, HOUR, HOUR));
-    let line = report(&plant, &machines, "line", 0, &of_order).unwrap();
+    let line = summed(&plant, &machines, "line", &of_order).unwrap();
     assert_eq!((line.counts.good, line.start), (0.0, 0));
-    let both = report(&plant, &machines, "line", 0, &|_, machine| Some(machine.report(0, HOUR, HOUR))).unwrap();
+    let both = summed(&plant, &machines, "line", &|_, machine| Some(machine.report(0, HOUR, HOUR))).unwrap();
     assert_eq!(both.counts.good, 0.0);
-    assert_eq!(report(&plant, &machines, "line", 0, &|_, _| None), None);
+    assert_eq!(summed(&plant, &machines, "line", &|_, _| None), None);
 }

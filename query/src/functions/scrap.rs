@@ -1,0 +1,72 @@
+//! `scrap(bucket)`: the scrapped pieces of each equipment and bucket, by reason.
+
+use std::sync::Arc;
+
+use ::oee::machine::Scrapped;
+use arrow::datatypes::SchemaRef;
+use arrow::record_batch::RecordBatch;
+use futures::Stream;
+
+use super::arguments::Grouping;
+use super::columns::{Column, Value, batch};
+use super::gather::Gather;
+use super::reports::{Group, Reported, batches};
+use crate::error::QueryError;
+
+struct Row {
+    equipment: Arc<str>,
+    group: Arc<Group>,
+    bounds: (i64, i64),
+    reason: Option<Arc<str>>,
+    scrapped: Scrapped,
+    /// Share of the bucket's scrap.
+    share: f64,
+}
+
+const COLUMNS: &[Column<Row>] = &[
+    Column { name: "time", value: Value::Time(|row| row.bounds.0) },
+    Column { name: "end", value: Value::Time(|row| row.bounds.1) },
+    Column { name: "equipment", value: Value::Text(|row| Some(&row.equipment)) },
+    Column { name: "shift", value: Value::Text(|row| row.group.shift.as_deref()) },
+    Column { name: "production_day", value: Value::Text(|row| row.group.production_day.as_deref()) },
+    Column { name: "work_order", value: Value::Text(|row| row.group.work_order.as_deref()) },
+    Column { name: "product", value: Value::Text(|row| row.group.product.as_deref()) },
+    Column { name: "reason", value: Value::Text(|row| row.reason.as_deref()) },
+    Column { name: "scrap", value: Value::Double(|row| Some(row.scrapped.pieces)) },
+    Column { name: "startup_scrap", value: Value::Double(|row| Some(row.scrapped.startup)) },
+    Column { name: "share", value: Value::Double(|row| Some(row.share)) },
+];
+
+pub(super) fn schema() -> SchemaRef {
+    super::columns::schema(COLUMNS)
+}
+
+/// The answer, in batches.
+pub(super) async fn answer(
+    gather: Arc<Gather>,
+    equipment: Arc<[String]>,
+    grouping: Grouping,
+    window: (i64, i64),
+) -> Result<impl Stream<Item = Result<RecordBatch, QueryError>> + Send, QueryError> {
+    batches(gather, equipment, grouping, window, |reports| {
+        let rows: Vec<Row> = reports.into_iter().flat_map(reasons).collect();
+        batch(COLUMNS, &rows)
+    })
+    .await
+}
+
+/// The reasons of a bucket, the one with most pieces first.
+fn reasons(found: Reported) -> impl Iterator<Item = Row> {
+    let (equipment, group) = (Arc::from(found.equipment), Arc::new(found.group));
+    let (bounds, all) = ((found.report.start, found.report.end), found.report.counts.scrap);
+    let mut scrap: Vec<_> = found.report.scrap.into_iter().collect();
+    scrap.sort_by(|(_, one), (_, other)| other.pieces.total_cmp(&one.pieces));
+    scrap.into_iter().map(move |(reason, scrapped)| Row {
+        equipment: Arc::clone(&equipment),
+        group: Arc::clone(&group),
+        bounds,
+        reason,
+        scrapped,
+        share: scrapped.pieces / all,
+    })
+}
