@@ -1,14 +1,12 @@
 // OEE of one equipment in one period: ratios, losses, states, stops, and the signals at a stop.
 //
-// Every figure is asked for in SQL and shown as the server sent it. What is chosen is in the address, so that it can
-// be shared and the browser's back button goes back. A panel asks again only where what it depends on has changed.
+// Every figure is asked for in SQL and shown as the server sent it. A panel asks again only where what it depends on
+// has changed.
 
-import {
-  LoginNeeded, NONE, STATES, ask, asCount, asPercent, asReading, askLogin, byId, html, knownZone, mark, oeeAddress, put,
-  quoted, spcAddress, stopsAddress, timeFormat,
-} from "/session.js";
-import { LOSSES, asDuration, asWall, pareto, timeline, trend, waterfall } from "/chart.js";
-import { INSTANT, Words, advice, draw, panel, panels, table, timeSql } from "/panel.js";
+import { STATES, ask, asCount, asPercent, byId, html, oeeAddress, put, quoted, spcAddress, stopsAddress, timeFormat } from "/session.js";
+import { LOSSES, asDuration, pareto, timeline, trend, waterfall } from "/chart.js";
+import { EXACT, SHORT, at, begin, go, machine, machineName, machinesOf, showWindow, span, state, written, zone } from "/choice.js";
+import { INSTANT, Words, listed, panel, table } from "/panel.js";
 
 const WHOLE = "'100000 days'";  // one bucket for any window
 const STOPS_SHOWN = 200;
@@ -20,48 +18,14 @@ const SIGNALS_SHOWN = 12;
 const AROUND_MS = 5 * 60000;    // signals are shown from so long before a stop's start until so long after
 const STARTING = { period: "shift", level: "1", by: "time", order: "latest" };
 const KNOWN = ["equipment", "period", "from", "to", "loss", "level", "by", "reason", "order", "at", "stop"];
+const away = { loss: undefined, reason: undefined, at: undefined, stop: undefined };
 
 const plant = { equipment: new Map(), below: new Map(), reasons: new Map(), depth: 1 };
-let state = {};
-let span = null;     // the window: { from, to, now } as instants the server wrote, and the rows of its shifts
 
-// ---- what is chosen ------------------------------------------------------------------------------
-
-function readAddress() {
-  const asked = new URLSearchParams(location.search);
-  state = { ...STARTING };
-  for (const name of KNOWN) if (asked.get(name)) state[name] = asked.get(name);
-  if (state.from || state.to) state.period = "custom";
-  if (!(state.loss in LOSSES)) delete state.loss;
-}
-
-function address() {
-  const shown = new URLSearchParams();
-  for (const name of KNOWN) {
-    if (name === "period" && (state.from || state.to)) continue;
-    if (state[name] && (name === "period" || state[name] !== STARTING[name])) shown.set(name, state[name]);
-  }
-  return `/oee?${shown}`;
-}
-
-/** Chooses something; `undefined` takes a choice back. What depends on it is asked anew. */
-function go(changes) {
-  state = { ...state, ...changes };
-  history.pushState(null, "", address());
-  return show();
-}
-
-const node = () => plant.equipment.get(state.equipment);
-const zone = () => node()?.zone ?? "UTC";
 const below = () => plant.below.get(state.equipment) ?? [];
 /** The equipment and all below it, as a list in SQL. */
 const family = () => [state.equipment, ...below()].map(quoted).join(", ");
-const nameOf = (path) => plant.equipment.get(path)?.name ?? path;
 const windowSql = () => `${quoted(span.from)}, ${quoted(span.to)}`;
-const at = (time) => Date.parse(time);
-const written = (time, options) => timeFormat(zone(), options).format(at(time));
-const SHORT = { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" };
-const EXACT = { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", second: "2-digit" };
 
 // ---- the plant and the window --------------------------------------------------------------------
 
@@ -72,7 +36,7 @@ async function readPlant() {
     ask("SELECT equipment, min(step) AS step FROM routes WHERE equipment IS NOT NULL GROUP BY equipment"),
   ]);
   const steps = new Map(routes.map((row) => [row.equipment, row.step]));
-  plant.equipment = new Map(equipment.map((row) => [row.equipment, { ...row, name: row.name ?? row.equipment, zone: knownZone(row.zone ?? "UTC") }]));
+  plant.equipment = machinesOf(equipment);
   plant.reasons = new Map(reasons.map((row) => [row.reason, row]));
   const children = Map.groupBy(plant.equipment.values(), (row) => (plant.equipment.has(row.parent) ? row.parent : null));
   const list = byId("equipment");
@@ -96,22 +60,19 @@ async function readPlant() {
     html("option", { value: place + 1 }, place === 0 ? "top level" : place + 1 === plant.depth ? "as recorded" : `level ${place + 1}`)));
 }
 
-const SHIFTS = (calendar, begun) => `SELECT shift, production_day, start, "end" FROM shifts WHERE calendar = ${quoted(calendar)} AND ${begun}`;
+/** Chooses what the address leaves open: the first line, else the first equipment. */
+function settle() {
+  if (!plant.equipment.size) throw new Words("No machine is declared yet. Add [[equipment]] to plant.toml and start again.");
+  if (!state.equipment) {
+    const all = [...plant.equipment.values()];
+    state.equipment = (all.find((row) => row.level === "work_center") ?? all[0]).equipment;
+  }
+  if (!machine()) throw new Words(`There is no equipment “${state.equipment}”. Choose one in the list.`);
+}
 
-async function readSpan() {
-  const { calendar, zone: local } = node();
-  if (state.period === "custom") {
-    const [row] = await ask(`SELECT ${timeSql(state.from, "From", node().zone)} AS "from", ${timeSql(state.to, "To", node().zone)} AS "to", now() AS now`);
-    if (at(row.from) >= at(row.to)) throw new Words("“From” must be before “To”.");
-    return row;
-  }
-  if (state.period === "shift" || state.period === "last-shift") {
-    if (!calendar) throw new Words("This equipment has no shift calendar. Choose today, yesterday or a period of your own.");
-    const begun = state.period === "shift" ? `start <= now() AND "end" > now()` : `"end" <= now()`;
-    const [row] = await ask(`SELECT start AS "from", "end" AS "to", now() AS now, shift FROM (${SHIFTS(calendar, begun)}) AS s ORDER BY start DESC LIMIT 1`);
-    if (!row) throw new Words(state.period === "shift" ? "No shift is running now. Choose the last shift, or another period." : "No shift has ended yet. Choose another period.");
-    return row;
-  }
+/** The window of production days. */
+async function readDays() {
+  const { calendar, zone: local } = machine();
   // A production day begins with its first shift, or at local midnight where there is none.
   const today = `(now() AT TIME ZONE ${quoted(local)})::date`;
   const days = await ask(`
@@ -144,7 +105,7 @@ async function drawRatios(query, say) {
   const [row] = await query(`SELECT oee, availability, performance, quality, reason, ${FACTS.map(([name]) => name).join(", ")}
     FROM oee(${WHOLE}, ${windowSql()}) WHERE equipment = ${quoted(state.equipment)}`);
   if (!row) throw nothing("No figures of this equipment in this period: it has neither states nor counts.");
-  if (node().rollup === "serial" && below().length) say("A line: its time is that of its bottleneck, its good pieces are those that leave the last machine.");
+  if (machine().rollup === "serial" && below().length) say("A line: its time is that of its bottleneck, its good pieces are those that leave the last machine.");
   if (row.reason) say(`${row.oee === null ? "Why there is no figure" : "Note"}: ${row.reason}.`);
   const tiles = RATIOS.map(([name, title]) => {
     const bar = html("i");
@@ -152,8 +113,8 @@ async function drawRatios(query, say) {
     return html("div", { cls: "tile", title: row[name] === null ? row.reason : null, data: { ratio: name, value: row[name] } },
       html("dt", {}, title), html("dd", {}, html("b", {}, asPercent(row[name])), html("span", { cls: "track", "aria-hidden": "true" }, bar)));
   });
-  const facts = FACTS.map(([name, title, write]) => html("div", { data: { fact: name, value: row[name] } }, html("dt", {}, title), html("dd", {}, write(row[name]))));
-  return [html("dl", { cls: "tiles" }, ...tiles), html("dl", { cls: "figures" }, ...facts)];
+  const facts = FACTS.map(([name, title, write]) => [title, write(row[name]), { fact: name, value: row[name] }]);
+  return [html("dl", { cls: "tiles" }, ...tiles), listed(facts)];
 }
 
 // ---- losses and Pareto ---------------------------------------------------------------------------
@@ -214,7 +175,7 @@ async function drawTimeline(query, say) {
     query(`SELECT equipment, time, "end", state, category, reason, open FROM state_timeline(${windowSql()})
       WHERE equipment IN (${family()}) ORDER BY equipment, time LIMIT ${INTERVALS_SHOWN}`),
     query(`SELECT count(*) AS n ${made}`),
-    node().calendar ? query(`${SHIFTS(node().calendar, `start > ${quoted(span.from)} AND start < ${end}`)} ORDER BY start`) : [],
+    machine().calendar ? query(`SELECT start FROM shifts WHERE calendar = ${quoted(machine().calendar)} AND start > ${quoted(span.from)} AND start < ${end} ORDER BY start`) : [],
   ]);
   const single = counts[0].n <= UNITS_SHOWN;
   const width = Math.max(1, Math.ceil((bounds.to - bounds.from) / 1000 / BUCKETS));
@@ -232,14 +193,14 @@ async function drawTimeline(query, say) {
   const tellState = (row) => {
     const until = row.open ? "until now" : `to ${written(row.end, EXACT)}`;
     const reason = row.reason ? `: ${reasonName(row.reason)}` : "";
-    return `${nameOf(row.equipment)} · ${STATES[row.category]?.word ?? row.category}${row.state ? ` (${row.state})` : ""}${reason} · ${written(row.time, EXACT)} ${until}`;
+    return `${machineName(row.equipment)} · ${STATES[row.category]?.word ?? row.category}${row.state ? ` (${row.state})` : ""}${reason} · ${written(row.time, EXACT)} ${until}`;
   };
   const tellMade = (row) => (single
-    ? `${nameOf(row.equipment)} · unit ${row.unit} · ${[row.operation, row.work_order, row.result].filter(Boolean).join(", ")} · completed ${timeFormat(zone(), EXACT).format(row.at)}`
-    : `${nameOf(row.equipment)} · ${asCount(row.n)} units, ${asCount(row.failed)} failed · ${timeFormat(zone(), EXACT).format(row.at)} and ${asDuration(width)} from then`);
+    ? `${machineName(row.equipment)} · unit ${row.unit} · ${[row.operation, row.work_order, row.result].filter(Boolean).join(", ")} · completed ${timeFormat(zone(), EXACT).format(row.at)}`
+    : `${machineName(row.equipment)} · ${asCount(row.n)} units, ${asCount(row.failed)} failed · ${timeFormat(zone(), EXACT).format(row.at)} and ${asDuration(width)} from then`);
   const rows = machines.map((path) => ({
     machine: path,
-    label: path === state.equipment ? html("span", {}, nameOf(path)) : html("a", { href: linkTo(path) }, nameOf(path)),
+    label: path === state.equipment ? html("span", {}, machineName(path)) : html("a", { href: linkTo(path) }, machineName(path)),
     states: (statesOf.get(path) ?? []).map((row) => ({ ...row, from: at(row.time), to: row.end ? at(row.end) : bounds.to })),
     made: (madeOf.get(path) ?? []).map((row) => ({ ...row, at: at(row.at), width: single ? 0 : width * 1000 })),
     mostMade: (madeOf.get(path) ?? []).reduce((most, row) => Math.max(most, row.n), 1),
@@ -276,7 +237,7 @@ async function drawMachines(query) {
   if (!rows.length) throw nothing("No figures of the equipment below in this period.");
   const places = new Map(below().map((path, place) => [path, place]));
   rows.sort((a, b) => places.get(a.equipment) - places.get(b.equipment));
-  return table([["Equipment", (row) => html("a", { href: linkTo(row.equipment) }, nameOf(row.equipment))], ...FIGURES], rows,
+  return table([["Equipment", (row) => html("a", { href: linkTo(row.equipment) }, machineName(row.equipment))], ...FIGURES], rows,
     (row) => ({ data: { equipment: row.equipment, oee: row.oee }, title: row.reason }));
 }
 
@@ -312,7 +273,7 @@ async function drawStops(query, say) {
   const word = (row) => html("span", { cls: `word word-${row.category}` }, row.microstop ? "Minor stop" : STATES[row.category]?.word ?? row.category);
   return table([
     ["Start", open],
-    below().length ? ["Equipment", (row) => nameOf(row.equipment)] : null,
+    below().length ? ["Equipment", (row) => machineName(row.equipment)] : null,
     ["Kind", word],
     ["State", (row) => row.state],
     ["Reason", (row) => row.reason_name ?? row.reason ?? "no reason given"],
@@ -339,10 +300,10 @@ async function drawSignals(query, say) {
   ]);
   const of = new Map(declared.map((row) => [row.signal, row])); // the nearest declaration comes last
   const [stop] = stops;
-  say(`${nameOf(state.at)}, ${timeFormat(zone(), EXACT).format(start)}${stop ? `: ${stop.reason_name ?? stop.state ?? "stop"}, ${asDuration(stop.duration_s)}` : ""}. Five minutes before to five minutes after; the line is the stop's start.`);
+  say(`${machineName(state.at)}, ${timeFormat(zone(), EXACT).format(start)}${stop ? `: ${stop.reason_name ?? stop.state ?? "stop"}, ${asDuration(stop.duration_s)}` : ""}. Five minutes before to five minutes after; the line is the stop's start.`);
   // What states and counts are made of says what is known already: the process signals come first.
   found.sort((a, b) => Number(Boolean(of.get(a.signal)?.role)) - Number(Boolean(of.get(b.signal)?.role)));
-  if (!found.length) throw new Words(`No numeric signal of ${nameOf(state.at)} has values within five minutes of that moment.`);
+  if (!found.length) throw new Words(`No numeric signal of ${machineName(state.at)} has values within five minutes of that moment.`);
   const shown = found.slice(0, SIGNALS_SHOWN);
   if (shown.length < found.length) say(`Not drawn: ${found.slice(SIGNALS_SHOWN).map((row) => row.signal).join(", ")}.`);
   const points = await query(`SELECT signal, time, value FROM trend(150, ${times})
@@ -353,7 +314,7 @@ async function drawSignals(query, say) {
     name: row.signal, uom: of.get(row.signal)?.uom, stepped: of.get(row.signal)?.interpolation === "stepped",
     points: pointsOf.get(row.signal).map((point) => [at(point.time), point.value]), atStart: row.value, from, to, start, end, zone: zone(),
   }));
-  if (!lines.length) throw new Words(`No signal of ${nameOf(state.at)} has usable values within five minutes of that moment.`);
+  if (!lines.length) throw new Words(`No signal of ${machineName(state.at)} has usable values within five minutes of that moment.`);
   return html("div", { cls: "trends" }, ...lines);
 }
 
@@ -388,77 +349,14 @@ function showChoice() {
   ].filter(Boolean));
 }
 
-/** Fields that are hidden are disabled too: else the browser asks for them and the form does nothing. */
-function showCustom(shown) {
-  byId("custom").hidden = !shown;
-  byId("custom").disabled = !shown;
-}
-
-function showControls() {
-  for (const name of ["equipment", "period", "level", "by", "order"]) byId(name).value = state[name] ?? "";
-  showCustom(byId("period").value === "custom");
-  put(byId("show"), state.period === "custom" ? "Show" : "Refresh");
-  if (!span || state.period !== "custom") return;
-  byId("from").value = asWall(zone(), at(span.from));
-  byId("to").value = asWall(zone(), at(span.to));
-}
-
-function trouble(text) {
-  byId("choice-trouble").hidden = !text;
-  put(byId("choice-trouble"), text ?? "");
-  byId("panels").hidden = Boolean(text);
-}
-
-let turn = 0;
-let spanKey = null;
-
-/** Brings the page to what is chosen. `anew` asks everything again. */
-async function show(anew = false) {
-  const mine = (turn += 1);
-  document.body.setAttribute("aria-busy", "true");
-  try {
-    if (!plant.equipment.size || anew) await readPlant();
-    if (mine !== turn) return;
-    if (!plant.equipment.size) throw new Words("No machine is declared yet. Add [[equipment]] to plant.toml and start again.");
-    if (!state.equipment) {
-      const all = [...plant.equipment.values()];
-      state.equipment = (all.find((row) => row.level === "work_center") ?? all[0]).equipment;
-      history.replaceState(null, "", address());
-    }
-    if (!node()) throw new Words(`There is no equipment “${state.equipment}”. Choose one in the list.`);
-    const key = JSON.stringify([state.equipment, state.period, state.from, state.to]);
-    if (key !== spanKey || anew || !span) {
-      const found = await readSpan();
-      if (mine !== turn) return;
-      [span, spanKey] = [found, key];
-    }
-    trouble(null);
-    showControls();
-    document.title = `${node().name} · OEE`;
-    put(byId("title"), `OEE · ${node().name}`);
-    byId("to-stops").href = below().length ? "/stops" : stopsAddress(state.equipment);
-    byId("to-spc").href = spcAddress(state.equipment);
-    put(byId("window"), `${state.equipment} · ${written(span.from, { weekday: "short", ...SHORT })} – ${written(span.to, { weekday: "short", ...SHORT })}${span.shift ? ` · shift ${span.shift}` : ""} · ${zone()}`);
-    mark(byId("window"), "from", span.from);
-    mark(byId("window"), "to", span.to);
-    put(byId("as-of"), `as of ${written(span.now, { hour: "2-digit", minute: "2-digit", second: "2-digit" })}`);
-    byId("below").hidden = below().length === 0;
-    byId("signals").hidden = !state.at || !state.stop;
-    showChoice();
-    const wanted = [...panels.values()].filter((part) => !part.section.hidden);
-    await Promise.all(wanted.map((part) => draw(part, showChoice)));
-  } catch (error) {
-    if (mine !== turn) return;
-    if (error instanceof LoginNeeded) {
-      await askLogin(error.message, byId("panels"));
-      return show(true);
-    }
-    span = null;
-    showControls();
-    trouble(error instanceof Words ? error.message : advice(error));
-  } finally {
-    if (mine === turn) document.body.removeAttribute("aria-busy");
-  }
+function showTitles() {
+  document.title = `${machine().name} · OEE`;
+  put(byId("title"), `OEE · ${machine().name}`);
+  byId("to-stops").href = below().length ? "/stops" : stopsAddress(state.equipment);
+  byId("to-spc").href = spcAddress(state.equipment);
+  showWindow(state.equipment);
+  byId("below").hidden = below().length === 0;
+  byId("signals").hidden = !state.at || !state.stop;
 }
 
 byId("legend").replaceChildren(
@@ -466,33 +364,15 @@ byId("legend").replaceChildren(
   html("span", {}, html("i", { cls: "swatch swatch-good", "aria-hidden": "true" }), "unit made"),
   html("span", {}, html("i", { cls: "swatch swatch-fail", "aria-hidden": "true" }), "unit failed"));
 
-const away = { loss: undefined, reason: undefined, at: undefined, stop: undefined };
 byId("equipment").onchange = () => go({ ...away, equipment: byId("equipment").value });
-byId("period").onchange = () => {
-  const period = byId("period").value;
-  if (period !== "custom") return go({ ...away, period, from: undefined, to: undefined });
-  showCustom(true);
-  put(byId("show"), "Show");
-  if (span) {
-    byId("from").value = asWall(zone(), at(span.from));
-    byId("to").value = asWall(zone(), Math.min(at(span.to), Math.max(at(span.now), at(span.from) + 60000)));
-  }
-  byId("from").focus();
-};
-byId("choice").onsubmit = (submitted) => {
-  submitted.preventDefault();
-  const [from, to] = [byId("from").value, byId("to").value];
-  const custom = byId("period").value === "custom";
-  // What was not touched stays the very instant: the fields show minutes only.
-  const touched = custom && !(span && state.period === "custom" && from === asWall(zone(), at(span.from)) && to === asWall(zone(), at(span.to)));
-  if (touched) go({ ...away, period: "custom", from, to });
-  else show(true);
-};
 for (const name of ["level", "by", "order"]) byId(name).onchange = () => go({ [name]: byId(name).value, ...(name === "level" ? { reason: undefined } : {}) });
-addEventListener("popstate", () => {
-  readAddress();
-  show();
-});
 
-readAddress();
-show();
+begin({
+  path: "/oee", known: KNOWN, starting: STARTING, among: { loss: LOSSES }, away,
+  plant, isKnown: () => plant.equipment.size > 0, read: readPlant, settle,
+  otherSpan: readDays, noCalendar: "This equipment has no shift calendar. Choose today, yesterday or a period of your own.",
+  controls: () => {
+    for (const name of ["equipment", "level", "by", "order"]) byId(name).value = state[name] ?? "";
+  },
+  titles: showTitles, present: showChoice,
+});

@@ -81,3 +81,6 @@ export function table(columns, rows, attributes = () => ({})) {
     html("thead", {}, html("tr", {}, ...columns.map(([title, , cls]) => html("th", { scope: "col", cls }, title)))),
     html("tbody", {}, ...rows.map((row) => html("tr", attributes(row), ...columns.map(([, cell, cls]) => html("td", { cls }, cell(row) ?? NONE))))));
 }
+
+/** Figures with their names; one is [name, value, data]. */
+export const listed = (items) => html("dl", { cls: "figures" }, ...items.filter(Boolean).map(([name, value, data]) => html("div", { data: data ?? {} }, html("dt", {}, name), html("dd", {}, value))));

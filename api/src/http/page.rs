@@ -15,7 +15,7 @@ const CSS: &str = "text/css; charset=utf-8";
 const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// Address, content type and content of what the pages are made of.
-const ASSETS: [(&str, &str, &str); 18] = [
+const ASSETS: [(&str, &str, &str); 24] = [
     ("/", HTML, include_str!("../../../dashboards/page/index.html")),
     ("/page.css", CSS, include_str!("../../../dashboards/page/page.css")),
     ("/page.js", JAVASCRIPT, include_str!("../../../dashboards/page/page.js")),
@@ -29,8 +29,14 @@ const ASSETS: [(&str, &str, &str); 18] = [
     ("/spc", HTML, include_str!("../../../dashboards/page/spc.html")),
     ("/spc.css", CSS, include_str!("../../../dashboards/page/spc.css")),
     ("/spc.js", JAVASCRIPT, include_str!("../../../dashboards/page/spc.js")),
+    ("/characteristic.js", JAVASCRIPT, include_str!("../../../dashboards/page/characteristic.js")),
+    ("/points.js", JAVASCRIPT, include_str!("../../../dashboards/page/points.js")),
+    ("/record.js", JAVASCRIPT, include_str!("../../../dashboards/page/record.js")),
+    ("/capability.js", JAVASCRIPT, include_str!("../../../dashboards/page/capability.js")),
+    ("/decision.js", JAVASCRIPT, include_str!("../../../dashboards/page/decision.js")),
     ("/control.js", JAVASCRIPT, include_str!("../../../dashboards/page/control.js")),
     ("/spread.js", JAVASCRIPT, include_str!("../../../dashboards/page/spread.js")),
+    ("/choice.js", JAVASCRIPT, include_str!("../../../dashboards/page/choice.js")),
     ("/panel.js", JAVASCRIPT, include_str!("../../../dashboards/page/panel.js")),
     ("/act.js", JAVASCRIPT, include_str!("../../../dashboards/page/act.js")),
     ("/chart.js", JAVASCRIPT, include_str!("../../../dashboards/page/chart.js")),
