@@ -1,7 +1,7 @@
 //! The plant live: what every machine does now, once a second, for whoever is looking.
 //!
 //! One task asks for all listeners together, and only while there is one: a plant that nobody watches costs
-//! nothing, and a hundred screens cost as much as one. Values and states come from SQL, OEE from where `oee_live()` has it, so
+//! nothing, and a hundred screens cost as much as one. Values come from SQL, states and OEE from where `oee_live()` has them, so
 //! that a screen and a query never disagree. A listener that falls behind skips to the newest frame.
 
 mod alarm;
@@ -9,9 +9,7 @@ mod follow;
 mod look;
 mod message;
 mod newest;
-mod pace;
 mod running;
-mod states;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;

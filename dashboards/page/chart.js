@@ -209,17 +209,20 @@ export function pareto(rows, amount, chosen, choose) {
     const below = place + 1 < rows.length ? (mid + at(place + 1)) / 2 : mid;
     const line = `${place > 0 ? `M${fixed(above)} 0L${fixed(mid)} 0.5` : `M${fixed(mid)} 0.5`}${place + 1 < rows.length ? `L${fixed(below)} 1` : ""}`;
     const said = `${row.name}: ${amount(row.value)}, ${asPercent(row.so_far)} up to here`;
+    const parts = [
+      html("span", { cls: "name" }, row.name),
+      stretched({ viewBox: `0 0 ${WIDE} 1` },
+        svg("rect", { class: `state-${row.category}`, x: 0, y: 0.16, width: fixed((row.share ?? 0) * WIDE), height: 0.68 }),
+        svg("path", { class: "cumulated", d: line }),
+        svg("path", { class: "cumulated dot", d: `M${fixed(mid)} 0.5h0.01` })),
+      html("b", {}, amount(row.value)),
+      html("small", {}, asPercent(row.so_far)),
+    ];
+    const data = { reason: row.code ?? "", value: row.value, cumulated: row.so_far, category: row.category };
+    if (!choose) return html("li", {}, html("div", { cls: "cause", role: "img", "aria-label": said, title: said, data }, ...parts));
     const button = html("button", {
-      cls: "cause", type: "button", "aria-pressed": row.code === chosen, "aria-label": said, title: `${said} (${STATES[row.category]?.word ?? row.category})`,
-      data: { reason: row.code, value: row.value, cumulated: row.so_far, category: row.category },
-    },
-    html("span", { cls: "name" }, row.name),
-    stretched({ viewBox: `0 0 ${WIDE} 1` },
-      svg("rect", { class: `state-${row.category}`, x: 0, y: 0.16, width: fixed((row.share ?? 0) * WIDE), height: 0.68 }),
-      svg("path", { class: "cumulated", d: line }),
-      svg("path", { class: "cumulated dot", d: `M${fixed(mid)} 0.5h0.01` })),
-    html("b", {}, amount(row.value)),
-    html("small", {}, asPercent(row.so_far)));
+      cls: "cause", type: "button", "aria-pressed": row.code === chosen, "aria-label": said, title: `${said} (${STATES[row.category]?.word ?? row.category})`, data,
+    }, ...parts);
     button.onclick = () => choose(row.code);
     return html("li", {}, button);
   }));

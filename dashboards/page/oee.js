@@ -164,6 +164,18 @@ async function drawPareto(query, say) {
     (reason) => go({ reason: state.reason === reason ? undefined : reason }));
 }
 
+async function drawScrap(query, say) {
+  const sofar = "ORDER BY scrap DESC, reason ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW";
+  const rows = await query(`
+    SELECT reason AS code, scrap AS value, share, sum(share) OVER (${sofar}) AS so_far, sum(scrap) OVER () AS total, sum(startup_scrap) OVER () AS startup, count(*) OVER () AS rows
+    FROM scrap(${WHOLE}, ${windowSql()}) WHERE equipment = ${quoted(state.equipment)} AND scrap > 0 ORDER BY scrap DESC, reason LIMIT ${CAUSES_SHOWN}`);
+  if (!rows.length) throw nothing("No scrap in this period.");
+  const startup = rows[0].startup > 0 ? `, ${asCount(rows[0].startup)} of them while starting up` : "";
+  say(`${asCount(rows[0].total)} pieces scrapped${startup}.`);
+  if (rows[0].rows > rows.length) say(`The ${rows.length} most frequent reasons of ${rows[0].rows}.`);
+  return pareto(rows.map((row) => ({ ...row, category: "scrap", name: row.code === null ? "no reason given" : reasonName(row.code) })), asCount);
+}
+
 // ---- timeline ------------------------------------------------------------------------------------
 
 async function drawTimeline(query, say) {
@@ -325,6 +337,7 @@ panel("ratios", base, drawRatios);
 panel("waterfall", base, drawLosses);
 panel("timeline", base, drawTimeline);
 panel("pareto", () => [...base(), state.loss, state.level, state.by], drawPareto);
+panel("scrap", base, drawScrap);
 panel("below", base, drawMachines);
 panel("shifts", base, drawShifts);
 panel("stops", () => [...base(), state.loss, state.reason, state.reason && state.level, state.order], drawStops);

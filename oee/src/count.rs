@@ -102,9 +102,7 @@ impl CounterSteps {
     pub fn pieces(&self) -> Option<Vec<Piece>> {
         let credit = |steps: &Option<Vec<(i64, f64)>>, total: f64, scrap: f64| {
             let steps = steps.iter().flatten();
-            steps
-                .map(|&(time, step)| Piece::new(time, total * step, scrap * step))
-                .collect::<Vec<_>>()
+            steps.map(|&(time, step)| Piece::new(time, total * step, scrap * step)).collect::<Vec<_>>()
         };
         let scrapped = |total: f64| {
             let steps = self.scrap.iter().flatten();

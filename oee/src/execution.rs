@@ -326,9 +326,12 @@ impl Executions {
                 let next = executions.next_start(old);
                 let (a, b) = (old.completed.unwrap_or(next), new.completed.unwrap_or(next));
                 let made = |e: &Execution| e.completed.map(|end| (end, e.result.clone(), e.quantity));
+                if made(old) == made(new) {
+                    return stretch(&old.equipment, a.min(b), a.max(b));
+                }
                 // What was made counts at the last moment.
-                let from = if made(old) == made(new) { a.min(b) } else { last_moment(old, a.min(b)) };
-                stretch(&old.equipment, from, a.max(b))
+                let last = last_moment(old, a.min(b));
+                stretch(&old.equipment, last, a.max(b).max(last + 1))
             }
             (old, new) => {
                 let mut found = Vec::new();
@@ -362,8 +365,7 @@ pub(crate) fn last_moment(execution: &Execution, end: i64) -> i64 {
 
 /// Whether nothing but the end, what was made, or the recorded time, differs.
 fn only_end_differs(old: &Execution, new: &Execution) -> bool {
-    let endless =
-        |e: &Execution| Execution { completed: None, result: None, quantity: None, recorded: 0, ..e.clone() };
+    let endless = |e: &Execution| Execution { completed: None, result: None, quantity: None, recorded: 0, ..e.clone() };
     endless(old) == endless(new)
 }
 

@@ -130,8 +130,7 @@ impl Machine {
             let begun = startups.partition_point(|&(start, _)| start <= time);
             startups[..begun].last().is_some_and(|&(_, end)| time < end)
         };
-        let credit =
-            |piece: Piece| Credit { job: job_at(&jobs, piece.time), startup: is_startup(piece.time), piece };
+        let credit = |piece: Piece| Credit { job: job_at(&jobs, piece.time), startup: is_startup(piece.time), piece };
         let credits = pieces.into_iter().map(credit).collect();
         Self {
             slices: slices(&inputs.shifts, &inputs.states, &jobs),

@@ -72,6 +72,8 @@ fn every_convention_is_worked_out() {
         "Running outside shifts",
         "A state from a rule",
         "Counters",
+        "Results of operations",
+        "Scrap by reason",
         "Pieces and orders",
         "Pieces and the default product",
         "Another product in mid-shift",

@@ -46,6 +46,7 @@ use function::Function;
 pub(crate) use gap_fill::{GapFilling, Planner};
 pub(crate) use gather::{Gather, Present, Texts};
 pub(crate) use records::{each_piece, each_reason, each_state};
+pub(crate) use rollup::Tree;
 pub(crate) use signals::each_sample;
 pub use spc::{Change, Companion, SpcWatch, VIOLATION, Violation};
 use table::TableFunction;

@@ -48,5 +48,5 @@ pub use engine::{CATALOG, Engine, Limits, SCHEMA};
 pub use error::QueryError;
 pub use functions::{Change, Companion, SpcWatch, VIOLATION, Violation};
 pub use instant::instant;
-pub use live::{LiveOee, MachineNow};
+pub use live::{EquipmentNow, LiveOee};
 pub use session::{Description, Session, Statement};

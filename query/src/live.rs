@@ -6,6 +6,7 @@
 
 mod committed;
 mod entry;
+mod lines;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,18 +25,19 @@ use crate::error::QueryError;
 use crate::functions::{Gather, Present};
 use committed::Committed;
 use entry::Entry;
+use lines::Line;
 
 /// Writes that may wait for a look. More than that, and reading the tables is cheaper.
 const WAITING: usize = 16_384;
 /// How long a look waits for writes that are on their way to it.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// A machine at the moment of a look.
+/// A machine, or a node above machines, at the moment of a look.
 #[derive(Debug, Clone)]
-pub struct MachineNow {
+pub struct EquipmentNow {
     /// Its path.
     pub equipment: String,
-    /// What is known of it.
+    /// What is known of it; of a node above machines the running shift alone.
     pub now: Now,
     /// How often something came that concerns it: where that stands still, only time passes.
     pub changes: u64,
@@ -62,10 +64,20 @@ struct Waiting {
 struct Board {
     /// By path, in the order of the plant file.
     machines: Vec<Entry>,
+    lines: Vec<Line>,
     /// What `work_orders` said of orders, or that it said nothing.
     orders: HashMap<String, Option<WorkOrder>>,
     /// Recorded time of the newest change of an execution that was seen.
     changed: i64,
+}
+
+/// What of the board is wanted, by place.
+struct Wanted {
+    machines: Vec<bool>,
+    /// The machines, and those that it takes to add up lines.
+    looked_at: Vec<bool>,
+    /// How often something changed below a line; none: it is not wanted.
+    lines: Vec<Option<u64>>,
 }
 
 impl std::fmt::Debug for LiveOee {
@@ -77,8 +89,10 @@ impl std::fmt::Debug for LiveOee {
 impl LiveOee {
     pub(crate) fn new(present: Present) -> Self {
         let plant = present.plant();
-        let machines = plant.machines().map(|machine| Entry::new(plant, machine)).collect();
-        let board = Board { machines, orders: HashMap::new(), changed: i64::MIN };
+        let machines: Vec<Entry> = plant.machines().map(|machine| Entry::new(plant, machine)).collect();
+        let paths: Vec<&str> = machines.iter().map(Entry::path).collect();
+        let lines = Line::all(plant, &paths);
+        let board = Board { machines, lines, orders: HashMap::new(), changed: i64::MIN };
         Self {
             present,
             fed: AtomicBool::new(false),
@@ -126,15 +140,15 @@ impl LiveOee {
         waiting.committed.push(committed);
     }
 
-    /// Every machine as of `now`, microseconds UTC: those of which anything is known.
+    /// Every machine as of `now`, microseconds UTC, and the nodes above them: those of which anything is known.
     ///
     /// # Errors
     /// [`QueryError`] where the tables cannot be read.
-    pub async fn look(&self, now: i64) -> Result<Vec<MachineNow>, QueryError> {
+    pub async fn look(&self, now: i64) -> Result<Vec<EquipmentNow>, QueryError> {
         self.look_at(now, |_, _| true).await
     }
 
-    /// The same of the machines that are wanted, by path and [`MachineNow::changes`].
+    /// The same of the equipment that is wanted, by path and [`EquipmentNow::changes`].
     ///
     /// # Errors
     /// [`QueryError`] where the tables cannot be read.
@@ -142,7 +156,7 @@ impl LiveOee {
         &self,
         now: i64,
         wanted: impl Fn(&str, u64) -> bool + Send,
-    ) -> Result<Vec<MachineNow>, QueryError> {
+    ) -> Result<Vec<EquipmentNow>, QueryError> {
         let mut board = self.board.lock().await;
         self.catch_up().await;
         let Waiting { committed, gap } =
@@ -161,18 +175,9 @@ impl LiveOee {
         }
         let empty = Context::default();
         let context = context.as_deref().unwrap_or(&empty);
-        board.begin(&gather, context, position, &wanted).await?;
-        let Board { machines, orders, .. } = &mut *board;
-        let mut found = Vec::new();
-        for entry in machines {
-            let changes = entry.changes();
-            if wanted(entry.path(), changes)
-                && let Some(now) = entry.look(&gather, context, orders, position).await?
-            {
-                found.push(MachineNow { equipment: entry.path().to_owned(), now, changes });
-            }
-        }
-        Ok(found)
+        let wanted = board.wanted(&wanted);
+        board.begin(&gather, context, position, &wanted.looked_at).await?;
+        board.look(&gather, context, position, wanted).await
     }
 }
 
@@ -198,17 +203,62 @@ impl Board {
         self.machines.iter_mut().for_each(Entry::forget);
     }
 
+    fn wanted(&self, is_wanted: &impl Fn(&str, u64) -> bool) -> Wanted {
+        let machines: Vec<bool> = self.machines.iter().map(|entry| is_wanted(entry.path(), entry.changes())).collect();
+        let changes_below = |line: &Line| {
+            let below = line.machines().iter().filter_map(|&place| self.machines.get(place));
+            below.map(Entry::changes).fold(0, u64::wrapping_add)
+        };
+        let changes = self.lines.iter().map(|line| (line, changes_below(line)));
+        let lines: Vec<Option<u64>> =
+            changes.map(|(line, changes)| is_wanted(line.path(), changes).then_some(changes)).collect();
+        let mut looked_at = machines.clone();
+        let wanted_lines = self.lines.iter().zip(&lines).filter(|(_, changes)| changes.is_some());
+        for place in wanted_lines.flat_map(|(line, _)| line.machines()) {
+            if let Some(looked_at) = looked_at.get_mut(*place) {
+                *looked_at = true;
+            }
+        }
+        Wanted { machines, looked_at, lines }
+    }
+
+    /// Looks at machines, and adds up those of lines.
+    async fn look(
+        &mut self,
+        gather: &Gather,
+        context: &Context,
+        position: u64,
+        wanted: Wanted,
+    ) -> Result<Vec<EquipmentNow>, QueryError> {
+        let Self { machines, lines, orders, .. } = self;
+        let mut found = Vec::new();
+        for (entry, _) in machines.iter_mut().zip(&wanted.looked_at).filter(|(_, looked_at)| **looked_at) {
+            let changes = entry.changes();
+            if let Some(now) = entry.look(gather, context, orders, position).await? {
+                found.push(EquipmentNow { equipment: entry.path().to_owned(), now, changes });
+            }
+        }
+        let known: HashMap<&str, &Now> = found.iter().map(|found| (found.equipment.as_str(), &found.now)).collect();
+        let lines = lines.iter().zip(&wanted.lines).filter_map(|(line, changes)| line.now(gather, &known, (*changes)?));
+        let lines: Vec<EquipmentNow> = lines.collect();
+        let unwanted = machines.iter().zip(&wanted.machines).filter(|(_, wanted)| !**wanted);
+        let unwanted: HashSet<&str> = unwanted.map(|(entry, _)| entry.path()).collect();
+        found.retain(|found| !unwanted.contains(found.equipment.as_str()));
+        found.extend(lines);
+        Ok(found)
+    }
+
     /// Begins the machines that need it, those that begin at the same time in one go: a plant that starts has many.
     async fn begin(
         &mut self,
         gather: &Gather,
         context: &Context,
         position: u64,
-        wanted: &(impl Fn(&str, u64) -> bool + Send),
+        looked_at: &[bool],
     ) -> Result<(), QueryError> {
         let mut groups: BTreeMap<i64, Vec<usize>> = BTreeMap::new();
         for (place, entry) in self.machines.iter_mut().enumerate() {
-            if wanted(entry.path(), entry.changes())
+            if looked_at.get(place).copied().unwrap_or(false)
                 && let Some(from) = entry.begins(gather, context)
             {
                 groups.entry(from).or_default().push(place);

@@ -14,7 +14,7 @@ use crate::equipment::{Equipment, Version};
 use crate::harness::{Server, wait_for};
 
 /// A press that sends records, a weld that is bound by signals, a saw that sends intervals, a mill whose speed tells its state,
-/// whose door tells why it stands, and which has a meter.
+/// whose door tells why it stands, and which has a meter; and a serial cell of a test stand whose results count, and of packing.
 const PLANT: &str = r#"
 [plant]
 name = "live"
@@ -43,6 +43,19 @@ path = "site/mill"
 default_product = "B"
 cost_per_hour = 60
 energy_price_per_kwh = 0.3
+
+[[equipment]]
+path = "site/cell"
+rollup = "serial"
+[[equipment]]
+path = "site/cell/test"
+state_source = "mes"
+count_source = "operations"
+results = { SORT = "rework" }
+[[equipment]]
+path = "site/cell/pack"
+state_source = "mes"
+count_source = "mes"
 
 [[calendars.three.shifts]]
 name = "early"
@@ -193,9 +206,9 @@ fn happen(server: &Server, dice: &mut StdRng, parts: &mut i64) {
     let end = |dice: &mut StdRng, minutes: i64| {
         (at + dice.random_range(1..minutes * MINUTE_US)).min(now_us() + dice.random_range(0..5 * MINUTE_US))
     };
-    let path = *["site/press", "site/saw"].choose(dice).unwrap();
+    let path = *["site/press", "site/saw", "site/cell/test", "site/cell/pack"].choose(dice).unwrap();
     let state = *["RUN", "RUN", "STOP", "SETUP", "IDLE"].choose(dice).unwrap();
-    match dice.random_range(0..9) {
+    match dice.random_range(0..11) {
         0 => {
             let mut row = json!({"equipment": path, "source": "mes", "start": instant(at), "state": state});
             if path == "site/saw" && dice.random_ratio(1, 2) {
@@ -219,13 +232,27 @@ fn happen(server: &Server, dice: &mut StdRng, parts: &mut i64) {
             server.send("stop_reasons", &[row]);
         }
         3 => {
-            let path = *["site/press", "site/saw", "site/weld", "site"].choose(dice).unwrap();
+            let places = ["site/press", "site/saw", "site/weld", "site", "site/cell", "site/cell/test"];
+            let path = *places.choose(dice).unwrap();
             let (run, order) = (dice.random_range(0..12), dice.random_range(0..3));
             let product = *["A", "B", "C"].choose(dice).unwrap();
             let mut row = json!({"run": run.to_string(), "equipment": path, "work_order": format!("W{order}"),
                                  "product": product, "operation": "op", "started": instant(at), "completed": null});
             if dice.random_ratio(1, 2) {
                 row["completed"] = json!(instant(end(dice, 200)));
+            }
+            server.send("operations", &[row]);
+        }
+        9 => {
+            // Units one after another, some of them twice, some judged later.
+            let run = dice.random_range(0..8);
+            let mut row = json!({"run": format!("u{run}"), "equipment": "site/cell/test", "unit": format!("SN{run}"),
+                                 "operation": "test", "started": instant(at), "completed": instant(end(dice, 3))});
+            if dice.random_ratio(3, 4) {
+                row["result"] = json!(*["pass", "fail", "SORT", "LATER"].choose(dice).unwrap());
+            }
+            if dice.random_ratio(1, 4) {
+                row["quantity"] = json!(dice.random_range(1..4));
             }
             server.send("operations", &[row]);
         }

@@ -28,6 +28,7 @@ mod mosquitto;
 mod mqtt;
 mod oee_page;
 mod page;
+mod pieces;
 mod quarantine;
 mod query;
 mod readers;

@@ -22,10 +22,10 @@ use crate::faces::Faces;
 const PACE: Duration = Duration::from_millis(500);
 /// How long something that fails is left alone.
 const REST: Duration = Duration::from_secs(5);
-/// A machine of which nothing comes is told of again after this time: its availability goes on.
+/// Equipment of which nothing comes is told of again after this time: its availability goes on.
 const STANDSTILL: Duration = Duration::from_secs(10);
 
-/// What was told last of a machine.
+/// What was told last of an equipment.
 struct Told {
     changes: u64,
     at: Instant,

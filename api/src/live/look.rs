@@ -1,9 +1,7 @@
-//! One look at the plant: a few small questions in SQL, and a frame of JSON out of their answers.
+//! One look at the plant: a question in SQL, live OEE, and a frame of JSON out of both.
 
 use std::collections::HashMap;
-use std::fmt::Write as _;
 use std::sync::Arc;
-use std::time::Instant;
 
 use futures::future::BoxFuture;
 use ingest::now_us;
@@ -12,11 +10,9 @@ use oee::plant::Equipment;
 use query::{QueryError, Session};
 
 use super::Eye;
-use super::message::{ContextNow, MachineNow, PlantNow, Sign, SignalNow};
+use super::message::{ContextNow, MachineNow, PlantNow, Sign, SignalNow, StateNow};
 use super::newest::{Newest, Value};
-use super::pace::Pace;
 use super::running::{RunningOrder, RunningShift};
-use super::states::States;
 use crate::columns::{Doubles, Integers, Texts, Times, instant, rfc3339};
 use crate::faces::Faces;
 
@@ -30,9 +26,6 @@ pub(super) struct Look {
     /// Paths of the machines, in the order of the plant file.
     machines: Vec<String>,
     newest: Newest,
-    states: States,
-    state_pace: Pace,
-    long_state_pace: Pace,
     running: HashMap<String, Now>,
 }
 
@@ -42,7 +35,6 @@ impl Eye for Look {
             let now = now_us();
             self.look_at_signals(now).await?;
             if !self.machines.is_empty() {
-                self.look_at_states(now).await?;
                 self.look_at_oee(now).await?;
             }
             serde_json::to_string(&self.plant(now)).map_err(|error| QueryError::Execution(error.to_string()))
@@ -58,9 +50,6 @@ impl Look {
             session: faces.engine.session(USER),
             machines,
             newest: Newest::default(),
-            states: States::default(),
-            state_pace: Pace::default(),
-            long_state_pace: Pace::default(),
             running: HashMap::new(),
             faces,
         }
@@ -88,36 +77,10 @@ impl Look {
         Ok(())
     }
 
-    async fn look_at_states(&mut self, now: i64) -> Result<(), QueryError> {
-        let started = Instant::now();
-        let long = self.states.wants_long() && self.long_state_pace.due(started);
-        if !long && !self.state_pace.due(started) {
-            return Ok(());
-        }
-        let from = States::from_us(now, long);
-        let columns = "time, equipment, state, category, reason";
-        let sql = self.over_machines(&format!("SELECT {columns} FROM state_timeline({})", window(from, now)));
-        let rows = self.ask(&sql, &[]).await?;
-        let pace = if long { &mut self.long_state_pace } else { &mut self.state_pace };
-        pace.asked(started, Instant::now());
-        self.states.note(&rows, from, long)
-    }
-
     async fn look_at_oee(&mut self, now: i64) -> Result<(), QueryError> {
         let machines = self.faces.engine.live().look(now).await?;
         self.running = machines.into_iter().map(|machine| (machine.equipment, machine.now)).collect();
         Ok(())
-    }
-
-    fn over_machines(&self, sql: &str) -> String {
-        let mut sql = format!("{sql} WHERE equipment IN (");
-        for (place, machine) in self.machines.iter().enumerate() {
-            let comma = if place == 0 { "" } else { ", " };
-            // Writing to a string cannot fail.
-            let _ = write!(sql, "{comma}'{}'", machine.replace('\'', "''"));
-        }
-        sql.push(')');
-        sql
     }
 
     async fn ask(
@@ -146,7 +109,7 @@ impl Look {
         MachineNow {
             path: path.to_owned(),
             name: machine.name.clone().unwrap_or_else(|| path.rsplit('/').next().unwrap_or(path).to_owned()),
-            state: self.states.of(path),
+            state: running.and_then(|now| now.state.as_ref()).map(StateNow::from).unwrap_or_default(),
             context: self.context(path, now),
             shift: running.and_then(|now| now.shift.as_ref()).map(RunningShift::from),
             order: running.and_then(|now| now.order.as_ref()).map(RunningOrder::from),
@@ -178,9 +141,4 @@ impl Look {
         signals.sort_by_key(|newest| newest.bound);
         signals
     }
-}
-
-fn window(from: i64, to: i64) -> String {
-    let text = |time_us: i64| rfc3339(time_us).unwrap_or_default();
-    format!("'{}', '{}'", text(from), text(to))
 }

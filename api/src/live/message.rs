@@ -1,8 +1,10 @@
 //! The JSON that a frame carries.
 
+use oee::state::{Category, StateValue};
 use serde::Serialize;
 
 use super::running::{RunningOrder, RunningShift};
+use crate::columns::rfc3339;
 
 /// The plant at one moment.
 #[derive(Debug, Serialize)]
@@ -40,6 +42,18 @@ pub(super) struct StateNow {
     pub(super) category: Option<String>,
     pub(super) state_reason: Option<String>,
     pub(super) since: Option<String>,
+}
+
+/// A state, and since when it holds.
+impl From<&(StateValue, i64)> for StateNow {
+    fn from((value, since): &(StateValue, i64)) -> Self {
+        Self {
+            state: Some(value.state.to_string()),
+            category: value.category.map(|category| Category::name(category).to_owned()),
+            state_reason: value.reason.as_deref().map(str::to_owned),
+            since: rfc3339(*since),
+        }
+    }
 }
 
 /// What it works on.

@@ -1,9 +1,10 @@
-//! How the running shift and order of a machine go.
+//! How the running shift and order of an equipment go.
 
 use oee::live::{Now, OrderSoFar, ShiftSoFar};
 use oee::machine::Report;
 use serde::Serialize;
 
+use super::message::StateNow;
 use crate::columns::rfc3339;
 
 /// Figures of a report up to now. What is not known is null; `reason` says why.
@@ -78,27 +79,23 @@ impl From<&OrderSoFar> for RunningOrder {
     }
 }
 
-/// What a machine's topic says.
+/// What the topic of an equipment says.
 #[derive(Debug, Serialize)]
 pub(super) struct Running<'a> {
     pub(super) time: Option<String>,
     pub(super) equipment: &'a str,
-    pub(super) state: Option<&'a str>,
-    pub(super) category: Option<&'static str>,
-    pub(super) state_reason: Option<&'a str>,
+    #[serde(flatten)]
+    pub(super) state: StateNow,
     pub(super) shift: Option<RunningShift>,
     pub(super) order: Option<RunningOrder>,
 }
 
 impl<'a> Running<'a> {
     pub(super) fn of(equipment: &'a str, now: &'a Now, time_us: i64) -> Self {
-        let state = now.state.as_ref().map(|(value, _)| value);
         Self {
             time: rfc3339(time_us),
             equipment,
-            state: state.map(|value| value.state.as_ref()),
-            category: state.and_then(|value| value.category).map(oee::state::Category::name),
-            state_reason: state.and_then(|value| value.reason.as_deref()),
+            state: now.state.as_ref().map(StateNow::from).unwrap_or_default(),
             shift: now.shift.as_ref().map(RunningShift::from),
             order: now.order.as_ref().map(RunningOrder::from),
         }

@@ -1,7 +1,9 @@
 use super::{CountRecord, CounterSteps, Piece};
 
 fn piece(total: Option<f64>, good: Option<f64>, scrap: Option<f64>) -> Option<(f64, f64)> {
-    CountRecord { time: 1, total, good, scrap, ..CountRecord::default() }.piece().map(|piece| (piece.total, piece.scrap))
+    CountRecord { time: 1, total, good, scrap, ..CountRecord::default() }
+        .piece()
+        .map(|piece| (piece.total, piece.scrap))
 }
 
 #[test]

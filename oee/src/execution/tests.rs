@@ -196,7 +196,8 @@ fn order_spans_follow_the_keys() {
 
 /// What counts as made on an equipment at a moment.
 fn made(all: &Executions, equipment: &str, t: i64) -> Vec<(String, Option<String>, Option<String>)> {
-    let made = |e: &Execution| (e.run.clone(), e.result.as_deref().map(str::to_owned), e.quantity.map(|q| q.to_string()));
+    let made =
+        |e: &Execution| (e.run.clone(), e.result.as_deref().map(str::to_owned), e.quantity.map(|q| q.to_string()));
     let mut found: Vec<_> = all.completed_on(equipment, t, t + 1).map(made).collect();
     found.sort();
     found

@@ -375,7 +375,8 @@ fn follow(seed: u64, way: Way, keep: Keep) -> (usize, usize) {
                 Live { keep, ..Live::new(rules, from, evidence) }
             }
         };
-        let surroundings = Surroundings { shifts: all_shifts.clone(), jobs: known.jobs(current.reach(), now), executed: None };
+        let surroundings =
+            Surroundings { shifts: all_shifts.clone(), jobs: known.jobs(current.reach(), now), executed: None };
         let found = current.now(&surroundings, now);
         let evidence = known.evidence(&plant, way, now);
         let batch = Machine::new(Inputs {

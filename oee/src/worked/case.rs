@@ -9,10 +9,10 @@ use super::Line;
 use crate::OPEN;
 use crate::calendar::instant;
 use crate::count::{CountRecord, Piece};
-use crate::execution::OrderSpan;
+use crate::execution::{Execution, OrderSpan};
 use crate::line::serial;
 use crate::machine::{Inputs, Machine, Report};
-use crate::plant::Plant;
+use crate::plant::{Plant, Source};
 use crate::reason::{GivenReason, explained};
 use crate::state::{RecordKind, StateRecord, timeline};
 use crate::symptom::told;
@@ -93,6 +93,17 @@ impl Case {
                 "default product" => {
                     if let Some((_, keys)) = equipment.last_mut() {
                         _ = writeln!(keys, "default_product = \"{says}\"");
+                    }
+                }
+                "counts" => {
+                    if let Some((_, keys)) = equipment.last_mut() {
+                        _ = writeln!(keys, "count_source = \"{says}\"");
+                    }
+                }
+                "meaning" => {
+                    let (result, verdict) = parted(says, " is ");
+                    if let Some((_, keys)) = equipment.last_mut() {
+                        _ = writeln!(keys, "results = {{ {result} = \"{verdict}\" }}");
                     }
                 }
                 "meter" if line.from.is_empty() => {
@@ -181,10 +192,33 @@ impl Case {
             }
             "pieces" => {
                 let (total, scrap) = parted(says, ",");
-                let scrap = scrap.strip_suffix(" scrap").map(number);
-                let record = CountRecord { time: from(), total: Some(number(total)), scrap, ..CountRecord::default() };
+                let (scrap, reason) = parted(scrap, " scrap");
+                let scrap = Some(scrap).filter(|scrap| !scrap.is_empty()).map(number);
+                let reason = Some(reason).filter(|reason| !reason.is_empty()).map(Into::into);
+                let record =
+                    CountRecord { time: from(), total: Some(number(total)), scrap, reason, ..CountRecord::default() };
                 more.pieces.extend(record.piece());
                 more.counted = true;
+            }
+            "execution" => {
+                let (unit, says) = parted(says, ",");
+                let (result, quantity) = parted(says, ",");
+                let quantity = quantity.strip_suffix(" pieces").map(number);
+                let execution = Execution {
+                    run: unit.to_owned(),
+                    equipment: path.clone(),
+                    work_order: None,
+                    product: None,
+                    operation: None,
+                    unit: Some(unit.to_owned()),
+                    started: from(),
+                    completed: to(),
+                    result: Some(result.into()),
+                    quantity,
+                    recorded: known(from()),
+                };
+                more.counted = self.plant.count_source(path) == Source::Operations;
+                more.pieces.extend(self.plant.executed(&execution).filter(|_| more.counted));
             }
             "reason" => {
                 let category = self.plant.reason_category(says).expect("a reason");
@@ -198,7 +232,7 @@ impl Case {
                 more.samples.push((line.what.to_owned(), from(), number(value), quality));
             }
             "day" | "zone" | "threshold" | "cost" | "starting up" | "shift" | "break" | "product"
-            | "default product" | "runs" | "reason rule" => {}
+            | "default product" | "counts" | "meaning" | "runs" | "reason rule" => {}
             other => panic!("nothing is known about `{other}`"),
         }
         let (_, happens) = self.machines.last_mut().expect("a machine");

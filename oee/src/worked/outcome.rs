@@ -74,6 +74,8 @@ fn of_report(report: &Report, name: &str) -> Option<String> {
         "pieces" => grouped(counts.total),
         "good" => grouped(counts.good),
         "scrap" => grouped(counts.scrap),
+        "rework" => counts.rework.map_or_else(|| "NULL".to_owned(), grouped),
+        "first pass yield" => percent(kpi.first_pass_yield),
         "uncounted" => grouped(counts.uncounted),
         "unplanned stops" => report.unplanned_stops.to_string(),
         "micro-stops" => report.microstops.to_string(),
@@ -97,11 +99,15 @@ fn of_report(report: &Report, name: &str) -> Option<String> {
     })
 }
 
-/// Pieces of an order, or stopped time of a reason.
+/// Pieces of an order, scrap of a reason, or stopped time of a reason.
 fn of_name(machines: &[Machine], report: &Report, name: &str, (from, to): (i64, i64), now: i64) -> String {
     if let Some(order) = name.strip_suffix(" pieces") {
         let mine = report.orders.iter().filter(|count| count.work_order.as_deref() == Some(order));
         return grouped(mine.map(|count| count.total).sum());
+    }
+    if let Some(reason) = name.strip_prefix("scrap for ") {
+        let because = Some(reason).filter(|reason| *reason != "nothing").map(Into::into);
+        return grouped(report.scrap.get(&because).map_or(0.0, |scrapped| scrapped.pieces));
     }
     let stops = machines.iter().flat_map(|machine| machine.stops(from, to, now));
     let mine = stops.filter(|stop| stop.value.reason.as_deref() == Some(name));

@@ -73,9 +73,9 @@ fn only_what_was_recorded_later_and_touches_the_segment_is_affected() {
     let mut context = Context::default();
     context.apply(version("1", "A", 100, None, 1_000));
     context.apply(version("1", "A", 100, Some(200), 2_000));
-    assert_eq!(stretches(&context.affected(1_500, 0, 1_000)), vec![(200, OPEN)]);
+    assert_eq!(stretches(&context.affected(1_500, 0, 1_000)), vec![(199, OPEN)]);
     assert_eq!(stretches(&context.affected(2_000, 0, 1_000)), vec![]);
-    assert_eq!(stretches(&context.affected(1_500, 0, 199)), vec![]);
+    assert_eq!(stretches(&context.affected(1_500, 0, 198)), vec![]);
 }
 
 #[test]

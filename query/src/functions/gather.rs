@@ -191,7 +191,8 @@ impl Gather {
     /// Pieces of `[from, to)`, where results of operations count them.
     pub(crate) fn executed(&self, executions: &Executions, path: &str, from: i64, to: i64) -> Option<Vec<Piece>> {
         let counts = self.plant.count_source(path) == Source::Operations;
-        let completed = || executions.completed_on(path, from, to).filter_map(|execution| self.plant.executed(execution));
+        let completed =
+            || executions.completed_on(path, from, to).filter_map(|execution| self.plant.executed(execution));
         counts.then(|| completed().collect())
     }
 

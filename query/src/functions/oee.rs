@@ -14,7 +14,7 @@ use super::columns::{Column, Value, batch};
 use super::gather::Gather;
 use super::reports::{Group, batches};
 use crate::error::QueryError;
-use crate::live::MachineNow;
+use crate::live::EquipmentNow;
 
 struct Row {
     equipment: String,
@@ -130,8 +130,8 @@ pub(super) async fn answer(
     .await
 }
 
-/// The running shift and order of the machines among `equipment`.
-pub(super) fn live(machines: &[MachineNow], equipment: &[String]) -> Result<RecordBatch, QueryError> {
+/// The running shift and order of the machines among `equipment`, and the running shift of what lies above them.
+pub(super) fn live(machines: &[EquipmentNow], equipment: &[String]) -> Result<RecordBatch, QueryError> {
     let row = |equipment: &str, group: Group, report: &Report| Row {
         equipment: equipment.to_owned(),
         group,

@@ -150,9 +150,7 @@ impl Walk {
         };
         let machine = |path: &str| match part {
             Part::Time(bucket) => Some(self.machines.get(path)?.report(bucket.start, bucket.end, now)),
-            Part::Jobs(value, times) => {
-                self.machines.get(path)?.report_over(times.get(path)?.get(value)?, now)
-            }
+            Part::Jobs(value, times) => self.machines.get(path)?.report_over(times.get(path)?.get(value)?, now),
         };
         let is_machine = |path: &str| self.machines.contains_key(path);
         let tree = Tree { plant: &self.gather.plant, at, is_machine: &is_machine, machine: &machine };

@@ -145,10 +145,8 @@ impl TableProvider for FunctionTable {
         let (columns, schema) = self.projected(projection)?;
         let orderings = series::ordering(self.function, &schema);
         // Signals may be of any equipment, machines are declared.
-        let on_machines = matches!(
-            task,
-            Task::Oee(_) | Task::Live | Task::Losses(_) | Task::Scrap(_) | Task::Stops | Task::States
-        );
+        let on_machines =
+            matches!(task, Task::Oee(_) | Task::Live | Task::Losses(_) | Task::Scrap(_) | Task::Stops | Task::States);
         let equipment = if on_machines { self.equipment(&names)? } else { Vec::new() };
         let call = Call {
             function: self.function,

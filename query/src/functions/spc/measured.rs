@@ -221,7 +221,9 @@ impl Measurements {
             for row in 0..batch.num_rows() {
                 let Some(time) = times.at(row) else { continue };
                 let (total, good, scrap) = (totals.at(row), goods.at(row), scraps.at(row));
-                let Some(piece) = (CountRecord { time, total, good, scrap, ..CountRecord::default() }).piece() else { continue };
+                let Some(piece) = (CountRecord { time, total, good, scrap, ..CountRecord::default() }).piece() else {
+                    continue;
+                };
                 let chart = reading.chart(batch_at, row);
                 let place = Place::of(batch_at, row);
                 if let Some(series) = reading.series.get_mut(chart) {
