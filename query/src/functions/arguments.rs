@@ -140,7 +140,15 @@ impl Arguments {
                 let (signals, times) = signals(arguments, zone);
                 (Task::AsOf(joined(signals)?), times)
             }
-            (Function::Spc | Function::SpcLimits | Function::Capability | Function::GageRr, arguments) => {
+            (
+                Function::Spc
+                | Function::SpcLimits
+                | Function::Capability
+                | Function::GageRr
+                | Function::GageBias
+                | Function::GageLinearity,
+                arguments,
+            ) => {
                 let (asked, times) = spc::read(function, arguments)?;
                 (Task::Spc(Box::new(asked)), times)
             }

@@ -39,10 +39,14 @@ pub(crate) enum Function {
     Capability,
     /// Gage repeatability and reproducibility.
     GageRr,
+    /// Bias of a gage.
+    GageBias,
+    /// Linearity of a gage.
+    GageLinearity,
 }
 
 impl Function {
-    pub(crate) const ALL: [Self; 16] = [
+    pub(crate) const ALL: [Self; 18] = [
         Self::Oee,
         Self::OeeLive,
         Self::Losses,
@@ -59,6 +63,8 @@ impl Function {
         Self::SpcLimits,
         Self::Capability,
         Self::GageRr,
+        Self::GageBias,
+        Self::GageLinearity,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -79,6 +85,8 @@ impl Function {
             Self::SpcLimits => "spc_limits",
             Self::Capability => "capability",
             Self::GageRr => "gage_rr",
+            Self::GageBias => "gage_bias",
+            Self::GageLinearity => "gage_linearity",
         }
     }
 
@@ -101,6 +109,8 @@ impl Function {
             Self::SpcLimits => "spc_limits('xbar_r', 'subgroup=5', from, to)",
             Self::Capability => "capability('subgroup=5', from, to)",
             Self::GageRr => "gage_rr(from, to)",
+            Self::GageBias => "gage_bias(from, to)",
+            Self::GageLinearity => "gage_linearity(from, to)",
         }
     }
 
@@ -167,6 +177,13 @@ impl Function {
                 "gage_rr takes words such as 'by=characteristic' or 'constants=manual', and perhaps a window: \
                  gage_rr(from, to)"
             }
+            Self::GageBias => {
+                "gage_bias takes words such as 'target=10' or 'process_sigma=0.2', and perhaps a window: \
+                 gage_bias(from, to)"
+            }
+            Self::GageLinearity => {
+                "gage_linearity takes words such as 'by=characteristic', and perhaps a window: gage_linearity(from, to)"
+            }
         }
     }
 
@@ -183,13 +200,15 @@ impl Function {
             Self::Aggregates | Self::TimeWeightedAvg | Self::Interpolate | Self::CounterDelta | Self::Trend => {
                 &["equipment", "signal"]
             }
-            Self::Spc | Self::SpcLimits | Self::Capability | Self::GageRr => spc::NAMES,
+            Self::Spc | Self::SpcLimits | Self::Capability | Self::GageRr | Self::GageBias | Self::GageLinearity => {
+                spc::NAMES
+            }
         }
     }
 
     /// Whether what WHERE says of names is said of what it reads, and need not be asked of its rows once more.
     pub(crate) fn takes_names(self) -> bool {
-        matches!(self, Self::Spc | Self::SpcLimits | Self::Capability | Self::GageRr)
+        self.names() == spc::NAMES
     }
 
     /// Whether it cuts its window by shifts and production days too.
@@ -222,6 +241,8 @@ impl Function {
             Self::SpcLimits => spc::limits::schema(),
             Self::Capability => spc::capability::schema(),
             Self::GageRr => spc::gage::schema(),
+            Self::GageBias => spc::bias::schema(),
+            Self::GageLinearity => spc::linearity::schema(),
         }
     }
 }

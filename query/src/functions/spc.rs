@@ -5,11 +5,13 @@
 //! [`oee::spc`].
 
 mod asked;
+pub(super) mod bias;
 pub(super) mod capability;
 mod frozen;
 pub(super) mod gage;
 mod head;
 pub(super) mod limits;
+pub(super) mod linearity;
 mod measured;
 pub(super) mod points;
 mod reduced;

@@ -251,6 +251,8 @@ impl Call {
                     Function::Spc => spc::points::answer(&question).await?,
                     Function::SpcLimits => spc::limits::answer(&question).await?,
                     Function::Capability => spc::capability::answer(&question).await?,
+                    Function::GageBias => spc::bias::answer(&question).await?,
+                    Function::GageLinearity => spc::linearity::answer(&question).await?,
                     _ => spc::gage::answer(&question).await?,
                 };
                 Ok(Box::pin(stream::once(async move { Ok(rows.project(&columns)?) })))

@@ -76,6 +76,8 @@ pub(crate) struct Asked {
     pub(crate) distribution: Family,
     /// AIAG's rounded constants of average and range.
     pub(crate) manual_constants: bool,
+    /// Standard deviation of the process that a gage measures.
+    pub(crate) process_sigma: Option<f64>,
 }
 
 impl Asked {
@@ -94,6 +96,7 @@ impl Asked {
             sigma_method: None,
             distribution: Family::Normal,
             manual_constants: false,
+            process_sigma: None,
         }
     }
 }
@@ -126,6 +129,8 @@ const CHART_WORDS: &[&str] = &[
 const CAPABILITY_WORDS: &[&str] =
     &["subgroup", "by", "signal", "reduce", "lower", "upper", "target", "sigma_method", "distribution"];
 const GAGE_WORDS: &[&str] = &["by", "lower", "upper", "constants"];
+const BIAS_WORDS: &[&str] = &["by", "target", "process_sigma"];
+const LINEARITY_WORDS: &[&str] = &["by"];
 
 /// Reads a call; what is left of its arguments is the window.
 pub(crate) fn read(function: Function, arguments: &[Expr]) -> Result<(Asked, &[Expr])> {
@@ -140,6 +145,8 @@ pub(crate) fn read(function: Function, arguments: &[Expr]) -> Result<(Asked, &[E
         }
         (Function::Spc | Function::SpcLimits, []) => return plan_err!("{}", function.usage()),
         (Function::GageRr, words) => (ChartKind::IMr, words, GAGE_WORDS),
+        (Function::GageBias, words) => (ChartKind::IMr, words, BIAS_WORDS),
+        (Function::GageLinearity, words) => (ChartKind::IMr, words, LINEARITY_WORDS),
         (_, words) => (ChartKind::IMr, words, CAPABILITY_WORDS),
     };
     let mut asked = Asked::new(kind);
@@ -200,6 +207,7 @@ impl Asked {
                 parameters.target = Some(number(name, value)?);
                 self.spec.target = parameters.target;
             }
+            "process_sigma" => self.process_sigma = Some(positive(name, value)?),
             "sigma" => parameters.sigma = Some(number(name, value)?),
             "width" => parameters.width = number(name, value)?,
             "lambda" => parameters.lambda = number(name, value)?,
@@ -237,6 +245,13 @@ fn number(name: &str, value: &str) -> Result<f64> {
     match value.parse::<f64>() {
         Ok(number) if number.is_finite() => Ok(number),
         _ => plan_err!("{name}={value:?} is not a number"),
+    }
+}
+
+fn positive(name: &str, value: &str) -> Result<f64> {
+    match number(name, value)? {
+        number if number > 0.0 => Ok(number),
+        _ => plan_err!("{name}={value:?} is not above 0"),
     }
 }
 
