@@ -58,7 +58,8 @@ pub(super) async fn guard(request: Request, next: Next) -> Response {
         (REFERRER_POLICY, "no-referrer"),
         (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
     ] {
-        headers.insert(name, HeaderValue::from_static(value));
+        // A report says its own policy.
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
     }
     // Answers are of this moment; `no-cache` on the page lets a new version show at the next load.
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-cache"));
