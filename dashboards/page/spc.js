@@ -13,6 +13,7 @@ import { SHAPES, controlChart } from "/control.js";
 import { binsOf, histogram, probabilityPlot } from "/spread.js";
 import { Words, advice, draw, panel, panels, table, timeSql } from "/panel.js";
 import { act } from "/act.js";
+import { offerReports } from "/report.js";
 
 const POINTS_SHOWN = 10000;
 const VIOLATIONS_SHOWN = 200;
@@ -977,6 +978,12 @@ byId("flag-after").onclick = () => view?.drawing.nextFlag(1);
 byId("freeze").onclick = freeze;
 byId("csv").onclick = download;
 byId("print").onclick = () => print();
+offerReports(document.querySelectorAll("[data-report]"), () => {
+  const names = ["characteristic", ...OF, "chart", "rules", "limits", "distribution", ...NUMBERS];
+  const said = names.filter((name) => state[name] !== undefined).map((name) => [name, state[name]]);
+  const more = { subgroup: subgroup(), from: span?.from, to: span?.to };
+  return `/report/spc?${new URLSearchParams([...said, ...Object.entries(more).filter(([, value]) => value)])}`;
+}, fail);
 byId("point-close").onclick = () => go({ at: undefined, nth: undefined });
 addEventListener("beforeprint", () => view?.drawing.paper(PAPER));
 addEventListener("afterprint", () => view?.drawing.paper(null));

@@ -15,7 +15,7 @@ const CSS: &str = "text/css; charset=utf-8";
 const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// Address, content type and content of what the pages are made of.
-const ASSETS: [(&str, &str, &str); 18] = [
+const ASSETS: [(&str, &str, &str); 19] = [
     ("/", HTML, include_str!("../../../dashboards/page/index.html")),
     ("/page.css", CSS, include_str!("../../../dashboards/page/page.css")),
     ("/page.js", JAVASCRIPT, include_str!("../../../dashboards/page/page.js")),
@@ -32,6 +32,7 @@ const ASSETS: [(&str, &str, &str); 18] = [
     ("/control.js", JAVASCRIPT, include_str!("../../../dashboards/page/control.js")),
     ("/spread.js", JAVASCRIPT, include_str!("../../../dashboards/page/spread.js")),
     ("/panel.js", JAVASCRIPT, include_str!("../../../dashboards/page/panel.js")),
+    ("/report.js", JAVASCRIPT, include_str!("../../../dashboards/page/report.js")),
     ("/act.js", JAVASCRIPT, include_str!("../../../dashboards/page/act.js")),
     ("/chart.js", JAVASCRIPT, include_str!("../../../dashboards/page/chart.js")),
 ];
