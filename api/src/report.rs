@@ -2,8 +2,8 @@
 //!
 //! What the module promises:
 //!
-//! 1. **No figure is computed here.** Each comes from SQL, asked in the session of who wants the report, as it was known
-//!    at one recorded time; limits, rules and capability are those of `spc`, `spc_limits` and `capability`.
+//! 1. **No figure is computed here.** Each comes from SQL, asked in the session of who wants the report, of one snapshot;
+//!    limits, rules and capability are those of `spc`, `spc_limits` and `capability`.
 //! 2. **One document, three forms.** It is made once, of headings, facts, tables and drawings, and each writer shows the
 //!    same.
 //! 3. **Nothing is NaN or empty.** What cannot be calculated is "–" with its reason.
@@ -121,7 +121,12 @@ struct Gathered {
 impl Gathered {
     async fn of(source: &Source, wish: &Wish, made: Timestamp) -> Result<Self, Failure> {
         let subject = Subject::settle(source, wish, made).await?;
-        let now = points::limits_now(source, &subject).await?;
+        let now = match points::limits_now(source, &subject).await {
+            Err(Failure::Query(QueryError::Statement { message, at })) => {
+                return Err(uncharted(source, &subject, Failure::Query(QueryError::Statement { message, at })).await);
+            }
+            now => now?,
+        };
         let points = points::read(source, &subject).await?;
         if points.is_empty() {
             return Err(nothing(&subject, now.as_ref()));
@@ -138,17 +143,30 @@ impl Gathered {
     }
 }
 
+/// Why no limits can be asked for: fewer values than one subgroup has, or what the statement says.
+async fn uncharted(source: &Source, subject: &Subject, said: Failure) -> Failure {
+    let size = subject.subgroup.as_deref().and_then(|by| by.parse::<i64>().ok());
+    match (size, data::count(source, subject).await) {
+        (Some(size), Ok(values)) if (1..size).contains(&values) => no_whole_subgroup(subject, values),
+        _ => said,
+    }
+}
+
+fn no_whole_subgroup(subject: &Subject, values: i64) -> Failure {
+    Failure::Unusable(format!(
+        "nothing to chart: {values} {} no whole subgroup ({}); choose smaller subgroups or a longer period",
+        if values == 1 { "value makes" } else { "values make" },
+        subject.subgroup_words()
+    ))
+}
+
 /// Why there is no point.
 fn nothing(subject: &Subject, now: Option<&Now>) -> Failure {
     match now {
         Some(Now { reason: Some(reason), .. }) if reason.starts_with("none of") => Failure::Unusable(format!(
             "nothing to chart: {reason}; texts are not charted, pass and fail are, on a p chart"
         )),
-        Some(now) if now.measurements > 0 => Failure::Unusable(format!(
-            "nothing to chart: {} values make no whole subgroup ({}); choose smaller subgroups or a longer period",
-            now.measurements,
-            subject.subgroup_words()
-        )),
+        Some(now) if now.measurements > 0 => no_whole_subgroup(subject, now.measurements),
         _ => subject.nothing_measured(),
     }
 }
@@ -162,7 +180,7 @@ pub(crate) async fn spc(
     format: Format,
 ) -> Result<Written, Failure> {
     let made = Timestamp::now();
-    let gathered = Gathered::of(&Source::new(engine, user, made), wish, made).await?;
+    let gathered = Gathered::of(&Source::new(engine, user).await, wish, made).await?;
     let document = compose::compose(&gathered, &compose::Making { user, version, made });
     let bytes = match format {
         Format::Html => html::write(&document).into_bytes(),

@@ -5,12 +5,15 @@ use std::fs;
 use std::io::Cursor;
 use std::path::Path;
 use std::process::Output;
+use std::time::Duration;
 
 use calamine::{Data, Reader, Xlsx, open_workbook_from_rs};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::harness::{Server, takt};
+use crate::browser::Browser;
+use crate::harness::{Server, takt, wait_for};
+use crate::oee_page::drawn;
 
 const PLANT: &str = r#"
 [plant]
@@ -331,4 +334,40 @@ fn where_there_is_no_report_it_says_why() {
     assert!(String::from_utf8_lossy(&said.stderr).contains("is there already"));
     let said = asked(&server, &["one", "-o", folder.path().join("one.doc").to_str().unwrap()]);
     assert!(String::from_utf8_lossy(&said.stderr).contains("--format"));
+}
+
+#[test]
+fn the_page_gives_the_report_of_what_it_shows() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = filled(folder.path());
+    let browser = Browser::open(&folder.path().join("browser"), 1280, 800);
+    browser.go(&server.url("/spc?characteristic=bore&chart=xbar_r&subgroup=4"));
+    drawn(&browser, "the chart");
+    browser.script(
+        "window.made = []; window.asked = null; const make = URL.createObjectURL; const ask = window.fetch; \
+         window.fetch = (address, options) => { window.asked = address; return ask(address, options); }; \
+         URL.createObjectURL = (file) => { window.made.push([file.type, file.size]); return make.call(URL, file); };",
+    );
+    for (place, (form, kind)) in
+        [("pdf", "application/pdf"), ("html", "text/html"), ("xlsx", "spreadsheetml")].into_iter().enumerate()
+    {
+        browser.script(&format!("document.querySelector('[data-report={form}]').click()"));
+        let made = wait_for(form, Duration::from_secs(20), || {
+            let made = browser.script("return window.made");
+            made.get(place).cloned()
+        });
+        assert!(made[0].as_str().unwrap().contains(kind) && made[1].as_f64().unwrap() > 10_000.0, "{form}: {made}");
+    }
+    let address = browser.script("return window.asked");
+    for part in [
+        "characteristic=bore",
+        "equipment=lab%2Fgauge",
+        "product=P",
+        "operation=test",
+        "chart=xbar_r",
+        "subgroup=4",
+        "format=xlsx",
+    ] {
+        assert!(address.as_str().unwrap().contains(part), "no {part} in {address}");
+    }
 }

@@ -34,12 +34,13 @@ pub(crate) fn compose(gathered: &Gathered, making: &Making<'_>) -> Document {
     spread(gathered, &mut blocks);
     violation::add(gathered, &mut blocks);
     listing::exclusions(gathered, &mut blocks);
-    listing::points(gathered, &mut blocks);
-    listing::values(gathered, &mut blocks);
     blocks.push(Block::Heading("About this report".to_owned()));
     blocks.push(Block::Facts(about(gathered, making)));
     blocks.push(Block::Heading("Signatures".to_owned()));
     blocks.push(Block::Signatures(SIGNERS));
+    // What was found is signed; what it was found in follows.
+    listing::points(gathered, &mut blocks);
+    listing::values(gathered, &mut blocks);
     Document {
         title: "SPC report".to_owned(),
         subject: heading(gathered),
@@ -187,7 +188,6 @@ fn about(gathered: &Gathered, making: &Making<'_>) -> Vec<Fact> {
             format!("{} ({})", clock.written(making.made.as_microsecond(), "%Y-%m-%d %H:%M:%S %:z"), clock.name()),
         ),
         Fact::new("Made with", format!("takt {}", making.version)),
-        Fact::new("Data as recorded by", Cell::Time(making.made.as_microsecond())),
         Fact::new("First and last value", format!("{} – {}", clock.wall(first), clock.wall(last))),
         Fact::new(
             "Values and points",

@@ -145,10 +145,17 @@ impl<'a> Plot<'a> {
             }
         }
         shapes.push(bold((2.0, self.top + self.high / 2.0 + 2.5), title, LETTERS + 0.8, Ink::Text, Anchor::Start));
+        // Dense values would cover the lines.
+        let is_dense = across(self.points.len()) < 1.0;
+        if is_dense {
+            self.values(shapes);
+        }
         self.levels(|shown| shown.centre, Ink::Centre, &[], shapes);
         self.levels(|shown| shown.lcl, Ink::Limit, &[4.0, 2.2], shapes);
         self.levels(|shown| shown.ucl, Ink::Limit, &[4.0, 2.2], shapes);
-        self.values(shapes);
+        if !is_dense {
+            self.values(shapes);
+        }
         self.marks(shapes);
         shapes.push(rectangle((LEFT, self.top), (WIDTH - LEFT - RIGHT, self.high), None, Some(Ink::Edge)));
         self.labels(places, shapes);

@@ -88,6 +88,12 @@ pub(crate) async fn read(source: &Source, subject: &Subject, points: &[Point]) -
     Ok(values)
 }
 
+/// How many values there are.
+pub(crate) async fn count(source: &Source, subject: &Subject) -> Result<i64, Failure> {
+    let found = source.ask(&format!("SELECT count(*) AS n FROM measurements WHERE {}", subject.charted())).await?;
+    Ok(Integers::of(&found, "n")?.at(0).unwrap_or(0))
+}
+
 /// Values of a subgroup follow each other; what is before a subgroup's first one is in none.
 fn in_order(values: &mut [Measured], points: &[Point]) {
     let mut rest = values.iter_mut();

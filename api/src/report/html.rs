@@ -22,10 +22,10 @@ figcaption { font-weight: 600; }
 svg { width: 100%; height: auto; display: block; font-family: inherit; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; font-size: 0.92em; margin: 0.3rem 0; }
-th, td { text-align: left; vertical-align: top; padding: 0.12rem 0.5rem 0.12rem 0; border-bottom: 1px solid #dfe4e8; overflow-wrap: anywhere; white-space: pre-line; }
+th, td { text-align: left; vertical-align: top; padding: 0.12rem 0.5rem 0.12rem 0; border-bottom: 1px solid #dfe4e8; overflow-wrap: break-word; white-space: pre-line; }
 th { background: #eef1f4; border-bottom: 1px solid #b8c0c8; overflow-wrap: normal; }
 .right { text-align: right; }
-.time { white-space: nowrap; }
+td.right, .time { white-space: nowrap; }
 tr { break-inside: avoid; }
 .signatures { break-inside: avoid; }
 .signatures td { height: 2.6rem; }
@@ -114,6 +114,7 @@ fn add_table(document: &Document, table: &Table, out: &mut String) {
         for (cell, column) in row.iter().zip(&table.columns) {
             let class = match cell {
                 Cell::Time(_) | Cell::Utc(_) => " class=\"time\"",
+                Cell::Missing(_) | Cell::Text(_) => "",
                 _ if column.right => " class=\"right\"",
                 _ => "",
             };

@@ -11,10 +11,10 @@ use super::Failure;
 pub(crate) struct Source(Session);
 
 impl Source {
-    /// `made`: records that came later are not seen, whatever comes while the report is made.
-    pub(crate) fn new(engine: &Engine, user: &str, made: jiff::Timestamp) -> Self {
+    /// All its questions see one snapshot: the parts of a report fit together, whatever comes while it is made.
+    pub(crate) async fn new(engine: &Engine, user: &str) -> Self {
         let session = engine.session(user);
-        session.set_as_of(Some(made));
+        session.hold_snapshot().await;
         Self(session)
     }
 

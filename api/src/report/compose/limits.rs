@@ -53,7 +53,8 @@ fn facts(gathered: &Gathered) -> Vec<Fact> {
         },
     ));
     facts.push(Fact::new("Points", sizes(gathered)));
-    facts.push(Fact::new("Rules", now.and_then(|now| now.rules.as_deref()).unwrap_or("none")));
+    let rules = now.and_then(|now| now.rules.as_deref()).filter(|rules| !rules.is_empty()).unwrap_or("none");
+    facts.push(Fact::new("Rules", rules.replace("),", "), ")));
     let use_of_frozen = if gathered.subject.own_limits {
         "not used, as was chosen"
     } else if gathered.frozen.is_empty() {

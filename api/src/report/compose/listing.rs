@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::super::Gathered;
 use super::super::asked;
 use super::super::data::{Excluded, Measured};
-use super::super::document::{Block, Cell, Column, Place, Table, places_for, reading};
+use super::super::document::{Block, Cell, Column, Place, Table, reading};
 use super::super::points::Point;
 use super::{in_brackets, plotted_brackets, plotted_places, table_or};
 
@@ -93,7 +93,7 @@ pub(super) fn points(gathered: &Gathered, blocks: &mut Vec<Block>) {
         Column::right(below),
         Column::left("Rules"),
     ];
-    let rows = gathered.points.iter().skip(cut).map(row).collect();
+    let (columns, rows) = filled(columns, gathered.points.iter().skip(cut).map(row).collect());
     blocks.push(Block::Table(Table { place: Place::Paper, columns, rows }));
 }
 
@@ -159,7 +159,6 @@ pub(super) fn values(gathered: &Gathered, blocks: &mut Vec<Block>) {
         |value: &Measured| by_time.get(&value.time).is_some_and(|found| found.iter().any(|one| one.is_about(value)));
     // As many places as the values have.
     let places = gathered.values.iter().filter_map(|value| value.value).map(own_places).max().unwrap_or(0);
-    let spec_places = places.max(places_for(None).min(places));
     let subgrouped = gathered.points.iter().any(|point| point.n > 1);
     let rows = gathered.values.iter().enumerate().map(|(place, value)| {
         let mut row =
@@ -173,10 +172,10 @@ pub(super) fn values(gathered: &Gathered, blocks: &mut Vec<Block>) {
             Cell::text(value.work_order.as_deref()),
             Cell::text(value.operator.as_deref()),
             Cell::text(value.gauge.as_deref()),
-            Cell::number(value.lower, spec_places, ""),
-            Cell::number(value.upper, spec_places, ""),
+            Cell::number(value.lower, places, ""),
+            Cell::number(value.upper, places, ""),
             Cell::text(value.result.as_deref()),
-            if is_excluded(value) { Cell::from("excluded") } else { Cell::None },
+            if is_excluded(value) { Cell::from("yes") } else { Cell::None },
         ]);
         row
     });
@@ -194,8 +193,11 @@ pub(super) fn values(gathered: &Gathered, blocks: &mut Vec<Block>) {
         Column::right("LSL"),
         Column::right("USL"),
         Column::left("Result"),
-        Column::left("Limits"),
+        Column::left("Excluded"),
     ]);
+    if subgrouped && gathered.values.iter().any(|value| value.point.is_none()) {
+        blocks.push(Block::Note("A value without a point is in no whole subgroup.".to_owned()));
+    }
     let (columns, rows) = filled(columns, rows.collect());
     blocks.push(Block::Table(Table { place: Place::Sheet("Data"), columns, rows }));
 }

@@ -1,7 +1,7 @@
 //! Violations of rules in words, with what was there at that moment.
 
 use super::super::Gathered;
-use super::super::document::{Block, Cell, Column, NONE, Place, Table, grouped, reading};
+use super::super::document::{Block, Cell, Column, NONE, Place, Table, grouped, placed, reading};
 use super::super::points::Point;
 use super::super::violations::{Lot, MOST_LISTED, Reading};
 use super::{plotted_brackets, plotted_places};
@@ -60,12 +60,7 @@ fn on_paper(gathered: &Gathered, points: &[&Point]) -> Table {
             Cell::Integer(point.number),
             Cell::Time(point.time),
             Cell::number(point.main.value, places, ""),
-            Cell::Text(format!(
-                "{}: {}{}",
-                point.rules.as_deref().unwrap_or_default(),
-                point.message.as_deref().unwrap_or_default(),
-                if point.excluded { " (excluded from limits)" } else { "" }
-            )),
+            Cell::Text(in_words(point, places)),
             Cell::Text(who.join("\n")),
             Cell::Text(lots_in_words(&gathered.contexts.lots(point))),
             match gathered.contexts.readings(point) {
@@ -87,6 +82,14 @@ fn on_paper(gathered: &Gathered, points: &[&Point]) -> Table {
         ],
         rows: points.iter().map(row).collect(),
     }
+}
+
+/// Which rules, what they say, and of a violation of the chart below its value: the other column has that of the main chart.
+fn in_words(point: &Point, places: usize) -> String {
+    let below = point.companion.as_deref().zip(point.below.value).filter(|_| point.mark_below().is_some());
+    let below = below.map_or_else(String::new, |(name, value)| format!(" ({name} {})", placed(value, places)));
+    let (rules, message) = (point.rules.as_deref().unwrap_or_default(), point.message.as_deref().unwrap_or_default());
+    format!("{rules}: {message}{below}{}", if point.excluded { " (excluded from limits)" } else { "" })
 }
 
 fn lots_in_words(lots: &[&Lot]) -> String {

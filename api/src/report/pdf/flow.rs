@@ -23,9 +23,9 @@ const SMALL: f64 = 7.2;
 /// A line is so much higher than its letters.
 const LEADING: f64 = 1.32;
 /// Below the heading there is at least this much of what it heads.
-const COMPANY: f64 = 90.0;
-const CELL_ROOM: f64 = 6.0;
-const ROW_ROOM: f64 = 3.0;
+const COMPANY: f64 = 124.0;
+const CELL_ROOM: f64 = 8.0;
+const ROW_ROOM: f64 = 1.2;
 /// Of a cell with more lines the rest is left out: no row is higher than a page.
 const MOST_LINES: usize = 60;
 
@@ -149,18 +149,22 @@ impl Flow<'_> {
         }
         for row in rows {
             let lines = row.iter().map(|(names, values)| names.len().max(values.len())).max().unwrap_or(1);
-            let high = lines as f64 * BODY * LEADING + 2.0;
-            self.need(high);
-            for (place, (names, values)) in row.into_iter().enumerate() {
-                let left = SIDE + place as f64 * (half + 16.0);
-                for (lines, left, ink) in [(names, left, Ink::Quiet), (values, left + name_wide, Ink::Text)] {
-                    for (place, words) in lines.into_iter().enumerate() {
-                        let y = self.y + BODY + place as f64 * BODY * LEADING;
-                        self.draw(text((left, y), words, BODY, ink, Anchor::Start));
+            // Short rows stay whole; a long one goes on over the page.
+            self.need(lines.min(3) as f64 * BODY * LEADING + 2.0);
+            for line in 0..lines {
+                self.need(BODY * LEADING + 2.0);
+                let y = self.y + BODY;
+                for (place, (names, values)) in row.iter().enumerate() {
+                    let left = SIDE + place as f64 * (half + 16.0);
+                    for (lines, left, ink) in [(names, left, Ink::Quiet), (values, left + name_wide, Ink::Text)] {
+                        if let Some(words) = lines.get(line) {
+                            self.draw(text((left, y), words.as_str(), BODY, ink, Anchor::Start));
+                        }
                     }
                 }
+                self.y += BODY * LEADING;
             }
-            self.y += high;
+            self.y += 2.0;
         }
         self.y += 4.0;
     }
