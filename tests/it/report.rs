@@ -164,7 +164,7 @@ fn html_has_the_figures_of_sql_and_what_was_there() {
         holds(&html, part);
     }
     // 20 samples from 40 on, in the two minutes of the execution.
-    holds(&html, "oil 49.5, 59 °C");
+    holds(&html, "oil 49.5, 59\u{a0}°C");
     assert!(!html.contains("LOT-18") && !html.contains("LOT-19"));
     holds(&html, "Pumpe &lt;groß&gt; (P)");
     holds(&html, "Gauge &amp; bench (lab/gauge)");

@@ -71,7 +71,12 @@ fn facts(gathered: &Gathered, found: &Capability) -> Vec<Fact> {
     };
     let limit = |limit: Option<f64>| limit.map_or_else(|| "none".to_owned(), |limit| reading(limit, 6));
     let target = found.target.map_or_else(String::new, |target| format!(", target {}", reading(target, 6)));
-    let method = found.sigma_method.as_deref().unwrap_or(NONE);
+    let method = match found.sigma_method.as_deref() {
+        Some("rbar_d2") => "R\u{304}/d2",
+        Some("sbar_c4") => "S\u{304}/c4",
+        Some("mrbar_d2") => "MR\u{304}/d2",
+        other => other.unwrap_or(NONE),
+    };
     vec![
         Fact::new("Specification", format!("{} … {}{uom}{target}", limit(found.lower), limit(found.upper))),
         Fact::new("Method", found.method.as_deref().unwrap_or(NONE)),
@@ -87,7 +92,10 @@ fn facts(gathered: &Gathered, found: &Capability) -> Vec<Fact> {
         Fact::new("Outside, expected of all values", ppm(found, found.expected)),
         Fact::new(
             "Outside, expected within subgroups",
-            figure(found.expected_within, format!("{} ppm", as_ppm(found.expected_within.unwrap_or(0.0)))),
+            match found.expected_within {
+                Some(value) => Cell::Phrase(value, format!("{} ppm", as_ppm(value))),
+                None => Cell::missing(why(found, "cp")),
+            },
         ),
         Fact::new("Anderson-Darling", anderson_darling(found)),
         Fact::new("Looks normal", found.looks_normal.as_deref().unwrap_or("too few values to tell")),

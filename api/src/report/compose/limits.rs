@@ -33,6 +33,7 @@ fn facts(gathered: &Gathered) -> Vec<Fact> {
     let uom = plotted_brackets(gathered);
     facts.push(Fact::new(format!("{}: LCL / centre / UCL{uom}", asked::statistic(gathered.subject.kind)), limits));
     if let Some((name, below)) = now.and_then(|now| Some((now.companion.as_deref()?, now.below))) {
+        let name = name.replace('-', "−");
         facts.push(Fact::new(format!("{name}: LCL / centre / UCL"), three(below)));
     }
     if !gathered.subject.kind.is_attribute() {

@@ -113,7 +113,7 @@ fn signals_in_words(readings: &[Reading]) -> String {
     }
     let number = |value: Option<f64>| value.map_or_else(|| NONE.to_owned(), |value| reading(value, 4));
     let words = |one: &Reading| {
-        let uom = one.uom.as_ref().map_or_else(String::new, |uom| format!(" {uom}"));
+        let uom = one.uom.as_ref().map_or_else(String::new, |uom| format!("\u{a0}{uom}"));
         format!("{} {}, {}{uom}", one.signal, number(one.mean), number(one.last))
     };
     let mut named: Vec<String> = readings.iter().take(NAMED_ON_PAPER).map(words).collect();
