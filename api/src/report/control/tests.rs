@@ -53,12 +53,27 @@ fn many_points_are_not_drawn_one_by_one() {
 
 #[test]
 fn labels_stand_under_each_other() {
-    let mut labels = vec![
-        (50.0, "UCL".to_owned(), Ink::Limit),
-        (51.0, "CL".to_owned(), Ink::Centre),
-        (52.0, "LCL".to_owned(), Ink::Limit),
-    ];
-    settle(&mut labels, 60.0);
-    assert!(labels.windows(2).all(|pair| pair[1].0 - pair[0].0 >= LABEL_APART - 1e-9), "{labels:?}");
-    assert!(labels[2].0 <= 60.0);
+    for floor in [60.0, 200.0] {
+        let mut labels = vec![
+            (50.0, "UCL".to_owned(), Ink::Limit),
+            (51.0, "CL".to_owned(), Ink::Centre),
+            (52.0, "LCL".to_owned(), Ink::Limit),
+        ];
+        settle(&mut labels, floor);
+        assert!(labels.windows(2).all(|pair| pair[1].0 - pair[0].0 >= LABEL_APART - 1e-9), "{labels:?}");
+        assert!(labels[2].0 <= floor);
+    }
+}
+
+#[test]
+fn lines_stay_in_their_plot() {
+    let lines = [Ink::Dot, Ink::Limit, Ink::Centre];
+    for shape in drawn(500).shapes {
+        let Shape::Path { steps, stroke: Some(stroke), .. } = shape else { continue };
+        let out_of_plot = |step: &Step| match step {
+            Step::Move(_, y) | Step::Line(_, y) => !(TOP..=TOP + MAIN_HEIGHT).contains(y),
+            Step::Close => false,
+        };
+        assert!(!(lines.contains(&stroke.ink) && steps.iter().any(out_of_plot)), "{stroke:?}");
+    }
 }
