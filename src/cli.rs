@@ -10,6 +10,7 @@ mod folder;
 mod import;
 mod quarantine;
 mod rendering;
+mod report;
 mod restore;
 mod serve;
 mod sql;
@@ -41,6 +42,7 @@ Start here
 
 Ask and feed
   sql          Run one SQL query: table, CSV or JSON
+  report       A report of a control chart: HTML, PDF or XLSX
   import       Bring CSV, Parquet or line protocol files in
   quarantine   Messages that were refused: why, how to map them, replay, discard
 
@@ -83,6 +85,7 @@ enum Command {
     Demo(demo::DemoArgs),
     Check(check::CheckArgs),
     Sql(sql::SqlArgs),
+    Report(report::ReportArgs),
     Import(import::ImportArgs),
     Quarantine(quarantine::QuarantineArgs),
     User(user::UserArgs),
@@ -114,6 +117,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Demo(args) => demo::run(args),
         Command::Check(args) => check::run(&args),
         Command::Sql(args) => sql::run(args),
+        Command::Report(args) => report::run(args),
         Command::Import(args) => import::run(args),
         Command::Quarantine(args) => quarantine::run(args),
         Command::User(args) => user::run(args),

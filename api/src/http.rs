@@ -1,4 +1,4 @@
-//! HTTP: SQL, records, line protocol, import, quarantine, backup, health, metrics, the live feed and the page.
+//! HTTP: SQL, records, line protocol, import, quarantine, backup, reports, health, metrics, the live feed and the page.
 
 mod access;
 mod answer;
@@ -14,6 +14,7 @@ mod page;
 mod quarantine;
 mod records;
 mod refusal;
+mod report;
 mod sql;
 mod status;
 
@@ -48,6 +49,8 @@ use refusal::Refusal;
 const GRACE: Duration = Duration::from_secs(10);
 /// Passwords checked at once; each costs milliseconds of CPU.
 const PASSWORD_CHECKS: usize = 2;
+/// Reports made at once; each is held whole.
+const REPORTS: usize = 2;
 /// A body of this size is decoded away from the reactor.
 const LARGE_BYTES: usize = 256 << 10;
 /// The metrics recorder folds its histograms this often, scraped or not, so that they stay small.
@@ -59,6 +62,7 @@ struct Front {
     live: Live,
     bodies: Budget,
     password_checks: Semaphore,
+    reports: Semaphore,
     shutdown: CancellationToken,
 }
 
@@ -154,6 +158,7 @@ fn router(faces: Arc<Faces>, shutdown: CancellationToken) -> Router {
         live,
         bodies: Budget::default(),
         password_checks: Semaphore::new(PASSWORD_CHECKS),
+        reports: Semaphore::new(REPORTS),
         shutdown,
     });
     Router::new()
@@ -161,6 +166,7 @@ fn router(faces: Arc<Faces>, shutdown: CancellationToken) -> Router {
         .route("/health", get(status::health))
         .route("/ready", get(status::ready))
         .route("/metrics", get(status::figures))
+        .route("/report/spc", get(report::spc))
         .route("/api/v1/live", get(feed::follow))
         .route("/api/v1/sql", post(sql::run))
         .route("/api/v1/import/samples", post(import::samples))

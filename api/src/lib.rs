@@ -17,5 +17,6 @@ mod faces;
 pub mod http;
 pub mod live;
 pub mod postgres;
+mod report;
 
 pub use faces::{Administer, Backup, BackupError, Faces, Readiness};

@@ -16,6 +16,7 @@ import { drawExclusions, drawFrozen, fail, freeze } from "/decision.js";
 import { Words, listed, panel, table } from "/panel.js";
 import { COLUMNS, base, describe, isChosen, pointsBelow, pointsOf } from "/points.js";
 import { drawPoint } from "/record.js";
+import { offerReports } from "/report.js";
 
 const VIOLATIONS_SHOWN = 200;
 const MANY = 12;       // of more characteristics one is searched for
@@ -280,6 +281,12 @@ byId("flag-after").onclick = () => view?.drawing.nextFlag(1);
 byId("freeze").onclick = () => freeze(() => view?.write);
 byId("csv").onclick = download;
 byId("print").onclick = () => print();
+offerReports(document.querySelectorAll("[data-report]"), () => {
+  const names = ["characteristic", ...OF, "chart", "rules", "limits", "distribution", ...NUMBERS];
+  const said = names.filter((name) => state[name] !== undefined).map((name) => [name, state[name]]);
+  const more = { subgroup: subgroup(), from: span?.from, to: span?.to };
+  return `/report/spc?${new URLSearchParams([...said, ...Object.entries(more).filter(([, value]) => value)])}`;
+}, fail);
 byId("point-close").onclick = () => go({ at: undefined, nth: undefined });
 addEventListener("beforeprint", () => view?.drawing.paper(PAPER));
 addEventListener("afterprint", () => view?.drawing.paper(null));

@@ -1,7 +1,7 @@
 //! One client's session: plans statements, refuses what would write, runs the rest within its limits.
 //!
 //! Every statement sees one snapshot: it is taken when planning begins, and all tables and functions of the statement read
-//! from it, however long the answer takes.
+//! from it, however long the answer takes. A session may hold it for the statements that follow.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,7 +38,18 @@ pub struct Session {
     limits: Limits,
     user: String,
     /// Planning takes the snapshot and uses it: one statement at a time.
-    planning: Mutex<()>,
+    planning: Mutex<Taking>,
+}
+
+/// Which snapshot the next statement sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Taking {
+    /// A fresh one.
+    Fresh,
+    /// A fresh one, and all later statements the same.
+    Once,
+    /// That of the statement before.
+    Held,
 }
 
 impl std::fmt::Debug for Session {
@@ -90,7 +101,7 @@ impl Session {
         limits: Limits,
         user: &str,
     ) -> Self {
-        Self { context, current, source, limits, user: user.to_owned(), planning: Mutex::new(()) }
+        Self { context, current, source, limits, user: user.to_owned(), planning: Mutex::new(Taking::Fresh) }
     }
 
     /// DataFusion's own view of the session: to add catalogs and functions to it. Statements go through
@@ -112,6 +123,12 @@ impl Session {
     /// Statements see the tables as they were known at this recorded time; as they are, without one.
     pub fn set_as_of(&self, as_of: Option<Timestamp>) {
         self.current.set_as_of(as_of.map(Timestamp::as_microsecond));
+    }
+
+    /// The next statement takes a snapshot, and all later ones see the same: their answers fit together, whatever comes
+    /// meanwhile. For a session that ends soon: what the snapshot shows stays on the disk as long as it is held.
+    pub async fn hold_snapshot(&self) {
+        *self.planning.lock().await = Taking::Once;
     }
 
     /// Plans a statement without parameters.
@@ -209,8 +226,13 @@ impl Session {
         if let Some(parameters) = parameters {
             statement::bind_function_arguments(&mut parsed, parameters)?;
         }
-        let _one_at_a_time = self.planning.lock().await;
-        self.current.replace(self.source.snapshot());
+        let mut taking = self.planning.lock().await;
+        if *taking != Taking::Held {
+            self.current.replace(self.source.snapshot());
+        }
+        if *taking == Taking::Once {
+            *taking = Taking::Held;
+        }
         let mut state = self.context.state();
         state.mark_start_execution();
         // A face may have added functions to the session.
@@ -245,4 +267,25 @@ fn limited(stream: SendableRecordBatchStream, deadline: Instant, limits: &Limits
         }
     };
     Box::pin(RecordBatchStreamAdapter::new(schema, futures::stream::try_unfold((stream, 0), next)))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::fixture::{Bench, good};
+
+    #[tokio::test]
+    async fn a_session_that_holds_its_snapshot_sees_nothing_newer() {
+        let bench = Bench::holding(&good("press", "force", &[(1, 1.0)]));
+        let session = bench.engine.session("test");
+        let count = async || {
+            session.query("SELECT value FROM samples").await.unwrap().iter().map(|rows| rows.num_rows()).sum::<usize>()
+        };
+        session.hold_snapshot().await;
+        // It is taken by the first statement, not before.
+        bench.put(&good("press", "force", &[(2, 2.0)]));
+        assert_eq!(count().await, 2);
+        bench.put(&good("press", "force", &[(3, 3.0)]));
+        assert_eq!(count().await, 2);
+        assert_eq!(bench.ask("SELECT value FROM samples").await.len(), 3);
+    }
 }

@@ -47,6 +47,12 @@ fn post(server: &Server, path: &str, authorization: &str, body: &str) -> u16 {
     request.send(body.as_bytes()).unwrap().status().as_u16()
 }
 
+fn get(server: &Server, path: &str, authorization: &str) -> u16 {
+    let config = ureq::Agent::config_builder().http_status_as_error(false).build();
+    let call = ureq::Agent::new_with_config(config).get(server.url(path)).header("Authorization", authorization);
+    call.call().unwrap().status().as_u16()
+}
+
 fn psql(server: &Server, user: &str, password: &str, settings: &str) -> Output {
     let address = format!("host=127.0.0.1 port={} user={user} dbname=takt {settings}", server.pg.port());
     let mut command = Command::new("psql");
@@ -123,6 +129,7 @@ fn roles_hold_on_every_face() {
         let refused = if name == "nobody" { 401 } else { 403 };
         let status = |allowed: bool, status: u16| if allowed { status } else { refused };
         assert_eq!(post(&server, "/api/v1/sql", &login, "SELECT 1"), status(query, 200), "{name}");
+        assert_eq!(get(&server, "/report/spc?characteristic=none", &login), status(query, 404), "{name}");
         assert_eq!(post(&server, "/api/v2/write", &login, LINE), status(write, 204), "{name}");
         assert_eq!(post(&server, "/api/v1/units", &login, r#"{"unit": "U-1"}"#), status(write, 200), "{name}");
         for settle in ["/api/v1/quarantine/replay", "/api/v1/quarantine/discard?topic=nothing"] {

@@ -33,6 +33,7 @@ mod quarantine;
 mod query;
 mod readers;
 mod readme;
+mod report;
 mod series;
 mod simulated;
 mod spc;

@@ -15,7 +15,7 @@ const CSS: &str = "text/css; charset=utf-8";
 const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// Address, content type and content of what the pages are made of.
-const ASSETS: [(&str, &str, &str); 24] = [
+const ASSETS: [(&str, &str, &str); 25] = [
     ("/", HTML, include_str!("../../../dashboards/page/index.html")),
     ("/page.css", CSS, include_str!("../../../dashboards/page/page.css")),
     ("/page.js", JAVASCRIPT, include_str!("../../../dashboards/page/page.js")),
@@ -38,6 +38,7 @@ const ASSETS: [(&str, &str, &str); 24] = [
     ("/spread.js", JAVASCRIPT, include_str!("../../../dashboards/page/spread.js")),
     ("/choice.js", JAVASCRIPT, include_str!("../../../dashboards/page/choice.js")),
     ("/panel.js", JAVASCRIPT, include_str!("../../../dashboards/page/panel.js")),
+    ("/report.js", JAVASCRIPT, include_str!("../../../dashboards/page/report.js")),
     ("/act.js", JAVASCRIPT, include_str!("../../../dashboards/page/act.js")),
     ("/chart.js", JAVASCRIPT, include_str!("../../../dashboards/page/chart.js")),
 ];
@@ -64,7 +65,8 @@ pub(super) async fn guard(request: Request, next: Next) -> Response {
         (REFERRER_POLICY, "no-referrer"),
         (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
     ] {
-        headers.insert(name, HeaderValue::from_static(value));
+        // A report says its own policy.
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
     }
     // Answers are of this moment; `no-cache` on the page lets a new version show at the next load.
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-cache"));
