@@ -13,6 +13,7 @@ mod head;
 pub(super) mod limits;
 pub(super) mod linearity;
 mod measured;
+mod multivariate;
 pub(super) mod points;
 mod reduced;
 mod specification;

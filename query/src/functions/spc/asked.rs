@@ -6,6 +6,7 @@ use datafusion::common::{Result, plan_err};
 use datafusion::logical_expr::Expr;
 use oee::spc::capability::Spec;
 use oee::spc::nonnormal::Family;
+use oee::spc::t2::ALPHA;
 use oee::spc::{ChartKind, Parameters, RuleSet, SigmaMethod};
 
 use super::measured::COLUMNS_OF_CHARTS;
@@ -76,6 +77,10 @@ pub(crate) struct Asked {
     pub(crate) distribution: Family,
     /// AIAG's rounded constants of average and range.
     pub(crate) manual_constants: bool,
+    /// Of T²: what is judged together.
+    pub(crate) characteristics: Vec<String>,
+    /// Of T²: probability of a point above the limit where nothing has changed.
+    pub(crate) alpha: f64,
     /// Standard deviation of the process that a gage measures.
     pub(crate) process_sigma: Option<f64>,
 }
@@ -96,15 +101,19 @@ impl Asked {
             sigma_method: None,
             distribution: Family::Normal,
             manual_constants: false,
+            characteristics: Vec::new(),
+            alpha: ALPHA,
             process_sigma: None,
         }
     }
 }
 
-/// Short runs bring different products onto one chart.
+/// Short runs bring different products onto one chart, and T² different characteristics.
 fn by_default(kind: ChartKind) -> Vec<&'static str> {
     let short_run = matches!(kind, ChartKind::ShortRunDeviation | ChartKind::ShortRunZ);
-    COLUMNS_OF_CHARTS.into_iter().filter(|name| !(short_run && *name == "product")).collect()
+    let several = kind == ChartKind::T2;
+    let brought = |name: &str| short_run && name == "product" || several && name == "characteristic";
+    COLUMNS_OF_CHARTS.into_iter().filter(|name| !brought(name)).collect()
 }
 
 const CHART_WORDS: &[&str] = &[
@@ -126,6 +135,7 @@ const CHART_WORDS: &[&str] = &[
     "headstart",
     "span",
 ];
+const T2_WORDS: &[&str] = &["characteristics", "subgroup", "by", "phase_i", "alpha"];
 const CAPABILITY_WORDS: &[&str] =
     &["subgroup", "by", "signal", "reduce", "lower", "upper", "target", "sigma_method", "distribution"];
 const GAGE_WORDS: &[&str] = &["by", "lower", "upper", "constants"];
@@ -138,7 +148,12 @@ pub(crate) fn read(function: Function, arguments: &[Expr]) -> Result<(Asked, &[E
         (Function::Spc | Function::SpcLimits, [chart, words @ ..]) => {
             let Some(chart) = text(chart) else { return plan_err!("{}", function.usage()) };
             match ChartKind::parse(chart) {
-                Ok(ChartKind::T2) => return plan_err!("t2 is not drawn in SQL yet; write spc for one characteristic"),
+                Ok(ChartKind::T2) if function == Function::SpcLimits => {
+                    return plan_err!(
+                        "the limit of t2 differs between phases and sizes of subgroups: spc('t2', …) shows it of each point"
+                    );
+                }
+                Ok(ChartKind::T2) => (ChartKind::T2, words, T2_WORDS),
                 Ok(kind) => (kind, words, CHART_WORDS),
                 Err(error) => return plan_err!("{error}"),
             }
@@ -177,6 +192,9 @@ pub(crate) fn read(function: Function, arguments: &[Expr]) -> Result<(Asked, &[E
     if asked.counts && !kind.is_attribute() {
         return plan_err!("source=counts is for charts of counts: write p, np, u or laney_p for it");
     }
+    if kind == ChartKind::T2 && (asked.characteristics.len() < 2 || asked.by.contains(&"characteristic")) {
+        return plan_err!("t2 judges several characteristics of a unit together: write 'characteristics=bore, length'");
+    }
     if let Err(error) = asked.parameters.check() {
         return plan_err!("{error}");
     }
@@ -196,6 +214,8 @@ impl Asked {
                 Ok(rules) => self.rules = Arc::new(rules),
                 Err(error) => return plan_err!("{error}"),
             },
+            "characteristics" => self.characteristics = different(name, value)?,
+            "alpha" => self.alpha = share(name, value)?,
             "phase_i" => self.phase_i = Some(count(name, value)?),
             "limits" => self.frozen = one_of(name, value, &[("frozen", true), ("own", false)])?,
             "source" => self.counts = one_of(name, value, &[("counts", true), ("measurements", false)])?,
@@ -245,6 +265,25 @@ fn number(name: &str, value: &str) -> Result<f64> {
     match value.parse::<f64>() {
         Ok(number) if number.is_finite() => Ok(number),
         _ => plan_err!("{name}={value:?} is not a number"),
+    }
+}
+
+/// Names divided by commas, each once.
+fn different(name: &str, value: &str) -> Result<Vec<String>> {
+    let mut found: Vec<String> = Vec::new();
+    for one in value.split(',').map(str::trim) {
+        if one.is_empty() || found.iter().any(|known| known == one) {
+            return plan_err!("{name}={value:?}: write different names, divided by commas");
+        }
+        found.push(one.to_owned());
+    }
+    Ok(found)
+}
+
+fn share(name: &str, value: &str) -> Result<f64> {
+    match number(name, value)? {
+        number if 0.0 < number && number < 1.0 => Ok(number),
+        _ => plan_err!("{name}={value:?} is not between 0 and 1"),
     }
 }
 

@@ -18,7 +18,7 @@ use super::asked::Asked;
 use super::frozen::Frozen;
 use super::{FEW, NAMES, Question};
 use crate::error::QueryError;
-use crate::functions::gather::{Doubles, Gather, Integers, Texts, Times, typed};
+use crate::functions::gather::{Doubles, Gather, Integers, Texts, Times, among, typed};
 
 /// Values that agree in these are one chart, unless it is said otherwise.
 pub(super) const COLUMNS_OF_CHARTS: [&str; 4] = ["equipment", "characteristic", "product", "operation"];
@@ -29,7 +29,7 @@ const COUNTS: &str = "counts";
 const EXCLUSIONS: &str = "exclusions";
 
 /// Where a row is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Place {
     batch: u32,
     row: u32,
@@ -174,7 +174,11 @@ impl Measurements {
         context: &[&'static str],
         excluded: &Excluded,
     ) -> Result<Self, QueryError> {
-        let filter = question.filter(MEASUREMENTS, NAMES)?;
+        let mut filter = question.filter(MEASUREMENTS, NAMES)?;
+        let several = question.asked.characteristics.iter().map(String::as_str);
+        if question.asked.kind == ChartKind::T2 {
+            filter = filter.and(among("characteristic", several));
+        }
         let judged = counts_failures(question.asked.kind);
         let mut columns = vec!["time", "value", "lower_limit", "upper_limit", "target", "piece"];
         columns.extend(COLUMNS_OF_CHARTS);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use oee::spc::capability::Spec;
-use oee::spc::{Chart, Companion, Point, RuleSet, Subgroup};
+use oee::spc::{Chart, ChartKind, Companion, Point, RuleSet, Subgroup};
 
 use super::frozen::Frozen;
 use super::measured::{Key, Measurements};
@@ -17,11 +17,11 @@ use crate::functions::columns::{Column, Value, batch};
 
 /// What is known of a subgroup by its last value.
 #[derive(Default)]
-struct Context {
+pub(super) struct Context {
     equipment: Option<Arc<str>>,
     product: Option<Arc<str>>,
     operation: Option<Arc<str>>,
-    characteristic: Option<Arc<str>>,
+    pub(super) characteristic: Option<Arc<str>>,
     work_order: Option<String>,
     unit: Option<String>,
     operator: Option<String>,
@@ -29,19 +29,19 @@ struct Context {
     run: Option<String>,
 }
 
-struct Row {
-    context: Context,
-    group: Group,
+pub(super) struct Row {
+    pub(super) context: Context,
+    pub(super) group: Group,
     /// From 1.
-    number: u64,
-    point: Point,
-    companion: Option<(Companion, Point)>,
-    spec: Spec,
-    phase: &'static str,
-    rules: Option<String>,
-    message: Option<String>,
-    origin: Arc<str>,
-    reason: Option<String>,
+    pub(super) number: u64,
+    pub(super) point: Point,
+    pub(super) companion: Option<(Companion, Point)>,
+    pub(super) spec: Spec,
+    pub(super) phase: &'static str,
+    pub(super) rules: Option<String>,
+    pub(super) message: Option<String>,
+    pub(super) origin: Arc<str>,
+    pub(super) reason: Option<String>,
 }
 
 macro_rules! context {
@@ -103,6 +103,9 @@ pub(in crate::functions) fn schema() -> SchemaRef {
 }
 
 pub(in crate::functions) async fn answer(question: &Question<'_>) -> Result<RecordBatch, QueryError> {
+    if question.asked.kind == ChartKind::T2 {
+        return batch(COLUMNS, &super::multivariate::points(question).await?);
+    }
     let frozen = Frozen::gather(question).await?;
     let measurements = Measurements::gather(question, &frozen).await?;
     let declared = Declared::gather(question).await?;
@@ -180,7 +183,7 @@ pub(super) fn violations(
 }
 
 impl Context {
-    fn of(measurements: &Measurements, key: &Key, group: &Group) -> Self {
+    pub(super) fn of(measurements: &Measurements, key: &Key, group: &Group) -> Self {
         let label = |column: &str| measurements.label(group.place, column).map(str::to_owned);
         let [equipment, characteristic, product, operation] = key;
         let or = |known: &Option<Arc<str>>, column: &str| {

@@ -1,5 +1,6 @@
 //! Rational subgroups.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use oee::spc::{ChartKind, Subgroup};
@@ -29,6 +30,23 @@ pub(super) struct Group {
     pub(super) begins: (Place, i64),
     /// What its values agree in.
     pub(super) label: Option<String>,
+}
+
+impl Group {
+    /// None of no values.
+    pub(super) fn of(subgroup: Subgroup, values: &[Measured], label: Option<String>) -> Option<Self> {
+        let (first, last) = (values.first()?, values.last()?);
+        Some(Self {
+            subgroup,
+            n: values.len(),
+            first: first.time,
+            last: last.time,
+            place: last.place,
+            piece: last.piece,
+            begins: (first.place, first.piece),
+            label,
+        })
+    }
 }
 
 /// How values become subgroups: as the call says, else as their frozen limits do, else as the chart needs it. `named`:
@@ -84,27 +102,44 @@ pub(super) fn of(
     by: &By,
 ) -> Result<Vec<Group>, QueryError> {
     let maker = Maker::new(question, measurements, series);
+    let parts = cut(question, measurements, series, values, by)?;
+    parts.into_iter().map(|(label, values)| maker.group(&values, label)).collect()
+}
+
+/// Values of a subgroup, and what they agree in.
+type Part<'v> = (Option<String>, Cow<'v, [Measured]>);
+
+/// Values cut into subgroups.
+pub(super) fn cut<'v>(
+    question: &Question<'_>,
+    measurements: &Measurements,
+    series: &Series,
+    values: &'v [Measured],
+    by: &By,
+) -> Result<Vec<Part<'v>>, QueryError> {
     match by {
         // What is left over is no subgroup yet.
-        By::Count(size) => values.chunks_exact((*size).max(1)).map(|values| maker.group(values, None)).collect(),
+        By::Count(size) => {
+            Ok(values.chunks_exact((*size).max(1)).map(|values| (None, Cow::Borrowed(values))).collect())
+        }
         By::Time(cut) => {
             let equipment = series.key.first().and_then(|name| name.as_deref()).unwrap_or_default();
             let Some(end) = values.last().map(|last| last.time.saturating_add(1)) else { return Ok(Vec::new()) };
-            let mut groups = Vec::new();
+            let mut parts = Vec::new();
             let mut rest = values;
             // From value to value: most of the time nothing may have been measured.
             while let Some(first) = rest.first() {
                 let bucket = buckets(&question.gather.plant, equipment, *cut, first.time, end).next().transpose()?;
                 let Some(bucket) = bucket else { break };
                 let (within, after) = rest.split_at(rest.partition_point(|value| value.time < bucket.end).max(1));
-                groups.push(maker.group(within, bucket.shift.or(bucket.production_day))?);
+                parts.push((bucket.shift.or(bucket.production_day), Cow::Borrowed(within)));
                 rest = after;
             }
-            Ok(groups)
+            Ok(parts)
         }
         By::Column(column) => {
             let groups = in_groups(measurements, values, column);
-            groups.into_iter().map(|(label, values)| maker.group(&values, Some(label))).collect()
+            Ok(groups.into_iter().map(|(label, values)| (Some(label), Cow::Owned(values))).collect())
         }
     }
 }
@@ -145,18 +180,8 @@ impl<'a> Maker<'a> {
         let numbers: Vec<f64> = values.iter().map(|value| value.value).collect();
         let subgroup = self.subgroup(values, &numbers)?;
         let excluded = values.iter().any(|value| value.excluded);
-        let (first, last) = (values.first(), values.last());
-        let place = last.map(|value| value.place).ok_or_else(|| QueryError::Execution("an empty subgroup".into()))?;
-        Ok(Group {
-            subgroup: if excluded { subgroup.exclude() } else { subgroup },
-            n: values.len(),
-            first: first.map_or(0, |value| value.time),
-            last: last.map_or(0, |value| value.time),
-            place,
-            piece: last.map_or(1, |value| value.piece),
-            begins: first.map_or((place, 1), |value| (value.place, value.piece)),
-            label,
-        })
+        let subgroup = if excluded { subgroup.exclude() } else { subgroup };
+        Group::of(subgroup, values, label).ok_or_else(|| QueryError::Execution("an empty subgroup".into()))
     }
 
     fn subgroup(&self, values: &[Measured], numbers: &[f64]) -> Result<Subgroup, QueryError> {
