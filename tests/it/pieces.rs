@@ -21,6 +21,7 @@ path = "line/test"
 count_source = "operations"
 results = { IO = "pass", SORT = "rework" }
 cost_per_hour = 80
+microstop_threshold_s = 90
 [[equipment]]
 path = "line/saw"
 default_product = "A"
@@ -138,7 +139,7 @@ fn what_the_plant_file_says_of_money_and_reactions_is_in_the_tables() {
     let server = start(folder.path());
     let one = |sql: &str| json!(server.sql(sql));
     let test = "SELECT count_source, cost_per_hour, microstop_threshold_s FROM equipment WHERE equipment = 'line/test'";
-    assert_eq!(one(test), json!([["operations", 80.0, 120.0]]));
+    assert_eq!(one(test), json!([["operations", 80.0, 90.0]]));
     assert_eq!(one("SELECT planned_scrap_ratio FROM products"), json!([[0.05]]));
     let bore = "SELECT on_violation, reaction_plan FROM characteristics";
     assert_eq!(one(bore), json!([["hold", "measure the last ten"]]));

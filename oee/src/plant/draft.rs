@@ -20,7 +20,7 @@ use crate::state::{Category, RecordKind};
 use crate::verdict::Verdict;
 
 /// Unplanned stops shorter than this are micro-stops, unless the plant says otherwise.
-const MICROSTOP_THRESHOLD_S: f64 = 120.0;
+pub(super) const MICROSTOP_THRESHOLD_S: f64 = 120.0;
 
 /// A zone that was found.
 #[derive(Debug, Clone)]

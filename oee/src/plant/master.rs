@@ -1,5 +1,6 @@
 //! The plant as rows of the master data tables.
 
+use super::draft::MICROSTOP_THRESHOLD_S;
 use super::{Plant, SignalDef};
 use crate::path::parent;
 use crate::seconds;
@@ -54,6 +55,12 @@ fn max_interval_s(signal: &SignalDef) -> Option<f64> {
     signal.compression.and_then(|compression| compression.limits.max_gap_us()).map(seconds)
 }
 
+/// What is as it would be without a word is not in the tables: a plant file that says nothing new makes no new versions of
+/// rows that an earlier takt has written.
+fn unusual(number: f64, usual: f64) -> Option<f64> {
+    (number != usual).then_some(number)
+}
+
 impl Plant {
     /// The rows of `equipment`, `signals`, `products`, `characteristics` and `reasons`.
     #[must_use]
@@ -73,8 +80,11 @@ impl Plant {
                 .maybe_text("state_map", e.state_map.as_deref())
                 .maybe_text("state_source", e.state_source.as_deref())
                 .maybe_text("count_source", e.count_source.as_deref())
-                .maybe_number("microstop_threshold_s", Some(seconds(e.microstop_threshold_us)))
-                .maybe_number("startup_s", Some(seconds(e.startup_us)))
+                .maybe_number(
+                    "microstop_threshold_s",
+                    unusual(seconds(e.microstop_threshold_us), MICROSTOP_THRESHOLD_S),
+                )
+                .maybe_number("startup_s", unusual(seconds(e.startup_us), 0.0))
                 .maybe_number("cost_per_hour", e.rates.cost_per_hour)
                 .maybe_number("energy_price_per_kwh", e.rates.energy_price_per_kwh)
                 .0
@@ -112,7 +122,7 @@ impl Plant {
                 .maybe_number("lower_limit", c.lower_limit)
                 .maybe_number("upper_limit", c.upper_limit)
                 .maybe_number("target", c.target)
-                .text("on_violation", c.on_violation())
+                .maybe_text("on_violation", Some(c.on_violation()).filter(|_| c.hold_on_violation))
                 .maybe_text("reaction_plan", c.reaction_plan.as_deref())
                 .0
         });
