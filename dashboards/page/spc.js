@@ -282,7 +282,9 @@ byId("freeze").onclick = () => freeze(() => view?.write);
 byId("csv").onclick = download;
 byId("print").onclick = () => print();
 offerReports(document.querySelectorAll("[data-report]"), () => {
-  const names = ["characteristic", ...OF, "chart", "rules", "limits", "distribution", ...NUMBERS];
+  // A parameter that the chart does not have is not in what the page shows either.
+  const numbers = NUMBERS.filter((name) => name === "phase" || name in (chart().parameters ?? {}));
+  const names = ["characteristic", ...OF, "chart", "rules", "limits", "distribution", ...numbers];
   const said = names.filter((name) => state[name] !== undefined).map((name) => [name, state[name]]);
   const more = { subgroup: subgroup(), from: span?.from, to: span?.to };
   return `/report/spc?${new URLSearchParams([...said, ...Object.entries(more).filter(([, value]) => value)])}`;

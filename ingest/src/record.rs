@@ -359,6 +359,11 @@ impl RecordTable {
                 return Err(refusal(format!("`{end}` lies before `{start}`")));
             }
         }
+        if let Cell::Double(quantity) = self.cell(row, "quantity")
+            && *quantity < 0.0
+        {
+            return Err(refusal("`quantity` is less than 0"));
+        }
         if self.table.name == "counts" {
             let count = |name: &str| match self.cell(row, name) {
                 Cell::Double(pieces) => Some(*pieces),

@@ -23,13 +23,15 @@ pub struct Piece {
     pub reason: Option<Arc<str>>,
     /// The result of which nobody said what it means: whether they are good is not known.
     pub unjudged: Option<Arc<str>>,
+    /// They were made where results tell what is sent to rework, and have none.
+    pub uninspected: bool,
 }
 
 impl Piece {
     /// Pieces of which nothing more is known.
     #[must_use]
     pub fn new(time: i64, total: f64, scrap: f64) -> Self {
-        Self { time, total, scrap, rework: None, reason: None, unjudged: None }
+        Self { time, total, scrap, rework: None, reason: None, unjudged: None, uninspected: false }
     }
 }
 
@@ -76,7 +78,7 @@ pub fn executed(execution: &Execution, verdict: impl Fn(&str) -> Option<Verdict>
     let time = last_moment(execution, completed);
     let total = execution.quantity.or(execution.unit.is_some().then_some(1.0))?;
     let made = Piece::new(time, total, 0.0);
-    let Some(result) = execution.result.as_deref() else { return Some(made) };
+    let Some(result) = execution.result.as_deref() else { return Some(Piece { uninspected: true, ..made }) };
     Some(match verdict(result) {
         Some(Verdict::Pass) => Piece { rework: Some(0.0), ..made },
         Some(Verdict::Fail) => Piece { scrap: total, rework: Some(0.0), ..made },

@@ -314,7 +314,7 @@ impl Executions {
         }
     }
 
-    /// Where keys, or what was made, may differ after `old` became `new` (none: it was added, or taken out).
+    /// Where keys may differ after `old` became `new` (none: it was added, or taken out).
     ///
     /// `executions` may be the index before or after the change. Times outside the answer keep their keys.
     #[must_use]
@@ -325,13 +325,7 @@ impl Executions {
             (Some(old), Some(new)) if only_end_differs(old, new) && executions.alone_at_start(old) => {
                 let next = executions.next_start(old);
                 let (a, b) = (old.completed.unwrap_or(next), new.completed.unwrap_or(next));
-                let made = |e: &Execution| e.completed.map(|end| (end, e.result.clone(), e.quantity));
-                if made(old) == made(new) {
-                    return stretch(&old.equipment, a.min(b), a.max(b));
-                }
-                // What was made counts at the last moment.
-                let last = last_moment(old, a.min(b));
-                stretch(&old.equipment, last, a.max(b).max(last + 1))
+                stretch(&old.equipment, a.min(b), a.max(b))
             }
             (old, new) => {
                 let mut found = Vec::new();
@@ -344,6 +338,31 @@ impl Executions {
                 found
             }
         }
+    }
+
+    /// Where what was made may differ after `old` became `new`. Keys do not follow from it.
+    #[must_use]
+    pub fn made_differently(old: Option<&Execution>, new: Option<&Execution>) -> Vec<Affected> {
+        let made = |execution: Option<&Execution>| {
+            let execution = execution?;
+            let at = last_moment(execution, execution.completed?);
+            Some((
+                execution.equipment.clone(),
+                at,
+                execution.unit.is_some(),
+                execution.result.clone(),
+                execution.quantity,
+            ))
+        };
+        let (old, new) = (made(old), made(new));
+        if old == new {
+            return Vec::new();
+        }
+        let places = old.into_iter().chain(new);
+        let mut found: Vec<Affected> =
+            places.flat_map(|(equipment, at, ..)| stretch(&equipment, at, at.saturating_add(1))).collect();
+        found.dedup();
+        found
     }
 
     fn alone_at_start(&self, execution: &Execution) -> bool {

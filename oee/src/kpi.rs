@@ -104,10 +104,10 @@ impl Report {
             utilization: time_ratio(planned_us, time.calendar_us),
             quality_ratio,
             scrap_ratio: ratio(self.counts.scrap, self.counts.total),
-            rework_ratio: self.counts.rework.and_then(|rework| ratio(rework, self.counts.total)),
+            rework_ratio: self.reworked().and_then(|rework| ratio(rework, self.counts.total)),
             actual_to_planned_scrap_ratio: self.planned_scrap().and_then(|planned| ratio(self.counts.scrap, planned)),
             fall_off_ratio: self.fall_off.and_then(|fall_off| ratio(fall_off.scrap, fall_off.first_total)),
-            first_pass_yield: self.counts.rework.and_then(|rework| ratio(self.counts.good - rework, self.counts.total)),
+            first_pass_yield: self.reworked().and_then(|rework| ratio(self.counts.good - rework, self.counts.total)),
             throughput_per_h: ratio(self.counts.total * 3_600.0, seconds(time.order_us)),
             production_process_ratio: time_ratio(time.order_production_us, time.order_us),
             allocation_ratio: time_ratio(time.order_busy_us, time.order_us),
@@ -124,6 +124,11 @@ impl Report {
             cost_per_good_piece: self.cost.and_then(|cost| ratio(cost, self.counts.good)),
             reason: self.reason(),
         }
+    }
+
+    /// Pieces sent to rework [RQ]; none where that is not known of all that were made.
+    fn reworked(&self) -> Option<f64> {
+        self.counts.rework.filter(|_| !self.missing_inspection)
     }
 
     /// Pieces planned to be scrapped [PSQ]; none where that is not known of all that were made.

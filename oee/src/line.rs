@@ -58,6 +58,7 @@ pub fn serial(reports: &[Report], ideal_cycle_s: impl Fn(usize, &OrderCount) -> 
         ideal_startup_scrap_s: 0.0,
         // What is planned to be scrapped where scrap is the line's.
         planned_scrap: behind().map(|report| report.planned_scrap).sum(),
+        missing_inspection: behind().any(|report| report.missing_inspection),
         missing_planned_scrap: behind().any(|report| report.missing_planned_scrap),
         fall_off,
         energy: all.energy,

@@ -137,7 +137,7 @@ pub struct OrderSoFar {
 /// A machine at one moment.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Now {
-    /// State and since when it holds; none where it is unknown.
+    /// State and since when it holds, also where the source says that it is unknown; none where nobody says anything.
     pub state: Option<(StateValue, i64)>,
     /// The running shift; none outside of shifts.
     pub shift: Option<ShiftSoFar>,
@@ -454,7 +454,7 @@ fn joined(sum: Option<Report>, more: Report) -> Report {
 
 fn state_at(machine: &Machine, now: i64) -> Option<(StateValue, i64)> {
     let span = machine.states().iter().rfind(|span| span.start <= now)?;
-    (now < span.end && span.value.category.is_some()).then(|| (span.value.clone(), span.start))
+    (now < span.end).then(|| (span.value.clone(), span.start))
 }
 
 #[cfg(test)]

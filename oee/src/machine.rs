@@ -379,6 +379,7 @@ impl Machine {
             report.counts.total += piece.total;
             report.counts.scrap += piece.scrap;
             report.counts.rework = sum_of_known(report.counts.rework, piece.rework);
+            report.missing_inspection |= piece.uninspected && piece.total != 0.0;
             report.planned_scrap += job.planned_scrap_ratio.unwrap_or(0.0) * piece.total;
             report.missing_planned_scrap |= job.planned_scrap_ratio.is_none() && piece.total != 0.0;
             let startup_scrap = if *startup { piece.scrap } else { 0.0 };

@@ -319,9 +319,13 @@ pub const EQUIPMENT: Table = Table {
         column("calendar", Name, "shift calendar"),
         column("rollup", Name, "`sum` or `serial`"),
         column("default_product", Name, "product that stands in where no order covers"),
-        column("state_map", Name, "what its states mean; NULL: a few common words"),
+        column("state_map", Name, "name of the map that says what its states mean; NULL: a few common words"),
         column("state_source", Name, "whose states count, where the plant says it: `signal`, or a source of records"),
-        column("count_source", Name, "whose counts: `signal`, `operations`, or a source of records"),
+        column(
+            "count_source",
+            Name,
+            "whose counts, where the plant says it: `signal`, `operations`, or a source of records",
+        ),
         column(
             "microstop_threshold_s",
             Double,

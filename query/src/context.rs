@@ -58,6 +58,8 @@ pub(crate) struct Context {
     /// When the newest known version of each run was recorded, retracted ones too.
     recorded: HashMap<String, i64>,
     changes: Vec<Change>,
+    /// Changes of what was made, which re-key nothing.
+    made: Vec<Change>,
     /// Earliest start of affected time in each block of `changes`.
     blocks: Vec<i64>,
 }
@@ -142,6 +144,12 @@ impl Context {
         newest_first.map(|change| (change.recorded, &change.affected))
     }
 
+    /// The same of what was made.
+    pub(crate) fn made_since(&self, recorded: i64) -> impl Iterator<Item = (i64, &Affected)> {
+        let newest_first = self.made.iter().rev().take_while(move |change| change.recorded > recorded);
+        newest_first.map(|change| (change.recorded, &change.affected))
+    }
+
     /// When an order first started on one of these equipments.
     pub(crate) fn first_start(&self, work_order: &str, equipment: &[&str]) -> Option<i64> {
         let executions = self.by_order.get(work_order)?.iter().filter_map(|run| self.executions.get(run));
@@ -180,6 +188,8 @@ impl Context {
         for affected in Executions::affected(old.as_deref(), new.as_ref(), &self.executions) {
             self.note(Change { recorded, affected });
         }
+        let made = Executions::made_differently(old.as_deref(), new.as_ref());
+        self.made.extend(made.into_iter().map(|affected| Change { recorded, affected }));
         self.recorded.insert(run, recorded);
     }
 
@@ -402,7 +412,7 @@ const KNOWN_RESULTS: usize = 16;
 impl Results {
     fn at(&mut self, row: usize) -> Option<Arc<str>> {
         let words = self.words.as_string::<i32>();
-        let word = words.is_valid(row).then(|| words.value(row))?;
+        let word = words.is_valid(row).then(|| words.value(row)).filter(|word| !word.is_empty())?;
         if let Some(known) = self.known.iter().find(|known| known.as_ref() == word) {
             return Some(Arc::clone(known));
         }

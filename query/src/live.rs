@@ -41,6 +41,8 @@ pub struct EquipmentNow {
     pub now: Now,
     /// How often something came that concerns it: where that stands still, only time passes.
     pub changes: u64,
+    /// It is what lies below it, added up.
+    pub rolled_up: bool,
 }
 
 /// The live OEE of a plant; cheap to share.
@@ -89,7 +91,8 @@ impl std::fmt::Debug for LiveOee {
 impl LiveOee {
     pub(crate) fn new(present: Present) -> Self {
         let plant = present.plant();
-        let machines: Vec<Entry> = plant.machines().map(|machine| Entry::new(plant, machine)).collect();
+        // Any node may be a machine: what is known of it tells.
+        let machines: Vec<Entry> = plant.tree().map(|node| Entry::new(plant, node)).collect();
         let paths: Vec<&str> = machines.iter().map(Entry::path).collect();
         let lines = Line::all(plant, &paths);
         let board = Board { machines, lines, orders: HashMap::new(), changed: i64::MIN };
@@ -210,8 +213,11 @@ impl Board {
             below.map(Entry::changes).fold(0, u64::wrapping_add)
         };
         let changes = self.lines.iter().map(|line| (line, changes_below(line)));
-        let lines: Vec<Option<u64>> =
-            changes.map(|(line, changes)| is_wanted(line.path(), changes).then_some(changes)).collect();
+        // What is a machine itself is not added up.
+        let is_machine = |line: &Line| line.place().and_then(|at| self.machines.get(at)).is_some_and(Entry::is_known);
+        let lines: Vec<Option<u64>> = changes
+            .map(|(line, changes)| (!is_machine(line) && is_wanted(line.path(), changes)).then_some(changes))
+            .collect();
         let mut looked_at = machines.clone();
         let wanted_lines = self.lines.iter().zip(&lines).filter(|(_, changes)| changes.is_some());
         for place in wanted_lines.flat_map(|(line, _)| line.machines()) {
@@ -235,11 +241,13 @@ impl Board {
         for (entry, _) in machines.iter_mut().zip(&wanted.looked_at).filter(|(_, looked_at)| **looked_at) {
             let changes = entry.changes();
             if let Some(now) = entry.look(gather, context, orders, position).await? {
-                found.push(EquipmentNow { equipment: entry.path().to_owned(), now, changes });
+                found.push(EquipmentNow { equipment: entry.path().to_owned(), now, changes, rolled_up: false });
             }
         }
         let known: HashMap<&str, &Now> = found.iter().map(|found| (found.equipment.as_str(), &found.now)).collect();
-        let lines = lines.iter().zip(&wanted.lines).filter_map(|(line, changes)| line.now(gather, &known, (*changes)?));
+        // A node of which something is known itself is a machine.
+        let lines = lines.iter().zip(&wanted.lines).filter(|(line, _)| !known.contains_key(line.path()));
+        let lines = lines.filter_map(|(line, changes)| line.now(gather, &known, (*changes)?));
         let lines: Vec<EquipmentNow> = lines.collect();
         let unwanted = machines.iter().zip(&wanted.machines).filter(|(_, wanted)| !**wanted);
         let unwanted: HashSet<&str> = unwanted.map(|(entry, _)| entry.path()).collect();
@@ -297,18 +305,23 @@ impl Board {
 
     /// Takes up what changed among executions.
     fn follow(&mut self, context: &Context) {
-        let mut affected: HashMap<&str, i64> = HashMap::new();
+        let (mut affected, mut made): (HashMap<&str, i64>, HashMap<&str, i64>) = Default::default();
         let since = self.changed;
         for (recorded, change) in context.changes_since(since) {
             self.changed = self.changed.max(recorded);
             let from = affected.entry(change.equipment.as_str()).or_insert(change.from);
             *from = change.from.min(*from);
         }
-        if affected.is_empty() {
-            return;
+        for (recorded, change) in context.made_since(since) {
+            self.changed = self.changed.max(recorded);
+            let from = made.entry(change.equipment.as_str()).or_insert(change.from);
+            *from = change.from.min(*from);
         }
         for entry in &mut self.machines {
             let path = entry.path().to_owned();
+            if let Some(from) = made.get(path.as_str()).filter(|_| entry.counts_operations()) {
+                entry.executions_changed(*from);
+            }
             for from in lineage(&path).filter_map(|path| affected.get(path)) {
                 entry.executions_changed(*from);
             }

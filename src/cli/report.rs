@@ -74,7 +74,7 @@ struct SpcArgs {
     /// Distribution of capability: normal, lognormal, weibull, gamma, exponential, box_cox or johnson
     #[arg(long, value_name = "NAME")]
     distribution: Option<String>,
-    /// First time, of the machine's zone where it has no offset; without it all there is
+    /// First time; where it has no offset of --zone, else of the machine's zone. Without it all there is
     #[arg(long, value_name = "TIME")]
     from: Option<String>,
     /// End, not included; without it now

@@ -300,8 +300,11 @@ fn live_is_batch_whatever_comes_however_late() {
             assert_same(&server, &format!("seed {seed}, after a restart"));
         }
     }
-    let running = server.number("SELECT count(*) FROM oee_live()");
-    assert!(running >= 5.0, "four shifts and an order run: {running}");
+    let live = |of: &str| server.number(&format!("SELECT count(*) FROM oee_live() WHERE {of}"));
+    assert!(live("work_order IS NULL") >= 7.0, "six machines and a line");
+    assert!(live("work_order IS NOT NULL") >= 1.0, "an order");
+    assert_eq!(live("equipment = 'site/cell'"), 1.0, "a line");
+    assert_eq!(live("equipment = 'site'"), 0.0, "the saw works other shifts");
 }
 
 #[test]
@@ -354,6 +357,31 @@ fn an_event_is_told_within_a_second() {
     server.send("stop_reasons", &[json!({"equipment": "site/press", "start": instant(stopped), "reason": "service"})]);
     let told = heard(&mut screen, &|message| message["state_reason"] == "service");
     assert_eq!(told["category"], "planned", "a reason counts at once");
+}
+
+#[test]
+fn a_line_is_told_as_its_machines_add_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = start(folder.path());
+    let mut screen = Equipment::of(Version::V5, server.mqtt);
+    screen.subscribe("takt/site/cell/oee").unwrap();
+    let at = |second: i64| instant(now_us() - 300_000_000 + second * 1_000_000);
+    let order = json!({"run": "o", "equipment": "site/cell", "work_order": "W1", "product": "A", "started": at(0)});
+    let unit = json!({"run": "u", "equipment": "site/cell/test", "unit": "SN1", "work_order": "W1", "product": "A",
+                      "started": at(10), "completed": at(20), "result": "fail"});
+    server.send("operations", &[order, unit]);
+    let packed = json!({"equipment": "site/cell/pack", "source": "mes", "time": at(30), "total": 7});
+    server.send("counts", &[packed]);
+    let told = loop {
+        let message: Value = serde_json::from_str(&screen.hear().unwrap().payload).unwrap();
+        if message["shift"]["good"] == 7.0 {
+            break message;
+        }
+    };
+    assert_eq!((&told["equipment"], &told["state"], &told["order"]), (&json!("site/cell"), &Value::Null, &Value::Null));
+    assert_eq!(told["shift"]["scrap"], 1.0, "what the test stand rejected is lost to the line");
+    let row = server.sql("SELECT good, scrap FROM oee_live() WHERE equipment = 'site/cell'");
+    assert_eq!(json!(row), json!([[7.0, 1.0]]));
 }
 
 #[test]

@@ -87,14 +87,26 @@ fn results_of_operations_count_pieces() {
     assert_eq!((&pieces(&server)[0], &pieces(&server)[1]), (&json!(16.0), &json!(15.0)));
 
     // A correction counts at once, and what was known before is still to be had.
+    let before = server.sql("SELECT now()")[0][0].as_str().unwrap().to_owned();
     server.send("operations", &[json!({"run": "r2", "result": "pass", "change_reason": "gauge was off"})]);
     assert_eq!((&pieces(&server)[1], &pieces(&server)[2]), (&json!(16.0), &json!(0.0)));
+    let day = format!("SELECT scrap FROM oee('day', {WINDOW}) WHERE equipment = 'line/test'");
+    let (status, then) = server.post(&format!("/api/v1/sql?format=json&as_of={before}"), &*day);
+    assert!(status == 200 && then.contains("1.0"), "{then}");
 
     server.send("operations", &[test(6, 6, "SEE 2ND")]);
     let found = pieces(&server);
     assert_eq!((&found[0], &found[4]), (&json!(16.0), &json!(1.0)));
     let reason = found[6].as_str().unwrap();
     assert!(reason.contains("\"SEE 2ND\"") && reason.contains("results = {"), "{reason}");
+    // One without a result is good, and how many passed at first is not known any more.
+    let mut unjudged = test(7, 8, "");
+    server.send("operations", &[unjudged.clone()]);
+    assert_eq!((&pieces(&server)[0], &pieces(&server)[5]), (&json!(17.0), &json!(null)));
+    unjudged["quantity"] = json!(-5);
+    let (status, answer) = server.post("/api/v1/operations", json!([unjudged]).to_string());
+    assert!(status == 400 && answer.contains("`quantity` is less than 0"), "{answer}");
+    server.send("operations", &[json!({"run": "r7", "deleted": true})]);
     server.send("operations", &[json!({"run": "r6", "deleted": true})]);
     assert_eq!(pieces(&server)[4], 0.0);
 

@@ -1,7 +1,7 @@
 //! What becomes durable, as it happens: OEE on MQTT (`takt/<equipment>/oee`, retained), violations of control charts.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use ingest::listener::Notices;
@@ -25,10 +25,17 @@ const REST: Duration = Duration::from_secs(5);
 /// Equipment of which nothing comes is told of again after this time: its availability goes on.
 const STANDSTILL: Duration = Duration::from_secs(10);
 
+/// What lies above machines changes whenever one of them does, and takes them all to add up: it is told of no sooner again.
+const LINE_PACE: Duration = Duration::from_secs(5);
+
 /// What was told last of an equipment.
 struct Told {
     changes: u64,
     at: Instant,
+    /// There was nothing to tell.
+    nothing: bool,
+    /// It was what lies below it.
+    rolled_up: bool,
 }
 
 /// Keeps live OEE and SPC up to date with what becomes durable, and tells `notices` of it, until `stop`.
@@ -136,25 +143,38 @@ impl Trouble {
 
 async fn tell(faces: &Faces, notices: &Notices, told: &mut HashMap<String, Told>) -> Result<(), QueryError> {
     let (now, started) = (now_us(), Instant::now());
+    // What is asked for, by path.
+    let asked: Mutex<HashMap<String, u64>> = Mutex::default();
     let due = |path: &str, changes: u64| {
         let last: Option<&Told> = told.get(path);
-        last.is_none_or(|last| last.changes != changes || started.duration_since(last.at) >= STANDSTILL)
+        let rested = |rest: Duration| last.is_none_or(|last| started.duration_since(last.at) >= rest);
+        let is_line = last.is_some_and(|last| last.rolled_up);
+        let changed = last.is_none_or(|last| last.changes != changes) && (!is_line || rested(LINE_PACE));
+        let due = changed || rested(STANDSTILL);
+        if due {
+            asked.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_owned(), changes);
+        }
+        due
     };
     let machines = faces.engine.live().look_at(now, due).await?;
-    // A machine of which nothing is known any more was due, and is not there.
-    let gone = |path: &String, last: &Told| {
-        started.duration_since(last.at) >= STANDSTILL && machines.iter().all(|machine| machine.equipment != *path)
-    };
-    let gone: Vec<String> = told.iter().filter(|(path, last)| gone(path, last)).map(|(path, _)| path.clone()).collect();
-    for path in gone {
-        notices.tell(&format!("takt/{path}/oee"), Vec::new());
-        told.remove(&path);
+    let mut asked = asked.into_inner().unwrap_or_else(PoisonError::into_inner);
+    asked.retain(|path, _| machines.iter().all(|machine| machine.equipment != *path));
+    // Of what was asked for and is not there, nothing is known: it rests, and what was told of it is taken back.
+    for (path, changes) in asked {
+        let rolled_up = faces.plant.children(&path).next().is_some();
+        let last = told.insert(path.clone(), Told { changes, at: started, nothing: true, rolled_up });
+        if last.is_some_and(|last| !last.nothing) {
+            notices.tell(&format!("takt/{path}/oee"), Vec::new());
+        }
     }
     for machine in machines {
         let running = Running::of(&machine.equipment, &machine.now, now);
         let json = serde_json::to_vec(&running).map_err(|error| QueryError::Execution(error.to_string()))?;
         notices.tell(&format!("takt/{}/oee", machine.equipment), json);
-        told.insert(machine.equipment, Told { changes: machine.changes, at: started });
+        told.insert(
+            machine.equipment,
+            Told { changes: machine.changes, at: started, nothing: false, rolled_up: machine.rolled_up },
+        );
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! One look at the plant: a question in SQL, live OEE, and a frame of JSON out of both.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
@@ -78,7 +78,8 @@ impl Look {
     }
 
     async fn look_at_oee(&mut self, now: i64) -> Result<(), QueryError> {
-        let machines = self.faces.engine.live().look(now).await?;
+        let shown: HashSet<&str> = self.machines.iter().map(String::as_str).collect();
+        let machines = self.faces.engine.live().look_at(now, |path, _| shown.contains(path)).await?;
         self.running = machines.into_iter().map(|machine| (machine.equipment, machine.now)).collect();
         Ok(())
     }

@@ -49,7 +49,7 @@ impl From<&(StateValue, i64)> for StateNow {
     fn from((value, since): &(StateValue, i64)) -> Self {
         Self {
             state: Some(value.state.to_string()),
-            category: value.category.map(|category| Category::name(category).to_owned()),
+            category: Some(value.category.map_or("unknown", Category::name).to_owned()),
             state_reason: value.reason.as_deref().map(str::to_owned),
             since: rfc3339(*since),
         }

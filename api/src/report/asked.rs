@@ -137,7 +137,7 @@ pub(crate) fn parameters(kind: ChartKind) -> &'static [&'static str] {
         "ewma" => &["lambda", "width"],
         "cusum" => &["k", "h", "headstart"],
         "moving_average" => &["span", "width"],
-        _ => &[],
+        _ => &["width"],
     }
 }
 

@@ -175,7 +175,7 @@ pub(crate) fn placed(value: f64, places: usize) -> String {
 /// As many places as a spread deserves: two digits of a tenth of it, as the page does.
 pub(crate) fn places_for(sigma: Option<f64>) -> usize {
     match sigma {
-        Some(sigma) if sigma > 0.0 && sigma.is_finite() => (2.0 - sigma.log10().floor()).clamp(0.0, 10.0) as usize,
+        Some(sigma) if sigma > 0.0 && sigma.is_finite() => (2.0 - sigma.log10().floor()).clamp(0.0, 16.0) as usize,
         _ => 3,
     }
 }
@@ -189,6 +189,13 @@ pub(crate) fn reading(value: f64, digits: usize) -> String {
     let places = usize::try_from(i32::try_from(digits).unwrap_or(5) - 1 - whole).unwrap_or(0).min(12);
     let text = placed(value, places);
     if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+}
+
+/// A number as it was given: the shortest text that reads back as the same.
+pub(crate) fn exact(value: f64) -> String {
+    let size = value.abs();
+    let text = if size != 0.0 && !(1e-9..1e15).contains(&size) { format!("{value:e}") } else { value.to_string() };
+    if value.is_finite() { text.replace('-', "−") } else { NONE.to_owned() }
 }
 
 /// A whole number, thousands apart.

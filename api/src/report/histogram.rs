@@ -4,7 +4,7 @@
 use oee::spc::distribution::{normal_pdf, normal_quantile};
 
 use super::capability::Capability;
-use super::document::{grouped, reading};
+use super::document::{exact, grouped, reading};
 use super::figure::{Anchor, Figure, Ink, Shape, area, bold, corners, dashed, line, rectangle, text};
 use super::scale::Scale;
 use super::spread::Spread;
@@ -62,13 +62,13 @@ impl Spec {
             let middle = across.at(value).clamp(LEFT + half, WIDTH - RIGHT - half);
             (middle - half, middle, middle + half)
         };
-        let upper = self.upper.map(|value| room(value, &format!("USL {}", reading(value, 5))).0);
+        let upper = self.upper.map(|value| room(value, &format!("USL {}", exact(value))).0);
         for (name, value, ink) in named {
             let Some(value) = value else { continue };
             let at = across.at(value);
             let dash = if ink == Ink::Spec { SPEC_DASH } else { &[] };
             shapes.push(dashed(ink, 1.0, dash, [(at, TOP), (at, bottom)]));
-            let words = format!("{name} {}", reading(value, 5));
+            let words = format!("{name} {}", exact(value));
             let (start, middle, end) = room(value, &words);
             let in_the_way = name == "target" && upper.is_some_and(|upper| end + 3.0 > upper);
             if start < free || in_the_way {

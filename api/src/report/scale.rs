@@ -37,7 +37,7 @@ impl Scale {
     /// Levels inside it, with what they are called.
     pub(crate) fn levels(&self, most: usize) -> Vec<(f64, String)> {
         let step = step(self.low, self.high, most);
-        let places = (-(step.log10() + 1e-9).floor()).clamp(0.0, 12.0) as usize;
+        let places = (-(step.log10() + 1e-9).floor()).clamp(0.0, 17.0) as usize;
         let first = (self.low / step - 1e-9).ceil();
         (0..50)
             .map(|count| (first + f64::from(count)) * step)

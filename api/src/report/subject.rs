@@ -93,9 +93,12 @@ impl Subject {
             first: taken().map(|row| row.first).min(),
             last: taken().map(|row| row.last).max(),
         };
+        // Frozen limits say how those subgroups were made that they are of.
+        let frozen = if own_limits { None } else { frozen_subgroup(source, characteristic, kind, &of).await? };
         let subgroup = match wish.subgroup.as_deref().filter(|by| !by.is_empty()) {
             Some(by) => Some(by.to_owned()),
             None if kind.name() == "i_mr" => None,
+            None if frozen.is_some() => frozen,
             None if taken().any(|row| row.subgroups > 0) => Some("subgroup".to_owned()),
             None => asked::usual_subgroup(kind).map(str::to_owned),
         };
@@ -259,6 +262,30 @@ async fn known(source: &Source) -> Result<String, Failure> {
         told.push("…");
     }
     Ok(format!("measured are {}", told.join(", ")))
+}
+
+/// How the newest frozen limits make subgroups, where there are any and they say it.
+async fn frozen_subgroup(
+    source: &Source,
+    characteristic: &str,
+    kind: ChartKind,
+    of: &[Choice; 3],
+) -> Result<Option<String>, Failure> {
+    let fits = OF.iter().zip(of).map(|(column, choice)| match choice.name() {
+        Some(name) => format!("({column} = '' OR {column} = {})", quoted(name)),
+        None => format!("{column} = ''"),
+    });
+    let fits = fits.collect::<Vec<_>>().join(" AND ");
+    let found = source
+        .ask(&format!(
+            "SELECT subgroup FROM control_limits WHERE characteristic = {} AND chart = {} AND {fits} \
+             ORDER BY valid_from DESC LIMIT 1",
+            quoted(characteristic),
+            quoted(kind.name())
+        ))
+        .await?;
+    let subgroups = Texts::of(&found, "subgroup")?;
+    Ok((found.num_rows() > 0).then(|| subgroups.owned(0)).flatten().filter(|by| !by.is_empty()))
 }
 
 async fn combinations(source: &Source, characteristic: &str) -> Result<Vec<Combination>, Failure> {

@@ -101,7 +101,8 @@ impl Lane {
         for i in first..self.slots.len() {
             let next_start = self.slots.get(i + 1).map_or(OPEN, |slot| slot.started);
             let Some(slot) = self.slots.get_mut(i) else { return };
-            slot.end = slot.execution.completed.unwrap_or(next_start);
+            // An end before the start is none of the time before it.
+            slot.end = slot.execution.completed.map_or(next_start, |end| end.max(slot.started));
             latest_end = latest_end.max(slot.end);
             if i > at && slot.latest_end == latest_end {
                 return;

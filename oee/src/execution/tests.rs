@@ -250,12 +250,17 @@ fn keys_and_what_was_made_change_only_where_affected_says() {
         }
         for index in [&before, &all] {
             let affected = Executions::affected(old.as_ref(), new.as_ref(), index);
+            let remade = Executions::made_differently(old.as_ref(), new.as_ref());
             for (place, t) in PLACES.iter().flat_map(|place| (-1..60).map(move |t| (*place, t))) {
                 let told =
                     affected.iter().any(|a| crate::path::is_within(place, &a.equipment) && a.from <= t && t < a.to);
                 let same = before.key_at(place, t) == all.key_at(place, t)
-                    && before.order_spans(place, t, t + 1) == all.order_spans(place, t, t + 1)
-                    && made(&before, place, t) == made(&all, place, t);
+                    && before.order_spans(place, t, t + 1) == all.order_spans(place, t, t + 1);
+                let told_made = remade.iter().any(|a| a.equipment == place && a.from <= t && t < a.to);
+                assert!(
+                    told_made || made(&before, place, t) == made(&all, place, t),
+                    "seed {seed}, {place} at {t}: {remade:?}"
+                );
                 assert!(told || same, "seed {seed}, {place} at {t}: {old:?} to {new:?}, affected {affected:?}");
             }
         }
@@ -269,7 +274,12 @@ fn closing_affects_only_what_lies_after_the_end() {
     let next = execution("u2", "a", Some("SN2"), 10, None);
     let all = Executions::from_iter([open.clone(), next.clone()]);
     let affected = |from, to| vec![Affected { equipment: "a".into(), from, to }];
-    assert_eq!(Executions::affected(Some(&open), Some(&closed), &all), affected(7, 10));
+    assert_eq!(Executions::affected(Some(&open), Some(&closed), &all), affected(8, 10));
+    assert_eq!(Executions::made_differently(Some(&open), Some(&closed)), affected(7, 8));
+    let judged = Execution { result: Some("fail".into()), ..closed.clone() };
+    assert_eq!(Executions::affected(Some(&closed), Some(&judged), &all), [], "keys do not follow from results");
+    assert_eq!(Executions::made_differently(Some(&closed), Some(&judged)), affected(7, 8));
+    assert_eq!(Executions::made_differently(Some(&judged), Some(&judged)), []);
     assert_eq!(Executions::affected(None, Some(&next), &all), affected(10, OPEN));
     assert_eq!(Executions::affected(Some(&open), Some(&open), &all), []);
     let recorded = Execution { recorded: 9, ..open.clone() };

@@ -94,6 +94,8 @@ pub struct Report {
     pub ideal_good_s: f64,
     /// Ideal time of those scrapped while starting up, seconds.
     pub ideal_startup_scrap_s: f64,
+    /// Whether some pieces were not inspected where others were: what was reworked is then not known of all.
+    pub missing_inspection: bool,
     /// Pieces planned to be scrapped, of those made of products of which that is planned; see [`Report::planned_scrap`].
     pub planned_scrap: f64,
     /// Whether pieces were made of products of which it is not.
@@ -144,6 +146,7 @@ impl Report {
         }
         self.planned_scrap += other.planned_scrap;
         self.missing_planned_scrap |= other.missing_planned_scrap;
+        self.missing_inspection |= other.missing_inspection;
         if self.missing_ideal.is_none() {
             self.missing_ideal.clone_from(&other.missing_ideal);
         }

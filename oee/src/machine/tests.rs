@@ -87,6 +87,7 @@ fn any_inputs(random: &mut Seeded) -> Inputs {
         scrap: random.within(0, 3) as f64,
         rework: random.chance(50).then(|| random.within(0, 2) as f64),
         reason: random.chance(50).then(|| random.pick(&["BURR", "SIZE"]).into()),
+        uninspected: random.chance(5),
         unjudged: random.chance(5).then(|| "SORT".into()),
     });
     let pieces = Some(pieces.collect());

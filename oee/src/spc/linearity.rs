@@ -65,7 +65,9 @@ impl Linearity {
             pairs().map(|(x, reading)| term(x - x_mean, reading - x - y_mean)).sum::<f64>()
         };
         let squares = sum(&|x, _| x * x);
-        if squares <= 0.0 {
+        // The mean of equal numbers need not be that number, so their squares about it need not be 0.
+        let is_one = pairs().zip(pairs().skip(1)).all(|((one, _), (other, _))| one == other);
+        if is_one || squares <= 0.0 {
             return Err(Error::OneReference);
         }
         let slope = sum(&|x, y| x * y) / squares;

@@ -73,9 +73,11 @@ fn only_what_was_recorded_later_and_touches_the_segment_is_affected() {
     let mut context = Context::default();
     context.apply(version("1", "A", 100, None, 1_000));
     context.apply(version("1", "A", 100, Some(200), 2_000));
-    assert_eq!(stretches(&context.affected(1_500, 0, 1_000)), vec![(199, OPEN)]);
+    assert_eq!(stretches(&context.affected(1_500, 0, 1_000)), vec![(200, OPEN)]);
     assert_eq!(stretches(&context.affected(2_000, 0, 1_000)), vec![]);
-    assert_eq!(stretches(&context.affected(1_500, 0, 198)), vec![]);
+    let made: Vec<(i64, i64)> = context.made_since(1_500).map(|(recorded, made)| (recorded, made.from)).collect();
+    assert_eq!(made, [(2_000, 199)], "what was made counts at the last moment");
+    assert_eq!(stretches(&context.affected(1_500, 0, 199)), vec![]);
 }
 
 #[test]

@@ -132,14 +132,11 @@ impl Gather {
     pub(crate) async fn machines(&self, paths: &[String], from: i64, to: i64) -> Result<Machines, QueryError> {
         let margin = paths.iter().map(|path| self.plant.margin_us(path)).max().unwrap_or(0);
         let span = Span { from: from.saturating_sub(margin), to: to.saturating_add(margin) };
-        let mut found = self.found(paths, span).await?;
+        let found = self.found(paths, span).await?;
         let mut spans = HashMap::with_capacity(found.len());
         if let Some(context) = self.view.context().await? {
-            for (path, found) in &mut found {
+            for path in found.keys() {
                 spans.insert((*path).to_owned(), self.orders_of(&context.executions, path, span.from, to));
-                if let Some(executed) = self.executed(&context.executions, path, span.from, to) {
-                    found.pieces = Some(executed);
-                }
             }
         }
         let orders = work_orders(self, &names_of(spans.values().flatten())).await?;
@@ -155,6 +152,15 @@ impl Gather {
         signals(self, paths, span, &mut found).await?;
         states(self, paths, span, &mut found).await?;
         counts(self, paths, span, &mut found).await?;
+        if paths.iter().any(|path| self.plant.count_source(path) == Source::Operations)
+            && let Some(context) = self.view.context().await?
+        {
+            for (path, found) in &mut found {
+                if let Some(executed) = self.executed(&context.executions, path, span.from, span.to) {
+                    found.pieces = Some(executed);
+                }
+            }
+        }
         found.retain(|path, found| self.is_machine(path, found));
         reasons(self, span, &mut found).await?;
         self.earlier_rows(span, &mut found).await?;
@@ -172,7 +178,11 @@ impl Gather {
                 Some(context) => self.job_before(&context.executions, path, from).await?,
                 None => None,
             };
-            let Found { states, pieces, reasons, symptoms, energy, tracks } = found;
+            let Found { states, mut pieces, reasons, symptoms, energy, tracks } = found;
+            if self.plant.count_source(path) == Source::Operations {
+                // Looked up with each look.
+                pieces = None;
+            }
             evidence.insert(path.to_owned(), Evidence { states, pieces, energy, reasons, symptoms, tracks, before });
         }
         Ok(evidence)

@@ -19,8 +19,8 @@ struct Row {
     bounds: (i64, i64),
     reason: Option<Arc<str>>,
     scrapped: Scrapped,
-    /// Share of the bucket's scrap.
-    share: f64,
+    /// Share of the bucket's scrap; none where that comes to nothing.
+    share: Option<f64>,
 }
 
 const COLUMNS: &[Column<Row>] = &[
@@ -34,7 +34,7 @@ const COLUMNS: &[Column<Row>] = &[
     Column { name: "reason", value: Value::Text(|row| row.reason.as_deref()) },
     Column { name: "scrap", value: Value::Double(|row| Some(row.scrapped.pieces)) },
     Column { name: "startup_scrap", value: Value::Double(|row| Some(row.scrapped.startup)) },
-    Column { name: "share", value: Value::Double(|row| Some(row.share)) },
+    Column { name: "share", value: Value::Double(|row| row.share) },
 ];
 
 pub(super) fn schema() -> SchemaRef {
@@ -59,7 +59,8 @@ pub(super) async fn answer(
 fn reasons(found: Reported) -> impl Iterator<Item = Row> {
     let (equipment, group) = (Arc::from(found.equipment), Arc::new(found.group));
     let (bounds, all) = ((found.report.start, found.report.end), found.report.counts.scrap);
-    let mut scrap: Vec<_> = found.report.scrap.into_iter().collect();
+    // Pieces that counted as scrap until the counter of good ones followed.
+    let mut scrap: Vec<_> = found.report.scrap.into_iter().filter(|(_, scrapped)| scrapped.pieces != 0.0).collect();
     scrap.sort_by(|(_, one), (_, other)| other.pieces.total_cmp(&one.pieces));
     scrap.into_iter().map(move |(reason, scrapped)| Row {
         equipment: Arc::clone(&equipment),
@@ -67,6 +68,6 @@ fn reasons(found: Reported) -> impl Iterator<Item = Row> {
         bounds,
         reason,
         scrapped,
-        share: scrapped.pieces / all,
+        share: (all > 0.0).then(|| scrapped.pieces / all),
     })
 }

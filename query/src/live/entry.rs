@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use oee::live::{Evidence, Live, Now, Rules, Surroundings};
 use oee::path::lineage;
-use oee::plant::{Equipment, Plant, WorkOrder};
+use oee::plant::{Equipment, Plant, Source, WorkOrder};
 
 use super::committed::Row;
 use super::unknown;
@@ -32,6 +32,7 @@ pub(super) struct Entry {
     orders: HashSet<String>,
     /// How often something came that concerns it.
     changes: u64,
+    counts_operations: bool,
 }
 
 impl Entry {
@@ -51,11 +52,22 @@ impl Entry {
             order: None,
             orders: HashSet::new(),
             changes: 0,
+            counts_operations: plant.count_source(&machine.path) == Source::Operations,
         }
     }
 
     pub(super) fn path(&self) -> &str {
         &self.path
+    }
+
+    /// Whether something is known of it, so that it is a machine.
+    pub(super) fn is_known(&self) -> bool {
+        self.live.is_some()
+    }
+
+    /// Whether what operations made is what it made.
+    pub(super) fn counts_operations(&self) -> bool {
+        self.counts_operations
     }
 
     pub(super) fn changes(&self) -> u64 {

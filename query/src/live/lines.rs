@@ -12,17 +12,19 @@ use crate::functions::{Gather, Tree};
 #[derive(Debug)]
 pub(super) struct Line {
     path: String,
-    /// Their places on the board.
+    /// Its own place on the board.
+    place: Option<usize>,
+    /// The places of what lies below.
     machines: Vec<usize>,
 }
 
 impl Line {
-    /// The nodes above machines, which stand on the board in this order.
+    /// The nodes above others, which stand on the board in this order.
     pub(super) fn all(plant: &Plant, machines: &[&str]) -> Vec<Self> {
         let place: HashMap<&str, usize> = machines.iter().enumerate().map(|(at, path)| (*path, at)).collect();
-        let nodes = plant.tree().filter(|node| !place.contains_key(node.path.as_str()));
-        let lines = nodes.map(|node| Self {
+        let lines = plant.tree().map(|node| Self {
             path: node.path.clone(),
+            place: place.get(node.path.as_str()).copied(),
             machines: plant
                 .descendants(&node.path)
                 .filter_map(|below| place.get(below.path.as_str()))
@@ -34,6 +36,10 @@ impl Line {
 
     pub(super) fn path(&self) -> &str {
         &self.path
+    }
+
+    pub(super) fn place(&self) -> Option<usize> {
+        self.place
     }
 
     pub(super) fn machines(&self) -> &[usize] {
@@ -57,6 +63,6 @@ impl Line {
         };
         let report = tree.report(&self.path)?;
         let now = Now { shift: Some(ShiftSoFar { shift, report }), ..Now::default() };
-        Some(EquipmentNow { equipment: self.path.clone(), now, changes })
+        Some(EquipmentNow { equipment: self.path.clone(), now, changes, rolled_up: true })
     }
 }

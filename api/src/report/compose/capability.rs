@@ -2,7 +2,9 @@
 
 use super::super::Gathered;
 use super::super::capability::{Capability, Index, Ppm};
-use super::super::document::{Block, Cell, Column, Fact, NONE, Place, Table, grouped, placed, places_for, reading};
+use super::super::document::{
+    Block, Cell, Column, Fact, NONE, Place, Table, exact, grouped, placed, places_for, reading,
+};
 use super::with_uom;
 
 /// Adds the section.
@@ -69,8 +71,8 @@ fn facts(gathered: &Gathered, found: &Capability) -> Vec<Fact> {
         Some(number) => Cell::Phrase(number, text),
         None => Cell::missing(found.reason.as_deref().unwrap_or("not known")),
     };
-    let limit = |limit: Option<f64>| limit.map_or_else(|| "none".to_owned(), |limit| reading(limit, 6));
-    let target = found.target.map_or_else(String::new, |target| format!(", target {}", reading(target, 6)));
+    let limit = |limit: Option<f64>| limit.map_or_else(|| "none".to_owned(), exact);
+    let target = found.target.map_or_else(String::new, |target| format!(", target {}", exact(target)));
     let method = match found.sigma_method.as_deref() {
         Some("rbar_d2") => "R\u{304}/d2",
         Some("sbar_c4") => "S\u{304}/c4",

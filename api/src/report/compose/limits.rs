@@ -3,7 +3,7 @@
 use super::super::Gathered;
 use super::super::asked;
 use super::super::clock::Clock;
-use super::super::document::{Block, Cell, Column, Fact, NONE, Place, grouped, placed, reading};
+use super::super::document::{Block, Cell, Column, Fact, NONE, Place, grouped, placed, places_for};
 use super::super::points::{Plotted, Point, frozen_from};
 use super::{plotted_brackets, plotted_places, table_or};
 
@@ -38,7 +38,8 @@ fn facts(gathered: &Gathered) -> Vec<Fact> {
     }
     if !gathered.subject.kind.is_attribute() {
         let figure = |value: Option<f64>| match value {
-            Some(value) => Cell::Phrase(value, reading(value, 6)),
+            // A place more than what is plotted has.
+            Some(value) => Cell::Phrase(value, placed(value, places_for(now.and_then(|now| now.sigma)) + 1)),
             None => Cell::Missing(reason()),
         };
         facts.push(Fact::new("Mean", figure(now.and_then(|now| now.mean))));

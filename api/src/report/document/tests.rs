@@ -11,6 +11,7 @@ fn numbers_read_as_people_write_them() {
     assert_eq!(reading(10.0, 5), "10");
     assert_eq!(reading(100.0, 5), "100");
     assert_eq!(reading(0.0, 5), "0");
+    assert_eq!([24_999.875, -10.0, 1.234_167_8, 1e-10].map(exact), ["24999.875", "−10", "1.2341678", "1e−10"]);
     assert_eq!(grouped(1_234_567), "1,234,567");
     assert_eq!(grouped(-999), "−999");
     assert_eq!(grouped(0), "0");

@@ -60,3 +60,10 @@ fn what_makes_no_line() {
     assert_eq!((exact.slope.value, exact.slope.t, exact.r_squared), (0.0, None, None));
     assert!(exact.biases.iter().all(|(_, bias)| bias.is_err()));
 }
+
+/// The mean of ten times 0.1 is not 0.1.
+#[test]
+fn one_reference_is_no_line() {
+    let readings = vec![0.1, 0.11, 0.09, 0.1, 0.12, 0.1, 0.1, 0.08, 0.1, 0.1];
+    assert_eq!(Linearity::of(&[(0.1, readings)]), Err(Error::OneReference));
+}

@@ -76,7 +76,7 @@ pub(in crate::functions) async fn answer(question: &Question<'_>) -> Result<Reco
         let parts = parts(question, &measurements, series);
         rows.push(Row {
             head: Head::of(&measurements, series),
-            n: series.values.len() as u64,
+            n: parts.as_ref().map_or(series.values.len(), |parts| parts.iter().map(|(_, one)| one.len()).sum()) as u64,
             references: parts.as_ref().map_or(0, |parts| parts.len() as u64),
             line: parts.and_then(|parts| Linearity::of(&parts).map_err(|error| error.to_string())),
         });
