@@ -10,9 +10,9 @@ use oee::plant::Equipment;
 use query::{QueryError, Session};
 
 use super::Eye;
-use super::message::{ContextNow, MachineNow, PlantNow, Sign, SignalNow, StateNow};
+use super::message::{ContextNow, MachineNow, PlantNow, Sign, SignalNow};
 use super::newest::{Newest, Value};
-use super::running::{RunningOrder, RunningShift};
+use super::running::{RunningOrder, RunningShift, StateNow};
 use crate::columns::{Doubles, Integers, Texts, Times, instant, rfc3339};
 use crate::faces::Faces;
 

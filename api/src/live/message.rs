@@ -1,10 +1,8 @@
 //! The JSON that a frame carries.
 
-use oee::state::{Category, StateValue};
 use serde::Serialize;
 
-use super::running::{RunningOrder, RunningShift};
-use crate::columns::rfc3339;
+use super::running::{RunningOrder, RunningShift, StateNow};
 
 /// The plant at one moment.
 #[derive(Debug, Serialize)]
@@ -33,27 +31,6 @@ pub(super) struct MachineNow {
     pub(super) shift: Option<RunningShift>,
     pub(super) order: Option<RunningOrder>,
     pub(super) signals: Vec<SignalNow>,
-}
-
-/// What it does.
-#[derive(Debug, Default, Clone, PartialEq, Serialize)]
-pub(super) struct StateNow {
-    pub(super) state: Option<String>,
-    pub(super) category: Option<String>,
-    pub(super) state_reason: Option<String>,
-    pub(super) since: Option<String>,
-}
-
-/// A state, and since when it holds.
-impl From<&(StateValue, i64)> for StateNow {
-    fn from((value, since): &(StateValue, i64)) -> Self {
-        Self {
-            state: Some(value.state.to_string()),
-            category: Some(value.category.map_or("unknown", Category::name).to_owned()),
-            state_reason: value.reason.as_deref().map(str::to_owned),
-            since: rfc3339(*since),
-        }
-    }
 }
 
 /// What it works on.

@@ -1,10 +1,10 @@
-//! How the running shift and order of an equipment go.
+//! What an equipment does now, and how its running shift and order go.
 
 use oee::live::{Now, OrderSoFar, ShiftSoFar};
 use oee::machine::Report;
+use oee::state::{Category, StateValue};
 use serde::Serialize;
 
-use super::message::StateNow;
 use crate::columns::rfc3339;
 
 /// Figures of a report up to now. What is not known is null; `reason` says why.
@@ -75,6 +75,27 @@ impl From<&OrderSoFar> for RunningOrder {
             product: so_far.product.as_deref().map(str::to_owned),
             start: rfc3339(so_far.report.start),
             figures: Figures::of(&so_far.report),
+        }
+    }
+}
+
+/// What an equipment does. What is not known is null.
+#[derive(Debug, Default, Clone, PartialEq, Serialize)]
+pub(super) struct StateNow {
+    pub(super) state: Option<String>,
+    pub(super) category: Option<String>,
+    pub(super) state_reason: Option<String>,
+    pub(super) since: Option<String>,
+}
+
+/// A state, and since when it holds.
+impl From<&(StateValue, i64)> for StateNow {
+    fn from((value, since): &(StateValue, i64)) -> Self {
+        Self {
+            state: Some(value.state.to_string()),
+            category: Some(value.category.map_or("unknown", Category::name).to_owned()),
+            state_reason: value.reason.as_deref().map(str::to_owned),
+            since: rfc3339(*since),
         }
     }
 }

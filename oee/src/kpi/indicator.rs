@@ -155,7 +155,7 @@ pub const INDICATORS: [Indicator; 27] = [
         formula: "RQ / PQ",
         unit: "ratio",
         source: "ISO 22400-2",
-        null_when: "no pieces; nobody says what was reworked",
+        null_when: "no pieces; nobody says what was reworked, or not of all",
         value: |kpi| kpi.rework_ratio,
     },
     Indicator {
@@ -179,7 +179,7 @@ pub const INDICATORS: [Indicator; 27] = [
         formula: "(GQ − RQ) / PQ",
         unit: "ratio",
         source: "ISO 22400-2: good parts / inspected parts",
-        null_when: "no pieces; nobody says what was reworked",
+        null_when: "no pieces; nobody says what was reworked, or not of all",
         value: |kpi| kpi.first_pass_yield,
     },
     Indicator {
