@@ -28,22 +28,24 @@ export const SUBGROUPS = {
   subgroup: "as recorded (subgroup)", unit: "unit", run: "execution", operator: "operator", gauge: "gauge",
 };
 
-export const plant = { equipment: new Map(), products: new Map(), uoms: [], measured: new Map(), now: null };
+export const plant = { equipment: new Map(), products: new Map(), uoms: [], frozen: [], measured: new Map(), now: null };
 
 // ---- what was measured ---------------------------------------------------------------------------
 
 export async function readPlant() {
-  const [equipment, products, uoms, measured] = await Promise.all([
+  const [equipment, products, uoms, measured, frozen] = await Promise.all([
     ask("SELECT equipment, name, zone, calendar FROM equipment ORDER BY equipment"),
     ask("SELECT product, max(name) AS name FROM products GROUP BY product"),
     ask("SELECT characteristic, product, operation, uom FROM characteristics ORDER BY characteristic, product, operation"),
     ask(`SELECT characteristic, coalesce(equipment, '') AS equipment, coalesce(product, '') AS product, coalesce(operation, '') AS operation,
         count(*) AS n, count(value) AS numbers, count(subgroup) AS subgroups, min(time) AS first, max(time) AS last, now() AS now
       FROM measurements GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4`),
+    ask(`SELECT characteristic, equipment, product, operation, chart, subgroup FROM control_limits WHERE subgroup <> '' ORDER BY valid_from DESC`),
   ]);
   plant.equipment = machinesOf(equipment);
   plant.products = new Map(products.map((row) => [row.product, row.name]));
   plant.uoms = uoms;
+  plant.frozen = frozen;
   plant.measured = Map.groupBy(measured, (row) => row.characteristic);
   plant.now = measured[0]?.now ?? null;
 }
@@ -82,9 +84,12 @@ export async function readBack() {
 
 export const chart = () => CHARTS[state.chart];
 
-/** The subgroups of a chart where none are chosen: as recorded, else what it needs; null: each value by itself. */
+/** The subgroups of a chart where none are chosen: those of its newest frozen limits, else as recorded, else what it needs; null: each value by itself. */
 function usualSubgroup() {
   if (state.chart === "i_mr") return null;
+  const judges = (row) => row.characteristic === state.characteristic && row.chart === state.chart && OF.every((name) => (row[name] ?? "") === "" || row[name] === state[name]);
+  const frozen = state.limits !== "own" && plant.frozen.find(judges);
+  if (frozen) return frozen.subgroup;
   return chosenRows().some((row) => row.subgroups > 0) ? "subgroup" : chart().size ?? null;
 }
 /** How values become subgroups. */

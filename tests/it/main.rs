@@ -16,6 +16,7 @@ mod docs;
 mod equipment;
 mod fixture;
 mod full_disk;
+mod gage;
 mod golden;
 mod harness;
 mod history;

@@ -184,18 +184,16 @@ fn frozen_limits_say_who_when_and_why() {
     let folder = tempfile::tempdir().unwrap();
     let server = filled(folder.path());
     server.send("control_limits", &[json!({"characteristic": "bore", "chart": "xbar_r", "valid_from": minute(250), "centre": 10.01,
-        "sigma": 0.03, "subgroup": "5", "subgroups": 50, "rules": "nelson", "approved_by": "A. Quality", "reason": "after the new spindle"})]);
+        "sigma": 0.03, "subgroup": "4", "subgroups": 50, "rules": "nelson", "approved_by": "A. Quality", "reason": "after the new spindle"})]);
     let file = folder.path().join("r.html");
     let html = String::from_utf8(report(&server, &file, &["bore", "--chart", "xbar_r"])).unwrap();
     holds(&html, "frozen from 2025-01-14 05:10:00, approved by A. Quality: after the new spindle");
-    holds(&html, "estimated from these 50 subgroups");
-    for part in ["A. Quality", "after the new spindle", "local", "5 values in a row"] {
+    holds(&html, "estimated from these 62 subgroups");
+    for part in ["A. Quality", "after the new spindle", "local", "4 values in a row"] {
         holds(&html, part);
     }
     assert!(shown(&html, &json!(10.01)) && shown(&html, &json!(0.03)));
-    for row in
-        server.sql("SELECT value, companion_value FROM spc('xbar_r', 'subgroup=5') WHERE characteristic = 'bore'")
-    {
+    for row in server.sql("SELECT value, companion_value FROM spc('xbar_r') WHERE characteristic = 'bore'") {
         assert!(shown(&html, &row[0]) && shown(&html, &row[1]), "{row:?}");
     }
     let own = ["bore", "--chart", "xbar_r", "--limits", "own", "--force"];
@@ -340,8 +338,14 @@ fn where_there_is_no_report_it_says_why() {
 fn the_page_gives_the_report_of_what_it_shows() {
     let folder = tempfile::tempdir().unwrap();
     let server = filled(folder.path());
+    // Where nothing is chosen subgroups are those that the frozen limits are of, as in SQL.
+    server.send(
+        "control_limits",
+        &[json!({"characteristic": "bore", "chart": "xbar_r", "valid_from": minute(250), "centre": 10.01,
+        "sigma": 0.03, "subgroup": "4", "approved_by": "A. Quality", "reason": "after the new spindle"})],
+    );
     let browser = Browser::open(&folder.path().join("browser"), 1280, 800);
-    browser.go(&server.url("/spc?characteristic=bore&chart=xbar_r&subgroup=4"));
+    browser.go(&server.url("/spc?characteristic=bore&chart=xbar_r"));
     drawn(&browser, "the chart");
     browser.script(
         "window.made = []; window.asked = null; const make = URL.createObjectURL; const ask = window.fetch; \

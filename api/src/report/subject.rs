@@ -272,8 +272,8 @@ async fn frozen_subgroup(
     of: &[Choice; 3],
 ) -> Result<Option<String>, Failure> {
     let fits = OF.iter().zip(of).map(|(column, choice)| match choice.name() {
-        Some(name) => format!("({column} = '' OR {column} = {})", quoted(name)),
-        None => format!("{column} = ''"),
+        Some(name) => format!("coalesce({column}, '') IN ('', {})", quoted(name)),
+        None => format!("coalesce({column}, '') = ''"),
     });
     let fits = fits.collect::<Vec<_>>().join(" AND ");
     let found = source

@@ -10,7 +10,7 @@ use futures::Stream;
 use super::arguments::Grouping;
 use super::columns::{Column, Value, batch};
 use super::gather::Gather;
-use super::reports::{Group, Reported, batches};
+use super::reports::{Group, Grouped, Reported, batches, head};
 use crate::error::QueryError;
 
 struct Row {
@@ -22,14 +22,21 @@ struct Row {
     reason: Option<Arc<str>>,
 }
 
+impl Grouped for Row {
+    fn equipment(&self) -> &str {
+        &self.equipment
+    }
+
+    fn group(&self) -> &Group {
+        &self.group
+    }
+
+    fn bounds(&self) -> (i64, i64) {
+        self.bounds
+    }
+}
+
 const COLUMNS: &[Column<Row>] = &[
-    Column { name: "time", value: Value::Time(|row| row.bounds.0) },
-    Column { name: "end", value: Value::Time(|row| row.bounds.1) },
-    Column { name: "equipment", value: Value::Text(|row| Some(&row.equipment)) },
-    Column { name: "shift", value: Value::Text(|row| row.group.shift.as_deref()) },
-    Column { name: "production_day", value: Value::Text(|row| row.group.production_day.as_deref()) },
-    Column { name: "work_order", value: Value::Text(|row| row.group.work_order.as_deref()) },
-    Column { name: "product", value: Value::Text(|row| row.group.product.as_deref()) },
     Column { name: "step", value: Value::Integer(|row| row.ordinal) },
     Column { name: "loss", value: Value::Text(|row| Some(row.step.loss.name())) },
     Column { name: "factor", value: Value::Text(|row| row.step.loss.factor()) },
@@ -40,7 +47,7 @@ const COLUMNS: &[Column<Row>] = &[
 ];
 
 pub(super) fn schema() -> SchemaRef {
-    super::columns::schema(COLUMNS)
+    super::columns::schema(head().iter().chain(COLUMNS))
 }
 
 /// The answer, in batches.
@@ -52,7 +59,7 @@ pub(super) async fn answer(
 ) -> Result<impl Stream<Item = Result<RecordBatch, QueryError>> + Send, QueryError> {
     batches(gather, equipment, grouping, window, |reports| {
         let rows: Vec<Row> = reports.into_iter().flat_map(steps).collect();
-        batch(COLUMNS, &rows)
+        batch(head().iter().chain(COLUMNS), &rows)
     })
     .await
 }

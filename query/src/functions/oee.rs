@@ -12,7 +12,7 @@ use futures::Stream;
 use super::arguments::Grouping;
 use super::columns::{Column, Value, batch};
 use super::gather::Gather;
-use super::reports::{Group, batches};
+use super::reports::{Group, Grouped, batches, head};
 use crate::error::QueryError;
 use crate::live::EquipmentNow;
 
@@ -21,6 +21,20 @@ struct Row {
     group: Group,
     report: Report,
     kpi: Kpi,
+}
+
+impl Grouped for Row {
+    fn equipment(&self) -> &str {
+        &self.equipment
+    }
+
+    fn group(&self) -> &Group {
+        &self.group
+    }
+
+    fn bounds(&self) -> (i64, i64) {
+        (self.report.start, self.report.end)
+    }
 }
 
 macro_rules! element {
@@ -36,13 +50,6 @@ macro_rules! ratio {
 }
 
 const COLUMNS: &[Column<Row>] = &[
-    Column { name: "time", value: Value::Time(|row| row.report.start) },
-    Column { name: "end", value: Value::Time(|row| row.report.end) },
-    Column { name: "equipment", value: Value::Text(|row| Some(row.equipment.as_str())) },
-    Column { name: "shift", value: Value::Text(|row| row.group.shift.as_deref()) },
-    Column { name: "production_day", value: Value::Text(|row| row.group.production_day.as_deref()) },
-    Column { name: "work_order", value: Value::Text(|row| row.group.work_order.as_deref()) },
-    Column { name: "product", value: Value::Text(|row| row.group.product.as_deref()) },
     element!("calendar_s", calendar_us),
     element!("scheduled_s", scheduled_us),
     element!("planned_break_s", planned_break_us),
@@ -105,7 +112,7 @@ fn known(row: &Row, ideal_s: f64) -> Option<f64> {
 }
 
 pub(super) fn schema() -> SchemaRef {
-    super::columns::schema(COLUMNS)
+    super::columns::schema(head().iter().chain(COLUMNS))
 }
 
 /// The answer, in batches.
@@ -125,7 +132,7 @@ pub(super) async fn answer(
                 report: found.report,
             })
             .collect();
-        batch(COLUMNS, &rows)
+        batch(head().iter().chain(COLUMNS), &rows)
     })
     .await
 }
@@ -151,7 +158,7 @@ pub(super) fn live(machines: &[EquipmentNow], equipment: &[String]) -> Result<Re
             rows.push(row(path, group, &running.report));
         }
     }
-    batch(COLUMNS, &rows)
+    batch(head().iter().chain(COLUMNS), &rows)
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use arrow::record_batch::RecordBatch;
 use futures::{Stream, stream};
 
 use super::arguments::Grouping;
+use super::columns::{Column, Value};
 use super::cut::{Bucket, BucketsAhead, buckets};
 use super::gather::{Gather, Machines};
 use super::rollup::Tree;
@@ -27,6 +28,27 @@ pub(super) struct Group {
     pub(super) production_day: Option<String>,
     pub(super) work_order: Option<String>,
     pub(super) product: Option<String>,
+}
+
+/// A row that tells of an equipment in one group of its time.
+pub(super) trait Grouped {
+    fn equipment(&self) -> &str;
+    fn group(&self) -> &Group;
+    /// When the time begins and ends that it tells of.
+    fn bounds(&self) -> (i64, i64);
+}
+
+/// The columns that such rows begin with.
+pub(super) fn head<R: Grouped>() -> [Column<R>; 7] {
+    [
+        Column { name: "time", value: Value::Time(|row| row.bounds().0) },
+        Column { name: "end", value: Value::Time(|row| row.bounds().1) },
+        Column { name: "equipment", value: Value::Text(|row| Some(row.equipment())) },
+        Column { name: "shift", value: Value::Text(|row| row.group().shift.as_deref()) },
+        Column { name: "production_day", value: Value::Text(|row| row.group().production_day.as_deref()) },
+        Column { name: "work_order", value: Value::Text(|row| row.group().work_order.as_deref()) },
+        Column { name: "product", value: Value::Text(|row| row.group().product.as_deref()) },
+    ]
 }
 
 /// Reports of one batch of the answer.
