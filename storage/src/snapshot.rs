@@ -104,17 +104,23 @@ impl TableView {
     /// # Errors
     /// [`StoreError`] where a segment cannot be read.
     pub fn rows(&self) -> Result<RecordBatch, StoreError> {
-        let mut parts = Vec::with_capacity(self.segments.len() + 1);
-        for segment in &self.segments {
+        let current = self.newest()?;
+        let parts: Result<Vec<_>, StoreError> =
+            current.iter().map(|rows| aligned(&self.spec, &not_retracted(rows)?)).collect();
+        Ok(concat_batches(&self.spec.schema, &parts?)?)
+    }
+
+    /// The newest row of every key, segment by segment, then the hot rows; retracted ones too, columns as they are stored.
+    pub(crate) fn newest(&self) -> Result<Vec<RecordBatch>, StoreError> {
+        let of_segment = |segment: &Segment| {
             let rows = segment.read()?;
-            let current = match self.dead_keys(segment)? {
-                Some(dead) => crate::segment::keep(&rows, &dead.filter(&rows)?)?,
-                None => rows,
-            };
-            parts.push(aligned(&self.spec, &not_retracted(&current)?)?);
-        }
-        parts.push(aligned(&self.spec, &not_retracted(&self.hot_rows(ALWAYS, None)?)?)?);
-        Ok(concat_batches(&self.spec.schema, &parts)?)
+            match self.dead_keys(segment)? {
+                Some(dead) => Ok(crate::segment::keep(&rows, &dead.filter(&rows)?)?),
+                None => Ok(rows),
+            }
+        };
+        let flushed = self.segments.iter().map(|segment| of_segment(segment));
+        flushed.chain([self.hot_rows(ALWAYS, None)]).collect()
     }
 
     /// Keys of `segment` whose rows are superseded, by later segments or by hot rows; `None` where there are none, so

@@ -28,6 +28,8 @@ pub(super) struct Answers {
     samples: Vec<(String, i64, f64)>,
     sample_history: Vec<(String, i64, f64)>,
     orders: Vec<(String, Order)>,
+    /// Nobody sees these, but what is told of them later has them as its older version.
+    retracted: Vec<(String, Order)>,
     order_history: Vec<(String, Order)>,
 }
 
@@ -69,11 +71,15 @@ impl Model {
 
     pub(super) fn answers(&self) -> Answers {
         let samples = self.samples.iter().map(|((equipment, time), value)| (equipment.clone(), *time, *value));
-        let orders = self.orders.iter().filter(|(_, (_, deleted))| !deleted);
+        let orders = |retracted: bool| {
+            let orders = self.orders.iter().filter(move |(_, (_, deleted))| *deleted == retracted);
+            orders.map(|(order, (row, _))| (order.clone(), row.clone())).collect()
+        };
         Answers {
             samples: samples.collect(),
             sample_history: in_order(self.sample_history.clone()),
-            orders: orders.map(|(order, (row, _))| (order.clone(), row.clone())).collect(),
+            orders: orders(false),
+            retracted: orders(true),
             order_history: in_order(self.order_history.clone()),
         }
     }
@@ -82,6 +88,7 @@ impl Model {
     pub(super) fn allows(&self, found: &Answers, limit: i64) -> bool {
         let all = self.answers();
         found.orders == all.orders
+            && found.retracted == all.retracted
             && found.order_history == all.order_history
             && is_part(&found.samples, &all.samples, limit)
             && is_part(&found.sample_history, &all.sample_history, limit)
@@ -123,6 +130,7 @@ impl Answers {
             samples: in_order(samples.map(|table| samples_in(&current(store, table))).unwrap_or_default()),
             sample_history: in_order(sample_history.iter().flatten().flat_map(samples_in).collect()),
             orders: in_order(orders.map(|table| orders_in(&current(store, table))).unwrap_or_default()),
+            retracted: in_order(orders.map(|table| retracted_in(store, table)).unwrap_or_default()),
             order_history: in_order(order_history.iter().flatten().flat_map(orders_in).collect()),
         }
     }
@@ -149,6 +157,15 @@ fn orders_in(rows: &RecordBatch) -> Vec<(String, Order)> {
     let rows = order.as_string::<i32>().iter().zip(values);
     rows.map(|(order, (product, quantity))| (order.unwrap().to_owned(), (product.map(str::to_owned), quantity)))
         .collect()
+}
+
+fn retracted_in(store: &Store, table: usize) -> Vec<(String, Order)> {
+    let newest = store.snapshot().tables[table].newest().unwrap();
+    let retracted = |rows: &RecordBatch| {
+        let deleted = rows.column_by_name(crate::spec::DELETED)?.as_boolean().clone();
+        Some(orders_in(&arrow::compute::filter_record_batch(rows, &deleted).unwrap()))
+    };
+    newest.iter().filter_map(retracted).flatten().collect()
 }
 
 fn check(store: &Store, model: &Model, seed: u64, step: usize) {
