@@ -17,6 +17,13 @@ pub struct Piece {
     pub total: f64,
     /// Pieces scrapped.
     pub scrap: f64,
+    /// Of most pieces nothing more is known, and there are many.
+    detail: Option<Box<Detail>>,
+}
+
+/// What may be known of pieces besides their number.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Detail {
     /// Pieces sent to rework; none where nobody says.
     pub rework: Option<f64>,
     /// Why they were scrapped, where somebody says.
@@ -27,11 +34,26 @@ pub struct Piece {
     pub uninspected: bool,
 }
 
+const NO_DETAIL: Detail = Detail { rework: None, reason: None, unjudged: None, uninspected: false };
+
 impl Piece {
     /// Pieces of which nothing more is known.
     #[must_use]
     pub fn new(time: i64, total: f64, scrap: f64) -> Self {
-        Self { time, total, scrap, rework: None, reason: None, unjudged: None, uninspected: false }
+        Self { time, total, scrap, detail: None }
+    }
+
+    /// The same pieces, of which more is known.
+    #[must_use]
+    pub fn with(self, detail: Detail) -> Self {
+        Self { detail: (detail != NO_DETAIL).then(|| Box::new(detail)), ..self }
+    }
+
+    /// What more is known of them.
+    #[must_use]
+    pub fn detail(&self) -> &Detail {
+        static NONE: Detail = NO_DETAIL;
+        self.detail.as_deref().unwrap_or(&NONE)
     }
 }
 
@@ -66,7 +88,8 @@ impl CountRecord {
             (None, None, None) if self.rework.is_some() => (0.0, 0.0),
             (None, None, None) => return None,
         };
-        Some(Piece { rework: self.rework, reason: self.reason, ..Piece::new(self.time, total, scrap) })
+        let detail = Detail { rework: self.rework, reason: self.reason, ..NO_DETAIL };
+        Some(Piece::new(self.time, total, scrap).with(detail))
     }
 }
 
@@ -77,14 +100,16 @@ pub fn executed(execution: &Execution, verdict: impl Fn(&str) -> Option<Verdict>
     let completed = execution.completed?;
     let time = last_moment(execution, completed);
     let total = execution.quantity.or(execution.unit.is_some().then_some(1.0))?;
-    let made = Piece::new(time, total, 0.0);
-    let Some(result) = execution.result.as_deref() else { return Some(Piece { uninspected: true, ..made }) };
-    Some(match verdict(result) {
-        Some(Verdict::Pass) => Piece { rework: Some(0.0), ..made },
-        Some(Verdict::Fail) => Piece { scrap: total, rework: Some(0.0), ..made },
-        Some(Verdict::Rework) => Piece { rework: Some(total), ..made },
-        None => Piece { unjudged: Some(Arc::from(result)), ..made },
-    })
+    let made = |scrap: f64, detail: Detail| Some(Piece::new(time, total, scrap).with(detail));
+    let Some(result) = execution.result.as_deref() else {
+        return made(0.0, Detail { uninspected: true, ..NO_DETAIL });
+    };
+    match verdict(result) {
+        Some(Verdict::Pass) => made(0.0, Detail { rework: Some(0.0), ..NO_DETAIL }),
+        Some(Verdict::Fail) => made(total, Detail { rework: Some(0.0), ..NO_DETAIL }),
+        Some(Verdict::Rework) => made(0.0, Detail { rework: Some(total), ..NO_DETAIL }),
+        None => made(0.0, Detail { unjudged: Some(Arc::from(result)), ..NO_DETAIL }),
+    }
 }
 
 /// Steps of the counters that an equipment has, as [`crate::counter::deltas`] gives them.
@@ -109,7 +134,10 @@ impl CounterSteps {
         let scrapped = |total: f64| {
             let steps = self.scrap.iter().flatten();
             steps
-                .map(|(time, step, reason)| Piece { reason: reason.clone(), ..Piece::new(*time, total * step, *step) })
+                .map(|(time, step, reason)| {
+                    let detail = Detail { reason: reason.clone(), ..NO_DETAIL };
+                    Piece::new(*time, total * step, *step).with(detail)
+                })
                 .collect::<Vec<_>>()
         };
         let mut pieces = match (&self.total, &self.good, &self.scrap) {

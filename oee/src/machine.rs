@@ -1,7 +1,7 @@
 //! The OEE engine of one machine: states, counts, orders and shifts in; time elements, counts and stops out.
 //!
-//! A [`Machine`] is built once for a wide range of time; a report for a window then costs a binary search and the
-//! slices within it, so a year in hours is one pass.
+//! A [`Machine`] is built once for a wide range of time; a report for a window then costs a few binary searches and what
+//! lies within it, so a year in hours is one pass.
 //!
 //! Precedence of time: not scheduled, then break, then planned downtime, then the state's category. Pieces made in
 //! breaks or outside shifts still count. Pieces made while no order was in force, and no default product stands in,
@@ -20,9 +20,9 @@ use crate::count::Piece;
 use crate::energy::{Consumption, Energy, Rates};
 use crate::state::{Category, StateSpan, StateValue};
 use crate::{OPEN, SECOND_US};
-use report::order_count;
+use report::order_place;
 pub(crate) use report::{add_scrap, sum_of_known};
-use slice::{Slice, slices};
+use slice::{Reader, Slice, Slices};
 
 /// A stretch of time with one order, product and ideal cycle time in force.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -62,23 +62,18 @@ pub struct Inputs {
     pub startup_us: i64,
 }
 
-/// A piece with the job it belongs to.
-#[derive(Debug, Clone)]
-struct Credit {
-    piece: Piece,
-    job: Option<usize>,
-    /// Whether it was made while starting up.
-    startup: bool,
-}
-
 /// One machine, ready to report on any window.
 #[derive(Debug, Clone)]
 pub struct Machine {
     shifts: Vec<Shift>,
+    /// Breaks of the shifts.
+    breaks: Vec<(i64, i64)>,
     states: Vec<StateSpan>,
     jobs: Vec<Job>,
-    slices: Vec<Slice>,
-    credits: Vec<Credit>,
+    /// Stretches of starting up, in order and apart.
+    startups: Vec<(i64, i64)>,
+    /// By time.
+    pieces: Vec<Piece>,
     counted: bool,
     energy: Option<Vec<Consumption>>,
     rates: Rates,
@@ -125,19 +120,13 @@ impl Machine {
         let mut pieces = inputs.pieces.unwrap_or_default();
         pieces.sort_by_key(|piece| piece.time);
         let jobs = inputs.jobs;
-        let startups = startups(&inputs.states, &jobs, inputs.startup_us);
-        let is_startup = |time: i64| {
-            let begun = startups.partition_point(|&(start, _)| start <= time);
-            startups[..begun].last().is_some_and(|&(_, end)| time < end)
-        };
-        let credit = |piece: Piece| Credit { job: job_at(&jobs, piece.time), startup: is_startup(piece.time), piece };
-        let credits = pieces.into_iter().map(credit).collect();
         Self {
-            slices: slices(&inputs.shifts, &inputs.states, &jobs),
+            breaks: inputs.shifts.iter().flat_map(|shift| shift.breaks.iter().copied()).collect(),
+            startups: startups(&inputs.states, &jobs, inputs.startup_us),
             shifts: inputs.shifts,
             states: inputs.states,
             jobs,
-            credits,
+            pieces,
             counted,
             energy: inputs.energy,
             rates: inputs.rates,
@@ -228,7 +217,7 @@ impl Machine {
         let mut counted: BTreeMap<usize, i64> = BTreeMap::new();
         for slice in self.slices_in(from, end) {
             if let Some(state) = slice.state.filter(|_| slice.is_planned_production()) {
-                *counted.entry(state).or_default() += slice.within(from, end);
+                *counted.entry(state).or_default() += slice.us();
             }
         }
         let first = self.states.partition_point(|span| span.end <= from);
@@ -268,9 +257,8 @@ impl Machine {
         intervals
     }
 
-    fn slices_in(&self, from: i64, end: i64) -> impl Iterator<Item = &Slice> {
-        let first = self.slices.partition_point(|slice| slice.end <= from);
-        self.slices.iter().skip(first).take_while(move |slice| slice.start < end)
+    fn slices_in(&self, from: i64, end: i64) -> impl Iterator<Item = Slice> {
+        Slices::new(&self.shifts, &self.breaks, &self.states, &self.jobs, (from, end))
     }
 
     /// Judged on the whole stop; one that still lasts is measured to now.
@@ -295,7 +283,7 @@ impl Machine {
             }
         };
         for slice in self.slices_in(from, end) {
-            let us = slice.within(from, end);
+            let us = slice.us();
             elements.order_us += if slice.has_order { us } else { 0 };
             let span = slice.state.and_then(|i| self.states.get(i));
             let category = span.and_then(|span| span.value.category);
@@ -353,7 +341,7 @@ impl Machine {
     fn add_pieces(&self, report: &mut Report) {
         let first = self.jobs.partition_point(|job| job.end <= report.start);
         for job in self.jobs.iter().skip(first).take_while(|job| job.start < report.end) {
-            order_count(&mut report.orders, &none_of(job));
+            order_place(&mut report.orders, job);
         }
         if !self.counted {
             report.missing_planned_scrap = true;
@@ -363,29 +351,40 @@ impl Machine {
             );
             return;
         }
-        let first = self.credits.partition_point(|credit| credit.piece.time < report.start);
-        for Credit { piece, job, startup } in self.credits.iter().skip(first).take_while(|c| c.piece.time < report.end)
-        {
-            let Some(job) = job.and_then(|i| self.jobs.get(i)).filter(|_| piece.unjudged.is_none()) else {
+        let first = self.pieces.partition_point(|piece| piece.time < report.start);
+        let mut job_at = Reader::new(&self.jobs, |job| (job.start, job.end), report.start);
+        let mut startup_at = Reader::new(&self.startups, |&bounds| bounds, report.start);
+        // The job of the piece before, and its place among the orders.
+        let mut known: Option<(usize, usize)> = None;
+        for piece in self.pieces.iter().skip(first).take_while(|piece| piece.time < report.end) {
+            let detail = piece.detail();
+            let at = job_at.covering(piece.time).filter(|_| detail.unjudged.is_none());
+            let Some((at, job)) = at.and_then(|at| Some((at, self.jobs.get(at)?))) else {
                 report.counts.uncounted += piece.total;
                 if report.unjudged.is_none() {
-                    report.unjudged.clone_from(&piece.unjudged);
+                    report.unjudged.clone_from(&detail.unjudged);
                 }
                 continue;
             };
-            let order = order_count(&mut report.orders, &none_of(job));
+            let place = match known {
+                Some((job, place)) if job == at => place,
+                _ => order_place(&mut report.orders, job),
+            };
+            known = Some((at, place));
+            let startup = startup_at.covering(piece.time).is_some();
+            let Some(order) = report.orders.get_mut(place) else { continue };
             order.total += piece.total;
             order.scrap += piece.scrap;
             report.counts.total += piece.total;
             report.counts.scrap += piece.scrap;
-            report.counts.rework = sum_of_known(report.counts.rework, piece.rework);
-            report.missing_inspection |= piece.uninspected && piece.total != 0.0;
+            report.counts.rework = sum_of_known(report.counts.rework, detail.rework);
+            report.missing_inspection |= detail.uninspected && piece.total != 0.0;
             report.planned_scrap += job.planned_scrap_ratio.unwrap_or(0.0) * piece.total;
             report.missing_planned_scrap |= job.planned_scrap_ratio.is_none() && piece.total != 0.0;
-            let startup_scrap = if *startup { piece.scrap } else { 0.0 };
+            let startup_scrap = if startup { piece.scrap } else { 0.0 };
             order.startup_scrap += startup_scrap;
             if piece.scrap != 0.0 {
-                let scrapped = report.scrap.entry(piece.reason.clone()).or_default();
+                let scrapped = report.scrap.entry(detail.reason.clone()).or_default();
                 scrapped.pieces += piece.scrap;
                 scrapped.startup += startup_scrap;
             }
@@ -433,22 +432,6 @@ fn startups(states: &[StateSpan], jobs: &[Job], startup_us: i64) -> Vec<(i64, i6
         }
     }
     apart
-}
-
-fn job_at(jobs: &[Job], t: i64) -> Option<usize> {
-    let last = jobs.partition_point(|job| job.start <= t).checked_sub(1)?;
-    jobs.get(last).filter(|job| t < job.end).map(|_| last)
-}
-
-fn none_of(job: &Job) -> OrderCount {
-    OrderCount {
-        work_order: job.work_order.clone(),
-        product: job.product.clone(),
-        ideal_cycle_s: job.ideal_cycle_s,
-        total: 0.0,
-        scrap: 0.0,
-        startup_scrap: 0.0,
-    }
 }
 
 fn missing_ideal(order: &OrderCount) -> String {

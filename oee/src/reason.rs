@@ -66,11 +66,8 @@ pub fn explained(spans: Vec<StateSpan>, mut given: Vec<GivenReason>) -> Vec<Stat
         for &(start, end, at) in painted.iter().skip(first).take_while(|&&(start, _, _)| start < span.end) {
             let Some(reason) = given.get(at) else { continue };
             append(&mut found, t, start, span.value.clone());
-            let value = StateValue {
-                state: Arc::clone(&span.value.state),
-                category: Some(reason.category),
-                reason: Some(Arc::clone(&reason.reason)),
-            };
+            let because = Some(Arc::clone(&reason.reason));
+            let value = StateValue::new(Arc::clone(&span.value.state), Some(reason.category), because);
             append(&mut found, start.max(t), end.min(span.end), value);
             t = end.min(span.end);
         }

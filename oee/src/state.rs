@@ -6,6 +6,7 @@
 //! covers is unknown. Adjacent spans of equal state, reason and category are one.
 
 use std::collections::BinaryHeap;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use crate::OPEN;
@@ -69,9 +70,13 @@ impl RecordKind {
     }
 }
 
-/// A state as it counts, after the plant's maps.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StateValue {
+/// A state as it counts, after the plant's maps. Copies share what it says: a year of records says the same few things.
+#[derive(Debug, Clone)]
+pub struct StateValue(Arc<StateSaid>);
+
+/// What a [`StateValue`] says.
+#[derive(Debug, PartialEq, Eq)]
+pub struct StateSaid {
     /// Name.
     pub state: Arc<str>,
     /// Category; none where the plant does not know the state: that time is unknown.
@@ -79,6 +84,30 @@ pub struct StateValue {
     /// Reason code.
     pub reason: Option<Arc<str>>,
 }
+
+impl StateValue {
+    /// Of name, category and reason code.
+    #[must_use]
+    pub fn new(state: impl Into<Arc<str>>, category: Option<Category>, reason: Option<Arc<str>>) -> Self {
+        Self(Arc::new(StateSaid { state: state.into(), category, reason }))
+    }
+}
+
+impl Deref for StateValue {
+    type Target = StateSaid;
+
+    fn deref(&self) -> &StateSaid {
+        &self.0
+    }
+}
+
+impl PartialEq for StateValue {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) || self.0 == other.0
+    }
+}
+
+impl Eq for StateValue {}
 
 /// One record, or one sample of a state signal.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -59,11 +59,10 @@ pub fn told(spans: Vec<StateSpan>, symptoms: &[Symptom]) -> Vec<StateSpan> {
     for StateSpan { start, end, value } in spans {
         let symptom = symptoms.iter().filter(|_| is_open(&value)).find(|symptom| symptom.explains(start));
         let value = match symptom {
-            Some(symptom) => StateValue {
-                state: value.state,
-                category: Some(symptom.category),
-                reason: Some(Arc::clone(&symptom.reason)),
-            },
+            Some(symptom) => {
+                let reason = Some(Arc::clone(&symptom.reason));
+                StateValue::new(Arc::clone(&value.state), Some(symptom.category), reason)
+            }
             None => value,
         };
         append(&mut found, start, end, value);

@@ -112,7 +112,7 @@ impl Track {
                 if last.as_ref() != Some(&state) {
                     let value = match &state {
                         Some(state) => plant.classify(equipment, Some(state.as_str()), None, None),
-                        None => StateValue { state: Arc::from("unknown"), category: None, reason: None },
+                        None => StateValue::new("unknown", None, None),
                     };
                     records.push(change(reading.time, value));
                     *last = Some(state);
@@ -150,7 +150,7 @@ fn by_rule((start, runs): (i64, Truth)) -> StateRecord {
         Some(false) => ("stopped", Some(Category::Unplanned)),
         None => ("unknown", None),
     };
-    change(start, StateValue { state: Arc::from(state), category, reason: None })
+    change(start, StateValue::new(state, category, None))
 }
 
 fn change(start: i64, value: StateValue) -> StateRecord {

@@ -4,7 +4,7 @@ use crate::state::StateValue;
 const MINUTE_US: i64 = 60 * SECOND_US;
 
 fn span(start_min: i64, end_min: i64, category: Option<Category>) -> StateSpan {
-    let value = StateValue { state: "s".into(), category, reason: None };
+    let value = StateValue::new("s", category, None);
     StateSpan { start: start_min * MINUTE_US, end: end_min * MINUTE_US, value }
 }
 

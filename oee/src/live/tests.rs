@@ -4,6 +4,7 @@
 use jiff::civil::date;
 
 use super::*;
+use crate::count::Detail;
 use crate::seeded::Seeded;
 
 const MINUTE_US: i64 = 60 * SECOND_US;
@@ -107,7 +108,7 @@ impl Row {
 }
 
 fn value(category: Category, reason: Option<&str>) -> StateValue {
-    StateValue { state: category.name().into(), category: Some(category), reason: reason.map(Into::into) }
+    StateValue::new(category.name(), Some(category), reason.map(Into::into))
 }
 
 /// So little that sums follow close behind the newest rows.
@@ -201,7 +202,7 @@ fn history(seeded: &mut Seeded, way: Way) -> Vec<(i64, Row)> {
             rows.push((known, Row::Sample("rejects", reading(rejects))));
         } else {
             let rework = seeded.chance(5).then_some(1.0);
-            rows.push((known, Row::Piece(Piece { rework, ..Piece::new(t, 1.0, scrap) })));
+            rows.push((known, Row::Piece(Piece::new(t, 1.0, scrap).with(Detail { rework, ..Detail::default() }))));
         }
         t += seeded.within(1, MINUTE_US);
     }

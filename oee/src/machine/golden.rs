@@ -76,7 +76,7 @@ fn records(input: &Value, as_of: i64) -> Vec<StateRecord> {
             start: time(if record["ts"].is_null() { &record["start"] } else { &record["ts"] }),
             end: record["end"].as_str().map(|_| time(&record["end"])),
             recorded: time(&record["recorded_at"]),
-            value: StateValue { state: Arc::from(state), category: Some(category), reason: reason.map(Arc::from) },
+            value: StateValue::new(state, Some(category), reason.map(Arc::from)),
         }
     };
     known.map(record).collect()

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::Job;
 use crate::energy::Energy;
 use crate::time_element::Elements;
 
@@ -154,7 +155,8 @@ impl Report {
         self.microstops += other.microstops;
         self.provisional |= other.provisional;
         for order in &other.orders {
-            let sum = order_count(&mut self.orders, order);
+            let place = order_place(&mut self.orders, order);
+            let Some(sum) = self.orders.get_mut(place) else { continue };
             sum.total += order.total;
             sum.scrap += order.scrap;
             sum.startup_scrap += order.startup_scrap;
@@ -190,17 +192,34 @@ pub(crate) fn sum_of_known(one: Option<f64>, other: Option<f64>) -> Option<f64> 
     }
 }
 
-/// The entry for an order's work order, product and ideal cycle time, appended where there is none yet.
-pub(super) fn order_count<'a>(orders: &'a mut Vec<OrderCount>, like: &OrderCount) -> &'a mut OrderCount {
+/// The place of the entry for an order's work order, product and ideal cycle time, appended where there is none yet.
+pub(super) fn order_place<O: Ordered>(orders: &mut Vec<OrderCount>, like: &O) -> usize {
+    let (work_order, product, ideal_cycle_s) = like.ordered();
     let same = |order: &OrderCount| {
-        order.work_order == like.work_order
-            && order.product == like.product
-            && order.ideal_cycle_s == like.ideal_cycle_s
+        order.work_order == *work_order && order.product == *product && order.ideal_cycle_s == ideal_cycle_s
     };
     // Pieces come by time, so the newest entry is the likeliest.
-    let at = orders.iter().rposition(same).unwrap_or_else(|| {
-        orders.push(OrderCount { total: 0.0, scrap: 0.0, startup_scrap: 0.0, ..like.clone() });
+    orders.iter().rposition(same).unwrap_or_else(|| {
+        let (work_order, product) = (work_order.clone(), product.clone());
+        orders.push(OrderCount { work_order, product, ideal_cycle_s, total: 0.0, scrap: 0.0, startup_scrap: 0.0 });
         orders.len() - 1
-    });
-    &mut orders[at]
+    })
+}
+
+/// What tells pieces of one order from those of another.
+pub(super) trait Ordered {
+    /// Work order, product and ideal cycle time.
+    fn ordered(&self) -> (&Option<Arc<str>>, &Option<Arc<str>>, Option<f64>);
+}
+
+impl Ordered for Job {
+    fn ordered(&self) -> (&Option<Arc<str>>, &Option<Arc<str>>, Option<f64>) {
+        (&self.work_order, &self.product, self.ideal_cycle_s)
+    }
+}
+
+impl Ordered for OrderCount {
+    fn ordered(&self) -> (&Option<Arc<str>>, &Option<Arc<str>>, Option<f64>) {
+        (&self.work_order, &self.product, self.ideal_cycle_s)
+    }
 }

@@ -22,9 +22,8 @@ pub(super) struct Slice {
 }
 
 impl Slice {
-    /// Its part within `[from, end)`.
-    pub(super) fn within(&self, from: i64, end: i64) -> i64 {
-        self.end.min(end) - self.start.max(from)
+    pub(super) fn us(&self) -> i64 {
+        self.end - self.start
     }
 
     pub(super) fn is_planned_production(&self) -> bool {
@@ -32,52 +31,96 @@ impl Slice {
     }
 }
 
-/// Finds the interval around an ascending moment in ascending, disjoint intervals.
-struct Reader<'a, T> {
+/// Finds the interval around ascending moments in ascending, disjoint intervals.
+pub(super) struct Reader<'a, T> {
     intervals: &'a [T],
     bounds: fn(&T) -> (i64, i64),
     at: usize,
 }
 
 impl<'a, T> Reader<'a, T> {
-    fn new(intervals: &'a [T], bounds: fn(&T) -> (i64, i64)) -> Self {
-        Self { intervals, bounds, at: 0 }
+    /// Of moments from `from` on.
+    pub(super) fn new(intervals: &'a [T], bounds: fn(&T) -> (i64, i64), from: i64) -> Self {
+        Self { intervals, bounds, at: intervals.partition_point(|interval| bounds(interval).1 <= from) }
     }
 
-    fn covering(&mut self, t: i64) -> Option<usize> {
-        while self.intervals.get(self.at).is_some_and(|interval| (self.bounds)(interval).1 <= t) {
+    /// The place of the interval around `t`.
+    pub(super) fn covering(&mut self, t: i64) -> Option<usize> {
+        self.next_to(t).filter(|(start, _)| *start <= t).map(|_| self.at)
+    }
+
+    /// When that changes next, after `t`.
+    fn changes_after(&mut self, t: i64) -> i64 {
+        self.next_to(t).map_or(i64::MAX, |(start, end)| if start <= t { end } else { start })
+    }
+
+    /// The first interval that ends after `t`.
+    fn next_to(&mut self, t: i64) -> Option<(i64, i64)> {
+        loop {
+            let (start, end) = (self.bounds)(self.intervals.get(self.at)?);
+            if t < end {
+                return Some((start, end));
+            }
             self.at += 1;
         }
-        self.intervals.get(self.at).filter(|interval| (self.bounds)(interval).0 <= t).map(|_| self.at)
     }
 }
 
-pub(super) fn slices(shifts: &[Shift], states: &[StateSpan], jobs: &[Job]) -> Vec<Slice> {
-    let breaks: Vec<(i64, i64)> = shifts.iter().flat_map(|shift| shift.breaks.iter().copied()).collect();
-    let mut bounds: Vec<i64> = Vec::with_capacity(2 * (shifts.len() + breaks.len() + states.len() + jobs.len()));
-    bounds.extend(shifts.iter().flat_map(|shift| [shift.start, shift.end]));
-    bounds.extend(breaks.iter().flat_map(|&(start, end)| [start, end]));
-    bounds.extend(states.iter().flat_map(|span| [span.start, span.end]));
-    bounds.extend(jobs.iter().flat_map(|job| [job.start, job.end]));
-    bounds.sort_unstable();
-    bounds.dedup();
-    let mut shift_at = Reader::new(shifts, |shift| (shift.start, shift.end));
-    let mut break_at = Reader::new(&breaks, |&bounds| bounds);
-    let mut state_at = Reader::new(states, |span| (span.start, span.end));
-    let mut job_at = Reader::new(jobs, |job| (job.start, job.end));
-    let spans = bounds.iter().zip(bounds.iter().skip(1));
-    spans
-        .map(|(&start, &end)| {
-            let job = job_at.covering(start).and_then(|at| jobs.get(at));
-            Slice {
-                start,
-                end,
-                scheduled: shift_at.covering(start).is_some(),
-                is_break: break_at.covering(start).is_some(),
-                state: state_at.covering(start),
-                ordered: job.is_some(),
-                has_order: job.is_some_and(|job| job.work_order.is_some()),
-            }
+/// The slices of a window, in order and without gaps.
+pub(super) struct Slices<'a> {
+    shifts: Reader<'a, Shift>,
+    breaks: Reader<'a, (i64, i64)>,
+    states: Reader<'a, StateSpan>,
+    jobs: Reader<'a, Job>,
+    all_jobs: &'a [Job],
+    t: i64,
+    end: i64,
+}
+
+impl<'a> Slices<'a> {
+    pub(super) fn new(
+        shifts: &'a [Shift],
+        breaks: &'a [(i64, i64)],
+        states: &'a [StateSpan],
+        jobs: &'a [Job],
+        (from, end): (i64, i64),
+    ) -> Self {
+        Self {
+            shifts: Reader::new(shifts, |shift| (shift.start, shift.end), from),
+            breaks: Reader::new(breaks, |&bounds| bounds, from),
+            states: Reader::new(states, |span| (span.start, span.end), from),
+            jobs: Reader::new(jobs, |job| (job.start, job.end), from),
+            all_jobs: jobs,
+            t: from,
+            end,
+        }
+    }
+}
+
+impl Iterator for Slices<'_> {
+    type Item = Slice;
+
+    fn next(&mut self) -> Option<Slice> {
+        let start = self.t;
+        if self.end <= start {
+            return None;
+        }
+        let job = self.jobs.covering(start).and_then(|at| self.all_jobs.get(at));
+        let changes = [
+            self.shifts.changes_after(start),
+            self.breaks.changes_after(start),
+            self.states.changes_after(start),
+            self.jobs.changes_after(start),
+        ];
+        self.t = changes.into_iter().fold(self.end, i64::min);
+        Some(Slice {
+            start,
+            end: self.t,
+            scheduled: self.shifts.covering(start).is_some(),
+            is_break: self.breaks.covering(start).is_some(),
+            state: self.states.covering(start),
+            ordered: job.is_some(),
+            has_order: job.is_some_and(|job| job.work_order.is_some()),
         })
-        .collect()
+    }
 }

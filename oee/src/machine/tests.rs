@@ -4,7 +4,7 @@ use jiff::civil::date;
 
 use super::{Inputs, Job, Machine, Report};
 use crate::calendar::Shift;
-use crate::count::Piece;
+use crate::count::{Detail, Piece};
 use crate::energy::{Consumption, Energy, Rates};
 use crate::loss::Loss;
 use crate::seeded::Seeded;
@@ -14,7 +14,7 @@ use crate::{OPEN, SECOND_US};
 const MINUTE_US: i64 = 60 * SECOND_US;
 
 fn value(state: &str, category: Option<Category>, reason: Option<&str>) -> StateValue {
-    StateValue { state: Arc::from(state), category, reason: reason.map(Arc::from) }
+    StateValue::new(state, category, reason.map(Arc::from))
 }
 
 fn stop(start: i64, end: i64, category: Category, reason: &str) -> StateSpan {
@@ -81,14 +81,15 @@ fn any_inputs(random: &mut Seeded) -> Inputs {
         t = end;
     }
     let count = random.within(0, 200);
-    let pieces = (0..count).map(|_| Piece {
-        time: random.within(-100, 1000) * MINUTE_US,
-        total: random.within(0, 20) as f64,
-        scrap: random.within(0, 3) as f64,
-        rework: random.chance(50).then(|| random.within(0, 2) as f64),
-        reason: random.chance(50).then(|| random.pick(&["BURR", "SIZE"]).into()),
-        uninspected: random.chance(5),
-        unjudged: random.chance(5).then(|| "SORT".into()),
+    let pieces = (0..count).map(|_| {
+        let time = random.within(-100, 1000) * MINUTE_US;
+        let (total, scrap) = (random.within(0, 20) as f64, random.within(0, 3) as f64);
+        Piece::new(time, total, scrap).with(Detail {
+            rework: random.chance(50).then(|| random.within(0, 2) as f64),
+            reason: random.chance(50).then(|| random.pick(&["BURR", "SIZE"]).into()),
+            uninspected: random.chance(5),
+            unjudged: random.chance(5).then(|| "SORT".into()),
+        })
     });
     let pieces = Some(pieces.collect());
     let mut read = -100 * MINUTE_US;
@@ -396,7 +397,8 @@ fn scrap_after_a_changeover_or_another_product_is_that_of_starting_up() {
 fn the_waterfall_goes_from_calendar_time_to_fully_productive_time() {
     let stopped = stop(0, 10 * MINUTE_US, Category::Unplanned, "R");
     let mut given = inputs(vec![stopped, run(10 * MINUTE_US, OPEN)]);
-    given.pieces = Some(vec![Piece { rework: Some(2.0), ..Piece::new(20 * MINUTE_US, 60.0, 6.0) }]);
+    given.pieces =
+        Some(vec![Piece::new(20 * MINUTE_US, 60.0, 6.0).with(Detail { rework: Some(2.0), ..Detail::default() })]);
     let report = Machine::new(given).report(-60 * MINUTE_US, 60 * MINUTE_US, OPEN);
     let steps: Vec<(&str, f64, f64)> = report
         .waterfall()

@@ -160,7 +160,7 @@ impl Plant {
         let category = said.or_else(by_reason).or_else(|| mapped.map(|mapped| mapped.category)).or_else(unnamed);
         let name = mapped.map(|mapped| mapped.state.as_str()).or(state);
         let name = name.or_else(|| category.map(Category::name)).unwrap_or("unknown");
-        StateValue { state: Arc::from(name), category, reason: reason.map(Arc::from) }
+        StateValue::new(name, category, reason.map(Arc::from))
     }
 }
 

@@ -2,7 +2,7 @@ use super::*;
 use crate::seeded::Seeded;
 
 fn value(state: &str, category: Option<Category>, reason: Option<&str>) -> StateValue {
-    StateValue { state: Arc::from(state), category, reason: reason.map(Arc::from) }
+    StateValue::new(state, category, reason.map(Arc::from))
 }
 
 fn run(start: i64, end: i64) -> StateSpan {

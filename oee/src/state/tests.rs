@@ -1,5 +1,3 @@
-use std::sync::Arc;
-
 use super::{Category, RecordKind, StateRecord, StateSpan, StateValue, timeline};
 use crate::OPEN;
 use crate::seeded::Seeded;
@@ -10,7 +8,7 @@ fn value(state: &str) -> StateValue {
         "lost" => None,
         _ => Some(Category::Unplanned),
     };
-    StateValue { state: Arc::from(state), category, reason: None }
+    StateValue::new(state, category, None)
 }
 
 fn record(start: i64, end: Option<i64>, recorded: i64, state: &str) -> StateRecord {

@@ -2,7 +2,7 @@ use super::*;
 use crate::seeded::Seeded;
 
 fn span(start: i64, end: i64, category: Category, reason: Option<&str>) -> StateSpan {
-    let value = StateValue { state: category.name().into(), category: Some(category), reason: reason.map(Into::into) };
+    let value = StateValue::new(category.name(), Some(category), reason.map(Into::into));
     StateSpan { start: start * SECOND_US, end: end * SECOND_US, value }
 }
 
@@ -57,10 +57,7 @@ fn only_unplanned_stops_without_a_reason_get_one() {
         span(1, 2, Category::Unplanned, Some("JAM")),
         span(2, 3, Category::Changeover, None),
         span(3, 4, Category::NoOrder, None),
-        StateSpan {
-            value: StateValue { state: "?".into(), category: None, reason: None },
-            ..span(4, 5, Category::Run, None)
-        },
+        StateSpan { value: StateValue::new("?", None, None), ..span(4, 5, Category::Run, None) },
     ];
     assert_eq!(told(spans.clone(), &door), spans);
 }

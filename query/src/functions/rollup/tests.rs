@@ -16,7 +16,7 @@ fn plant() -> Plant {
 }
 
 fn running(from: i64, to: i64) -> Machine {
-    let value = StateValue { state: "run".into(), category: Some(Category::Run), reason: None };
+    let value = StateValue::new("run", Some(Category::Run), None);
     let job = Job {
         start: from,
         end: to,
