@@ -57,6 +57,12 @@ impl View {
         })
     }
 
+    /// A table of records, where all that is asked for is its present rows.
+    pub(crate) fn records(&self, name: &str) -> Option<SnapshotTable> {
+        let table = SnapshotTable::find(&self.snapshot, name, &self.contexts)?;
+        (self.as_of.is_none() && table.hides_deleted()).then_some(table)
+    }
+
     /// A table as it is stored now, whatever earlier time is asked for.
     pub(crate) fn stored(&self, name: &str) -> Option<Arc<TableView>> {
         self.snapshot.table(name).cloned()

@@ -29,6 +29,7 @@ mod stops;
 mod table;
 mod time_bucket;
 mod timezone;
+mod values;
 mod window;
 
 use std::sync::Arc;
@@ -44,13 +45,14 @@ pub(crate) use bounded::{bound, build, check_shape};
 pub(crate) use bucket::zone;
 use function::Function;
 pub(crate) use gap_fill::{GapFilling, Planner};
-pub(crate) use gather::{Gather, Present, Texts};
-pub(crate) use records::{each_piece, each_reason, each_state};
+pub(crate) use gather::{Gather, Present};
+pub(crate) use records::{StateRows, each_piece, each_reason};
 pub(crate) use rollup::Tree;
 pub(crate) use signals::each_sample;
 pub use spc::{Change, Companion, SpcWatch, VIOLATION, Violation};
 use table::TableFunction;
 pub(crate) use timezone::{AtTimeZoneCalls, timezone};
+pub(crate) use values::Texts;
 
 /// Adds takt's functions to a session of `user`.
 pub(crate) fn register(

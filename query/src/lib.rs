@@ -26,6 +26,7 @@ mod live;
 mod locate;
 mod newest;
 mod reach;
+mod record_rows;
 mod rekey;
 mod scan;
 mod series_cells;

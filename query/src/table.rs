@@ -22,7 +22,7 @@ use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::union::UnionExec;
 use datafusion::physical_plan::{ExecutionPlan, empty::EmptyExec};
 use oee::execution::Affected;
-use storage::{Segment, Snapshot, StoreError, TableSpec, TableView, Upsert, with_views};
+use storage::{KeySet, Segment, Snapshot, StoreError, TableSpec, TableView, Upsert, with_views};
 
 use crate::context::{Context, ContextCache, Located, OPERATIONS};
 use crate::current_rows::CurrentRowsExec;
@@ -38,7 +38,7 @@ use crate::series_scan::SeriesScanExec;
 use crate::types::text;
 
 /// The column that hides retracted rows.
-const DELETED: &str = "deleted";
+pub(crate) const DELETED: &str = "deleted";
 /// The table whose keys follow from `operations`.
 const SAMPLES: &str = "samples";
 /// Rows of one batch of the hot buffer.
@@ -169,7 +169,7 @@ impl SnapshotTable {
     /// What outlines say of the rows that are wanted, where they say it of most of them.
     pub(crate) fn known_cells(&self, wanted: &Wanted<'_>, grouping: &Grouping) -> Result<Option<KnownCells>> {
         let with_dead = |segment: Arc<Segment>| {
-            let dead = self.view.dead_keys(&segment).map_err(QueryError::from)?;
+            let dead = self.dead_keys(&segment)?;
             Ok((segment, dead))
         };
         let segments: Result<Vec<_>> = self.segments(wanted.reach).into_iter().map(with_dead).collect();
@@ -180,7 +180,15 @@ impl SnapshotTable {
         self.spec.schema.field(column).name()
     }
 
-    fn hides_deleted(&self) -> bool {
+    /// Keys of superseded rows of a segment.
+    pub(crate) fn dead_keys(&self, segment: &Segment) -> Result<Option<Arc<KeySet>>> {
+        match self.side {
+            Side::Current => Ok(self.view.dead_keys(segment).map_err(QueryError::from)?),
+            Side::History => Ok(None),
+        }
+    }
+
+    pub(crate) fn hides_deleted(&self) -> bool {
         self.side == Side::Current && self.spec.upsert == Upsert::Record
     }
 
@@ -206,7 +214,7 @@ impl SnapshotTable {
     }
 
     /// Segments that can hold matching rows, by their bounds alone.
-    fn segments(&self, reach: &Reach) -> Vec<Arc<Segment>> {
+    pub(crate) fn segments(&self, reach: &Reach) -> Vec<Arc<Segment>> {
         let segments = if self.side == Side::Current { &self.view.segments } else { &self.view.history };
         let (from, to) = self.spec.time.map_or((i64::MIN, i64::MAX), |time| reach.times(self.name_of(time)));
         let first_key = self.spec.key.first().map(|&key| self.name_of(key));
@@ -233,11 +241,7 @@ impl SnapshotTable {
         // Where all keys of a segment are derived, the places of a unit bound equipment and time one by one, which prunes pages.
         let (mut all_derived, mut mixed) = (Vec::new(), Vec::new());
         for segment in self.segments(&request.reach) {
-            let dead = if self.side == Side::Current {
-                self.view.dead_keys(&segment).map_err(QueryError::from)?
-            } else {
-                None
-            };
+            let dead = self.dead_keys(&segment)?;
             let stretches = self.stretches(request, &segment);
             if dead.is_none() && stretches.is_empty() {
                 if request.places.is_some() && only_derived(&segment) {
@@ -400,7 +404,7 @@ impl SnapshotTable {
                 let rows = self.looked_up(TableView::hot_rows_as_recorded).await?;
                 self.shown(request, rows)?
             }
-            Side::Current => self.shown(request, self.hot_rows(request)?)?,
+            Side::Current => self.shown(request, self.hot_rows(&request.reach)?)?,
             Side::History => self.looked_up(TableView::pending_history).await?,
         };
         if rows.num_rows() == 0 {
@@ -416,12 +420,13 @@ impl SnapshotTable {
         Ok(found.map_err(|error| QueryError::Execution(error.to_string()))?.map_err(QueryError::from)?)
     }
 
-    fn hot_rows(&self, request: &Request<'_>) -> Result<RecordBatch> {
-        let key_filter = KeyFilter::of(&self.spec, &request.reach);
+    /// Rows of the hot buffer whose keys can match, retracted ones too.
+    pub(crate) fn hot_rows(&self, reach: &Reach) -> Result<RecordBatch> {
+        let key_filter = KeyFilter::of(&self.spec, reach);
         let keep = |batch: &RecordBatch| key_filter.keep(batch);
         let filter: Option<&dyn Fn(&RecordBatch) -> Result<BooleanArray, StoreError>> =
             if key_filter.is_empty() { None } else { Some(&keep) };
-        let span = self.spec.time.map_or((i64::MIN, i64::MAX), |time| request.reach.times(self.name_of(time)));
+        let span = self.spec.time.map_or((i64::MIN, i64::MAX), |time| reach.times(self.name_of(time)));
         Ok(self.view.hot_rows(span, filter).map_err(QueryError::from)?)
     }
 

@@ -103,6 +103,15 @@ pub struct Segment {
     metadata: ArrowReaderMetadata,
 }
 
+/// The smallest and the largest value of a page of a column, or what lies beyond them.
+#[derive(Debug, Clone, Copy)]
+pub enum PageBounds<'a> {
+    /// UTF-8, which may be cut short within a character.
+    Texts(&'a [u8], &'a [u8]),
+    /// Microseconds UTC.
+    Times(i64, i64),
+}
+
 /// What a new segment carries besides its rows.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Stamp {
@@ -249,8 +258,8 @@ impl Segment {
         self.outline_place.is_none() || self.known_outline().is_some()
     }
 
-    /// Some columns of some rows, `rows` at a time: texts as views, and in the order of the file. Reads the pages that
-    /// hold them, and no others.
+    /// Some columns of some rows, `rows` at a time: in the order of the file, texts as dictionaries or views where `wanted`
+    /// has them so. Reads the pages that hold them, and no others.
     ///
     /// # Errors
     /// [`StoreError`] where the file cannot be read.
@@ -258,9 +267,10 @@ impl Segment {
         &self,
         ranges: impl Iterator<Item = Range<usize>>,
         columns: &[&str],
+        wanted: &Schema,
         rows: usize,
     ) -> Result<ParquetRecordBatchReader, StoreError> {
-        let builder = self.reader(&crate::with_views(self.metadata.schema()))?;
+        let builder = self.reader(wanted)?;
         let mask = ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied());
         let all = usize::try_from(self.rows).unwrap_or(usize::MAX);
         let selection = RowSelection::from_consecutive_ranges(ranges, all);
@@ -321,44 +331,64 @@ impl Segment {
 
     /// The pages that can hold a key of `wanted`, by the bounds of the first key column; `None` where all can.
     fn pages_with(&self, spec: &TableSpec, wanted: &RecordBatch) -> Result<Option<RowSelection>, StoreError> {
-        let metadata = self.metadata.metadata();
-        let (Some(name), Some(bounds), Some(places)) =
-            (spec.key_names().first().copied(), metadata.column_index(), metadata.offset_index())
-        else {
-            return Ok(None);
-        };
-        let descriptor = metadata.file_metadata().schema_descr();
-        let column = (0..descriptor.num_columns()).find(|&index| descriptor.column(index).name() == name);
+        let Some(name) = spec.key_names().first().copied() else { return Ok(None) };
         let first = crate::hot::plain(wanted, name, &DataType::Utf8)?;
         let first = first.as_string::<i32>();
-        let (Some(column), 0) = (column, first.null_count()) else { return Ok(None) };
+        if first.null_count() > 0 {
+            return Ok(None);
+        }
         let mut values: Vec<&[u8]> = first.iter().flatten().map(str::as_bytes).collect();
         values.sort_unstable();
-        let (mut kept, mut start) = (Vec::new(), 0);
+        let meets = |bounds: PageBounds<'_>| match bounds {
+            PageBounds::Texts(low, high) => {
+                let place = values.partition_point(|value| *value < low);
+                values.get(place).is_some_and(|value| *value <= high)
+            }
+            PageBounds::Times(..) => true,
+        };
+        let all = usize::try_from(self.rows).unwrap_or(usize::MAX);
+        let kept = self.pages_where(name, meets);
+        Ok(kept.map(|kept| RowSelection::from_consecutive_ranges(kept.into_iter(), all)))
+    }
+
+    /// The rows of pages of a column that `meets` by their bounds, in order and apart; `None` where the file does not tell
+    /// bounds of the column.
+    pub fn pages_where(&self, column: &str, meets: impl Fn(PageBounds<'_>) -> bool) -> Option<Vec<Range<usize>>> {
+        let metadata = self.metadata.metadata();
+        let place =
+            metadata.file_metadata().schema_descr().columns().iter().position(|known| known.name() == column)?;
+        let (indexes, places) = (metadata.column_index()?, metadata.offset_index()?);
+        let (mut kept, mut start): (Vec<Range<usize>>, usize) = (Vec::new(), 0);
         for (group, rows) in metadata.row_groups().iter().enumerate() {
             let rows = usize::try_from(rows.num_rows()).unwrap_or_default();
-            let bounds = bounds.get(group).and_then(|columns| columns.get(column));
-            let places = places.get(group).and_then(|columns| columns.get(column));
-            let (Some(ColumnIndexMetaData::BYTE_ARRAY(bounds)), Some(places)) = (bounds, places) else {
-                return Ok(None);
+            let index = indexes.get(group)?.get(place)?;
+            let pages = places.get(group)?.get(place)?.page_locations();
+            let first_of = |page: usize| {
+                pages.get(page).map_or(rows, |page| usize::try_from(page.first_row_index).unwrap_or_default())
             };
-            let firsts: Vec<usize> =
-                places.page_locations().iter().map(|page| usize::try_from(page.first_row_index).unwrap_or(0)).collect();
-            for (page, &from) in firsts.iter().enumerate() {
-                let meets = match (bounds.min_value(page), bounds.max_value(page)) {
-                    (Some(low), Some(high)) => {
-                        let place = values.partition_point(|value| *value < low);
-                        values.get(place).is_some_and(|value| *value <= high)
+            for page in 0..pages.len() {
+                let bounds = match index {
+                    ColumnIndexMetaData::BYTE_ARRAY(index) => {
+                        index.min_value(page).zip(index.max_value(page)).map(|(low, high)| PageBounds::Texts(low, high))
                     }
-                    _ => true,
+                    ColumnIndexMetaData::INT64(index) => {
+                        let bounds = index.min_value(page).zip(index.max_value(page));
+                        bounds.map(|(low, high)| PageBounds::Times(*low, *high))
+                    }
+                    _ => return None,
                 };
-                if meets {
-                    kept.push(start + from..start + firsts.get(page + 1).copied().unwrap_or(rows));
+                if !bounds.is_none_or(&meets) {
+                    continue;
+                }
+                let (from, to) = (start + first_of(page), start + first_of(page + 1));
+                match kept.last_mut() {
+                    Some(last) if last.end == from => last.end = to,
+                    _ => kept.push(from..to),
                 }
             }
             start += rows;
         }
-        Ok(Some(RowSelection::from_consecutive_ranges(kept.into_iter(), start)))
+        Some(kept)
     }
 
     /// Bytes of a row before compression, on average.

@@ -3,10 +3,8 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Float64Array, Int64Array, StringArray, TimestampMicrosecondArray};
-use arrow::compute::cast;
-use arrow::datatypes::{DataType, Float64Type, Int64Type, TimestampMicrosecondType};
 use arrow::record_batch::RecordBatch;
+use datafusion::common::runtime::SpawnedTask;
 use datafusion::common::{DFSchema, DataFusionError, ScalarValue};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::session_state::SessionState;
@@ -17,8 +15,10 @@ use datafusion::physical_expr::{LexOrdering, PhysicalSortExpr};
 use datafusion::physical_plan::execute_stream;
 use datafusion::physical_plan::filter::FilterExec;
 use datafusion::physical_plan::sorts::sort::SortExec;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_planner::DefaultPhysicalPlanner;
 use datafusion::prelude::{ident, lit};
+use futures::{StreamExt, TryStreamExt, stream};
 use oee::calendar::{Calendar, Shift};
 use oee::count::Piece;
 use oee::energy::Consumption;
@@ -36,9 +36,9 @@ use super::signals::signals;
 use crate::catalog::{SnapshotSource, View};
 use crate::context::ContextCache;
 use crate::error::QueryError;
+use crate::record_rows::{RecordRows, Wanted};
 use crate::scan::key_ordering;
 use crate::table::narrowed;
-use crate::types::time_type;
 
 /// Machines by path.
 pub(crate) type Machines = HashMap<String, Machine>;
@@ -139,11 +139,27 @@ impl Gather {
                 spans.insert((*path).to_owned(), self.orders_of(&context.executions, path, span.from, to));
             }
         }
-        let orders = work_orders(self, &names_of(spans.values().flatten())).await?;
-        Ok(found
+        let orders = Arc::new(work_orders(self, &names_of(spans.values().flatten())).await?);
+        let mut all: Vec<(String, Found, Vec<OrderSpan>)> = found
             .into_iter()
-            .map(|(path, found)| (path.to_owned(), self.machine(path, found, &spans, &orders, (span.from, to))))
-            .collect())
+            .map(|(path, found)| (path.to_owned(), found, spans.remove(path).unwrap_or_default()))
+            .collect();
+        let mut machines = Machines::with_capacity(all.len());
+        let share = all.len().div_ceil(self.session.config().target_partitions()).max(1);
+        let mut tasks = Vec::new();
+        while !all.is_empty() {
+            let some = all.split_off(all.len().saturating_sub(share));
+            let (plant, orders) = (Arc::clone(&self.plant), Arc::clone(&orders));
+            let build = move |(path, found, spans): (String, Found, Vec<OrderSpan>)| {
+                let machine = machine(&plant, &path, found, &spans, &orders, (span.from, to));
+                (path, machine)
+            };
+            tasks.push(SpawnedTask::spawn_blocking(move || some.into_iter().map(build).collect::<Vec<_>>()));
+        }
+        for task in tasks {
+            machines.extend(task.await.map_err(|error| QueryError::Execution(error.to_string()))?);
+        }
+        Ok(machines)
     }
 
     /// What is known of the equipment among `paths` that are machines.
@@ -258,8 +274,7 @@ impl Gather {
 
     /// The shift instances of an equipment that overlap a window; days where it has no calendar.
     pub(crate) fn shifts(&self, path: &str, from: i64, to: i64) -> Vec<Shift> {
-        let continuous = || Calendar::continuous(self.plant.plant_zone().clone()).instances(from, to);
-        self.plant.calendar(path).map_or_else(continuous, |calendar| calendar.instances(from, to))
+        shifts(&self.plant, path, from, to)
     }
 
     /// What `work_orders` knows of some orders.
@@ -267,27 +282,44 @@ impl Gather {
         work_orders(self, names).await
     }
 
-    fn machine(
+    /// What `take` makes of the rows of a table that fulfil `filter`: of several parts of them at a time where they are many,
+    /// in the order of their times, as far as segments tell.
+    pub(super) async fn each_part<T>(
         &self,
-        path: &str,
-        found: Found,
-        spans: &HashMap<String, Vec<OrderSpan>>,
-        orders: &HashMap<String, WorkOrder>,
-        (from, to): (i64, i64),
-    ) -> Machine {
-        let equipment = self.plant.equipment(path);
-        let spans = spans.get(path).map(Vec::as_slice).unwrap_or_default();
-        let kind = self.plant.record_kind(path);
-        Machine::new(Inputs {
-            shifts: self.shifts(path, from, to),
-            states: explained(told(timeline(kind, found.states), &found.symptoms), found.reasons),
-            jobs: self.plant.jobs(path, spans, orders, spans.first().map_or(from, |span| span.start.min(from)), to),
-            pieces: found.pieces,
-            energy: found.energy,
-            rates: equipment.map(|equipment| equipment.rates).unwrap_or_default(),
-            startup_us: equipment.map_or(0, |equipment| equipment.startup_us),
-            microstop_threshold_us: equipment.map_or(0, |equipment| equipment.microstop_threshold_us),
-        })
+        table: &str,
+        filter: Expr,
+        columns: &[&str],
+        take: impl Fn(&mut T, &RecordBatch) -> Result<(), QueryError> + Clone + Send + 'static,
+    ) -> Result<Vec<T>, QueryError>
+    where
+        T: Default + Send + 'static,
+    {
+        let Some(records) = self.view.records(table) else {
+            let (mut found, mut rows) = (T::default(), self.rows(table, filter, columns, &[]).await?);
+            while let Some(batch) = rows.try_next().await? {
+                take(&mut found, &batch)?;
+            }
+            return Ok(vec![found]);
+        };
+        let wanted = Arc::new(Wanted::new(&self.session, &records, filter, columns)?);
+        let parts = RecordRows::parts(&records, &wanted, self.session.config().target_partitions());
+        let tasks = parts.into_iter().map(|mut rows| {
+            let take = take.clone();
+            SpawnedTask::spawn(async move {
+                let mut found = T::default();
+                while let Some((batch, rest)) = next_rows(rows).await? {
+                    take(&mut found, &batch)?;
+                    rows = rest;
+                }
+                Ok::<T, QueryError>(found)
+            })
+        });
+        let tasks: Vec<_> = tasks.collect();
+        let mut found = Vec::with_capacity(tasks.len());
+        for task in tasks {
+            found.push(task.await.map_err(|error| QueryError::Execution(error.to_string()))??);
+        }
+        Ok(found)
     }
 
     /// The columns of the rows of a table that fulfil `filter`, in order of some of them, NULL first. There is nothing to
@@ -299,6 +331,12 @@ impl Gather {
         columns: &[&str],
         order: &[&str],
     ) -> Result<SendableRecordBatchStream, QueryError> {
+        if let Some(table) = self.view.records(table).filter(|_| order.is_empty()) {
+            let wanted = Arc::new(Wanted::new(&self.session, &table, filter, columns)?);
+            let parts = RecordRows::parts(&table, &wanted, 1).into_iter();
+            let rows = stream::iter(parts).flat_map(|rows| stream::try_unfold(rows, next_rows));
+            return Ok(Box::pin(RecordBatchStreamAdapter::new(wanted.schema()?, rows)));
+        }
         let provider =
             self.view.table(table).ok_or_else(|| QueryError::Layout(format!("there is no table {table}")))?;
         let schema = provider.schema();
@@ -321,6 +359,40 @@ impl Gather {
         let plan = DefaultPhysicalPlanner::default().optimize_physical_plan(plan, &self.session, |_, _| {})?;
         Ok(execute_stream(plan, self.session.task_ctx())?)
     }
+}
+
+fn machine(
+    plant: &Plant,
+    path: &str,
+    found: Found,
+    spans: &[OrderSpan],
+    orders: &HashMap<String, WorkOrder>,
+    (from, to): (i64, i64),
+) -> Machine {
+    let equipment = plant.equipment(path);
+    let kind = plant.record_kind(path);
+    Machine::new(Inputs {
+        shifts: shifts(plant, path, from, to),
+        states: explained(told(timeline(kind, found.states), &found.symptoms), found.reasons),
+        jobs: plant.jobs(path, spans, orders, spans.first().map_or(from, |span| span.start.min(from)), to),
+        pieces: found.pieces,
+        energy: found.energy,
+        rates: equipment.map(|equipment| equipment.rates).unwrap_or_default(),
+        startup_us: equipment.map_or(0, |equipment| equipment.startup_us),
+        microstop_threshold_us: equipment.map_or(0, |equipment| equipment.microstop_threshold_us),
+    })
+}
+
+fn shifts(plant: &Plant, path: &str, from: i64, to: i64) -> Vec<Shift> {
+    let continuous = || Calendar::continuous(plant.plant_zone().clone()).instances(from, to);
+    plant.calendar(path).map_or_else(continuous, |calendar| calendar.instances(from, to))
+}
+
+/// The next rows, read off the async threads: a batch at a time, so that none of those waits for whoever takes the batches.
+async fn next_rows(mut rows: RecordRows) -> Result<Option<(RecordBatch, RecordRows)>, DataFusionError> {
+    let read = tokio::task::spawn_blocking(move || (rows.next_batch(), rows)).await;
+    let (batch, rows) = read.map_err(|error| QueryError::Execution(error.to_string()))?;
+    Ok(batch?.map(|batch| (batch, rows)))
 }
 
 /// The work orders of some spans.
@@ -365,65 +437,4 @@ pub(super) fn looking_ahead(column: &str, from: i64) -> Vec<Expr> {
     }
     stretches.push(ident(column).gt_eq(at(lower)));
     stretches
-}
-
-pub(super) fn typed(batch: &RecordBatch, name: &str, kind: &DataType) -> Result<ArrayRef, QueryError> {
-    let column =
-        batch.column_by_name(name).ok_or_else(|| QueryError::Layout(format!("rows without their column {name}")))?;
-    Ok(if column.data_type() == kind { Arc::clone(column) } else { cast(column, kind)? })
-}
-
-/// A text column.
-#[derive(Debug)]
-pub(crate) struct Texts(StringArray);
-
-impl Texts {
-    pub(crate) fn of(batch: &RecordBatch, name: &str) -> Result<Self, QueryError> {
-        Ok(Self(typed(batch, name, &DataType::Utf8)?.as_string::<i32>().clone()))
-    }
-
-    pub(crate) fn at(&self, row: usize) -> Option<&str> {
-        self.0.is_valid(row).then(|| self.0.value(row))
-    }
-}
-
-/// A time column.
-#[derive(Debug)]
-pub(super) struct Times(TimestampMicrosecondArray);
-
-impl Times {
-    pub(super) fn of(batch: &RecordBatch, name: &str) -> Result<Self, QueryError> {
-        Ok(Self(typed(batch, name, &time_type())?.as_primitive::<TimestampMicrosecondType>().clone()))
-    }
-
-    pub(super) fn at(&self, row: usize) -> Option<i64> {
-        self.0.is_valid(row).then(|| self.0.value(row))
-    }
-}
-
-/// A column of numbers.
-#[derive(Debug)]
-pub(super) struct Doubles(Float64Array);
-
-impl Doubles {
-    pub(super) fn of(batch: &RecordBatch, name: &str) -> Result<Self, QueryError> {
-        Ok(Self(typed(batch, name, &DataType::Float64)?.as_primitive::<Float64Type>().clone()))
-    }
-
-    pub(super) fn at(&self, row: usize) -> Option<f64> {
-        self.0.is_valid(row).then(|| self.0.value(row))
-    }
-}
-
-/// A column of whole numbers.
-pub(super) struct Integers(Int64Array);
-
-impl Integers {
-    pub(super) fn of(batch: &RecordBatch, name: &str) -> Result<Self, QueryError> {
-        Ok(Self(typed(batch, name, &DataType::Int64)?.as_primitive::<Int64Type>().clone()))
-    }
-
-    pub(super) fn at(&self, row: usize) -> Option<i64> {
-        self.0.is_valid(row).then(|| self.0.value(row))
-    }
 }

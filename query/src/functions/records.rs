@@ -1,6 +1,7 @@
 //! States, counts and work orders from records.
 
 use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::record_batch::RecordBatch;
@@ -12,7 +13,8 @@ use oee::plant::{Plant, Source, WorkOrder};
 use oee::reason::GivenReason;
 use oee::state::{Category, RecordKind, StateRecord, StateValue};
 
-use super::gather::{Doubles, Found, Gather, Span, Texts, Times, among, at, looking_back};
+use super::gather::{Found, Gather, Span, among, at, looking_back};
+use super::values::{Doubles, Names, Texts, Times};
 use crate::error::QueryError;
 
 const STATES: &str = "states";
@@ -34,33 +36,93 @@ fn counts_there(counting: &Source, source: Option<&str>) -> bool {
     }
 }
 
-/// Calls `take` with the equipment and each state record that counts.
-pub(crate) fn each_state(
-    plant: &Plant,
-    batch: &RecordBatch,
-    mut take: impl FnMut(&str, StateRecord),
-) -> Result<(), QueryError> {
-    let texts = |name: &str| Texts::of(batch, name);
-    let (equipment, sources) = (texts("equipment")?, texts("source")?);
-    let (states, categories, reasons) = (texts("state")?, texts("category")?, texts("reason")?);
-    let (starts, ends, recorded) =
-        (Times::of(batch, "start")?, Times::of(batch, "end")?, Times::of(batch, "recorded")?);
-    let mut place: Option<Place> = None;
-    for row in 0..batch.num_rows() {
-        let (Some(path), Some(start)) = (equipment.at(row), starts.at(row)) else { continue };
-        let place = match &mut place {
-            Some(place) if place.path == path => place,
-            other => other.insert(Place::new(plant, path)),
-        };
-        if counts_there(&place.source, sources.at(row)) {
-            let value = place.classify(plant, [states.at(row), categories.at(row), reasons.at(row)]);
-            take(path, StateRecord { start, end: ends.at(row), recorded: recorded.at(row).unwrap_or(start), value });
+/// State records that count, as rows come: what the plant says of states, by equipment.
+#[derive(Debug, Default)]
+pub(crate) struct StateRows(HashMap<String, Place>);
+
+impl StateRows {
+    /// Calls `take` with the equipment and its records of each run of rows that are of one.
+    pub(crate) fn each(
+        &mut self,
+        plant: &Plant,
+        batch: &RecordBatch,
+        mut take: impl FnMut(&str, &mut Vec<StateRecord>),
+    ) -> Result<(), QueryError> {
+        let names = |name: &str| Names::of(batch, name);
+        let (equipment, sources) = (names("equipment")?, names("source")?);
+        let (states, categories, reasons) = (names("state")?, names("category")?, names("reason")?);
+        let (starts, ends, recorded) =
+            (Times::of(batch, "start")?, Times::of(batch, "end")?, Times::of(batch, "recorded")?);
+        let mut records = Vec::new();
+        for (key, rows) in runs(&equipment, batch.num_rows()) {
+            let Some(path) = key.and_then(|key| equipment.text(key)) else { continue };
+            let place = match self.0.get_mut(path) {
+                Some(place) => place,
+                None => self.0.entry(path.to_owned()).or_insert_with(|| Place::new(plant, path)),
+            };
+            // What the same numbers in this batch said before.
+            let mut said: Vec<([Option<i32>; 3], StateValue)> = Vec::new();
+            let source = place.source.clone();
+            let mut counting = Counting::new(&source);
+            for row in rows {
+                let Some(start) = starts.at(row).filter(|_| counting.counts(&sources, row)) else { continue };
+                let keys = [states.key(row), categories.key(row), reasons.key(row)];
+                let value = match said.iter().find(|(known, _)| *known == keys) {
+                    Some((_, value)) => value.clone(),
+                    None => {
+                        let value = place.classify(plant, [states.at(row), categories.at(row), reasons.at(row)]);
+                        said.push((keys, value.clone()));
+                        value
+                    }
+                };
+                let recorded = recorded.at(row).unwrap_or(start);
+                records.push(StateRecord { start, end: ends.at(row), recorded, value });
+            }
+            take(path, &mut records);
+            records.clear();
         }
+        Ok(())
     }
-    Ok(())
 }
 
-/// What the plant says of one equipment's states. Rows come equipment by equipment and say the same again and again.
+/// Stretches of rows with one value, by its number.
+fn runs(names: &Names, count: usize) -> impl Iterator<Item = (Option<i32>, Range<usize>)> {
+    let mut start = 0;
+    std::iter::from_fn(move || {
+        let key = (start < count).then(|| names.key(start))?;
+        let end = (start + 1..count).find(|&row| names.key(row) != key).unwrap_or(count);
+        let rows = start..end;
+        start = end;
+        Some((key, rows))
+    })
+}
+
+/// Which sources count on an equipment, asked once for each in a batch.
+struct Counting<'a> {
+    counting: &'a Source,
+    known: Option<(Option<i32>, bool)>,
+}
+
+impl<'a> Counting<'a> {
+    fn new(counting: &'a Source) -> Self {
+        Self { counting, known: None }
+    }
+
+    fn counts(&mut self, sources: &Names, row: usize) -> bool {
+        let key = sources.key(row);
+        match self.known {
+            Some((known, counts)) if known == key => counts,
+            _ => {
+                let counts = counts_there(self.counting, sources.at(row));
+                self.known = Some((key, counts));
+                counts
+            }
+        }
+    }
+}
+
+/// What the plant says of one equipment's states, which say the same again and again.
+#[derive(Debug)]
 struct Place {
     path: String,
     source: Source,
@@ -120,15 +182,38 @@ pub(super) async fn states(
 }
 
 async fn add_states(gather: &Gather, filter: Expr, found: &mut HashMap<&str, Found>) -> Result<(), QueryError> {
-    let mut stream = gather.rows(STATES, filter, &STATE_COLUMNS, &[]).await?;
-    while let Some(batch) = stream.try_next().await? {
-        each_state(&gather.plant, &batch, |path, record| {
-            if let Some(found) = found.get_mut(path) {
-                found.states.push(record);
+    type Part = (StateRows, HashMap<String, Vec<StateRecord>>);
+    let plant = Arc::clone(&gather.plant);
+    let take = move |(rows, of_paths): &mut Part, batch: &RecordBatch| {
+        rows.each(&plant, batch, |path, records| append(of_paths, path, records))
+    };
+    for (_, of_paths) in gather.each_part::<Part>(STATES, filter, &STATE_COLUMNS, take).await? {
+        for (path, mut records) in of_paths {
+            if let Some(found) = found.get_mut(path.as_str()) {
+                append_all(&mut found.states, &mut records);
             }
-        })?;
+        }
     }
     Ok(())
+}
+
+/// Adds what was found of a path to what is known of it already.
+fn append<T>(of_paths: &mut HashMap<String, Vec<T>>, path: &str, more: &mut Vec<T>) {
+    match of_paths.get_mut(path) {
+        Some(known) => known.append(more),
+        None => {
+            of_paths.insert(path.to_owned(), std::mem::take(more));
+        }
+    }
+}
+
+/// As [`Vec::append`], without a copy where there is nothing yet.
+fn append_all<T>(known: &mut Vec<T>, more: &mut Vec<T>) {
+    if known.is_empty() {
+        std::mem::swap(known, more);
+    } else {
+        known.append(more);
+    }
 }
 
 /// The change before the window still holds when it begins.
@@ -145,12 +230,14 @@ async fn last_changes(
         }
         let filter = among("equipment", wanted.iter().map(String::as_str)).and(stretch);
         let mut newest: HashMap<String, StateRecord> = HashMap::new();
+        let mut rows = StateRows::default();
         let mut stream = gather.rows(STATES, filter, &STATE_COLUMNS, &[]).await?;
         while let Some(batch) = stream.try_next().await? {
-            each_state(&gather.plant, &batch, |path, record| {
+            rows.each(&gather.plant, &batch, |path, records| {
                 let rank = |record: &StateRecord| (record.start, record.recorded);
-                if newest.get(path).is_none_or(|known| rank(known) <= rank(&record)) {
-                    newest.insert(path.to_owned(), record);
+                let Some(last) = records.drain(..).max_by_key(rank) else { return };
+                if newest.get(path).is_none_or(|known| rank(known) <= rank(&last)) {
+                    newest.insert(path.to_owned(), last);
                 }
             })?;
         }
@@ -222,49 +309,52 @@ pub(super) async fn counts<'a>(
         return Ok(());
     }
     let within = ident("time").gt_eq(at(span.from)).and(ident("time").lt(at(span.to)));
-    let mut stream =
-        gather.rows(COUNTS, among("equipment", recorded.iter().copied()).and(within), &COUNT_COLUMNS, &[]).await?;
-    while let Some(batch) = stream.try_next().await? {
-        each_piece(plant, &batch, |path, piece| {
-            if let Some(found) = found.get_mut(path) {
-                found.pieces.get_or_insert_default().push(piece);
+    let filter = among("equipment", recorded.iter().copied()).and(within);
+    type Part = HashMap<String, Vec<Piece>>;
+    let of_parts = Arc::clone(plant);
+    let take = move |of_paths: &mut Part, batch: &RecordBatch| {
+        each_piece(&of_parts, batch, |path, pieces| append(of_paths, path, pieces))
+    };
+    for of_paths in gather.each_part::<Part>(COUNTS, filter, &COUNT_COLUMNS, take).await? {
+        for (path, mut pieces) in of_paths {
+            if let Some(found) = found.get_mut(path.as_str()) {
+                append_all(found.pieces.get_or_insert_default(), &mut pieces);
             }
-        })?;
+        }
     }
     no_pieces_yet(gather, &recorded, found).await
 }
 
-/// Calls `take` with the equipment and the pieces of each count record that counts.
+/// Calls `take` with the equipment and the pieces that count of each run of count records that are of one.
 pub(crate) fn each_piece(
     plant: &Plant,
     batch: &RecordBatch,
-    mut take: impl FnMut(&str, Piece),
+    mut take: impl FnMut(&str, &mut Vec<Piece>),
 ) -> Result<(), QueryError> {
     let (equipment, sources, times) =
-        (Texts::of(batch, "equipment")?, Texts::of(batch, "source")?, Times::of(batch, "time")?);
+        (Names::of(batch, "equipment")?, Names::of(batch, "source")?, Times::of(batch, "time")?);
     let [totals, goods, scraps, reworks] = ["total", "good", "scrap", "rework"].map(|name| Doubles::of(batch, name));
     let (totals, goods, scraps, reworks) = (totals?, goods?, scraps?, reworks?);
-    let reasons = Texts::of(batch, "reason")?;
-    let mut last: Option<(String, Source)> = None;
-    for row in 0..batch.num_rows() {
-        let (Some(path), Some(time)) = (equipment.at(row), times.at(row)) else { continue };
-        let (_, source) = match &mut last {
-            Some(last) if last.0 == path => last,
-            other => other.insert((path.to_owned(), plant.count_source(path))),
-        };
-        let record = CountRecord {
-            time,
-            total: totals.at(row),
-            good: goods.at(row),
-            scrap: scraps.at(row),
-            rework: reworks.at(row),
-            reason: reasons.at(row).filter(|reason| !reason.is_empty()).map(Arc::from),
-        };
-        if counts_there(source, sources.at(row))
-            && let Some(piece) = record.piece()
-        {
-            take(path, piece);
+    let reasons = Names::of(batch, "reason")?;
+    let mut pieces = Vec::new();
+    for (key, rows) in runs(&equipment, batch.num_rows()) {
+        let Some(path) = key.and_then(|key| equipment.text(key)) else { continue };
+        let source = plant.count_source(path);
+        let mut counting = Counting::new(&source);
+        for row in rows {
+            let Some(time) = times.at(row).filter(|_| counting.counts(&sources, row)) else { continue };
+            let record = CountRecord {
+                time,
+                total: totals.at(row),
+                good: goods.at(row),
+                scrap: scraps.at(row),
+                rework: reworks.at(row),
+                reason: reasons.at(row).filter(|reason| !reason.is_empty()).map(Arc::from),
+            };
+            pieces.extend(record.piece());
         }
+        take(path, &mut pieces);
+        pieces.clear();
     }
     Ok(())
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use ::oee::machine::Report;
 use arrow::record_batch::RecordBatch;
+use datafusion::common::runtime::SpawnedTask;
 use futures::{Stream, stream};
 
 use super::arguments::Grouping;
@@ -73,26 +74,33 @@ where
     needed.sort_unstable();
     needed.dedup();
     let machines = gather.machines(&needed, window.0, window.1).await?;
-    let walk = Walk { gather, machines, equipment, grouping, window, place: 0, ahead: None };
+    let basis = Arc::new(Basis { gather, machines, grouping, window });
+    let walk = Walk { basis, equipment, place: 0, ahead: None };
     Ok(stream::try_unfold(walk, move |mut walk| async move {
-        let reports = walk.reports()?;
-        if reports.is_empty() {
-            return Ok(None);
+        let mut reports = Vec::new();
+        while reports.is_empty() {
+            let parts = walk.parts()?;
+            if parts.is_empty() {
+                return Ok(None);
+            }
+            reports = walk.basis.reports(parts).await?;
         }
-        let rows = batch(reports)?;
-        // Time limits and cancel requests get their turn.
-        tokio::task::yield_now().await;
-        Ok(Some((rows, walk)))
+        Ok(Some((batch(reports)?, walk)))
     }))
+}
+
+/// What reports are made from.
+struct Basis {
+    gather: Arc<Gather>,
+    machines: Machines,
+    grouping: Grouping,
+    window: (i64, i64),
 }
 
 /// Goes through the groups of one equipment after another.
 struct Walk {
-    gather: Arc<Gather>,
-    machines: Machines,
+    basis: Arc<Basis>,
     equipment: Arc<[String]>,
-    grouping: Grouping,
-    window: (i64, i64),
     /// The equipment that comes next.
     place: usize,
     /// The present equipment, and what is left of its groups.
@@ -110,13 +118,14 @@ enum Ahead {
 type TimeOfValues = HashMap<String, HashMap<Option<String>, Vec<(i64, i64)>>>;
 
 impl Walk {
-    fn reports(&mut self) -> Result<Vec<Reported>, QueryError> {
-        let mut reports = Vec::new();
-        while reports.len() < BATCH_REPORTS {
+    /// The next groups of equipment with machines.
+    fn parts(&mut self) -> Result<Vec<(String, Group, Part)>, QueryError> {
+        let mut parts = Vec::new();
+        while parts.len() < BATCH_REPORTS {
             let Some((path, mut ahead)) = self.ahead.take() else {
                 let Some(path) = self.equipment.get(self.place) else { break };
                 self.place += 1;
-                self.ahead = Some((path.clone(), self.groups(path)));
+                self.ahead = self.basis.has_machine(path).then(|| (path.clone(), self.basis.groups(path)));
                 continue;
             };
             let next = match &mut ahead {
@@ -124,17 +133,21 @@ impl Walk {
                     buckets.next().transpose()?.map(|bucket| (Group::from(&bucket), Part::Time(bucket)))
                 }
                 Ahead::Jobs(values, times) => {
-                    values.next().map(|value| (self.grouping.group(&value), Part::Jobs(value, Arc::clone(times))))
+                    values.next().map(|value| (self.basis.grouping.group(&value), Part::Jobs(value, Arc::clone(times))))
                 }
             };
             let Some((group, part)) = next else { continue };
-            let report = self.report(&path, &part);
-            // There is no machine, at any time; or an order that only some of a line's machines worked on.
-            let goes_on = report.is_some() || matches!(part, Part::Jobs(..));
-            reports.extend(report.map(|report| Reported { equipment: path.clone(), group, report }));
-            self.ahead = goes_on.then_some((path, ahead));
+            parts.push((path.clone(), group, part));
+            self.ahead = Some((path, ahead));
         }
-        Ok(reports)
+        Ok(parts)
+    }
+}
+
+impl Basis {
+    fn has_machine(&self, path: &str) -> bool {
+        let mut below = self.gather.plant.descendants(path).map(|below| below.path.as_str());
+        self.machines.contains_key(path) || below.any(|below| self.machines.contains_key(below))
     }
 
     fn groups(&self, path: &str) -> Ahead {
@@ -162,6 +175,26 @@ impl Walk {
                 Ahead::Jobs(values.into_iter(), Arc::new(times))
             }
         }
+    }
+
+    /// The reports of some parts, in their order; of several at a time, off the async threads.
+    async fn reports(self: &Arc<Self>, mut parts: Vec<(String, Group, Part)>) -> Result<Vec<Reported>, QueryError> {
+        let share = parts.len().div_ceil(self.gather.session.config().target_partitions()).max(1);
+        let mut tasks = Vec::new();
+        while !parts.is_empty() {
+            let rest = parts.split_off(share.min(parts.len()));
+            let (some, basis) = (std::mem::replace(&mut parts, rest), Arc::clone(self));
+            let reported = move |(equipment, group, part): (String, Group, Part)| {
+                let report = basis.report(&equipment, &part)?;
+                Some(Reported { equipment, group, report })
+            };
+            tasks.push(SpawnedTask::spawn_blocking(move || some.into_iter().filter_map(reported).collect::<Vec<_>>()));
+        }
+        let mut reports = Vec::new();
+        for task in tasks {
+            reports.extend(task.await.map_err(|error| QueryError::Execution(error.to_string()))?);
+        }
+        Ok(reports)
     }
 
     fn report(&self, path: &str, part: &Part) -> Option<Report> {

@@ -8,7 +8,8 @@ use datafusion::prelude::ident;
 use futures::TryStreamExt;
 use oee::track::{Reading, Tracks};
 
-use super::gather::{Doubles, Found, Gather, Integers, Span, Texts, Times, among, at, looking_back};
+use super::gather::{Found, Gather, Span, among, at, looking_back};
+use super::values::{Doubles, Integers, Texts, Times};
 use crate::error::QueryError;
 
 const SAMPLES: &str = "samples";

@@ -14,7 +14,7 @@ use oee::tables::{COUNTS, SAMPLES, STATES, STOP_REASONS, TABLES, WORK_ORDERS};
 use oee::track::Reading;
 
 use crate::error::QueryError;
-use crate::functions::{Texts, each_piece, each_reason, each_sample, each_state};
+use crate::functions::{StateRows, Texts, each_piece, each_reason, each_sample};
 
 /// One thing that a row says of a machine.
 #[derive(Debug)]
@@ -74,12 +74,14 @@ impl Committed {
             if *table == SAMPLES.name {
                 each_sample(&batch, |path, signal, reading| take(path, Row::Sample(signal, reading)))?;
             } else if *table == STATES.name {
-                each_state(plant, &batch, |path, record| take(path, Row::State(record)))?;
+                StateRows::default().each(plant, &batch, |path, records| {
+                    records.drain(..).for_each(|record| take(path, Row::State(record)));
+                })?;
             } else if *table == COUNTS.name {
                 let mut pieces: Vec<(String, Vec<Piece>)> = Vec::new();
-                each_piece(plant, &batch, |path, piece| match pieces.iter_mut().find(|(known, _)| known == path) {
-                    Some((_, pieces)) => pieces.push(piece),
-                    None => pieces.push((path.to_owned(), vec![piece])),
+                each_piece(plant, &batch, |path, more| match pieces.iter_mut().find(|(known, _)| known == path) {
+                    Some((_, pieces)) => pieces.append(more),
+                    None => pieces.push((path.to_owned(), std::mem::take(more))),
                 })?;
                 pieces.into_iter().for_each(|(path, pieces)| take(&path, Row::Pieces(pieces)));
             } else {

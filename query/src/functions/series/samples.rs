@@ -14,8 +14,9 @@ use datafusion::logical_expr::Expr;
 use datafusion::prelude::{ident, lit};
 use futures::TryStreamExt;
 
-use super::super::gather::{Gather, among, at, typed};
+use super::super::gather::{Gather, among, at};
 use super::super::names::Names;
+use super::super::values::typed;
 use super::SAMPLES;
 use super::known::Signal;
 use crate::error::QueryError;

@@ -13,7 +13,8 @@ use super::asked::By;
 use super::measured::{Key, Series};
 use super::{Question, asked};
 use crate::error::QueryError;
-use crate::functions::gather::{Doubles, Gather, Integers, Texts, Times};
+use crate::functions::gather::Gather;
+use crate::functions::values::{Doubles, Integers, Texts, Times};
 
 const CONTROL_LIMITS: &str = "control_limits";
 const COLUMNS: [&str; 22] = [

@@ -4,8 +4,6 @@ use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, DictionaryArray, StringArray};
-use arrow::datatypes::{DataType, Int32Type};
 use arrow::record_batch::RecordBatch;
 use datafusion::logical_expr::Expr;
 use datafusion::prelude::lit;
@@ -18,7 +16,8 @@ use super::asked::Asked;
 use super::frozen::Frozen;
 use super::{FEW, NAMES, Question};
 use crate::error::QueryError;
-use crate::functions::gather::{Doubles, Gather, Integers, Texts, Times, among, typed};
+use crate::functions::gather::{Gather, among};
+use crate::functions::values::{Doubles, Integers, Names, Texts, Times};
 
 /// Values that agree in these are one chart, unless it is said otherwise.
 pub(super) const COLUMNS_OF_CHARTS: [&str; 4] = ["equipment", "characteristic", "product", "operation"];
@@ -73,58 +72,12 @@ pub(super) struct Series {
     pub(super) spec: Spec,
 }
 
-/// Names of a column, stored once each.
-#[derive(Debug)]
-struct Labels(DictionaryArray<Int32Type>);
-
-/// Names of a column as they come: those of units are all different, and numbering them would cost more than it saves.
-#[derive(Debug)]
-enum Words {
-    Numbered(Labels),
-    Plain(Texts),
-}
-
-impl Words {
-    fn of(batch: &RecordBatch, name: &str) -> Result<Self, QueryError> {
-        let numbered =
-            batch.column_by_name(name).is_some_and(|column| matches!(column.data_type(), DataType::Dictionary(..)));
-        Ok(if numbered { Self::Numbered(Labels::of(batch, name)?) } else { Self::Plain(Texts::of(batch, name)?) })
-    }
-
-    fn at(&self, row: usize) -> Option<&str> {
-        match self {
-            Self::Numbered(labels) => labels.at(row),
-            Self::Plain(texts) => texts.at(row),
-        }
-    }
-}
-
-impl Labels {
-    fn of(batch: &RecordBatch, name: &str) -> Result<Self, QueryError> {
-        let kind = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
-        Ok(Self(typed(batch, name, &kind)?.as_dictionary::<Int32Type>().clone()))
-    }
-
-    fn key(&self, row: usize) -> Option<i32> {
-        self.0.keys().is_valid(row).then(|| self.0.keys().value(row))
-    }
-
-    fn values(&self) -> &StringArray {
-        self.0.values().as_string::<i32>()
-    }
-
-    fn at(&self, row: usize) -> Option<&str> {
-        let place = usize::try_from(self.key(row)?).ok()?;
-        self.values().is_valid(place).then(|| self.values().value(place))
-    }
-}
-
 /// What of a batch is looked up later.
 #[derive(Debug)]
 struct Kept {
     /// In the order of [`COLUMNS_OF_CHARTS`].
-    charts: [Option<Labels>; 4],
-    context: HashMap<&'static str, Words>,
+    charts: [Option<Names>; 4],
+    context: HashMap<&'static str, Texts>,
     targets: Option<Doubles>,
 }
 
@@ -334,12 +287,12 @@ impl Reading {
     }
 
     fn keep(&mut self, batch: &RecordBatch) -> Result<(), QueryError> {
-        let labels = |name: &'static str| batch.column_by_name(name).map(|_| Labels::of(batch, name)).transpose();
+        let labels = |name: &'static str| batch.column_by_name(name).map(|_| Names::of(batch, name)).transpose();
         let [equipment, characteristic, product, operation] = COLUMNS_OF_CHARTS.map(labels);
         let mut context = HashMap::new();
         for name in CONTEXT {
             if batch.column_by_name(name).is_some() {
-                context.insert(name, Words::of(batch, name)?);
+                context.insert(name, Texts::of(batch, name)?);
             }
         }
         let targets = batch.column_by_name("target").map(|_| Doubles::of(batch, "target")).transpose()?;
@@ -352,7 +305,7 @@ impl Reading {
     /// The chart that a row of a kept batch belongs to.
     fn chart(&mut self, batch: usize, row: usize) -> usize {
         let Some(kept) = self.kept.get(batch) else { return 0 };
-        let labels: [Option<&Labels>; 4] = std::array::from_fn(|place| {
+        let labels: [Option<&Names>; 4] = std::array::from_fn(|place| {
             kept.charts.get(place).and_then(Option::as_ref).filter(|_| self.parted.get(place) == Some(&true))
         });
         let numbers = labels.map(|labels| labels.and_then(|labels| labels.key(row)));
@@ -390,7 +343,7 @@ impl Reading {
             (Times::of(batch, "time")?, Doubles::of(batch, "value")?, Integers::of(batch, "piece")?);
         let [lower, upper, target] = ["lower_limit", "upper_limit", "target"].map(|name| Doubles::of(batch, name));
         let (lower, upper, target) = (lower?, upper?, target?);
-        let results = if judged { Some(Labels::of(batch, "result")?) } else { None };
+        let results = if judged { Some(Names::of(batch, "result")?) } else { None };
         for row in 0..batch.num_rows() {
             let Some(time) = times.at(row) else { continue };
             let chart = self.chart(at, row);
@@ -463,7 +416,7 @@ impl Excluded {
         let mut stream = gather.rows(EXCLUSIONS, all, &columns, &[]).await?;
         while let Some(batch) = stream.try_next().await? {
             let (times, pieces) = (Times::of(&batch, "time")?, Integers::of(&batch, "piece")?);
-            let labels = NAMED.map(|name| Labels::of(&batch, name));
+            let labels = NAMED.map(|name| Names::of(&batch, name));
             for row in 0..batch.num_rows() {
                 let Some(time) = times.at(row) else { continue };
                 let mut names: [Option<String>; 5] = Default::default();

@@ -19,7 +19,7 @@ use super::measured::Measurements;
 use super::{Question, mistaken};
 use crate::context::Context;
 use crate::error::QueryError;
-use crate::functions::gather::{Doubles, Integers, Texts, Times};
+use crate::functions::values::{Doubles, Integers, Texts, Times};
 
 /// By what WHERE can choose them.
 const NAMES_OF_SAMPLES: [&str; 4] = ["equipment", "operation", "unit", "work_order"];

@@ -10,7 +10,7 @@ use oee::spc::{SigmaMethod, Subgroup};
 use super::Question;
 use super::measured::{Measurements, Series};
 use crate::error::QueryError;
-use crate::functions::gather::{Doubles, Texts};
+use crate::functions::values::{Doubles, Texts};
 
 const CHARACTERISTICS: &str = "characteristics";
 

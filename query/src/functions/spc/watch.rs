@@ -23,8 +23,9 @@ use super::frozen::Frozen;
 use super::measured::{COLUMNS_OF_CHARTS, CONTEXT, Excluded, Key, Measurements};
 use super::{NAMES, Question};
 use crate::error::QueryError;
-use crate::functions::gather::{Gather, Present, Texts, Times};
+use crate::functions::gather::{Gather, Present};
 use crate::functions::names::Names;
+use crate::functions::values::{Texts, Times};
 use chart::{Watched, chart_of};
 
 /// Writes that may wait for a look.

@@ -1,0 +1,117 @@
+//! Columns of batches, as functions go through them row by row.
+
+use arrow::array::{
+    Array, ArrayRef, AsArray, DictionaryArray, Float64Array, Int64Array, StringArray, TimestampMicrosecondArray,
+};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Float64Type, Int32Type, Int64Type, TimestampMicrosecondType};
+use arrow::record_batch::RecordBatch;
+
+use crate::error::QueryError;
+use crate::types::time_type;
+
+/// A column in the type in which it is wanted.
+pub(super) fn typed(batch: &RecordBatch, name: &str, kind: &DataType) -> Result<ArrayRef, QueryError> {
+    let column =
+        batch.column_by_name(name).ok_or_else(|| QueryError::Layout(format!("rows without their column {name}")))?;
+    Ok(if column.data_type() == kind { ArrayRef::clone(column) } else { cast(column, kind)? })
+}
+
+/// A text column whose values are few: each is there once, and rows tell its number.
+#[derive(Debug)]
+pub(crate) struct Names(DictionaryArray<Int32Type>);
+
+impl Names {
+    pub(super) fn of(batch: &RecordBatch, name: &str) -> Result<Self, QueryError> {
+        let kind = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
+        Ok(Self(typed(batch, name, &kind)?.as_dictionary::<Int32Type>().clone()))
+    }
+
+    /// The number of the value of a row.
+    pub(super) fn key(&self, row: usize) -> Option<i32> {
+        let keys = self.0.keys();
+        let key = keys.is_valid(row).then(|| keys.value(row))?;
+        self.text(key).map(|_| key)
+    }
+
+    /// The value of a number.
+    pub(super) fn text(&self, key: i32) -> Option<&str> {
+        let place = usize::try_from(key).ok()?;
+        self.values().is_valid(place).then(|| self.values().value(place))
+    }
+
+    pub(super) fn values(&self) -> &StringArray {
+        self.0.values().as_string::<i32>()
+    }
+
+    pub(super) fn at(&self, row: usize) -> Option<&str> {
+        let keys = self.0.keys();
+        keys.is_valid(row).then(|| self.text(keys.value(row))).flatten()
+    }
+}
+
+/// A text column as it comes: names of units are all different, and numbering them would cost more than it saves.
+#[derive(Debug)]
+pub(crate) enum Texts {
+    Numbered(Names),
+    Plain(StringArray),
+}
+
+impl Texts {
+    pub(crate) fn of(batch: &RecordBatch, name: &str) -> Result<Self, QueryError> {
+        let column = batch.column_by_name(name);
+        let numbered = column.is_some_and(|column| matches!(column.data_type(), DataType::Dictionary(..)));
+        Ok(match numbered {
+            true => Self::Numbered(Names::of(batch, name)?),
+            false => Self::Plain(typed(batch, name, &DataType::Utf8)?.as_string::<i32>().clone()),
+        })
+    }
+
+    pub(crate) fn at(&self, row: usize) -> Option<&str> {
+        match self {
+            Self::Numbered(names) => names.at(row),
+            Self::Plain(texts) => texts.is_valid(row).then(|| texts.value(row)),
+        }
+    }
+}
+
+/// A time column.
+#[derive(Debug)]
+pub(super) struct Times(TimestampMicrosecondArray);
+
+impl Times {
+    pub(super) fn of(batch: &RecordBatch, name: &str) -> Result<Self, QueryError> {
+        Ok(Self(typed(batch, name, &time_type())?.as_primitive::<TimestampMicrosecondType>().clone()))
+    }
+
+    pub(super) fn at(&self, row: usize) -> Option<i64> {
+        self.0.is_valid(row).then(|| self.0.value(row))
+    }
+}
+
+/// A column of numbers.
+#[derive(Debug)]
+pub(super) struct Doubles(Float64Array);
+
+impl Doubles {
+    pub(super) fn of(batch: &RecordBatch, name: &str) -> Result<Self, QueryError> {
+        Ok(Self(typed(batch, name, &DataType::Float64)?.as_primitive::<Float64Type>().clone()))
+    }
+
+    pub(super) fn at(&self, row: usize) -> Option<f64> {
+        self.0.is_valid(row).then(|| self.0.value(row))
+    }
+}
+
+/// A column of whole numbers.
+pub(super) struct Integers(Int64Array);
+
+impl Integers {
+    pub(super) fn of(batch: &RecordBatch, name: &str) -> Result<Self, QueryError> {
+        Ok(Self(typed(batch, name, &DataType::Int64)?.as_primitive::<Int64Type>().clone()))
+    }
+
+    pub(super) fn at(&self, row: usize) -> Option<i64> {
+        self.0.is_valid(row).then(|| self.0.value(row))
+    }
+}

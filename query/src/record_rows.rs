@@ -1,0 +1,247 @@
+//! Rows of a table of records, read without a plan: a function asks for them many times, of one machine or of all at once.
+//! Names come as dictionaries, so whoever goes through the rows looks at a name once for each batch.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions, new_null_array};
+use arrow::compute::{and, cast, filter_record_batch, not};
+use arrow::datatypes::{Schema, SchemaRef};
+use datafusion::common::cast::as_boolean_array;
+use datafusion::common::{DFSchema, Result};
+use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::Expr;
+use datafusion::physical_expr::PhysicalExpr;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
+use storage::{KeySet, PageBounds, Segment};
+
+use crate::error::QueryError;
+use crate::reach::Reach;
+use crate::table::{DELETED, SnapshotTable};
+
+/// Rows of one batch.
+const BATCH_ROWS: usize = 16_384;
+/// Segments with fewer rows than this together are read one after another.
+const PART_ROWS: u64 = 1 << 17;
+
+/// What is wanted of a table.
+pub(crate) struct Wanted {
+    /// What its filters leave possible.
+    reach: Reach,
+    /// What rows have to fulfil, of the columns of `read`.
+    predicate: Arc<dyn PhysicalExpr>,
+    /// The columns of the answer, and those that `predicate` reads besides.
+    read: SchemaRef,
+    /// The columns of the answer, which come first.
+    count: usize,
+}
+
+/// Reads rows one after another: of segments, then of the hot buffer.
+pub(crate) struct RecordRows {
+    table: SnapshotTable,
+    wanted: Arc<Wanted>,
+    segments: VecDeque<Arc<Segment>>,
+    open: Option<Open>,
+    /// Whether hot rows are still to come.
+    hot: bool,
+}
+
+/// A segment that is being read.
+struct Open {
+    segment: Arc<Segment>,
+    rows: ParquetRecordBatchReader,
+    /// Keys of superseded rows.
+    dead: Option<Arc<KeySet>>,
+}
+
+impl RecordRows {
+    /// The rows of a table in at most so many parts, which together are all of them, by the times of their segments.
+    pub(crate) fn parts(table: &SnapshotTable, wanted: &Arc<Wanted>, parts: usize) -> Vec<Self> {
+        let mut segments = table.segments(&wanted.reach);
+        segments.sort_by_key(|segment| segment.min_time);
+        let part = |segments: &[Arc<Segment>]| Self {
+            table: table.clone(),
+            wanted: Arc::clone(wanted),
+            segments: segments.iter().cloned().collect(),
+            open: None,
+            hot: false,
+        };
+        let rows: u64 = segments.iter().map(|segment| segment.rows).sum();
+        let parts = parts.min(usize::try_from(rows / PART_ROWS).unwrap_or(parts)).max(1);
+        let mut found: Vec<Self> = segments.chunks(segments.len().div_ceil(parts).max(1)).map(part).collect();
+        if found.is_empty() {
+            found.push(part(&[]));
+        }
+        found.last_mut().into_iter().for_each(|last| last.hot = true);
+        found
+    }
+
+    /// The next rows; `None` after the last.
+    pub(crate) fn next_batch(&mut self) -> Result<Option<RecordBatch>> {
+        loop {
+            if let Some(open) = &mut self.open {
+                let rows = open.rows.next().transpose();
+                match rows.map_err(|error| unreadable(&open.segment, &error))? {
+                    Some(rows) => {
+                        let kept = self.wanted.kept(&rows, open.dead.as_deref())?;
+                        if kept.num_rows() > 0 {
+                            return Ok(Some(kept));
+                        }
+                    }
+                    None => self.open = None,
+                }
+            } else if let Some(segment) = self.segments.pop_front() {
+                self.open = self.opened(segment)?;
+            } else if std::mem::take(&mut self.hot) {
+                let rows = self.table.hot_rows(&self.wanted.reach)?;
+                let kept = self.wanted.kept(&rows, None)?;
+                return Ok((kept.num_rows() > 0).then_some(kept));
+            } else {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// `None` where none of its pages can hold what is wanted.
+    fn opened(&self, segment: Arc<Segment>) -> Result<Option<Open>> {
+        let (spec, wanted) = (self.table.spec(), &self.wanted);
+        let all = 0..usize::try_from(segment.rows).unwrap_or(usize::MAX);
+        let mut ranges = vec![all];
+        for name in spec.key_names() {
+            if let Some(pages) = wanted.reach.pages(&segment, name) {
+                ranges = both(&ranges, &pages);
+            }
+        }
+        if ranges.is_empty() {
+            return Ok(None);
+        }
+        let dead = self.table.dead_keys(&segment)?;
+        let mut columns: Vec<&str> = wanted.read.fields().iter().map(|field| field.name().as_str()).collect();
+        columns.push(DELETED);
+        if dead.is_some() {
+            columns.extend(spec.key_names());
+        }
+        let rows = segment.rows_in(ranges.into_iter(), &columns, &wanted.read, BATCH_ROWS);
+        Ok(Some(Open { rows: rows.map_err(QueryError::from)?, segment, dead }))
+    }
+}
+
+impl Wanted {
+    /// The columns of the rows of `table` that fulfil `filter`.
+    pub(crate) fn new(state: &SessionState, table: &SnapshotTable, filter: Expr, columns: &[&str]) -> Result<Self> {
+        let reach = Reach::of(std::slice::from_ref(&filter));
+        let more: Vec<String> = filter.column_refs().into_iter().map(|column| column.name.clone()).collect();
+        let mut names = columns.to_vec();
+        for name in &more {
+            if !names.contains(&name.as_str()) {
+                names.push(name);
+            }
+        }
+        let read = schema_of(table, &names)?;
+        let predicate = state.create_physical_expr(filter, &DFSchema::try_from(Arc::clone(&read))?)?;
+        Ok(Self { reach, predicate, read, count: columns.len() })
+    }
+
+    /// The columns of the answer.
+    pub(crate) fn schema(&self) -> Result<SchemaRef> {
+        Ok(Arc::new(self.read.project(&self.columns())?))
+    }
+
+    fn columns(&self) -> Vec<usize> {
+        (0..self.count).collect()
+    }
+
+    /// The rows that are neither superseded nor retracted, and fulfil the filters.
+    fn kept(&self, rows: &RecordBatch, dead: Option<&KeySet>) -> Result<RecordBatch> {
+        let mut keep: Option<BooleanArray> = None;
+        let mut narrow = |more: BooleanArray| -> Result<()> {
+            if more.null_count() > 0 || more.true_count() < more.len() {
+                keep = Some(match keep.take() {
+                    Some(keep) => and(&keep, &more)?,
+                    None => more,
+                });
+            }
+            Ok(())
+        };
+        if let Some(deleted) = rows.column_by_name(DELETED).and_then(|column| column.as_boolean_opt())
+            && deleted.true_count() > 0
+        {
+            let is_deleted: BooleanArray = deleted.iter().map(|deleted| Some(deleted == Some(true))).collect();
+            narrow(not(&is_deleted)?)?;
+        }
+        if let Some(dead) = dead {
+            narrow(dead.filter(rows).map_err(QueryError::from)?)?;
+        }
+        let rows = shown(rows, &self.read)?;
+        let fulfilled = self.predicate.evaluate(&rows)?.into_array(rows.num_rows())?;
+        narrow(as_boolean_array(&fulfilled)?.clone())?;
+        let rows = rows.project(&self.columns())?;
+        Ok(match keep {
+            Some(keep) => filter_record_batch(&rows, &keep)?,
+            None => rows,
+        })
+    }
+}
+
+/// The columns of `schema`; NULL where rows are older than the column.
+fn shown(rows: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
+    let column = |field: &Arc<arrow::datatypes::Field>| -> Result<ArrayRef> {
+        Ok(match rows.column_by_name(field.name()) {
+            Some(column) if column.data_type() == field.data_type() => Arc::clone(column),
+            Some(column) => cast(column, field.data_type())?,
+            None => new_null_array(field.data_type(), rows.num_rows()),
+        })
+    };
+    let columns = schema.fields().iter().map(column).collect::<Result<Vec<_>>>()?;
+    let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
+    Ok(RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)?)
+}
+
+impl Reach {
+    /// The rows of a segment whose pages of a column can match; `None` where nothing is known of that.
+    fn pages(&self, segment: &Segment, column: &str) -> Option<Vec<Range<usize>>> {
+        let (texts, (from, to)) = (self.texts(column), self.times(column));
+        if texts.is_none() && (from, to) == (i64::MIN, i64::MAX) {
+            return None;
+        }
+        segment.pages_where(column, |bounds| match bounds {
+            PageBounds::Times(low, high) => low <= to && from <= high,
+            PageBounds::Texts(low, high) => match (texts, std::str::from_utf8(low), std::str::from_utf8(high)) {
+                (Some(texts), Ok(low), Ok(high)) => texts.meets(low, high),
+                _ => true,
+            },
+        })
+    }
+}
+
+/// Rows that are in both, each in order and apart.
+fn both(ones: &[Range<usize>], others: &[Range<usize>]) -> Vec<Range<usize>> {
+    let (mut found, mut first) = (Vec::new(), 0);
+    for one in ones {
+        first += others[first..].iter().take_while(|other| other.end <= one.start).count();
+        for other in others[first..].iter().take_while(|other| other.start < one.end) {
+            found.push(one.start.max(other.start)..one.end.min(other.end));
+        }
+    }
+    found
+}
+
+/// Some columns of a table as its rows come: names as dictionaries, but for those that are searched by value: they are all
+/// different.
+fn schema_of(table: &SnapshotTable, columns: &[&str]) -> Result<SchemaRef> {
+    let (names, texts) = (table.spec().memory_schema(), &table.spec().schema);
+    let places = columns.iter().map(|name| texts.index_of(name)).collect::<Result<Vec<_>, _>>()?;
+    let fields = places.into_iter().map(|place| match table.spec().bloom.contains(&place) {
+        true => texts.field(place).clone(),
+        false => names.field(place).clone(),
+    });
+    Ok(Arc::new(Schema::new(fields.collect::<Vec<_>>())))
+}
+
+fn unreadable(segment: &Segment, error: &dyn std::fmt::Display) -> QueryError {
+    QueryError::Unreadable { path: segment.path.clone(), message: error.to_string() }
+}
+
+#[cfg(test)]
+mod tests;
