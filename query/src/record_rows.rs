@@ -8,12 +8,14 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions, new_null_array};
 use arrow::compute::{and, cast, filter_record_batch, not};
 use arrow::datatypes::{Schema, SchemaRef};
+use arrow::error::ArrowError;
 use datafusion::common::cast::as_boolean_array;
-use datafusion::common::{DFSchema, Result};
+use datafusion::common::{DFSchema, DataFusionError, Result};
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::Expr;
 use datafusion::physical_expr::PhysicalExpr;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{ArrowPredicateFn, ParquetRecordBatchReader, RowFilter};
 use storage::{KeySet, PageBounds, Segment};
 
 use crate::error::QueryError;
@@ -35,6 +37,9 @@ pub(crate) struct Wanted {
     read: SchemaRef,
     /// The columns of the answer, which come first.
     count: usize,
+    /// What rows have to fulfil, of these columns: where it is about more than keys, which choose pages already, the others are
+    /// read of rows that fulfil it.
+    ahead: Option<(SchemaRef, Arc<dyn PhysicalExpr>)>,
 }
 
 /// Reads rows one after another: of segments, then of the hot buffer.
@@ -122,7 +127,8 @@ impl RecordRows {
         if dead.is_some() {
             columns.extend(spec.key_names());
         }
-        let rows = segment.rows_in(ranges.into_iter(), &columns, &wanted.read, BATCH_ROWS);
+        let filter = wanted.ahead.is_some().then(|| wanted.row_filter(&segment));
+        let rows = segment.rows_in(ranges.into_iter(), &columns, &wanted.read, filter, BATCH_ROWS);
         Ok(Some(Open { rows: rows.map_err(QueryError::from)?, segment, dead }))
     }
 }
@@ -139,8 +145,17 @@ impl Wanted {
             }
         }
         let read = schema_of(table, &names)?;
-        let predicate = state.create_physical_expr(filter, &DFSchema::try_from(Arc::clone(&read))?)?;
-        Ok(Self { reach, predicate, read, count: columns.len() })
+        let physical = |filter: Expr, schema: &SchemaRef| {
+            state.create_physical_expr(filter, &DFSchema::try_from(Arc::clone(schema))?)
+        };
+        let keys = table.spec().key_names();
+        let only_keys = more.iter().all(|name| keys.contains(&name.as_str()));
+        let ahead: Option<Result<_>> = (!only_keys).then(|| {
+            let schema = schema_of(table, &more.iter().map(String::as_str).collect::<Vec<_>>())?;
+            Ok((Arc::clone(&schema), physical(filter.clone(), &schema)?))
+        });
+        let (ahead, predicate) = (ahead.transpose()?, physical(filter, &read)?);
+        Ok(Self { reach, predicate, read, count: columns.len(), ahead })
     }
 
     /// The columns of the answer.
@@ -150,6 +165,21 @@ impl Wanted {
 
     fn columns(&self) -> Vec<usize> {
         (0..self.count).collect()
+    }
+
+    fn row_filter(self: &Arc<Self>, segment: &Segment) -> RowFilter {
+        let names = self.ahead.iter().flat_map(|(schema, _)| schema.fields().iter().map(|field| field.name().as_str()));
+        let mask = ProjectionMask::columns(segment.metadata().parquet_schema(), names);
+        let wanted = Arc::clone(self);
+        let fulfilled = move |rows: RecordBatch| wanted.fulfilled(&rows).map_err(ArrowError::from);
+        RowFilter::new(vec![Box::new(ArrowPredicateFn::new(mask, fulfilled))])
+    }
+
+    /// Whether rows fulfil the filter, by the columns that it reads.
+    fn fulfilled(&self, rows: &RecordBatch) -> Result<BooleanArray> {
+        let Some((schema, predicate)) = &self.ahead else { return Ok(vec![true; rows.num_rows()].into()) };
+        let found = predicate.evaluate(&shown(rows, schema)?)?.into_array(rows.num_rows())?;
+        Ok(as_boolean_array(&found)?.clone())
     }
 
     /// The rows that are neither superseded nor retracted, and fulfil the filters.

@@ -109,7 +109,7 @@ impl SeriesReader {
         let stored: Vec<&str> = stored.collect();
         let total = rows.iter().map(SeriesRows::count).sum();
         let stored = match total > 0 && !stored.is_empty() {
-            true => Some(segment.rows_in(ranges(&rows).into_iter(), &stored, &self.schema, self.batch_rows)?),
+            true => Some(segment.rows_in(ranges(&rows).into_iter(), &stored, &self.schema, None, self.batch_rows)?),
             false => None,
         };
         Ok(Some(Open { segment, names: Names::new(rows), times, stored, given: 0, total }))
@@ -122,7 +122,7 @@ impl SeriesReader {
         rows: &[SeriesRows],
     ) -> Result<(Vec<SeriesRows>, Vec<i64>), QueryError> {
         let mut times: Vec<i64> = Vec::with_capacity(rows.iter().map(SeriesRows::count).sum());
-        for batch in segment.rows_in(ranges(rows).into_iter(), &[&self.time], &self.schema, self.batch_rows)? {
+        for batch in segment.rows_in(ranges(rows).into_iter(), &[&self.time], &self.schema, None, self.batch_rows)? {
             let batch = batch.map_err(|error| unreadable(segment, &error))?;
             match batch.column(0).as_primitive_opt::<TimestampMicrosecondType>() {
                 Some(column) => times.extend(column.values()),

@@ -259,7 +259,7 @@ impl Segment {
     }
 
     /// Some columns of some rows, `rows` at a time: in the order of the file, texts as dictionaries or views where `wanted`
-    /// has them so. Reads the pages that hold them, and no others.
+    /// has them so, and those that `filter` leaves. Reads the pages that hold them, and no others.
     ///
     /// # Errors
     /// [`StoreError`] where the file cannot be read.
@@ -268,9 +268,13 @@ impl Segment {
         ranges: impl Iterator<Item = Range<usize>>,
         columns: &[&str],
         wanted: &Schema,
+        filter: Option<RowFilter>,
         rows: usize,
     ) -> Result<ParquetRecordBatchReader, StoreError> {
-        let builder = self.reader(wanted)?;
+        let mut builder = self.reader(wanted)?;
+        if let Some(filter) = filter {
+            builder = builder.with_row_filter(filter);
+        }
         let mask = ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied());
         let all = usize::try_from(self.rows).unwrap_or(usize::MAX);
         let selection = RowSelection::from_consecutive_ranges(ranges, all);

@@ -307,11 +307,21 @@ impl Gather {
             let take = take.clone();
             SpawnedTask::spawn(async move {
                 let mut found = T::default();
-                while let Some((batch, rest)) = next_rows(rows).await? {
-                    take(&mut found, &batch)?;
-                    rows = rest;
+                loop {
+                    // Off the async threads, and a batch at a time, so that whoever gives up is not waited for.
+                    let take = take.clone();
+                    let step = tokio::task::spawn_blocking(move || {
+                        let batch = rows.next_batch()?;
+                        let goes_on = batch.is_some();
+                        batch.into_iter().try_for_each(|batch| take(&mut found, &batch))?;
+                        Ok::<_, QueryError>((rows, found, goes_on))
+                    });
+                    let goes_on;
+                    (rows, found, goes_on) = step.await.map_err(|error| QueryError::Execution(error.to_string()))??;
+                    if !goes_on {
+                        return Ok::<T, QueryError>(found);
+                    }
                 }
-                Ok::<T, QueryError>(found)
             })
         });
         let tasks: Vec<_> = tasks.collect();

@@ -1,7 +1,7 @@
 //! Columns of batches, as functions go through them row by row.
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, DictionaryArray, Float64Array, Int64Array, StringArray, TimestampMicrosecondArray,
+    Array, ArrayRef, AsArray, Float64Array, Int32Array, Int64Array, StringArray, TimestampMicrosecondArray,
 };
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float64Type, Int32Type, Int64Type, TimestampMicrosecondType};
@@ -19,34 +19,36 @@ pub(super) fn typed(batch: &RecordBatch, name: &str, kind: &DataType) -> Result<
 
 /// A text column whose values are few: each is there once, and rows tell its number.
 #[derive(Debug)]
-pub(crate) struct Names(DictionaryArray<Int32Type>);
+pub(crate) struct Names {
+    keys: Int32Array,
+    values: StringArray,
+}
 
 impl Names {
     pub(super) fn of(batch: &RecordBatch, name: &str) -> Result<Self, QueryError> {
         let kind = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
-        Ok(Self(typed(batch, name, &kind)?.as_dictionary::<Int32Type>().clone()))
+        let column = typed(batch, name, &kind)?;
+        let column = column.as_dictionary::<Int32Type>();
+        Ok(Self { keys: column.keys().clone(), values: column.values().as_string::<i32>().clone() })
     }
 
-    /// The number of the value of a row.
+    /// The number of the value of a row; none only where the row has no value.
     pub(super) fn key(&self, row: usize) -> Option<i32> {
-        let keys = self.0.keys();
-        let key = keys.is_valid(row).then(|| keys.value(row))?;
-        self.text(key).map(|_| key)
+        self.keys.is_valid(row).then(|| self.keys.value(row))
     }
 
     /// The value of a number.
     pub(super) fn text(&self, key: i32) -> Option<&str> {
         let place = usize::try_from(key).ok()?;
-        self.values().is_valid(place).then(|| self.values().value(place))
+        self.values.is_valid(place).then(|| self.values.value(place))
     }
 
     pub(super) fn values(&self) -> &StringArray {
-        self.0.values().as_string::<i32>()
+        &self.values
     }
 
     pub(super) fn at(&self, row: usize) -> Option<&str> {
-        let keys = self.0.keys();
-        keys.is_valid(row).then(|| self.text(keys.value(row))).flatten()
+        self.key(row).and_then(|key| self.text(key))
     }
 }
 
