@@ -88,8 +88,11 @@ impl CountRecord {
             (None, None, None) if self.rework.is_some() => (0.0, 0.0),
             (None, None, None) => return None,
         };
-        let detail = Detail { rework: self.rework, reason: self.reason, ..NO_DETAIL };
-        Some(Piece::new(self.time, total, scrap).with(detail))
+        let piece = Piece::new(self.time, total, scrap);
+        if self.rework.is_none() && self.reason.is_none() {
+            return Some(piece);
+        }
+        Some(piece.with(Detail { rework: self.rework, reason: self.reason, ..NO_DETAIL }))
     }
 }
 

@@ -10,7 +10,7 @@ use arrow::compute::{and, cast, filter_record_batch, not};
 use arrow::datatypes::{Schema, SchemaRef};
 use arrow::error::ArrowError;
 use datafusion::common::cast::as_boolean_array;
-use datafusion::common::{DFSchema, DataFusionError, Result};
+use datafusion::common::{DFSchema, Result};
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::Expr;
 use datafusion::physical_expr::PhysicalExpr;
@@ -80,6 +80,11 @@ impl RecordRows {
         }
         found.last_mut().into_iter().for_each(|last| last.hot = true);
         found
+    }
+
+    /// How many rows its segments have, wanted or not.
+    pub(crate) fn stored(&self) -> u64 {
+        self.segments.iter().map(|segment| segment.rows).sum()
     }
 
     /// The next rows; `None` after the last.

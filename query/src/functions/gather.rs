@@ -15,10 +15,10 @@ use datafusion::physical_expr::{LexOrdering, PhysicalSortExpr};
 use datafusion::physical_plan::execute_stream;
 use datafusion::physical_plan::filter::FilterExec;
 use datafusion::physical_plan::sorts::sort::SortExec;
-use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::stream::RecordBatchReceiverStreamBuilder;
 use datafusion::physical_planner::DefaultPhysicalPlanner;
 use datafusion::prelude::{ident, lit};
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::TryStreamExt;
 use oee::calendar::{Calendar, Shift};
 use oee::count::Piece;
 use oee::energy::Consumption;
@@ -283,19 +283,20 @@ impl Gather {
     }
 
     /// What `take` makes of the rows of a table that fulfil `filter`: of several parts of them at a time where they are many,
-    /// in the order of their times, as far as segments tell.
+    /// in the order of their times, as far as segments tell. `begin` is told about how many rows all parts may have.
     pub(super) async fn each_part<T>(
         &self,
         table: &str,
         filter: Expr,
         columns: &[&str],
+        begin: impl Fn(usize) -> T,
         take: impl Fn(&mut T, &RecordBatch) -> Result<(), QueryError> + Clone + Send + 'static,
     ) -> Result<Vec<T>, QueryError>
     where
-        T: Default + Send + 'static,
+        T: Send + 'static,
     {
         let Some(records) = self.view.records(table) else {
-            let (mut found, mut rows) = (T::default(), self.rows(table, filter, columns, &[]).await?);
+            let (mut found, mut rows) = (begin(0), self.rows(table, filter, columns, &[]).await?);
             while let Some(batch) = rows.try_next().await? {
                 take(&mut found, &batch)?;
             }
@@ -303,10 +304,10 @@ impl Gather {
         };
         let wanted = Arc::new(Wanted::new(&self.session, &records, filter, columns)?);
         let parts = RecordRows::parts(&records, &wanted, self.session.config().target_partitions());
+        let stored = usize::try_from(parts.iter().map(RecordRows::stored).sum::<u64>()).unwrap_or(usize::MAX);
         let tasks = parts.into_iter().map(|mut rows| {
-            let take = take.clone();
+            let (take, mut found) = (take.clone(), begin(stored));
             SpawnedTask::spawn(async move {
-                let mut found = T::default();
                 loop {
                     // Off the async threads, and a batch at a time, so that whoever gives up is not waited for.
                     let take = take.clone();
@@ -343,9 +344,21 @@ impl Gather {
     ) -> Result<SendableRecordBatchStream, QueryError> {
         if let Some(table) = self.view.records(table).filter(|_| order.is_empty()) {
             let wanted = Arc::new(Wanted::new(&self.session, &table, filter, columns)?);
-            let parts = RecordRows::parts(&table, &wanted, 1).into_iter();
-            let rows = stream::iter(parts).flat_map(|rows| stream::try_unfold(rows, next_rows));
-            return Ok(Box::pin(RecordBatchStreamAdapter::new(wanted.schema()?, rows)));
+            let parts = RecordRows::parts(&table, &wanted, self.session.config().target_partitions());
+            let mut stream = RecordBatchReceiverStreamBuilder::new(wanted.schema()?, parts.len());
+            for mut rows in parts {
+                let batches = stream.tx();
+                stream.spawn(async move {
+                    while let Some((batch, rest)) = next_rows(rows).await? {
+                        if batches.send(Ok(batch)).await.is_err() {
+                            break;
+                        }
+                        rows = rest;
+                    }
+                    Ok(())
+                });
+            }
+            return Ok(stream.build());
         }
         let provider =
             self.view.table(table).ok_or_else(|| QueryError::Layout(format!("there is no table {table}")))?;

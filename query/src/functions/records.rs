@@ -182,13 +182,15 @@ pub(super) async fn states(
 }
 
 async fn add_states(gather: &Gather, filter: Expr, found: &mut HashMap<&str, Found>) -> Result<(), QueryError> {
-    type Part = (StateRows, HashMap<String, Vec<StateRecord>>);
+    type Part = (StateRows, ByPath<StateRecord>);
     let plant = Arc::clone(&gather.plant);
     let take = move |(rows, of_paths): &mut Part, batch: &RecordBatch| {
-        rows.each(&plant, batch, |path, records| append(of_paths, path, records))
+        rows.each(&plant, batch, |path, records| of_paths.append(path, records))
     };
-    for (_, of_paths) in gather.each_part::<Part>(STATES, filter, &STATE_COLUMNS, take).await? {
-        for (path, mut records) in of_paths {
+    let paths = found.len();
+    let begin = |rows: usize| (StateRows::default(), ByPath::new(rows, paths));
+    for (_, of_paths) in gather.each_part(STATES, filter, &STATE_COLUMNS, begin, take).await? {
+        for (path, mut records) in of_paths.found {
             if let Some(found) = found.get_mut(path.as_str()) {
                 append_all(&mut found.states, &mut records);
             }
@@ -197,12 +199,29 @@ async fn add_states(gather: &Gather, filter: Expr, found: &mut HashMap<&str, Fou
     Ok(())
 }
 
-/// Adds what was found of a path to what is known of it already.
-fn append<T>(of_paths: &mut HashMap<String, Vec<T>>, path: &str, more: &mut Vec<T>) {
-    match of_paths.get_mut(path) {
-        Some(known) => known.append(more),
-        None => {
-            of_paths.insert(path.to_owned(), std::mem::take(more));
+/// What is found of some paths, with room for as much as is likely: what grows is copied again and again.
+struct ByPath<T> {
+    found: HashMap<String, Vec<T>>,
+    likely: usize,
+}
+
+/// Room is kept for no more than this of a path at first.
+const MOST_LIKELY: usize = 1 << 18;
+
+impl<T> ByPath<T> {
+    /// Of so many rows at most, and so many paths.
+    fn new(rows: usize, paths: usize) -> Self {
+        Self { found: HashMap::new(), likely: (rows / paths.max(1)).min(MOST_LIKELY) }
+    }
+
+    fn append(&mut self, path: &str, more: &mut Vec<T>) {
+        match self.found.get_mut(path) {
+            Some(known) => known.append(more),
+            None => {
+                let mut found = Vec::with_capacity(self.likely.max(more.len()));
+                found.append(more);
+                self.found.insert(path.to_owned(), found);
+            }
         }
     }
 }
@@ -310,13 +329,13 @@ pub(super) async fn counts<'a>(
     }
     let within = ident("time").gt_eq(at(span.from)).and(ident("time").lt(at(span.to)));
     let filter = among("equipment", recorded.iter().copied()).and(within);
-    type Part = HashMap<String, Vec<Piece>>;
     let of_parts = Arc::clone(plant);
-    let take = move |of_paths: &mut Part, batch: &RecordBatch| {
-        each_piece(&of_parts, batch, |path, pieces| append(of_paths, path, pieces))
+    let take = move |of_paths: &mut ByPath<Piece>, batch: &RecordBatch| {
+        each_piece(&of_parts, batch, |path, pieces| of_paths.append(path, pieces))
     };
-    for of_paths in gather.each_part::<Part>(COUNTS, filter, &COUNT_COLUMNS, take).await? {
-        for (path, mut pieces) in of_paths {
+    let begin = |rows: usize| ByPath::new(rows, recorded.len());
+    for of_paths in gather.each_part(COUNTS, filter, &COUNT_COLUMNS, begin, take).await? {
+        for (path, mut pieces) in of_paths.found {
             if let Some(found) = found.get_mut(path.as_str()) {
                 append_all(found.pieces.get_or_insert_default(), &mut pieces);
             }

@@ -43,10 +43,6 @@ impl Names {
         self.values.is_valid(place).then(|| self.values.value(place))
     }
 
-    pub(super) fn values(&self) -> &StringArray {
-        &self.values
-    }
-
     pub(super) fn at(&self, row: usize) -> Option<&str> {
         self.key(row).and_then(|key| self.text(key))
     }
