@@ -287,6 +287,18 @@ impl Segment {
         &self.metadata
     }
 
+    /// Whether no row has a value in a column, as far as the footer tells.
+    pub fn is_null(&self, column: &str) -> bool {
+        let metadata = self.metadata.metadata();
+        let place = metadata.file_metadata().schema_descr().columns().iter().position(|known| known.name() == column);
+        place.is_some_and(|place| {
+            metadata.row_groups().iter().all(|group| {
+                let nulls = group.column(place).statistics().and_then(Statistics::null_count_opt);
+                nulls.is_some_and(|nulls| i64::try_from(nulls) == Ok(group.num_rows()))
+            })
+        })
+    }
+
     /// The earliest and the latest time in a column of the file; `None` where a row has none, or the file does not say.
     pub(crate) fn span_of(&self, column: &str) -> Option<(i64, i64)> {
         let metadata = self.metadata.metadata();
