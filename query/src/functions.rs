@@ -20,6 +20,7 @@ mod oee;
 mod records;
 mod reports;
 mod rollup;
+mod rows;
 mod scrap;
 mod series;
 mod signals;

@@ -21,6 +21,8 @@ const GROUP_BYTES: usize = 16 << 20;
 const GROUP_WRITES: usize = 8_192;
 /// A group of this many shows that writes come fast: the next group waits for company.
 const BUSY: usize = 4;
+/// Groups of which the largest tells how much company may come: senders that wait for an answer do not come twice.
+const RECENT_GROUPS: usize = 8;
 /// How often a writer that waits for room looks again.
 const ROOM_CHECK: Duration = Duration::from_millis(100);
 /// First wait before a write that met a full disk is tried again; it doubles up to the longest.
@@ -29,7 +31,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 pub(super) fn run(shared: &Shared, entries: &Receiver<Entry>, flushes: &Sender<flush::Command>) {
     let mut waiting = VecDeque::new();
-    let mut busy = false;
+    let mut recent = VecDeque::from([0]);
     let mut pause = FIRST_PAUSE;
     loop {
         if waiting.is_empty() {
@@ -38,10 +40,15 @@ pub(super) fn run(shared: &Shared, entries: &Receiver<Entry>, flushes: &Sender<f
                 Err(RecvTimeoutError::Timeout) => continue,
                 Err(RecvTimeoutError::Disconnected) => return,
             }
-            collect(shared, entries, &mut waiting, busy);
+            let is_busy = recent.back().is_some_and(|last| *last >= BUSY);
+            let company = recent.iter().copied().max().filter(|_| is_busy).unwrap_or(0);
+            collect(shared, entries, &mut waiting, company);
         }
         let group = take_group(&mut waiting);
-        busy = group.len() >= BUSY;
+        if recent.len() == RECENT_GROUPS {
+            recent.pop_front();
+        }
+        recent.push_back(group.len());
         match attempt(shared, &group, flushes) {
             Ok(receipts) => {
                 acknowledge(group, receipts);
@@ -101,12 +108,13 @@ fn attempt(shared: &Shared, group: &[Entry], flushes: &Sender<flush::Command>) -
     commit(shared, group)
 }
 
-/// Adds what is there to the first entry; while writes come fast, also what comes within the linger.
-fn collect(shared: &Shared, entries: &Receiver<Entry>, waiting: &mut VecDeque<Entry>, busy: bool) {
+/// Adds what is there to the first entry; up to `company` writes, also what comes within the linger.
+fn collect(shared: &Shared, entries: &Receiver<Entry>, waiting: &mut VecDeque<Entry>, company: usize) {
     let mut bytes: usize = waiting.iter().map(|entry| entry.blocks.len()).sum();
     let deadline = Instant::now() + shared.options.linger;
     while bytes < GROUP_BYTES && waiting.len() < GROUP_WRITES {
-        let next = if busy { entries.recv_deadline(deadline).ok() } else { entries.try_recv().ok() };
+        let lingers = waiting.len() < company;
+        let next = if lingers { entries.recv_deadline(deadline).ok() } else { entries.try_recv().ok() };
         let Some(entry) = next else { return };
         bytes += entry.blocks.len();
         waiting.push_back(entry);
