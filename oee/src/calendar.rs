@@ -3,6 +3,8 @@
 //! Daylight saving: an ambiguous local time is its first occurrence, a non-existent one the instant of the
 //! transition; breaks that vanish so are dropped. The production day is the local date of the shift's start.
 
+use std::collections::BTreeMap;
+
 use jiff::ToSpan as _;
 use jiff::civil::{Date, Time, Weekday};
 use jiff::tz::{AmbiguousOffset, TimeZone};
@@ -104,12 +106,19 @@ impl Calendar {
     pub fn days(&self, from_us: i64, to_us: i64) -> Vec<ProductionDay> {
         let (first, last) = (self.local_date(from_us, -2), self.local_date(to_us, 2));
         let shifts = self.starting_on(first, last);
-        let start_of = |date: Date| {
-            let own = shifts.iter().filter(|shift| shift.production_day == date).map(|shift| shift.start).min();
-            own.unwrap_or_else(|| {
-                let earlier = shifts.iter().filter(|shift| shift.production_day < date).map(|shift| shift.end).max();
-                instant(&self.zone, date, Time::midnight()).max(earlier.unwrap_or(i64::MIN))
-            })
+        // By production day: when the first shift of it starts, and when the last one ends.
+        let mut bounds: BTreeMap<Date, (i64, i64)> = BTreeMap::new();
+        for shift in &shifts {
+            let bounds = bounds.entry(shift.production_day).or_insert((shift.start, shift.end));
+            *bounds = (bounds.0.min(shift.start), bounds.1.max(shift.end));
+        }
+        let (mut days, mut earlier) = (bounds.iter().peekable(), i64::MIN);
+        let mut start_of = |date: Date| {
+            while let Some((_, (_, end))) = days.next_if(|(day, _)| **day < date) {
+                earlier = earlier.max(*end);
+            }
+            let own = bounds.get(&date).map(|(start, _)| *start);
+            own.unwrap_or_else(|| instant(&self.zone, date, Time::midnight()).max(earlier))
         };
         let dates: Vec<Date> = dates(first, last).collect();
         let starts: Vec<i64> = dates.iter().map(|&date| start_of(date)).collect();

@@ -1,0 +1,134 @@
+//! Rows of a table, as functions ask for them: without a planner's help, which takes longer than to read a few rows.
+
+use std::sync::Arc;
+
+use arrow::record_batch::RecordBatch;
+use datafusion::common::runtime::SpawnedTask;
+use datafusion::common::{DFSchema, DataFusionError};
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::logical_expr::Expr;
+use datafusion::logical_expr::utils::split_conjunction;
+use datafusion::physical_expr::expressions::col;
+use datafusion::physical_expr::{LexOrdering, PhysicalSortExpr};
+use datafusion::physical_plan::execute_stream;
+use datafusion::physical_plan::filter::FilterExec;
+use datafusion::physical_plan::sorts::sort::SortExec;
+use datafusion::physical_plan::stream::RecordBatchReceiverStreamBuilder;
+use datafusion::physical_planner::DefaultPhysicalPlanner;
+use futures::TryStreamExt;
+
+use super::gather::Gather;
+use crate::error::QueryError;
+use crate::record_rows::{RecordRows, Wanted};
+use crate::scan::key_ordering;
+use crate::table::narrowed;
+
+impl Gather {
+    /// What `take` makes of the rows of a table that fulfil `filter`: of several parts of them at a time where they are many,
+    /// in the order of their times, as far as segments tell. `begin` is told about how many rows all parts may have.
+    pub(super) async fn each_part<T>(
+        &self,
+        table: &str,
+        filter: Expr,
+        columns: &[&str],
+        begin: impl Fn(usize) -> T,
+        take: impl Fn(&mut T, &RecordBatch) -> Result<(), QueryError> + Clone + Send + 'static,
+    ) -> Result<Vec<T>, QueryError>
+    where
+        T: Send + 'static,
+    {
+        let Some(records) = self.view.records(table) else {
+            let (mut found, mut rows) = (begin(0), self.rows(table, filter, columns, &[]).await?);
+            while let Some(batch) = rows.try_next().await? {
+                take(&mut found, &batch)?;
+            }
+            return Ok(vec![found]);
+        };
+        let wanted = Arc::new(Wanted::new(&self.session, &records, filter, columns)?);
+        let parts = RecordRows::parts(&records, &wanted, self.session.config().target_partitions());
+        let stored = usize::try_from(parts.iter().map(RecordRows::stored).sum::<u64>()).unwrap_or(usize::MAX);
+        let tasks = parts.into_iter().map(|mut rows| {
+            let (take, mut found) = (take.clone(), begin(stored));
+            SpawnedTask::spawn(async move {
+                loop {
+                    // Off the async threads, and a batch at a time, so that whoever gives up is not waited for.
+                    let take = take.clone();
+                    let step = tokio::task::spawn_blocking(move || {
+                        let batch = rows.next_batch()?;
+                        let goes_on = batch.is_some();
+                        batch.into_iter().try_for_each(|batch| take(&mut found, &batch))?;
+                        Ok::<_, QueryError>((rows, found, goes_on))
+                    });
+                    let goes_on;
+                    (rows, found, goes_on) = step.await.map_err(|error| QueryError::Execution(error.to_string()))??;
+                    if !goes_on {
+                        return Ok::<T, QueryError>(found);
+                    }
+                }
+            })
+        });
+        let tasks: Vec<_> = tasks.collect();
+        let mut found = Vec::with_capacity(tasks.len());
+        for task in tasks {
+            found.push(task.await.map_err(|error| QueryError::Execution(error.to_string()))??);
+        }
+        Ok(found)
+    }
+
+    /// The columns of the rows of a table that fulfil `filter`, in order of some of them, NULL first. There is nothing to
+    /// think over about such a plan, so it is made as it runs: a function asks many times.
+    pub(super) async fn rows(
+        &self,
+        table: &str,
+        filter: Expr,
+        columns: &[&str],
+        order: &[&str],
+    ) -> Result<SendableRecordBatchStream, QueryError> {
+        if let Some(table) = self.view.records(table).filter(|_| order.is_empty()) {
+            let wanted = Arc::new(Wanted::new(&self.session, &table, filter, columns)?);
+            let parts = RecordRows::parts(&table, &wanted, self.session.config().target_partitions());
+            let mut stream = RecordBatchReceiverStreamBuilder::new(wanted.schema()?, parts.len());
+            for mut rows in parts {
+                let batches = stream.tx();
+                stream.spawn(async move {
+                    while let Some((batch, rest)) = next_rows(rows).await? {
+                        if batches.send(Ok(batch)).await.is_err() {
+                            break;
+                        }
+                        rows = rest;
+                    }
+                    Ok(())
+                });
+            }
+            return Ok(stream.build());
+        }
+        let provider =
+            self.view.table(table).ok_or_else(|| QueryError::Layout(format!("there is no table {table}")))?;
+        let schema = provider.schema();
+        let mut places: Vec<usize> = columns.iter().map(|name| schema.index_of(name)).collect::<Result<_, _>>()?;
+        for column in filter.column_refs() {
+            let place = schema.index_of(&column.name)?;
+            if !places.contains(&place) {
+                places.push(place);
+            }
+        }
+        let filters: Vec<Expr> = split_conjunction(&filter).into_iter().cloned().collect();
+        let plan = provider.scan(&self.session, Some(&places), &filters, None).await?;
+        let predicate = self.session.create_physical_expr(filter, &DFSchema::try_from(plan.schema())?)?;
+        let mut plan = narrowed(Arc::new(FilterExec::try_new(predicate, plan)?), columns.len())?;
+        let schema = plan.schema();
+        let order = order.iter().map(|name| Ok(PhysicalSortExpr::new(col(name, &schema)?, key_ordering())));
+        if let Some(order) = LexOrdering::new(order.collect::<Result<Vec<_>, DataFusionError>>()?) {
+            plan = Arc::new(SortExec::new(order, plan));
+        }
+        let plan = DefaultPhysicalPlanner::default().optimize_physical_plan(plan, &self.session, |_, _| {})?;
+        Ok(execute_stream(plan, self.session.task_ctx())?)
+    }
+}
+
+/// The next rows, read off the async threads: a batch at a time, so that none of those waits for whoever takes the batches.
+async fn next_rows(mut rows: RecordRows) -> Result<Option<(RecordBatch, RecordRows)>, DataFusionError> {
+    let read = tokio::task::spawn_blocking(move || (rows.next_batch(), rows)).await;
+    let (batch, rows) = read.map_err(|error| QueryError::Execution(error.to_string()))?;
+    Ok(batch?.map(|batch| (batch, rows)))
+}
