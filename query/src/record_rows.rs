@@ -129,11 +129,11 @@ impl RecordRows {
         let dead = self.table.dead_keys(&segment)?;
         let mut columns: Vec<&str> = wanted.read.fields().iter().map(|field| field.name().as_str()).collect();
         columns.push(DELETED);
+        // What nobody ever told takes as long to read as what somebody did.
+        columns.retain(|name| !segment.is_null(name));
         if dead.is_some() {
             columns.extend(spec.key_names());
         }
-        // What nobody ever told takes as long to read as what somebody did.
-        columns.retain(|name| !segment.is_null(name));
         let filter = wanted.ahead.is_some().then(|| wanted.row_filter(&segment));
         let rows = segment.rows_in(ranges.into_iter(), &columns, &wanted.read, filter, BATCH_ROWS);
         Ok(Some(Open { rows: rows.map_err(QueryError::from)?, segment, dead }))

@@ -15,7 +15,8 @@ use crate::context::ContextCache;
 use crate::fixture::{Random, on_demand};
 use crate::types::time_type;
 
-/// The table `states`, of which `state` is taken for a name that is searched by value.
+/// The table `states`, of which `state` is taken for a name that is searched by value, and a reason nobody gives for a part
+/// of the key.
 fn states() -> TableSpec {
     let columns: Vec<_> = STATES.columns.iter().chain(RECORD_COLUMNS).collect();
     let place = |name: &str| columns.iter().position(|column| column.name == name).unwrap();
@@ -25,7 +26,7 @@ fn states() -> TableSpec {
         name: STATES.name.to_owned(),
         schema: Arc::new(Schema::new(fields)),
         names: (0..columns.len()).filter(|&place| columns[place].kind == ColumnType::Name).collect(),
-        key: STATES.key.iter().map(|name| place(name)).collect(),
+        key: STATES.key.iter().chain(&["reason"]).map(|name| place(name)).collect(),
         time: Some(place("start")),
         age: None,
         upsert: Upsert::Record,
