@@ -71,15 +71,20 @@ impl StateRows {
                     Some((_, value)) => value.clone(),
                     None => {
                         let value = place.classify(plant, [states.at(row), categories.at(row), reasons.at(row)]);
-                        said.push((keys, value.clone()));
+                        if said.len() < REMEMBERED {
+                            said.push((keys, value.clone()));
+                        }
                         value
                     }
                 };
                 let recorded = recorded.at(row).unwrap_or(start);
                 records.push(StateRecord { start, end: ends.at(row), recorded, value });
             }
-            take(path, &mut records);
-            records.clear();
+            // Who hears of an equipment takes it that something counts there.
+            if !records.is_empty() {
+                take(path, &mut records);
+                records.clear();
+            }
         }
         Ok(())
     }
@@ -372,8 +377,10 @@ pub(crate) fn each_piece(
             };
             pieces.extend(record.piece());
         }
-        take(path, &mut pieces);
-        pieces.clear();
+        if !pieces.is_empty() {
+            take(path, &mut pieces);
+            pieces.clear();
+        }
     }
     Ok(())
 }
