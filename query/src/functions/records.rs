@@ -446,3 +446,6 @@ pub(super) async fn work_orders(
     }
     Ok(orders)
 }
+
+#[cfg(test)]
+mod tests;
