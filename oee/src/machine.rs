@@ -341,7 +341,7 @@ impl Machine {
     fn add_pieces(&self, report: &mut Report) {
         let first = self.jobs.partition_point(|job| job.end <= report.start);
         for job in self.jobs.iter().skip(first).take_while(|job| job.start < report.end) {
-            order_place(&mut report.orders, job);
+            order_place(&mut report.orders, &job.work_order, &job.product, job.ideal_cycle_s);
         }
         if !self.counted {
             report.missing_planned_scrap = true;
@@ -368,7 +368,7 @@ impl Machine {
             };
             let place = match known {
                 Some((job, place)) if job == at => place,
-                _ => order_place(&mut report.orders, job),
+                _ => order_place(&mut report.orders, &job.work_order, &job.product, job.ideal_cycle_s),
             };
             known = Some((at, place));
             let startup = startup_at.covering(piece.time).is_some();

@@ -24,11 +24,11 @@ use crate::table::{DELETED, SnapshotTable};
 
 /// Rows of one batch.
 const BATCH_ROWS: usize = 16_384;
-/// Segments with fewer rows than this together are read one after another.
-const PART_ROWS: u64 = 1 << 17;
+/// A part has at least so many rows, but for the last.
+const PART_ROWS: u64 = if cfg!(test) { 16 } else { 1 << 17 };
 
-/// What is wanted of a table.
-pub(crate) struct Wanted {
+/// Which rows and columns of a table are wanted.
+pub(crate) struct Selection {
     /// What its filters leave possible.
     reach: Reach,
     /// What rows have to fulfil, of the columns of `read`.
@@ -45,11 +45,19 @@ pub(crate) struct Wanted {
 /// Reads rows one after another: of segments, then of the hot buffer.
 pub(crate) struct RecordRows {
     table: SnapshotTable,
-    wanted: Arc<Wanted>,
+    selection: Arc<Selection>,
     segments: VecDeque<Arc<Segment>>,
     open: Option<Open>,
     /// Whether hot rows are still to come.
     hot: bool,
+}
+
+/// What came of a step: steps are short, so that whoever goes step by step can give up.
+pub(crate) enum Step {
+    Rows(RecordBatch),
+    /// More may come.
+    Nothing,
+    End,
 }
 
 /// A segment that is being read.
@@ -62,23 +70,29 @@ struct Open {
 
 impl RecordRows {
     /// The rows of a table in at most so many parts, which together are all of them, by the times of their segments.
-    pub(crate) fn parts(table: &SnapshotTable, wanted: &Arc<Wanted>, parts: usize) -> Vec<Self> {
-        let mut segments = table.segments(&wanted.reach);
+    pub(crate) fn parts(table: &SnapshotTable, selection: &Arc<Selection>, parts: usize) -> Vec<Self> {
+        let mut segments = table.segments(&selection.reach);
         segments.sort_by_key(|segment| segment.min_time);
-        let part = |segments: &[Arc<Segment>]| Self {
+        let rows: u64 = segments.iter().map(|segment| segment.rows).sum();
+        let share = rows.div_ceil(u64::try_from(parts.max(1)).unwrap_or(1)).max(PART_ROWS);
+        let nothing = || Self {
             table: table.clone(),
-            wanted: Arc::clone(wanted),
-            segments: segments.iter().cloned().collect(),
+            selection: Arc::clone(selection),
+            segments: VecDeque::new(),
             open: None,
             hot: false,
         };
-        let rows: u64 = segments.iter().map(|segment| segment.rows).sum();
-        let parts = parts.min(usize::try_from(rows / PART_ROWS).unwrap_or(parts)).max(1);
-        let mut found: Vec<Self> = segments.chunks(segments.len().div_ceil(parts).max(1)).map(part).collect();
-        if found.is_empty() {
-            found.push(part(&[]));
+        let (mut found, mut part, mut held) = (Vec::new(), nothing(), 0);
+        for segment in segments {
+            if held >= share {
+                found.push(std::mem::replace(&mut part, nothing()));
+                held = 0;
+            }
+            held += segment.rows;
+            part.segments.push_back(segment);
         }
-        found.last_mut().into_iter().for_each(|last| last.hot = true);
+        part.hot = true;
+        found.push(part);
         found
     }
 
@@ -87,39 +101,35 @@ impl RecordRows {
         self.segments.iter().map(|segment| segment.rows).sum()
     }
 
-    /// The next rows; `None` after the last.
-    pub(crate) fn next_batch(&mut self) -> Result<Option<RecordBatch>> {
-        loop {
-            if let Some(open) = &mut self.open {
-                let rows = open.rows.next().transpose();
-                match rows.map_err(|error| unreadable(&open.segment, &error))? {
-                    Some(rows) => {
-                        let kept = self.wanted.kept(&rows, open.dead.as_deref())?;
-                        if kept.num_rows() > 0 {
-                            return Ok(Some(kept));
-                        }
-                    }
-                    None => self.open = None,
+    /// Opens a segment, or reads a batch.
+    pub(crate) fn step(&mut self) -> Result<Step> {
+        let rows = if let Some(open) = &mut self.open {
+            let rows = open.rows.next().transpose();
+            match rows.map_err(|error| unreadable(&open.segment, &error))? {
+                Some(rows) => self.selection.kept(&rows, open.dead.as_deref())?,
+                None => {
+                    self.open = None;
+                    return Ok(Step::Nothing);
                 }
-            } else if let Some(segment) = self.segments.pop_front() {
-                self.open = self.opened(segment)?;
-            } else if std::mem::take(&mut self.hot) {
-                let rows = self.table.hot_rows(&self.wanted.reach)?;
-                let kept = self.wanted.kept(&rows, None)?;
-                return Ok((kept.num_rows() > 0).then_some(kept));
-            } else {
-                return Ok(None);
             }
-        }
+        } else if let Some(segment) = self.segments.pop_front() {
+            self.open = self.opened(segment)?;
+            return Ok(Step::Nothing);
+        } else if std::mem::take(&mut self.hot) {
+            self.selection.kept(&self.table.hot_rows(&self.selection.reach)?, None)?
+        } else {
+            return Ok(Step::End);
+        };
+        Ok(if rows.num_rows() > 0 { Step::Rows(rows) } else { Step::Nothing })
     }
 
     /// `None` where none of its pages can hold what is wanted.
     fn opened(&self, segment: Arc<Segment>) -> Result<Option<Open>> {
-        let (spec, wanted) = (self.table.spec(), &self.wanted);
+        let (spec, selection) = (self.table.spec(), &self.selection);
         let all = 0..usize::try_from(segment.rows).unwrap_or(usize::MAX);
         let mut ranges = vec![all];
         for name in spec.key_names() {
-            if let Some(pages) = wanted.reach.pages(&segment, name) {
+            if let Some(pages) = selection.reach.pages(&segment, name) {
                 ranges = both(&ranges, &pages);
             }
         }
@@ -127,20 +137,20 @@ impl RecordRows {
             return Ok(None);
         }
         let dead = self.table.dead_keys(&segment)?;
-        let mut columns: Vec<&str> = wanted.read.fields().iter().map(|field| field.name().as_str()).collect();
+        let mut columns: Vec<&str> = selection.read.fields().iter().map(|field| field.name().as_str()).collect();
         columns.push(DELETED);
         // What nobody ever told takes as long to read as what somebody did.
         columns.retain(|name| !segment.is_null(name));
         if dead.is_some() {
             columns.extend(spec.key_names());
         }
-        let filter = wanted.ahead.is_some().then(|| wanted.row_filter(&segment));
-        let rows = segment.rows_in(ranges.into_iter(), &columns, &wanted.read, filter, BATCH_ROWS);
+        let filter = selection.ahead.is_some().then(|| selection.row_filter(&segment));
+        let rows = segment.rows_in(ranges.into_iter(), &columns, &selection.read, filter, BATCH_ROWS);
         Ok(Some(Open { rows: rows.map_err(QueryError::from)?, segment, dead }))
     }
 }
 
-impl Wanted {
+impl Selection {
     /// The columns of the rows of `table` that fulfil `filter`.
     pub(crate) fn new(state: &SessionState, table: &SnapshotTable, filter: Expr, columns: &[&str]) -> Result<Self> {
         let reach = Reach::of(std::slice::from_ref(&filter));
@@ -178,8 +188,8 @@ impl Wanted {
         let names = self.ahead.iter().flat_map(|(schema, _)| schema.fields().iter().map(|field| field.name().as_str()));
         let names = names.filter(|name| !segment.is_null(name));
         let mask = ProjectionMask::columns(segment.metadata().parquet_schema(), names);
-        let wanted = Arc::clone(self);
-        let fulfilled = move |rows: RecordBatch| wanted.fulfilled(&rows).map_err(ArrowError::from);
+        let selection = Arc::clone(self);
+        let fulfilled = move |rows: RecordBatch| selection.fulfilled(&rows).map_err(ArrowError::from);
         RowFilter::new(vec![Box::new(ArrowPredicateFn::new(mask, fulfilled))])
     }
 
@@ -244,7 +254,7 @@ impl Reach {
             return None;
         }
         segment.pages_where(column, |bounds| match bounds {
-            PageBounds::Times(low, high) => low <= to && from <= high,
+            PageBounds::Numbers(low, high) => low <= to && from <= high,
             PageBounds::Texts(low, high) => match (texts, std::str::from_utf8(low), std::str::from_utf8(high)) {
                 (Some(texts), Ok(low), Ok(high)) => texts.meets(low, high),
                 _ => true,

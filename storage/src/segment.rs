@@ -108,8 +108,8 @@ pub struct Segment {
 pub enum PageBounds<'a> {
     /// UTF-8, which may be cut short within a character.
     Texts(&'a [u8], &'a [u8]),
-    /// Microseconds UTC.
-    Times(i64, i64),
+    /// Whole numbers; of times, microseconds UTC.
+    Numbers(i64, i64),
 }
 
 /// What a new segment carries besides its rows.
@@ -360,7 +360,7 @@ impl Segment {
                 let place = values.partition_point(|value| *value < low);
                 values.get(place).is_some_and(|value| *value <= high)
             }
-            PageBounds::Times(..) => true,
+            PageBounds::Numbers(..) => true,
         };
         let all = usize::try_from(self.rows).unwrap_or(usize::MAX);
         let kept = self.pages_where(name, meets);
@@ -389,7 +389,7 @@ impl Segment {
                     }
                     ColumnIndexMetaData::INT64(index) => {
                         let bounds = index.min_value(page).zip(index.max_value(page));
-                        bounds.map(|(low, high)| PageBounds::Times(*low, *high))
+                        bounds.map(|(low, high)| PageBounds::Numbers(*low, *high))
                     }
                     _ => return None,
                 };

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::Job;
 use crate::energy::Energy;
 use crate::time_element::Elements;
 
@@ -155,7 +154,7 @@ impl Report {
         self.microstops += other.microstops;
         self.provisional |= other.provisional;
         for order in &other.orders {
-            let place = order_place(&mut self.orders, order);
+            let place = order_place(&mut self.orders, &order.work_order, &order.product, order.ideal_cycle_s);
             let Some(sum) = self.orders.get_mut(place) else { continue };
             sum.total += order.total;
             sum.scrap += order.scrap;
@@ -192,9 +191,13 @@ pub(crate) fn sum_of_known(one: Option<f64>, other: Option<f64>) -> Option<f64> 
     }
 }
 
-/// The place of the entry for an order's work order, product and ideal cycle time, appended where there is none yet.
-pub(super) fn order_place<O: Ordered>(orders: &mut Vec<OrderCount>, like: &O) -> usize {
-    let (work_order, product, ideal_cycle_s) = like.ordered();
+/// The place of the entry for a work order, product and ideal cycle time, appended where there is none yet.
+pub(super) fn order_place(
+    orders: &mut Vec<OrderCount>,
+    work_order: &Option<Arc<str>>,
+    product: &Option<Arc<str>>,
+    ideal_cycle_s: Option<f64>,
+) -> usize {
     let same = |order: &OrderCount| {
         order.work_order == *work_order && order.product == *product && order.ideal_cycle_s == ideal_cycle_s
     };
@@ -204,22 +207,4 @@ pub(super) fn order_place<O: Ordered>(orders: &mut Vec<OrderCount>, like: &O) ->
         orders.push(OrderCount { work_order, product, ideal_cycle_s, total: 0.0, scrap: 0.0, startup_scrap: 0.0 });
         orders.len() - 1
     })
-}
-
-/// What tells pieces of one order from those of another.
-pub(super) trait Ordered {
-    /// Work order, product and ideal cycle time.
-    fn ordered(&self) -> (&Option<Arc<str>>, &Option<Arc<str>>, Option<f64>);
-}
-
-impl Ordered for Job {
-    fn ordered(&self) -> (&Option<Arc<str>>, &Option<Arc<str>>, Option<f64>) {
-        (&self.work_order, &self.product, self.ideal_cycle_s)
-    }
-}
-
-impl Ordered for OrderCount {
-    fn ordered(&self) -> (&Option<Arc<str>>, &Option<Arc<str>>, Option<f64>) {
-        (&self.work_order, &self.product, self.ideal_cycle_s)
-    }
 }

@@ -19,13 +19,13 @@ use futures::TryStreamExt;
 
 use super::gather::Gather;
 use crate::error::QueryError;
-use crate::record_rows::{RecordRows, Wanted};
+use crate::record_rows::{RecordRows, Selection, Step};
 use crate::scan::key_ordering;
 use crate::table::narrowed;
 
 impl Gather {
     /// What `take` makes of the rows of a table that fulfil `filter`: of several parts of them at a time where they are many,
-    /// in the order of their times, as far as segments tell. `begin` is told about how many rows all parts may have.
+    /// in the order of their times, as far as segments tell. `begin` is told how many rows may have to be held of a part.
     pub(super) async fn each_part<T>(
         &self,
         table: &str,
@@ -44,24 +44,26 @@ impl Gather {
             }
             return Ok(vec![found]);
         };
-        let wanted = Arc::new(Wanted::new(&self.session, &records, filter, columns)?);
-        let parts = RecordRows::parts(&records, &wanted, self.session.config().target_partitions());
-        let stored = usize::try_from(parts.iter().map(RecordRows::stored).sum::<u64>()).unwrap_or(usize::MAX);
-        let tasks = parts.into_iter().map(|mut rows| {
-            let (take, mut found) = (take.clone(), begin(stored));
+        let selection = Arc::new(Selection::new(&self.session, &records, filter, columns)?);
+        let parts = RecordRows::parts(&records, &selection, self.session.config().target_partitions());
+        let all: u64 = parts.iter().map(RecordRows::stored).sum();
+        let tasks = parts.into_iter().enumerate().map(|(place, mut rows)| {
+            // What the others find is put behind what the first one does.
+            let likely = if place == 0 { all } else { rows.stored() };
+            let (take, mut found) = (take.clone(), begin(usize::try_from(likely).unwrap_or(usize::MAX)));
             SpawnedTask::spawn(async move {
                 loop {
-                    // Off the async threads, and a batch at a time, so that whoever gives up is not waited for.
                     let take = take.clone();
-                    let step = tokio::task::spawn_blocking(move || {
-                        let batch = rows.next_batch()?;
-                        let goes_on = batch.is_some();
-                        batch.into_iter().try_for_each(|batch| take(&mut found, &batch))?;
-                        Ok::<_, QueryError>((rows, found, goes_on))
+                    let step = off_the_async_threads(move || {
+                        let step = rows.step()?;
+                        if let Step::Rows(batch) = &step {
+                            take(&mut found, batch)?;
+                        }
+                        Ok::<_, QueryError>((rows, found, matches!(step, Step::End)))
                     });
-                    let goes_on;
-                    (rows, found, goes_on) = step.await.map_err(|error| QueryError::Execution(error.to_string()))??;
-                    if !goes_on {
+                    let ended;
+                    (rows, found, ended) = step.await??;
+                    if ended {
                         return Ok::<T, QueryError>(found);
                     }
                 }
@@ -85,19 +87,26 @@ impl Gather {
         order: &[&str],
     ) -> Result<SendableRecordBatchStream, QueryError> {
         if let Some(table) = self.view.records(table).filter(|_| order.is_empty()) {
-            let wanted = Arc::new(Wanted::new(&self.session, &table, filter, columns)?);
-            let parts = RecordRows::parts(&table, &wanted, self.session.config().target_partitions());
-            let mut stream = RecordBatchReceiverStreamBuilder::new(wanted.schema()?, parts.len());
+            let selection = Arc::new(Selection::new(&self.session, &table, filter, columns)?);
+            let parts = RecordRows::parts(&table, &selection, self.session.config().target_partitions());
+            let mut stream = RecordBatchReceiverStreamBuilder::new(selection.schema()?, parts.len());
             for mut rows in parts {
                 let batches = stream.tx();
                 stream.spawn(async move {
-                    while let Some((batch, rest)) = next_rows(rows).await? {
-                        if batches.send(Ok(batch)).await.is_err() {
-                            break;
+                    loop {
+                        let step;
+                        (step, rows) = off_the_async_threads(move || (rows.step(), rows)).await?;
+                        match step? {
+                            Step::Rows(batch) => {
+                                // Whoever took the batches has had enough.
+                                if batches.send(Ok(batch)).await.is_err() {
+                                    return Ok(());
+                                }
+                            }
+                            Step::Nothing => {}
+                            Step::End => return Ok(()),
                         }
-                        rows = rest;
                     }
-                    Ok(())
                 });
             }
             return Ok(stream.build());
@@ -126,9 +135,7 @@ impl Gather {
     }
 }
 
-/// The next rows, read off the async threads: a batch at a time, so that none of those waits for whoever takes the batches.
-async fn next_rows(mut rows: RecordRows) -> Result<Option<(RecordBatch, RecordRows)>, DataFusionError> {
-    let read = tokio::task::spawn_blocking(move || (rows.next_batch(), rows)).await;
-    let (batch, rows) = read.map_err(|error| QueryError::Execution(error.to_string()))?;
-    Ok(batch?.map(|batch| (batch, rows)))
+/// Reads files, and is short, so that no async thread waits for it, nor long whoever gives up.
+async fn off_the_async_threads<T: Send + 'static>(read: impl FnOnce() -> T + Send + 'static) -> Result<T, QueryError> {
+    tokio::task::spawn_blocking(read).await.map_err(|error| QueryError::Execution(error.to_string()))
 }

@@ -1,8 +1,6 @@
 //! Columns of batches, as functions go through them row by row.
 
-use arrow::array::{
-    Array, ArrayRef, AsArray, Float64Array, Int32Array, Int64Array, StringArray, TimestampMicrosecondArray,
-};
+use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, Int32Array, PrimitiveArray, StringArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float64Type, Int32Type, Int64Type, TimestampMicrosecondType};
 use arrow::record_batch::RecordBatch;
@@ -73,43 +71,37 @@ impl Texts {
     }
 }
 
-/// A time column.
-#[derive(Debug)]
-pub(super) struct Times(TimestampMicrosecondArray);
-
-impl Times {
-    pub(super) fn of(batch: &RecordBatch, name: &str) -> Result<Self, QueryError> {
-        Ok(Self(typed(batch, name, &time_type())?.as_primitive::<TimestampMicrosecondType>().clone()))
-    }
-
-    pub(super) fn at(&self, row: usize) -> Option<i64> {
-        self.0.is_valid(row).then(|| self.0.value(row))
-    }
-}
-
 /// A column of numbers.
 #[derive(Debug)]
-pub(super) struct Doubles(Float64Array);
+pub(super) struct Numbers<T: Kind>(PrimitiveArray<T>);
 
-impl Doubles {
-    pub(super) fn of(batch: &RecordBatch, name: &str) -> Result<Self, QueryError> {
-        Ok(Self(typed(batch, name, &DataType::Float64)?.as_primitive::<Float64Type>().clone()))
-    }
-
-    pub(super) fn at(&self, row: usize) -> Option<f64> {
-        self.0.is_valid(row).then(|| self.0.value(row))
+/// Numbers that tables have.
+pub(super) trait Kind: ArrowPrimitiveType {
+    /// The type in which columns hold them.
+    fn kind() -> DataType {
+        Self::DATA_TYPE
     }
 }
 
-/// A column of whole numbers.
-pub(super) struct Integers(Int64Array);
+/// Microseconds UTC.
+pub(super) type Times = Numbers<TimestampMicrosecondType>;
+pub(super) type Doubles = Numbers<Float64Type>;
+pub(super) type Integers = Numbers<Int64Type>;
 
-impl Integers {
+impl Kind for Float64Type {}
+impl Kind for Int64Type {}
+impl Kind for TimestampMicrosecondType {
+    fn kind() -> DataType {
+        time_type()
+    }
+}
+
+impl<T: Kind> Numbers<T> {
     pub(super) fn of(batch: &RecordBatch, name: &str) -> Result<Self, QueryError> {
-        Ok(Self(typed(batch, name, &DataType::Int64)?.as_primitive::<Int64Type>().clone()))
+        Ok(Self(typed(batch, name, &T::kind())?.as_primitive::<T>().clone()))
     }
 
-    pub(super) fn at(&self, row: usize) -> Option<i64> {
+    pub(super) fn at(&self, row: usize) -> Option<T::Native> {
         self.0.is_valid(row).then(|| self.0.value(row))
     }
 }

@@ -87,7 +87,7 @@ fn texts(batches: &[RecordBatch]) -> Vec<String> {
     found
 }
 
-fn compare(snapshot: &Arc<Snapshot>, random: &mut Random, seed: u64) -> usize {
+fn compare(snapshot: &Arc<Snapshot>, random: &mut Random, seed: u64) -> (usize, bool) {
     let table = SnapshotTable::find(snapshot, "states", &Arc::new(ContextCache::default())).unwrap();
     let machines: BTreeSet<String> =
         (0..1 + random.below(5)).map(|_| format!("site/m{:02}", random.below(22))).collect();
@@ -126,21 +126,30 @@ fn compare(snapshot: &Arc<Snapshot>, random: &mut Random, seed: u64) -> usize {
     let expected = texts(&[filter_record_batch(&all.project(&places).unwrap(), &keep).unwrap()]);
 
     let session = SessionContext::new().state();
-    let wanted = Arc::new(Wanted::new(&session, &table, filter, &columns).unwrap());
+    let selection = Arc::new(Selection::new(&session, &table, filter, &columns).unwrap());
     let mut found = Vec::new();
-    for mut part in RecordRows::parts(&table, &wanted, 1 + random.below(3) as usize) {
-        while let Some(batch) = part.next_batch().unwrap() {
-            assert_eq!(batch.schema(), wanted.schema().unwrap());
+    let asked = 1 + random.below(3) as usize;
+    let parts = RecordRows::parts(&table, &selection, asked);
+    assert!((1..=asked).contains(&parts.len()), "{} parts of {asked}", parts.len());
+    let several = parts.len() > 1;
+    for mut part in parts {
+        loop {
+            let batch = match part.step().unwrap() {
+                Step::Rows(batch) => batch,
+                Step::Nothing => continue,
+                Step::End => break,
+            };
+            assert_eq!(batch.schema(), selection.schema().unwrap());
             found.push(batch);
         }
     }
     assert_eq!(texts(&found), expected, "seed {seed}");
-    expected.len()
+    (expected.len(), several)
 }
 
 #[test]
 fn rows_are_those_that_the_table_holds_and_the_filter_leaves() {
-    let mut compared = 0;
+    let (mut compared, mut in_parts) = (0, 0);
     for seed in 0..24 {
         let random = &mut Random(seed + 1);
         let (folder, spec) = (tempfile::tempdir().unwrap(), states());
@@ -161,10 +170,12 @@ fn rows_are_those_that_the_table_holds_and_the_filter_leaves() {
                     drop(store.append_and_wait(write(&spec, &told)).unwrap());
                 }
             }
-            compared += compare(&store.snapshot(), random, seed);
+            let (rows, several) = compare(&store.snapshot(), random, seed);
+            compared += rows;
+            in_parts += usize::from(several);
         }
     }
-    assert!(compared > 10_000, "{compared} rows");
+    assert!(compared > 10_000 && in_parts > 20, "{compared} rows, {in_parts} times in parts");
 }
 
 #[test]

@@ -235,14 +235,17 @@ impl Measurements {
         self.kept.get(place.batch as usize)?.targets.as_ref()?.at(place.row as usize)
     }
 
-    /// Charts by name, values by time; where times agree by piece, unit and run.
+    /// Charts by name, values by time; where times agree by piece, unit and run, and where nothing tells them apart by the value:
+    /// rows come in any order.
     fn in_order(&mut self) {
         let mut series = std::mem::take(&mut self.series);
         series.sort_by(|a, b| a.key.cmp(&b.key));
         for series in &mut series {
             let by_time = |a: &Measured, b: &Measured| (a.time, a.piece).cmp(&(b.time, b.piece));
             series.values.sort_by(|a, b| {
-                by_time(a, b).then_with(|| self.compare(a, b, "unit")).then_with(|| self.compare(a, b, "run"))
+                let by_name = || self.compare(a, b, "unit").then_with(|| self.compare(a, b, "run"));
+                let by_value = || a.value.total_cmp(&b.value).then_with(|| a.units.total_cmp(&b.units));
+                by_time(a, b).then_with(by_name).then_with(by_value)
             });
         }
         self.series = series;
@@ -445,3 +448,6 @@ impl Excluded {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;
