@@ -14,6 +14,7 @@ TITLES = {
     "Q8": "OEE of all equipment by hour, one day",
     "Q8F": "the same with micro-stops; `oee('1 hour')`",
     "Q9": "trace, depth 6, 1 M edges",
+    "Q9F": "the same, each lot once, by its shortest way; `trace_forward`",
     "Q10": "X-bar R limits",
 }
 
@@ -78,6 +79,11 @@ class Duck(Dialect):
                 SELECT equipment, make_timestamptz(h * {hour_us}), run_s / planned_s, {p["ideal_cycle_s"]} * total / run_s,
                        good / total, {p["ideal_cycle_s"]} * good / planned_s
                 FROM times JOIN made USING (equipment, h) WHERE total > 0 AND run_s > 0""",
+            "Q9F": f"""WITH RECURSIVE reached AS (
+                  SELECT '{p["lot"]}' AS lot, 0 AS depth
+                  UNION SELECT m.child, r.depth + 1 FROM reached r JOIN materials m ON m.parent = r.lot WHERE r.depth < 6),
+                nearest AS (SELECT lot, min(depth) AS depth FROM reached GROUP BY lot)
+                SELECT depth, count(*), min(lot), max(lot) FROM nearest WHERE depth > 0 GROUP BY depth ORDER BY depth""",
         }
 
 
@@ -102,6 +108,8 @@ class Takt(Fusion):
                 WHERE equipment = '{equipment}' AND signal = '{signal}'""",
             "Q8F": f"""SELECT equipment, time, availability, performance, quality, oee FROM oee('1 hour')
                 WHERE time >= {start} AND time < {end} AND equipment LIKE '%/station-%' AND total > 0 AND performance > 0""",
+            "Q9F": f"""SELECT depth, count(*), min(unit), max(unit) FROM trace_forward('{p["lot"]}', 'depth=6')
+                GROUP BY depth ORDER BY depth""",
         }
 
 

@@ -24,6 +24,7 @@ fn other(name: &str) -> Option<PathBuf> {
         "capability.json",
         "compression.json",
         "gage_rr.json",
+        "genealogy/expected.json",
         "oee_timelines.json",
         "spc_charts.json",
         "spc_constants.csv",

@@ -11,7 +11,7 @@
 //!    [`state`], and whether a value tells it: [`condition`]. Why a machine
 //!    stood: [`symptom`], [`reason`]. Counter resets and rollovers: [`counter`]. Energy and cost: [`energy`]. Time elements and counts: [`machine`]. Ratios: [`kpi`].
 //!    Roll-up over a line or an area: [`line`]. What holds between samples, and aggregates over time: [`series`]. Which
-//!    samples can be left out: [`thinning`]. Charts, rules, capability: [`spc`]. SQL, pages, reports and live values
+//!    samples can be left out: [`thinning`]. What went into what: [`genealogy`]. Charts, rules, capability: [`spc`]. SQL, pages, reports and live values
 //!    call these and compute nothing themselves.
 //! 3. **Time elements partition the window**: calendar = not scheduled + scheduled; scheduled = breaks + planned
 //!    downtime + planned production; planned production = run + micro-stops + changeover + unplanned + no order +
@@ -37,6 +37,7 @@ pub mod counter;
 mod debounce;
 pub mod energy;
 pub mod execution;
+pub mod genealogy;
 #[cfg(test)]
 mod golden;
 pub mod kpi;

@@ -17,7 +17,7 @@ use oee::plant::Plant;
 use crate::catalog::{Current, PublicSchema, SnapshotSource};
 use crate::context::ContextCache;
 use crate::error::QueryError;
-use crate::functions::{self, GapFilling, Planner, Present, SpcWatch};
+use crate::functions::{self, EdgeCache, GapFilling, Planner, Present, SpcWatch};
 use crate::instant::TimeConstants;
 use crate::live::LiveOee;
 use crate::newest::NewestRows;
@@ -30,6 +30,9 @@ use crate::yielding::YieldingJoins;
 pub const CATALOG: &str = "takt";
 /// Name of the schema that holds all tables.
 pub const SCHEMA: &str = "public";
+
+/// Edges of `materials` may be kept in this part of the memory of queries.
+const EDGES_PART: usize = 2;
 
 /// What a query may use.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,6 +77,7 @@ pub struct Engine {
     template: SessionState,
     live: Arc<LiveOee>,
     spc: Arc<SpcWatch>,
+    edges: Arc<EdgeCache>,
 }
 
 impl std::fmt::Debug for Engine {
@@ -105,7 +109,10 @@ impl Engine {
             session: template.clone(),
         };
         let (live, spc) = (LiveOee::new(present()), SpcWatch::new(present()));
-        Ok(Self { source, plant, limits, contexts, template, live: Arc::new(live), spc: Arc::new(spc) })
+        let pool = &template.runtime_env().memory_pool;
+        let edges = EdgeCache::new(pool, limits.memory_bytes / EDGES_PART);
+        let (live, spc, edges) = (Arc::new(live), Arc::new(spc), Arc::new(edges));
+        Ok(Self { source, plant, limits, contexts, template, live, spc, edges })
     }
 
     /// A session of its own: settings of one do not reach another.
@@ -125,7 +132,7 @@ impl Engine {
             // After the rules on times: it takes out what they have made of the window.
             .with_analyzer_rule(Arc::new(GapFilling::new()))
             .build();
-        functions::register(&mut state, &current, &self.plant, &self.live, user);
+        functions::register(&mut state, &current, &self.plant, &self.live, &self.edges, user);
         let context = SessionContext::new_with_state(state);
         Session::new(context, current, Arc::clone(&self.source), self.limits.clone(), user)
     }

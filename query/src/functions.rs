@@ -1,5 +1,5 @@
 //! SQL functions: `time_bucket`, the filling of gaps (`gap_fill`), `timezone`, `current_user`, and table functions on
-//! machines (`oee`, `oee_live`, `losses`, `scrap`, `stops`, `state_timeline`) and on signals (`series`).
+//! machines (`oee`, `oee_live`, `losses`, `scrap`, `stops`, `state_timeline`), on signals (`series`) and on units (`trace`).
 //!
 //! A table function is planned with constant arguments; the window of time and the equipment come from `WHERE`. What it
 //! computes it takes from `oee`, from rows of the statement's own snapshot.
@@ -30,6 +30,7 @@ mod stops;
 mod table;
 mod time_bucket;
 mod timezone;
+mod trace;
 mod values;
 mod window;
 
@@ -53,6 +54,7 @@ pub(crate) use signals::each_sample;
 pub use spc::{Change, Companion, SpcWatch, VIOLATION, Violation};
 use table::TableFunction;
 pub(crate) use timezone::{AtTimeZoneCalls, timezone};
+pub(crate) use trace::EdgeCache;
 pub(crate) use values::Texts;
 
 /// Adds takt's functions to a session of `user`.
@@ -61,6 +63,7 @@ pub(crate) fn register(
     current: &Arc<Current>,
     plant: &Arc<Plant>,
     live: &Arc<LiveOee>,
+    edges: &Arc<EdgeCache>,
     user: &str,
 ) {
     let scalar = [time_bucket::time_bucket(), timezone()].into_iter().chain(gap_fill::calls());
@@ -73,8 +76,13 @@ pub(crate) fn register(
         tracing::error!(%error, "comparisons of intervals could not be registered");
     }
     for function in Function::ALL {
-        let implementation =
-            TableFunction { function, current: Arc::clone(current), plant: Arc::clone(plant), live: Arc::clone(live) };
+        let implementation = TableFunction {
+            function,
+            current: Arc::clone(current),
+            plant: Arc::clone(plant),
+            live: Arc::clone(live),
+            edges: Arc::clone(edges),
+        };
         state.register_udtf(function.name(), Arc::new(implementation));
     }
 }

@@ -233,7 +233,7 @@ impl Selection {
 }
 
 /// The columns of `schema`; NULL where rows are older than the column.
-fn shown(rows: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
+pub(crate) fn shown(rows: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
     let column = |field: &Arc<arrow::datatypes::Field>| -> Result<ArrayRef> {
         Ok(match rows.column_by_name(field.name()) {
             Some(column) if column.data_type() == field.data_type() => Arc::clone(column),

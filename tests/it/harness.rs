@@ -156,6 +156,14 @@ impl Server {
         serde_json::from_value(answer["rows"].clone()).unwrap()
     }
 
+    /// A statement with parameters: status and body.
+    pub fn bound(&self, sql: &str, params: &serde_json::Value) -> (u16, String) {
+        let body = serde_json::json!({"sql": sql, "params": params}).to_string();
+        let request = agent().post(self.url("/api/v1/sql")).header("content-type", "application/json");
+        let mut response = request.send(body.as_bytes()).unwrap();
+        (response.status().as_u16(), response.body_mut().read_to_string().unwrap())
+    }
+
     /// The one number that a statement gives.
     pub fn number(&self, sql: &str) -> f64 {
         let rows = self.sql(sql);

@@ -17,6 +17,7 @@ mod equipment;
 mod fixture;
 mod full_disk;
 mod gage;
+mod genealogy;
 mod golden;
 mod harness;
 mod history;

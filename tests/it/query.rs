@@ -41,14 +41,6 @@ fn refusal(server: &Server, sql: &str) -> Value {
     serde_json::from_str::<Value>(&body).unwrap()["error"].clone()
 }
 
-/// A statement with parameters, as JSON.
-fn bound(server: &Server, sql: &str, params: &Value) -> (u16, String) {
-    let body = json!({"sql": sql, "params": params}).to_string();
-    let request = ureq::post(server.url("/api/v1/sql")).config().http_status_as_error(false).build();
-    let mut response = request.header("content-type", "application/json").send(body.as_bytes()).unwrap();
-    (response.status().as_u16(), response.body_mut().read_to_string().unwrap())
-}
-
 #[test]
 fn sql_only_reads() {
     let folder = tempfile::tempdir().unwrap();
@@ -283,7 +275,7 @@ fn parameters() {
     let folder = tempfile::tempdir().unwrap();
     let server = start(folder.path());
     let rows = |sql: &str, params: Value| -> Value {
-        let (status, body) = bound(&server, sql, &params);
+        let (status, body) = server.bound(sql, &params);
         assert_eq!(status, 200, "{sql}: {body}");
         serde_json::from_str::<Value>(&body).unwrap()["rows"].clone()
     };
@@ -303,10 +295,10 @@ fn parameters() {
     let window = json!(["1 hour", "2025-03-03T10:00:00Z", "2025-03-03T13:00:00Z", PRESS]);
     assert_eq!(rows("SELECT count(*) FROM oee($1, $2, $3) WHERE equipment = $4", window), json!([[3]]));
 
-    let (status, body) = bound(&server, "SELECT $1", &json!([]));
+    let (status, body) = server.bound("SELECT $1", &json!([]));
     assert_eq!(status, 400);
     assert!(body.contains("$1 has no value"), "{body}");
-    let (status, body) = bound(&server, "SELECT $1", &json!([[1]]));
+    let (status, body) = server.bound("SELECT $1", &json!([[1]]));
     assert_eq!(status, 400);
     assert!(body.contains("parameter $1"), "{body}");
 }

@@ -9,6 +9,7 @@ use oee::plant::Interpolation;
 use super::bucket::Width;
 use super::function::Function;
 use super::spc::{self, Asked};
+use super::trace;
 use crate::instant::instant;
 use crate::reach::{literal, micros};
 
@@ -83,6 +84,8 @@ pub(crate) enum Task {
     AsOf(Vec<String>),
     /// Charts, their limits, capability or gages.
     Spc(Box<Asked>),
+    /// Genealogy of a unit.
+    Trace(trace::Asked),
 }
 
 /// What a call says.
@@ -151,6 +154,9 @@ impl Arguments {
             ) => {
                 let (asked, times) = spc::read(function, arguments)?;
                 (Task::Spc(Box::new(asked)), times)
+            }
+            (Function::TraceBack | Function::TraceForward, arguments) => {
+                (Task::Trace(trace::read(function, arguments, zone)?), &arguments[..0])
             }
             (Function::Interpolate | Function::Trend, []) => return plan_err!("{}", function.usage()),
         };
@@ -261,13 +267,18 @@ fn time(function: Function, argument: &Expr, zone: &TimeZone) -> Result<i64> {
         return Ok(us);
     }
     match value.and_then(|value| value.try_as_str().flatten()) {
-        Some(text) => match instant(text, zone) {
-            Some(at) => Ok(at.as_microsecond()),
-            None => plan_err!(
-                "{text:?} is not a time; write for example '2025-01-14T06:00:00Z' or now() - interval '8 hours'"
-            ),
-        },
+        Some(text) => instant_of(text, zone),
         None => plan_err!("{}", function.usage()),
+    }
+}
+
+/// A time as text, microseconds; without an offset it is wall time in `zone`.
+pub(super) fn instant_of(text: &str, zone: &TimeZone) -> Result<i64> {
+    match instant(text, zone) {
+        Some(at) => Ok(at.as_microsecond()),
+        None => {
+            plan_err!("{text:?} is not a time; write for example '2025-01-14T06:00:00Z' or now() - interval '8 hours'")
+        }
     }
 }
 

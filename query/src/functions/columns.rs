@@ -27,6 +27,8 @@ pub(crate) enum Value<R> {
     Double(fn(&R) -> Option<f64>),
     /// A whole number.
     Integer(fn(&R) -> u64),
+    /// A whole number, where there is one.
+    Whole(fn(&R) -> Option<u64>),
     /// True or false.
     Flag(fn(&R) -> bool),
 }
@@ -38,12 +40,16 @@ pub(crate) fn schema<'a, R: 'a>(columns: impl IntoIterator<Item = &'a Column<R>>
             Value::Time(_) | Value::Instant(_) => time_type(),
             Value::Text(_) => DataType::Utf8,
             Value::Double(_) => DataType::Float64,
-            Value::Integer(_) => DataType::Int64,
+            Value::Integer(_) | Value::Whole(_) => DataType::Int64,
             Value::Flag(_) => DataType::Boolean,
         };
         Field::new(column.name, kind, true)
     };
     Arc::new(Schema::new(columns.into_iter().map(field).collect::<Vec<_>>()))
+}
+
+fn whole(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 /// Rows as a batch.
@@ -61,10 +67,8 @@ pub(crate) fn batch<'a, R: 'a>(
             }
             Value::Text(value) => Arc::new(rows.iter().map(value).collect::<StringArray>()),
             Value::Double(value) => Arc::new(rows.iter().map(value).collect::<Float64Array>()),
-            Value::Integer(value) => {
-                let whole = |row: &R| i64::try_from(value(row)).unwrap_or(i64::MAX);
-                Arc::new(Int64Array::from_iter_values(rows.iter().map(whole)))
-            }
+            Value::Integer(value) => Arc::new(Int64Array::from_iter_values(rows.iter().map(|row| whole(value(row))))),
+            Value::Whole(value) => Arc::new(rows.iter().map(|row| value(row).map(whole)).collect::<Int64Array>()),
             Value::Flag(value) => Arc::new(rows.iter().map(|row| Some(value(row))).collect::<BooleanArray>()),
         }
     };

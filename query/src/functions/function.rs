@@ -2,7 +2,7 @@
 
 use arrow::datatypes::SchemaRef;
 
-use super::{losses, oee, scrap, series, spc, state_timeline, stops};
+use super::{losses, oee, scrap, series, spc, state_timeline, stops, trace};
 
 /// The table functions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,10 +43,14 @@ pub(crate) enum Function {
     GageBias,
     /// Linearity of a gage.
     GageLinearity,
+    /// What a unit is made of.
+    TraceBack,
+    /// What a unit went into.
+    TraceForward,
 }
 
 impl Function {
-    pub(crate) const ALL: [Self; 18] = [
+    pub(crate) const ALL: [Self; 20] = [
         Self::Oee,
         Self::OeeLive,
         Self::Losses,
@@ -65,6 +69,8 @@ impl Function {
         Self::GageRr,
         Self::GageBias,
         Self::GageLinearity,
+        Self::TraceBack,
+        Self::TraceForward,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -87,6 +93,8 @@ impl Function {
             Self::GageRr => "gage_rr",
             Self::GageBias => "gage_bias",
             Self::GageLinearity => "gage_linearity",
+            Self::TraceBack => "trace_back",
+            Self::TraceForward => "trace_forward",
         }
     }
 
@@ -111,6 +119,8 @@ impl Function {
             Self::GageRr => "gage_rr(from, to)",
             Self::GageBias => "gage_bias(from, to)",
             Self::GageLinearity => "gage_linearity(from, to)",
+            Self::TraceBack => "trace_back('unit')",
+            Self::TraceForward => "trace_forward('unit')",
         }
     }
 
@@ -184,6 +194,13 @@ impl Function {
             Self::GageLinearity => {
                 "gage_linearity takes words such as 'by=characteristic', and perhaps a window: gage_linearity(from, to)"
             }
+            Self::TraceBack => {
+                "trace_back takes a unit, then words such as 'depth=3' or 'at=2025-01-14T06:00:00Z': trace_back('unit')"
+            }
+            Self::TraceForward => {
+                "trace_forward takes a unit, then words such as 'depth=3' or 'at=2025-01-14T06:00:00Z': \
+                 trace_forward('unit')"
+            }
         }
     }
 
@@ -203,6 +220,7 @@ impl Function {
             Self::Spc | Self::SpcLimits | Self::Capability | Self::GageRr | Self::GageBias | Self::GageLinearity => {
                 spc::NAMES
             }
+            Self::TraceBack | Self::TraceForward => &[],
         }
     }
 
@@ -243,6 +261,7 @@ impl Function {
             Self::GageRr => spc::gage::schema(),
             Self::GageBias => spc::bias::schema(),
             Self::GageLinearity => spc::linearity::schema(),
+            Self::TraceBack | Self::TraceForward => trace::schema(),
         }
     }
 }

@@ -136,6 +136,8 @@ impl Gather {
 }
 
 /// Reads files, and is short, so that no async thread waits for it, nor long whoever gives up.
-async fn off_the_async_threads<T: Send + 'static>(read: impl FnOnce() -> T + Send + 'static) -> Result<T, QueryError> {
+pub(super) async fn off_the_async_threads<T: Send + 'static>(
+    read: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, QueryError> {
     tokio::task::spawn_blocking(read).await.map_err(|error| QueryError::Execution(error.to_string()))
 }

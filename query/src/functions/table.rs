@@ -22,8 +22,9 @@ use super::arguments::{Arguments, Task};
 use super::function::Function;
 use super::gather::Gather;
 use super::names::Names;
+use super::trace::EdgeCache;
 use super::window::{Window, pushdown};
-use super::{losses, oee, scrap, series, spc, state_timeline, stops};
+use super::{losses, oee, scrap, series, spc, state_timeline, stops, trace};
 use crate::catalog::{Current, View};
 use crate::error::QueryError;
 use crate::live::LiveOee;
@@ -35,6 +36,7 @@ pub(crate) struct TableFunction {
     pub(crate) current: Arc<Current>,
     pub(crate) plant: Arc<Plant>,
     pub(crate) live: Arc<LiveOee>,
+    pub(crate) edges: Arc<EdgeCache>,
 }
 
 impl TableFunctionImpl for TableFunction {
@@ -46,6 +48,7 @@ impl TableFunctionImpl for TableFunction {
             view: self.current.view(),
             plant: Arc::clone(&self.plant),
             live: Arc::clone(&self.live),
+            edges: Arc::clone(&self.edges),
         }))
     }
 }
@@ -59,12 +62,14 @@ struct FunctionTable {
     view: View,
     plant: Arc<Plant>,
     live: Arc<LiveOee>,
+    edges: Arc<EdgeCache>,
 }
 
 impl FunctionTable {
     fn explicit(&self) -> bool {
-        // What is about now has its window too.
-        self.function == Function::OeeLive || !matches!(self.arguments, Arguments::Bound { window: None, .. })
+        // What is about now, or about no time, has its window too.
+        matches!(self.function, Function::OeeLive | Function::TraceBack | Function::TraceForward)
+            || !matches!(self.arguments, Arguments::Bound { window: None, .. })
     }
 
     /// `[from, min(to, now))`.
@@ -136,7 +141,7 @@ impl TableProvider for FunctionTable {
             Task::Live if self.view.as_of.is_some() => {
                 return plan_err!("oee_live is about now; ask oee('shift') or oee('work_order') as of an earlier time");
             }
-            Task::Live => (i64::MIN, now),
+            Task::Live | Task::Trace(_) => (i64::MIN, now),
             _ => self.window(*window, filters, now)?,
         };
         series::check_fits(self.function, task, from, to)?;
@@ -156,6 +161,7 @@ impl TableProvider for FunctionTable {
             equipment: Arc::from(equipment),
             names: Arc::new(names),
             live: Arc::clone(&self.live),
+            edges: Arc::clone(&self.edges),
             task: task.clone(),
             from,
             to,
@@ -188,6 +194,7 @@ struct Call {
     /// What WHERE says of names.
     names: Arc<Names>,
     live: Arc<LiveOee>,
+    edges: Arc<EdgeCache>,
     task: Task,
     from: i64,
     to: i64,
@@ -255,6 +262,10 @@ impl Call {
                     Function::GageLinearity => spc::linearity::answer(&question).await?,
                     _ => spc::gage::answer(&question).await?,
                 };
+                Ok(Box::pin(stream::once(async move { Ok(rows.project(&columns)?) })))
+            }
+            Task::Trace(asked) => {
+                let rows = trace::answer(&self.gather, &self.edges, &asked, &self.schema, &context).await?;
                 Ok(Box::pin(stream::once(async move { Ok(rows.project(&columns)?) })))
             }
             Task::AsOf(signals) => series::asof_join::answer(self.gather, &self.names, &signals, window, columns).await,
