@@ -68,6 +68,21 @@ struct Step {
     active: bool,
 }
 
+/// The active steps, by the units that they lead from.
+struct Onward {
+    steps: Vec<Step>,
+    ends: Vec<usize>,
+}
+
+impl Onward {
+    fn from(&self, unit: u32) -> &[Step] {
+        let place = unit as usize;
+        let start = place.checked_sub(1).and_then(|before| self.ends.get(before)).copied().unwrap_or(0);
+        let end = self.ends.get(place).copied().unwrap_or(start);
+        self.steps.get(start..end).unwrap_or_default()
+    }
+}
+
 /// A unit that a trace reached.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Reached {
@@ -161,30 +176,36 @@ impl Trace {
     pub fn reached(&self) -> Vec<Reached> {
         let onward = self.onward();
         let depths = self.active_depths(&onward);
-        let reached = self.units.iter().zip(onward).zip(depths).skip(1);
+        let reached = (0..).zip(&self.units).zip(depths).skip(1);
         reached
-            .map(|((unit, onward), active_depth)| Reached {
+            .map(|((place, unit), active_depth)| Reached {
                 unit: Arc::clone(&unit.name),
                 depth: unit.depth,
                 active_depth,
-                is_end: onward.is_empty(),
+                is_end: onward.from(place).is_empty(),
                 reworked: unit.reworked,
             })
             .collect()
     }
 
-    /// The active steps from each unit.
-    fn onward(&self) -> Vec<Vec<&Step>> {
-        let mut onward = vec![Vec::new(); self.units.len()];
-        for step in self.steps.iter().filter(|step| step.active) {
-            if let Some(onward) = onward.get_mut(step.from as usize) {
-                onward.push(step);
+    fn onward(&self) -> Onward {
+        let mut steps: Vec<Step> = self.steps.iter().filter(|step| step.active).copied().collect();
+        steps.sort_by_key(|step| step.from);
+        let mut ends = vec![0; self.units.len()];
+        for (place, step) in steps.iter().enumerate() {
+            if let Some(end) = ends.get_mut(step.from as usize) {
+                *end = place + 1;
             }
         }
-        onward
+        let mut last = 0;
+        for end in &mut ends {
+            last = last.max(*end);
+            *end = last;
+        }
+        Onward { steps, ends }
     }
 
-    fn active_depths(&self, onward: &[Vec<&Step>]) -> Vec<Option<u32>> {
+    fn active_depths(&self, onward: &Onward) -> Vec<Option<u32>> {
         let mut depths = vec![None; self.units.len()];
         let mut next = VecDeque::from([0_u32]);
         if let Some(start) = depths.first_mut() {
@@ -192,7 +213,7 @@ impl Trace {
         }
         while let Some(from) = next.pop_front() {
             let further = depths.get(from as usize).copied().flatten().unwrap_or(0) + 1;
-            for step in onward.get(from as usize).into_iter().flatten() {
+            for step in onward.from(from) {
                 if let Some(depth @ None) = depths.get_mut(step.to as usize)
                     && further <= self.deepest
                 {
@@ -238,7 +259,7 @@ impl Trace {
                 0 => Ok(1.0),
                 _ => amount.and_then(|amount| share(amount, &unit.name, produced(&unit.name))),
             };
-            for step in onward.get(place).into_iter().flatten() {
+            for step in onward.from(from) {
                 let (to, more) = (step.to as usize, self.more(step, &share));
                 if let Some(known) = amounts.get_mut(to) {
                     *known = match (&*known, more) {

@@ -265,8 +265,8 @@ impl Call {
                 Ok(Box::pin(stream::once(async move { Ok(rows.project(&columns)?) })))
             }
             Task::Trace(asked) => {
-                let rows = trace::answer(&self.gather, &self.edges, &asked, &self.schema, &context).await?;
-                Ok(Box::pin(stream::once(async move { Ok(rows.project(&columns)?) })))
+                let rows = trace::answer(&self.gather, &self.edges, &asked, &columns, &context).await?;
+                Ok(Box::pin(stream::once(async move { Ok(rows) })))
             }
             Task::AsOf(signals) => series::asof_join::answer(self.gather, &self.names, &signals, window, columns).await,
         }

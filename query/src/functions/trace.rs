@@ -86,10 +86,15 @@ struct Row {
     /// None where it was not asked for.
     quantity: Option<Quantity>,
     fraction: Option<Quantity>,
-    told: Told,
+    /// None where `units` says nothing of it, or was not asked.
+    told: Option<Box<Told>>,
 }
 
 impl Row {
+    fn told(&self, of: fn(&Told) -> &Option<String>) -> Option<&str> {
+        of(self.told.as_ref()?).as_deref()
+    }
+
     fn reason(&self) -> Option<&str> {
         let failed = |quantity: &Option<Quantity>| quantity.as_ref().is_some_and(Quantity::is_err);
         let of = if failed(&self.quantity) { &self.quantity } else { &self.fraction };
@@ -110,12 +115,12 @@ const COLUMNS: &[Column<Row>] = &[
     Column { name: QUANTITY, value: Value::Double(|row| known(&row.quantity)) },
     Column { name: FRACTION, value: Value::Double(|row| known(&row.fraction)) },
     Column { name: REASON, value: Value::Text(Row::reason) },
-    Column { name: "item", value: Value::Text(|row| row.told.item.as_deref()) },
-    Column { name: "kind", value: Value::Text(|row| row.told.kind.as_deref()) },
-    Column { name: "uom", value: Value::Text(|row| row.told.uom.as_deref()) },
-    Column { name: "work_order", value: Value::Text(|row| row.told.work_order.as_deref()) },
-    Column { name: "supplier_lot", value: Value::Text(|row| row.told.supplier_lot.as_deref()) },
-    Column { name: "status", value: Value::Text(|row| row.told.status.as_deref()) },
+    Column { name: "item", value: Value::Text(|row| row.told(|told| &told.item)) },
+    Column { name: "kind", value: Value::Text(|row| row.told(|told| &told.kind)) },
+    Column { name: "uom", value: Value::Text(|row| row.told(|told| &told.uom)) },
+    Column { name: "work_order", value: Value::Text(|row| row.told(|told| &told.work_order)) },
+    Column { name: "supplier_lot", value: Value::Text(|row| row.told(|told| &told.supplier_lot)) },
+    Column { name: "status", value: Value::Text(|row| row.told(|told| &told.status)) },
 ];
 
 const IS_END: &str = "is_end";
@@ -131,15 +136,16 @@ pub(super) fn schema() -> SchemaRef {
     super::columns::schema(COLUMNS)
 }
 
-/// The answer; `wanted` are the columns that are asked for.
+/// The columns of the answer at these places, which are those that are asked for.
 pub(super) async fn answer(
     gather: &Gather,
     edges: &Arc<EdgeCache>,
     asked: &Asked,
-    wanted: &SchemaRef,
+    columns: &[usize],
     context: &TaskContext,
 ) -> Result<RecordBatch, QueryError> {
-    let is_wanted = |names: &[&str]| wanted.fields().iter().any(|field| names.contains(&field.name().as_str()));
+    let wanted = || columns.iter().filter_map(|column| COLUMNS.get(*column));
+    let is_wanted = |names: &[&str]| wanted().any(|column| names.contains(&column.name));
     let deepest = asked.depth.unwrap_or(u32::MAX);
     // Beyond the last edge that is asked for there is more to know of the units there.
     let beyond = is_wanted(&QUANTITIES) || is_wanted(&[IS_END, REWORKED]);
@@ -163,13 +169,12 @@ pub(super) async fn answer(
     if reached.is_empty() {
         check_known(gather, &mut way, &asked.unit).await?;
     }
-    let of_units = wanted.fields().iter().any(|field| !OF_EDGES.contains(&field.name().as_str()));
     let mut told = HashMap::new();
-    if of_units {
+    if wanted().any(|column| !OF_EDGES.contains(&column.name)) {
         let names = reached.iter().map(|reached| reached.unit.as_ref()).chain([asked.unit.as_str()]);
         told = of_table(gather, names.collect()).await?;
     }
-    let amount = |unit: &str| told.get(unit).and_then(|told: &Told| produced(told.kind.as_deref(), told.quantity));
+    let amount = |unit: &str| told.get(unit).and_then(|told: &Box<Told>| produced(told.kind.as_deref(), told.quantity));
     let quantities: Vec<Option<Quantity>> = match is_wanted(&QUANTITIES) {
         true => way.trace.quantities(amount).into_iter().map(Some).collect(),
         false => vec![None; reached.len()],
@@ -187,13 +192,13 @@ pub(super) async fn answer(
     let mut rows: Vec<Row> = rows
         .into_iter()
         .map(|(reached, quantity, fraction)| {
-            let told = told.remove(reached.unit.as_ref()).unwrap_or_default();
+            let told = told.remove(reached.unit.as_ref());
             let active_depth = reached.active_depth.filter(|depth| *depth <= deepest);
             Row { reached: Reached { active_depth, ..reached }, quantity, fraction, told }
         })
         .collect();
     rows.sort_by(|one, other| (one.reached.depth, &one.reached.unit).cmp(&(other.reached.depth, &other.reached.unit)));
-    batch(COLUMNS, &rows)
+    batch(columns.iter().filter_map(|column| COLUMNS.get(*column)), &rows)
 }
 
 /// The edges of the table as it is now; `None` where an earlier time is asked for, or where there are too many to keep.
@@ -268,7 +273,7 @@ async fn check_known(gather: &Gather, way: &mut Way<'_>, unit: &str) -> Result<(
 }
 
 /// What `units` says of some units.
-async fn of_table(gather: &Gather, units: Vec<&str>) -> Result<HashMap<String, Told>, QueryError> {
+async fn of_table(gather: &Gather, units: Vec<&str>) -> Result<HashMap<String, Box<Told>>, QueryError> {
     const NAMES: [&str; 8] = ["unit", "item", "kind", "quantity", "uom", "work_order", "supplier_lot", "status"];
     let mut told = HashMap::with_capacity(units.len());
     for some in units.chunks(UNITS_AT_ONCE) {
@@ -291,7 +296,7 @@ async fn of_table(gather: &Gather, units: Vec<&str>) -> Result<HashMap<String, T
                     supplier_lot: text(&supplier_lot),
                     status: text(&status),
                 };
-                told.insert(name, of_it);
+                told.insert(name, Box::new(of_it));
             }
         }
     }
