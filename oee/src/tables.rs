@@ -129,7 +129,8 @@ pub const MEASUREMENTS: Table = Table {
         column("run", Name, "the execution it belongs to"),
         column("piece", Integer, "piece within the run, 1 where only one"),
     ],
-    key: &["equipment", "unit", "operation", "characteristic", "run", "time", "piece"],
+    // In the order in which charts are drawn: what is measured most often is one characteristic over time.
+    key: &["equipment", "characteristic", "time", "unit", "operation", "run", "piece"],
     time: Some("time"),
     age: Some("time"),
     upsert: Upsert::Record,

@@ -61,7 +61,7 @@ pub(crate) fn scan_files(state: &dyn Session, files: Files<'_>) -> Result<Arc<dy
     }
     let ordering = spec.key.iter().map_while(|&index| col(spec.schema.field(index).name(), &schema).ok());
     let ordering = LexOrdering::new(ordering.map(|column| PhysicalSortExpr::new(column, key_ordering())));
-    let sorted = segments.len() <= MAX_SORTED_STREAMS;
+    let sorted = segments.len() <= MAX_SORTED_STREAMS && segments.iter().all(|segment| segment.is_in_order(spec));
     let rows: u64 = segments.iter().map(|segment| segment.rows).sum();
     let mut statistics = Statistics::new_unknown(&schema);
     statistics.num_rows = Precision::Exact(usize::try_from(rows).unwrap_or(usize::MAX));

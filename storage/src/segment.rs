@@ -299,6 +299,21 @@ impl Segment {
         })
     }
 
+    /// The columns by which its rows are sorted, as the file says.
+    pub(crate) fn sorted_by(&self) -> Vec<&str> {
+        let metadata = self.metadata.metadata();
+        let columns = metadata.file_metadata().schema_descr().columns();
+        let group = metadata.row_groups().first();
+        let sorting = group.and_then(|group| group.sorting_columns()).into_iter().flatten();
+        let places = sorting.filter_map(|column| usize::try_from(column.column_idx).ok());
+        places.filter_map(|place| columns.get(place)).map(|column| column.name()).collect()
+    }
+
+    /// Whether its rows are in the order of the table's key: an earlier takt may have sorted them by another one.
+    pub fn is_in_order(&self, spec: &TableSpec) -> bool {
+        self.sorted_by() == spec.key_names()
+    }
+
     /// The earliest and the latest time in a column of the file; `None` where a row has none, or the file does not say.
     pub(crate) fn span_of(&self, column: &str) -> Option<(i64, i64)> {
         let metadata = self.metadata.metadata();

@@ -31,6 +31,7 @@ mod flush;
 mod health;
 mod merge;
 mod recovery;
+mod resort;
 mod tiers;
 mod transform;
 mod writer;

@@ -351,6 +351,13 @@ fn outline(segment: &Segment, spec: &TableSpec) -> Result<Option<String>, StoreE
 
 /// Whether rows follow one another by key, and each key is there once where `unique`.
 fn order(segment: &Segment, spec: &TableSpec, unique: bool) -> Result<Option<String>, StoreError> {
+    // Rows may be sorted by the same columns in the order of an earlier takt.
+    let own: Option<Vec<usize>> = segment.sorted_by().iter().map(|name| spec.schema.index_of(name).ok()).collect();
+    let columns_of = |key: &[usize]| key.iter().copied().collect::<BTreeSet<_>>();
+    let Some(key) = own.filter(|key| columns_of(key) == columns_of(&spec.key)) else {
+        return Ok(Some("it is not sorted by the key of its table".to_owned()));
+    };
+    let spec = &TableSpec { key, ..spec.clone() };
     let encoder = KeyEncoder::new(spec);
     let mut before: Option<Vec<u8>> = None;
     let mut row: u64 = 0;

@@ -20,7 +20,7 @@ const SEED: u64 = 7;
 /// The record tables that the line writes, and their keys.
 const TABLES: [(&str, &[&str]); 5] = [
     ("operations", &["run"]),
-    ("measurements", &["equipment", "unit", "operation", "characteristic", "run", "time", "piece"]),
+    ("measurements", &["equipment", "characteristic", "time", "unit", "operation", "run", "piece"]),
     ("materials", &["event_id"]),
     ("units", &["unit"]),
     ("work_orders", &["work_order"]),

@@ -287,12 +287,13 @@ impl Flusher {
         None
     }
 
-    /// Whether rows of a segment are superseded, or its derived columns not derived from what is known now.
+    /// Whether rows of a segment are superseded or in another order than the key's, or its derived columns not derived from
+    /// what is known now.
     fn is_stale(&self, rows: &Table, segment: &Segment) -> bool {
         let superseded =
             rows.dead.iter().any(|dead| dead.sequence > segment.sequence && segment.meets(dead.keys.span()));
         let derived = rows.spec.derived.is_some() && self.shared.watermark() > segment.keyed_through;
-        superseded || derived
+        superseded || derived || !segment.is_in_order(&rows.spec)
     }
 
     fn commit_joined(&mut self, joined: Joined) -> Result<(), StoreError> {

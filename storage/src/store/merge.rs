@@ -1,7 +1,7 @@
 //! Merges sorted segments into new ones: one stream of rows in key order, cut by day and by key.
 //!
 //! Memory holds a batch and the present pages of each part, and what the writers of some days gather for a row group, never
-//! a whole segment.
+//! a whole segment, but for parts that an earlier takt wrote in another order.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
@@ -16,6 +16,7 @@ use arrow::datatypes::{DataType, Int32Type, SchemaRef, TimestampMicrosecondType}
 use arrow::record_batch::RecordBatch;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 
+use super::resort::Resorted;
 use crate::StoreError;
 use crate::disk::{Disk, discard};
 use crate::hot::in_schema;
@@ -63,10 +64,25 @@ pub(super) struct Merge {
 }
 
 struct Source {
-    reader: ParquetRecordBatchReader,
+    reader: Reader,
     dead: Vec<Arc<KeySet>>,
     /// The rows that are not taken yet.
     rows: Option<RecordBatch>,
+}
+
+/// Gives rows in key order.
+enum Reader {
+    AsStored(ParquetRecordBatchReader),
+    Resorted(Box<Resorted>),
+}
+
+impl Reader {
+    fn next(&mut self) -> Result<Option<RecordBatch>, StoreError> {
+        match self {
+            Self::AsStored(reader) => Ok(reader.next().transpose()?),
+            Self::Resorted(reader) => reader.next(),
+        }
+    }
 }
 
 impl Merge {
@@ -80,7 +96,11 @@ impl Merge {
         };
         let open = |part: Part| -> Result<Source, StoreError> {
             let rows = (bytes_of_part / part.segment.bytes_per_row().max(1)).clamp(16, BATCH_ROWS);
-            let reader = part.segment.batches(&schema, usize::try_from(rows).unwrap_or(usize::MAX))?;
+            let rows = usize::try_from(rows).unwrap_or(usize::MAX);
+            let reader = match part.segment.is_in_order(spec) {
+                true => Reader::AsStored(part.segment.batches(&schema, rows)?),
+                false => Reader::Resorted(Box::new(Resorted::new(&part.segment, spec, &schema, rows)?)),
+            };
             Ok(Source { reader, dead: part.dead, rows: None })
         };
         let sources = parts.into_iter().map(open).collect::<Result<_, _>>()?;
@@ -130,7 +150,7 @@ impl Source {
     fn fill(&mut self, schema: &SchemaRef) -> Result<u64, StoreError> {
         let mut read = 0;
         while self.rows.is_none() {
-            let Some(mut rows) = self.reader.next().transpose()? else { break };
+            let Some(mut rows) = self.reader.next()? else { break };
             read += rows.num_rows() as u64;
             for dead in &self.dead {
                 rows = keep(&rows, &dead.filter(&rows)?)?;
@@ -344,7 +364,7 @@ fn new_name(first: u64, last: u64) -> String {
 }
 
 /// Value of the first key column in a row, where that is text.
-fn first_key(spec: &TableSpec, rows: &RecordBatch, row: usize) -> Option<String> {
+pub(super) fn first_key(spec: &TableSpec, rows: &RecordBatch, row: usize) -> Option<String> {
     let column = rows.column_by_name(spec.key_names().first()?)?;
     if let Some(names) = column.as_dictionary_opt::<Int32Type>() {
         let value = names.key(row)?;
