@@ -34,7 +34,7 @@ pub struct TableSpec {
     pub schema: SchemaRef,
     /// Text columns with few distinct values: held as dictionaries in memory.
     pub names: Vec<usize>,
-    /// The key, in sort order.
+    /// The key, in sort order. A later version may sort by the same columns in another order, but for the first of them.
     pub key: Vec<usize>,
     /// The key column that holds a time, where there is one.
     pub time: Option<usize>,

@@ -544,7 +544,7 @@ fn the_examples_of_the_document_run() {
     let server = start(folder.path());
     let document = fs::read_to_string(root().join("docs/sql.md")).unwrap();
     let (_, section) = document.split_once("\n### Statistical process control").unwrap();
-    let section = section.split("\n### time_bucket(").next().unwrap();
+    let section = section.split("\n### trace_back(").next().unwrap();
     let examples: Vec<&str> =
         section.split("```sql\n").skip(1).map(|example| example.split("```").next().unwrap()).collect();
     assert_eq!(examples.len(), 7);

@@ -15,15 +15,12 @@ use crate::keys::{KeyOrder, begins, pick};
 use crate::segment::Segment;
 use crate::spec::TableSpec;
 
-/// Gives batches in key order. Memory holds the rows of one value of the first key column, as long as that is the first in
-/// both orders; otherwise all rows.
+/// Gives batches in key order. The first key column is the first in both orders, so memory holds the rows of one of its values.
 pub(super) struct Resorted {
     reader: ParquetRecordBatchReader,
     spec: Arc<TableSpec>,
     schema: SchemaRef,
     rows: usize,
-    /// Whether the file is in the order of the first key column at least.
-    by_first: bool,
     held: Vec<RecordBatch>,
     ready: VecDeque<RecordBatch>,
 }
@@ -37,9 +34,8 @@ impl Resorted {
         rows: usize,
     ) -> Result<Self, StoreError> {
         let reader = segment.batches(schema, rows)?;
-        let by_first = segment.sorted_by().first() == spec.key_names().first();
         let (spec, schema) = (Arc::clone(spec), Arc::clone(schema));
-        Ok(Self { reader, spec, schema, rows, by_first, held: Vec::new(), ready: VecDeque::new() })
+        Ok(Self { reader, spec, schema, rows, held: Vec::new(), ready: VecDeque::new() })
     }
 
     /// The next batch; `None` at the end.
@@ -56,8 +52,7 @@ impl Resorted {
 
     /// Takes rows in, and sorts all that no later row can come before.
     fn hold(&mut self, rows: RecordBatch) -> Result<(), StoreError> {
-        if !self.by_first || rows.num_rows() == 0 {
-            self.held.push(rows);
+        if rows.num_rows() == 0 {
             return Ok(());
         }
         let name = self.spec.key_names().first().copied().unwrap_or_default();
