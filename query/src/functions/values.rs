@@ -101,6 +101,11 @@ impl<T: Kind> Numbers<T> {
         Ok(Self(typed(batch, name, &T::kind())?.as_primitive::<T>().clone()))
     }
 
+    /// Whether it has a value in any row.
+    pub(super) fn any(&self) -> bool {
+        self.0.null_count() < self.0.len()
+    }
+
     pub(super) fn at(&self, row: usize) -> Option<T::Native> {
         self.0.is_valid(row).then(|| self.0.value(row))
     }

@@ -1,6 +1,5 @@
 //! Values as they were measured, chart by chart, in the order of production.
 
-use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -83,10 +82,54 @@ struct Kept {
 
 impl Kept {
     fn label(&self, column: &str, row: usize) -> Option<&str> {
+        self.column(column)?.at(row)
+    }
+
+    fn column(&self, column: &str) -> Option<Label<'_>> {
         match COLUMNS_OF_CHARTS.iter().position(|name| *name == column) {
-            Some(place) => self.charts.get(place)?.as_ref()?.at(row),
-            None => self.context.get(column)?.at(row),
+            Some(place) => self.charts.get(place)?.as_ref().map(Label::Numbered),
+            None => self.context.get(column).map(|texts| match texts {
+                Texts::Numbered(names) => Label::Numbered(names),
+                Texts::Plain(_) => Label::Plain(texts),
+            }),
         }
+    }
+}
+
+/// A column of a batch.
+#[derive(Debug, Clone, Copy)]
+enum Label<'m> {
+    Numbered(&'m Names),
+    Plain(&'m Texts),
+}
+
+impl<'m> Label<'m> {
+    fn at(self, row: usize) -> Option<&'m str> {
+        match self {
+            Self::Numbered(names) => names.at(row),
+            Self::Plain(texts) => texts.at(row),
+        }
+    }
+}
+
+/// What one column says of values.
+pub(super) struct Labels<'m>(Vec<Option<Label<'m>>>);
+
+impl<'m> Labels<'m> {
+    pub(super) fn at(&self, place: Place) -> Option<&'m str> {
+        (*self.0.get(place.batch as usize)?)?.at(place.row as usize)
+    }
+
+    /// Whether it says the same of both.
+    pub(super) fn agree(&self, one: Place, other: Place) -> bool {
+        // Numbers of names are quicker to compare, but count within their batch.
+        if one.batch == other.batch
+            && let Some(Some(Label::Numbered(names))) = self.0.get(one.batch as usize)
+            && names.key(one.row as usize) == names.key(other.row as usize)
+        {
+            return true;
+        }
+        self.at(one) == self.at(other)
     }
 }
 
@@ -104,7 +147,7 @@ impl Measurements {
             Some((signal, reduction)) => super::reduced::gather(question, signal, *reduction).await?,
             None if question.asked.counts => Self::of_counts(question).await?,
             None => {
-                let excluded = Excluded::gather(question.gather).await?;
+                let excluded = Arc::new(Excluded::gather(question.gather).await?);
                 // Units and executions tell what is excluded, and in which order that was made which was measured at the
                 // same moment: for that alone they are worth reading.
                 if question.context == FEW && excluded.is_empty() {
@@ -125,7 +168,7 @@ impl Measurements {
         question: &Question<'_>,
         frozen: &Frozen,
         context: &[&'static str],
-        excluded: &Excluded,
+        excluded: &Arc<Excluded>,
     ) -> Result<Self, QueryError> {
         let mut filter = question.filter(MEASUREMENTS, NAMES)?;
         let several = question.asked.characteristics.iter().map(String::as_str);
@@ -145,12 +188,12 @@ impl Measurements {
         if judged {
             columns.push("result");
         }
-        let mut reading = Reading::new(&question.asked.by);
-        let mut stream = question.gather.rows(MEASUREMENTS, filter, &columns, &[]).await?;
-        while let Some(batch) = stream.try_next().await? {
-            reading.take(&batch, judged, excluded)?;
-        }
-        Ok(reading.done())
+        let begin = |_| Reading::new(&question.asked.by);
+        let excluded = Arc::clone(excluded);
+        let take = move |reading: &mut Reading, batch: &RecordBatch| reading.take(batch, judged, &excluded);
+        let parts = question.gather.each_part(MEASUREMENTS, filter, &columns, begin, take).await?;
+        let all = parts.into_iter().reduce(Reading::joined);
+        Ok(all.unwrap_or_else(|| begin(0)).done())
     }
 
     /// The values of rows that have just been written.
@@ -221,10 +264,16 @@ impl Measurements {
         self.kept.get(place.batch as usize)?.label(column, place.row as usize)
     }
 
+    /// What a column says of all values.
+    pub(super) fn labels(&self, column: &str) -> Labels<'_> {
+        Labels(self.kept.iter().map(|kept| kept.column(column)).collect())
+    }
+
     /// What all values of a chart have in common.
     pub(super) fn common(&self, series: &Series) -> Common {
         ["work_order", "unit", "operator", "gauge"].map(|column| {
-            let mut labels = series.values.iter().map(|value| self.label(value.place, column));
+            let of_all = self.labels(column);
+            let mut labels = series.values.iter().map(|value| of_all.at(value.place));
             let first = labels.next()??;
             labels.all(|label| label == Some(first)).then(|| first.to_owned())
         })
@@ -240,10 +289,12 @@ impl Measurements {
     fn in_order(&mut self) {
         let mut series = std::mem::take(&mut self.series);
         series.sort_by(|a, b| a.key.cmp(&b.key));
+        let (units, runs) = (self.labels("unit"), self.labels("run"));
         for series in &mut series {
             let by_time = |a: &Measured, b: &Measured| (a.time, a.piece).cmp(&(b.time, b.piece));
             series.values.sort_by(|a, b| {
-                let by_name = || self.compare(a, b, "unit").then_with(|| self.compare(a, b, "run"));
+                let by = |labels: &Labels<'_>| labels.at(a.place).cmp(&labels.at(b.place));
+                let by_name = || by(&units).then_with(|| by(&runs));
                 let by_value = || a.value.total_cmp(&b.value).then_with(|| a.units.total_cmp(&b.units));
                 by_time(a, b).then_with(by_name).then_with(by_value)
             });
@@ -255,10 +306,6 @@ impl Measurements {
     fn has_ties(&self) -> bool {
         let tied = |pair: (&Measured, &Measured)| (pair.0.time, pair.0.piece) == (pair.1.time, pair.1.piece);
         self.series.iter().any(|series| series.values.iter().zip(series.values.iter().skip(1)).any(tied))
-    }
-
-    fn compare(&self, a: &Measured, b: &Measured, column: &str) -> Ordering {
-        self.label(a.place, column).cmp(&self.label(b.place, column))
     }
 }
 
@@ -321,22 +368,47 @@ impl Reading {
             Some(&chart) => chart,
             None => {
                 let key: Key = labels.map(|labels| labels.and_then(|labels| labels.at(row)).map(Arc::from));
-                let chart = match self.places.get(&key) {
-                    Some(&chart) => chart,
-                    None => {
-                        let chart = self.series.len();
-                        self.places.insert(key.clone(), chart);
-                        self.series.push(Series { key, values: Vec::new(), texts: 0, spec: Spec::default() });
-                        self.spec_times.push(i64::MIN);
-                        chart
-                    }
-                };
+                let chart = self.named(key);
                 self.known.insert(numbers, chart);
                 chart
             }
         };
         self.last = Some((numbers, chart));
         chart
+    }
+
+    /// The chart of that name.
+    fn named(&mut self, key: Key) -> usize {
+        if let Some(&chart) = self.places.get(&key) {
+            return chart;
+        }
+        let chart = self.series.len();
+        self.places.insert(key.clone(), chart);
+        self.series.push(Series { key, values: Vec::new(), texts: 0, spec: Spec::default() });
+        self.spec_times.push(i64::MIN);
+        chart
+    }
+
+    /// What both read, the values of `later` behind the own ones.
+    fn joined(mut self, later: Self) -> Self {
+        let batches = u32::try_from(self.kept.len()).unwrap_or(u32::MAX);
+        self.kept.extend(later.kept);
+        for (found, spec_time) in later.series.into_iter().zip(later.spec_times) {
+            let chart = self.named(found.key);
+            let (Some(series), Some(newest)) = (self.series.get_mut(chart), self.spec_times.get_mut(chart)) else {
+                continue;
+            };
+            if found.spec != Spec::default() && *newest <= spec_time {
+                (*newest, series.spec) = (spec_time, found.spec);
+            }
+            series.texts += found.texts;
+            let moved = |value: Measured| {
+                let batch = value.place.batch.saturating_add(batches);
+                Measured { place: Place { batch, ..value.place }, ..value }
+            };
+            series.values.extend(found.values.into_iter().map(moved));
+        }
+        self
     }
 
     fn take(&mut self, batch: &RecordBatch, judged: bool, excluded: &Excluded) -> Result<(), QueryError> {
@@ -346,12 +418,16 @@ impl Reading {
             (Times::of(batch, "time")?, Doubles::of(batch, "value")?, Integers::of(batch, "piece")?);
         let [lower, upper, target] = ["lower_limit", "upper_limit", "target"].map(|name| Doubles::of(batch, name));
         let (lower, upper, target) = (lower?, upper?, target?);
+        let specified = lower.any() || upper.any() || target.any();
         let results = if judged { Some(Names::of(batch, "result")?) } else { None };
         for row in 0..batch.num_rows() {
             let Some(time) = times.at(row) else { continue };
             let chart = self.chart(at, row);
             let Some(series) = self.series.get_mut(chart) else { continue };
-            let spec = Spec { lower: lower.at(row), upper: upper.at(row), target: target.at(row) };
+            let spec = match specified {
+                true => Spec { lower: lower.at(row), upper: upper.at(row), target: target.at(row) },
+                false => Spec::default(),
+            };
             if spec != Spec::default()
                 && let Some(newest) = self.spec_times.get_mut(chart).filter(|newest| **newest <= time)
             {

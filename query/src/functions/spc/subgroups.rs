@@ -103,7 +103,8 @@ pub(super) fn of(
 ) -> Result<Vec<Group>, QueryError> {
     let maker = Maker::new(question, measurements, series);
     let parts = cut(question, measurements, series, values, by)?;
-    parts.into_iter().map(|(label, values)| maker.group(&values, label)).collect()
+    let mut numbers = Vec::new();
+    parts.into_iter().map(|(label, values)| maker.group(&values, label, &mut numbers)).collect()
 }
 
 /// Values of a subgroup, and what they agree in.
@@ -139,7 +140,7 @@ pub(super) fn cut<'v>(
         }
         By::Column(column) => {
             let groups = in_groups(measurements, values, column);
-            Ok(groups.into_iter().map(|(label, values)| (Some(label), Cow::Owned(values))).collect())
+            Ok(groups.into_iter().map(|(label, values)| (Some(label.to_owned()), values)).collect())
         }
     }
 }
@@ -152,7 +153,7 @@ pub(super) fn values(measurements: &Measurements, values: &[Measured], by: &By, 
         By::Count(size) => all().take(groups.len() * size).collect(),
         By::Column(column) => {
             let groups = in_groups(measurements, values, column);
-            groups.into_iter().flat_map(|(_, values)| values).map(|value| value.value).collect()
+            groups.iter().flat_map(|(_, values)| values.iter()).map(|value| value.value).collect()
         }
     }
 }
@@ -176,9 +177,11 @@ impl<'a> Maker<'a> {
         Self { kind, measurements, parts }
     }
 
-    fn group(&self, values: &[Measured], label: Option<String>) -> Result<Group, QueryError> {
-        let numbers: Vec<f64> = values.iter().map(|value| value.value).collect();
-        let subgroup = self.subgroup(values, &numbers)?;
+    /// `numbers` is room for values, which need not be made anew for each subgroup.
+    fn group(&self, values: &[Measured], label: Option<String>, numbers: &mut Vec<f64>) -> Result<Group, QueryError> {
+        numbers.clear();
+        numbers.extend(values.iter().map(|value| value.value));
+        let subgroup = self.subgroup(values, numbers)?;
         let excluded = values.iter().any(|value| value.excluded);
         let subgroup = if excluded { subgroup.exclude() } else { subgroup };
         Group::of(subgroup, values, label).ok_or_else(|| QueryError::Execution("an empty subgroup".into()))
@@ -212,30 +215,23 @@ pub(super) fn subgroup(kind: ChartKind, numbers: &[f64], units: f64) -> Result<S
 }
 
 /// Values that agree in a column, by first appearance. Those of which it says nothing belong to none.
-pub(super) fn in_groups(
-    measurements: &Measurements,
-    values: &[Measured],
+pub(super) fn in_groups<'m, 'v>(
+    measurements: &'m Measurements,
+    values: &'v [Measured],
     column: &str,
-) -> Vec<(String, Vec<Measured>)> {
-    let mut order: Vec<(String, Vec<Measured>)> = Vec::new();
-    let mut places: HashMap<String, usize> = HashMap::new();
-    for value in values {
-        let Some(label) = measurements.label(value.place, column) else { continue };
-        // Most follow others of their own.
-        if let Some((_, values)) = order.last_mut().filter(|(last, _)| last == label) {
-            values.push(*value);
-            continue;
-        }
-        let place = match places.get(label) {
-            Some(&place) => place,
+) -> Vec<(&'m str, Cow<'v, [Measured]>)> {
+    let labels = measurements.labels(column);
+    let mut order: Vec<(&str, Cow<'v, [Measured]>)> = Vec::new();
+    let mut places: HashMap<&str, usize, ahash::RandomState> = HashMap::default();
+    // Most follow others of their own.
+    for run in values.chunk_by(|one, next| labels.agree(one.place, next.place)) {
+        let Some(label) = run.first().and_then(|first| labels.at(first.place)) else { continue };
+        match places.get(label).and_then(|place| order.get_mut(*place)) {
+            Some((_, values)) => values.to_mut().extend_from_slice(run),
             None => {
-                places.insert(label.to_owned(), order.len());
-                order.push((label.to_owned(), Vec::new()));
-                order.len() - 1
+                places.insert(label, order.len());
+                order.push((label, Cow::Borrowed(run)));
             }
-        };
-        if let Some((_, values)) = order.get_mut(place) {
-            values.push(*value);
         }
     }
     order

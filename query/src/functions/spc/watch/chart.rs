@@ -129,9 +129,9 @@ impl Watched {
             By::Column(column) => {
                 let mut named = subgroups::in_groups(measurements, values, column);
                 let (label, last) = named.pop().unzip();
-                self.part.closed = named.into_iter().map(|(label, _)| label).collect();
-                self.part.open_label = label;
-                last.unwrap_or_default()
+                self.part.closed = named.into_iter().map(|(label, _)| label.to_owned()).collect();
+                self.part.open_label = label.map(str::to_owned);
+                last.map(Cow::into_owned).unwrap_or_default()
             }
             By::Time(_) => Vec::new(),
         };
@@ -378,7 +378,7 @@ fn members<'v>(
         By::Count(size) => values.chunks_exact((*size).max(1)).map(Cow::Borrowed).collect(),
         By::Column(column) => {
             let groups = subgroups::in_groups(measurements, values, column);
-            groups.into_iter().map(|(_, values)| Cow::Owned(values)).collect()
+            groups.into_iter().map(|(_, values)| values).collect()
         }
         By::Time(_) => {
             let within = |group: &Group| {
