@@ -25,6 +25,7 @@ pub(super) use asked::read;
 pub(super) use measured::CONTEXT;
 pub use watch::{Change, Companion, SpcWatch, VIOLATION, Violation};
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use datafusion::logical_expr::Expr;
@@ -66,6 +67,14 @@ struct ChartOf<'a> {
     parts: Vec<Part>,
 }
 
+impl ChartOf<'_> {
+    /// Whether there are values, and none could be brought into a subgroup.
+    fn is_uncut(&self) -> bool {
+        let nothing = |part: &Part| part.groups.is_empty() && part.judged.is_err();
+        !self.parts.is_empty() && !self.series.values.is_empty() && self.parts.iter().all(nothing)
+    }
+}
+
 /// Values that are judged by the same limits, in subgroups. No subgroup reaches from one part into another.
 struct Part {
     groups: Vec<Group>,
@@ -101,21 +110,33 @@ impl Question<'_> {
         }
     }
 
-    /// The charts that are asked for. One that cannot be cut into subgroups says so in its place, unless none can.
-    fn charts<'m>(&self, measurements: &'m Measurements, frozen: &Frozen) -> Result<Vec<ChartOf<'m>>, QueryError> {
-        let mut charts = Vec::with_capacity(measurements.series().len());
-        for series in measurements.series() {
-            charts.push(self.chart(measurements, series, &frozen.of(series))?);
-        }
-        let uncut = |chart: &ChartOf<'_>| {
-            let nothing = |part: &Part| part.groups.is_empty() && part.judged.is_err();
-            !chart.parts.is_empty() && !chart.series.values.is_empty() && chart.parts.iter().all(nothing)
-        };
-        if !charts.is_empty() && charts.iter().all(uncut) {
-            let first = charts.into_iter().flat_map(|chart| chart.parts).find_map(|part| part.judged.err());
-            return first.map_or_else(|| Ok(Vec::new()), Err);
-        }
-        Ok(charts)
+    /// The charts that are asked for, one after the other: the subgroups of all would take much memory. One that cannot be
+    /// cut into subgroups says so in its place, unless none can.
+    fn charts<'m>(
+        &'m self,
+        measurements: &'m Measurements,
+        frozen: &'m Frozen,
+    ) -> impl Iterator<Item = Result<ChartOf<'m>, QueryError>> {
+        let mut all = measurements.series().iter();
+        // Charts that cannot be cut wait until one can.
+        let (mut waiting, mut any_cut) = (VecDeque::new(), false);
+        std::iter::from_fn(move || {
+            while !any_cut || waiting.is_empty() {
+                let Some(series) = all.next() else { break };
+                match self.chart(measurements, series, &frozen.of(series)) {
+                    Ok(chart) => {
+                        any_cut |= !chart.is_uncut();
+                        waiting.push_back(chart);
+                    }
+                    Err(error) => return Some(Err(error)),
+                }
+            }
+            if !any_cut {
+                let refused = waiting.drain(..).flat_map(|chart: ChartOf<'_>| chart.parts);
+                return refused.filter_map(|part| part.judged.err()).next().map(Err);
+            }
+            waiting.pop_front().map(Ok)
+        })
     }
 
     fn chart<'m>(

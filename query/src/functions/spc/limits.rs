@@ -64,7 +64,8 @@ pub(in crate::functions) async fn answer(question: &Question<'_>) -> Result<Reco
     let frozen = Frozen::gather(question).await?;
     let measurements = Measurements::gather(question, &frozen).await?;
     let mut rows = Vec::new();
-    for chart in question.charts(&measurements, &frozen)? {
+    for chart in question.charts(&measurements, &frozen) {
+        let chart = chart?;
         rows.push(row(question, &measurements, &chart));
         tokio::task::yield_now().await;
     }

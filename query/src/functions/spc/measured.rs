@@ -354,11 +354,14 @@ impl Reading {
 
     /// The chart that a row of a kept batch belongs to.
     fn chart(&mut self, batch: usize, row: usize) -> usize {
-        let Some(kept) = self.kept.get(batch) else { return 0 };
-        let labels: [Option<&Names>; 4] = std::array::from_fn(|place| {
-            kept.charts.get(place).and_then(Option::as_ref).filter(|_| self.parted.get(place) == Some(&true))
-        });
-        let numbers = labels.map(|labels| labels.and_then(|labels| labels.key(row)));
+        let Some(Kept { charts, .. }) = self.kept.get(batch) else { return 0 };
+        let parted = self.parted;
+        let mut numbers = [None; 4];
+        for ((number, labels), parted) in numbers.iter_mut().zip(charts).zip(parted) {
+            if let (Some(labels), true) = (labels, parted) {
+                *number = labels.key(row);
+            }
+        }
         if let Some((known, chart)) = self.last
             && known == numbers
         {
@@ -367,7 +370,12 @@ impl Reading {
         let chart = match self.known.get(&numbers) {
             Some(&chart) => chart,
             None => {
-                let key: Key = labels.map(|labels| labels.and_then(|labels| labels.at(row)).map(Arc::from));
+                let mut key = Key::default();
+                for (((name, labels), number), parted) in key.iter_mut().zip(charts).zip(numbers).zip(parted) {
+                    if let (Some(labels), Some(number), true) = (labels, number, parted) {
+                        *name = labels.text(number).map(Arc::from);
+                    }
+                }
                 let chart = self.named(key);
                 self.known.insert(numbers, chart);
                 chart

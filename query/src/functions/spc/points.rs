@@ -110,7 +110,8 @@ pub(in crate::functions) async fn answer(question: &Question<'_>) -> Result<Reco
     let measurements = Measurements::gather(question, &frozen).await?;
     let declared = Declared::gather(question).await?;
     let mut rows = Vec::new();
-    for chart in question.charts(&measurements, &frozen)? {
+    for chart in question.charts(&measurements, &frozen) {
+        let chart = chart?;
         let spec = declared.of(question, chart.series);
         add(&measurements, &chart, spec, &mut rows)?;
         tokio::task::yield_now().await;
