@@ -37,8 +37,8 @@ pub(crate) struct Selection {
     read: SchemaRef,
     /// The columns of the answer, which come first.
     count: usize,
-    /// What rows have to fulfil, of these columns: where it is about more than the first of the key and times, which choose pages
-    /// of little else already, the others are read of rows that fulfil it.
+    /// What rows have to fulfil, of these columns: where it is about more than keys, which choose pages already, the others are
+    /// read of rows that fulfil it.
     ahead: Option<(SchemaRef, Arc<dyn PhysicalExpr>)>,
 }
 
@@ -165,11 +165,9 @@ impl Selection {
         let physical = |filter: Expr, schema: &SchemaRef| {
             state.create_physical_expr(filter, &DFSchema::try_from(Arc::clone(schema))?)
         };
-        let spec = table.spec();
-        let time = spec.time.map(|time| spec.schema.field(time).name().as_str());
-        let chooses_pages = [spec.key_names().first().copied(), time];
-        let by_pages = more.iter().all(|name| chooses_pages.contains(&Some(name.as_str())));
-        let ahead: Option<Result<_>> = (!by_pages).then(|| {
+        let keys = table.spec().key_names();
+        let only_keys = more.iter().all(|name| keys.contains(&name.as_str()));
+        let ahead: Option<Result<_>> = (!only_keys).then(|| {
             let schema = schema_of(table, &more.iter().map(String::as_str).collect::<Vec<_>>())?;
             Ok((Arc::clone(&schema), physical(filter.clone(), &schema)?))
         });
