@@ -36,6 +36,15 @@ fn the_worked_trace_is_what_a_server_says() {
     server.send("materials", &edges);
     server.send("units", &units);
 
+    let (_, section) = text.split_once("\n### trace_back(").unwrap();
+    let section = section.split("\n### time_bucket(").next().unwrap();
+    let examples: Vec<&str> =
+        section.split("```sql\n").skip(1).map(|example| example.split("```").next().unwrap()).collect();
+    assert_eq!(examples.len(), 2);
+    for example in examples {
+        assert!(!server.sql(&format!("EXPLAIN {example}")).is_empty(), "{example}");
+    }
+
     let columns = "unit, depth, is_end, quantity, fraction";
     let asked = format!("SELECT {columns} FROM trace_back('U-003')");
     assert!(text.contains(&asked), "{asked}");

@@ -299,16 +299,21 @@ async fn the_document_says_what_the_functions_do() {
         let (_, section) =
             DOCUMENT.split_once(&format!("\n### {name}(")).unwrap_or_else(|| panic!("no section {name}"));
         let section = section.split("\n### ").next().unwrap();
-        // Functions on machines and measurements read more than the samples that are here.
-        let on_machines = ["oee", "oee_live", "losses", "scrap", "stops", "state_timeline"].contains(&name);
-        if !on_machines && !function.takes_names() {
+        // Functions on machines, units and measurements read more than the samples that are here.
+        let on_signals = function.names().contains(&"signal") || function == Function::AsofJoin;
+        if on_signals {
             let (_, example) = section.split_once("```sql\n").unwrap_or_else(|| panic!("no example of {name}"));
             let example = example.split("```").next().unwrap();
             assert!(example.contains(&format!("FROM {name}(")), "{example}");
             bench.ask(example).await;
         }
-        if function == Function::OeeLive {
-            assert!(section.contains("with the columns of `oee`") && function.schema() == Function::Oee.schema());
+        let same_columns = match function {
+            Function::OeeLive => Some(("with the columns of `oee`", Function::Oee)),
+            Function::TraceForward => Some(("words and columns are the same", Function::TraceBack)),
+            _ => None,
+        };
+        if let Some((said, other)) = same_columns {
+            assert!(section.contains(said) && function.schema() == other.schema(), "{name}");
             continue;
         }
         for field in function.schema().fields() {
