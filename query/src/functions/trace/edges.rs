@@ -320,15 +320,20 @@ impl EdgeCache {
             memory.resize(held(segments, hot));
             return Ok(None);
         }
-        for segment in &table.segments {
-            if !segments.contains_key(&segment.path) {
-                segments.insert(segment.path.clone(), Arc::new(Edges::of_segment(segment)?));
+        let read = || -> Result<(), QueryError> {
+            for segment in &table.segments {
+                if !segments.contains_key(&segment.path) {
+                    segments.insert(segment.path.clone(), Arc::new(Edges::of_segment(segment)?));
+                }
             }
-        }
-        if let Some(rows) = hot_rows {
-            *hot = Some((table.version, Arc::new(Edges::of(std::iter::once(Ok(rows)))?)));
-        }
+            if let Some(rows) = hot_rows {
+                *hot = Some((table.version, Arc::new(Edges::of(std::iter::once(Ok(rows)))?)));
+            }
+            Ok(())
+        };
+        let read = read();
         memory.resize(held(segments, hot));
+        read?;
         let mut parts = Parts::with_capacity(table.segments.len() + 1);
         for segment in &table.segments {
             if let Some(edges) = segments.get(&segment.path) {
