@@ -171,7 +171,18 @@ impl Trace {
         names + self.units.len() * (size_of::<Unit>() + 64) + self.steps.capacity() * size_of::<Step>()
     }
 
-    /// What was reached, in the order of depth.
+    /// The units that were reached, in the order of depth.
+    pub fn units(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.units.iter().skip(1).map(|unit| &unit.name)
+    }
+
+    /// Whether any edge was taken; one that leads back to the start reaches nothing.
+    #[must_use]
+    pub fn has_edges(&self) -> bool {
+        !self.steps.is_empty()
+    }
+
+    /// What was reached, in the order of [`Trace::units`].
     #[must_use]
     pub fn reached(&self) -> Vec<Reached> {
         let onward = self.onward();

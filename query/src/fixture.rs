@@ -11,10 +11,12 @@ use arrow::array::{
 use arrow::datatypes::{DataType, Field, Int32Type, Schema};
 use arrow::util::display::array_value_to_string;
 use oee::plant::Plant;
-use storage::{LocalDisk, Options, Rows, Store, TableSpec, Upsert, Write};
+use oee::tables::{ColumnType, RECORD_COLUMNS, Table};
+use storage::{Derived, LocalDisk, Options, Rows, Store, TableSpec, Upsert, Write};
 
 use crate::engine::{Engine, Limits};
 use crate::error::QueryError;
+use crate::rekey::{DERIVED, EXPLICIT};
 use crate::types::time_type;
 
 /// 2025-01-01 00:00 UTC, microseconds.
@@ -79,6 +81,37 @@ pub(crate) fn samples() -> TableSpec {
         upsert: Upsert::Whole,
         bloom: Vec::new(),
         derived: None,
+    }
+}
+
+/// A public table, as the store has it; nothing is searched by value.
+pub(crate) fn table_spec(table: &Table) -> TableSpec {
+    let extra = if table.upsert == oee::tables::Upsert::Record { RECORD_COLUMNS } else { &[] };
+    let columns: Vec<_> = table.columns.iter().chain(extra).collect();
+    let kind = |kind| match kind {
+        ColumnType::Time => time_type(),
+        ColumnType::Double => DataType::Float64,
+        ColumnType::Integer => DataType::Int64,
+        ColumnType::Text | ColumnType::Name => DataType::Utf8,
+        ColumnType::Flag => DataType::Boolean,
+    };
+    let place = |name: &str| columns.iter().position(|column| column.name == name);
+    let fields: Vec<_> = columns.iter().map(|column| Field::new(column.name, kind(column.kind), true)).collect();
+    let derived = || Derived {
+        columns: DERIVED.iter().filter_map(|name| place(name)).collect(),
+        source: place("key_source").unwrap(),
+        explicit: EXPLICIT,
+    };
+    TableSpec {
+        name: table.name.to_owned(),
+        schema: Arc::new(Schema::new(fields)),
+        names: (0..columns.len()).filter(|&column| columns[column].kind == ColumnType::Name).collect(),
+        key: table.key.iter().filter_map(|name| place(name)).collect(),
+        time: table.time.and_then(place),
+        age: table.age.and_then(place),
+        upsert: if table.upsert == oee::tables::Upsert::Record { Upsert::Record } else { Upsert::Whole },
+        bloom: Vec::new(),
+        derived: (table.name == "samples").then(derived),
     }
 }
 

@@ -6,6 +6,7 @@ use std::fs;
 use serde_json::{Value, json};
 
 use crate::harness::{Server, root};
+use crate::readme::blocks;
 
 /// The cells of each line of the table whose head is `head`.
 fn table<'a>(text: &'a str, head: &str) -> Vec<Vec<&'a str>> {
@@ -38,10 +39,9 @@ fn the_worked_trace_is_what_a_server_says() {
 
     let (_, section) = text.split_once("\n### trace_back(").unwrap();
     let section = section.split("\n### time_bucket(").next().unwrap();
-    let examples: Vec<&str> =
-        section.split("```sql\n").skip(1).map(|example| example.split("```").next().unwrap()).collect();
+    let examples = blocks(section);
     assert_eq!(examples.len(), 2);
-    for example in examples {
+    for (_, example) in examples {
         assert!(!server.sql(&format!("EXPLAIN {example}")).is_empty(), "{example}");
     }
 

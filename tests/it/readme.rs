@@ -28,7 +28,7 @@ fn section<'a>(readme: &'a str, title: &str) -> &'a str {
 }
 
 /// Language and text of the fenced blocks.
-fn blocks(text: &str) -> Vec<(&str, &str)> {
+pub fn blocks(text: &str) -> Vec<(&str, &str)> {
     let blocks: Vec<_> = text.split("```").skip(1).step_by(2).map(|block| block.split_once('\n').unwrap()).collect();
     assert!(!blocks.is_empty(), "no block in\n{text}");
     blocks

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use crate::harness::{Server, root};
+use crate::readme::blocks;
 
 const PLANT: &str = r#"
 [plant]
@@ -545,10 +546,10 @@ fn the_examples_of_the_document_run() {
     let document = fs::read_to_string(root().join("docs/sql.md")).unwrap();
     let (_, section) = document.split_once("\n### Statistical process control").unwrap();
     let section = section.split("\n### trace_back(").next().unwrap();
-    let examples: Vec<&str> =
-        section.split("```sql\n").skip(1).map(|example| example.split("```").next().unwrap()).collect();
+    let examples = blocks(section);
     assert_eq!(examples.len(), 7);
-    for example in examples {
+    for (language, example) in examples {
+        assert_eq!(language, "sql");
         server.sql(example);
     }
     let document = fs::read_to_string(root().join("docs/spc.md")).unwrap();

@@ -265,7 +265,7 @@ impl Call {
                 Ok(Box::pin(stream::once(async move { Ok(rows.project(&columns)?) })))
             }
             Task::Trace(asked) => {
-                let rows = trace::answer(&self.gather, &self.edges, &asked, &columns, &context).await?;
+                let rows = trace::answer(&self.gather, &self.edges, asked, columns, &context).await?;
                 Ok(Box::pin(stream::once(async move { Ok(rows) })))
             }
             Task::AsOf(signals) => series::asof_join::answer(self.gather, &self.names, &signals, window, columns).await,

@@ -26,13 +26,16 @@ use super::values::{Doubles, Texts};
 use crate::context::Located;
 use crate::error::QueryError;
 pub(crate) use edges::EdgeCache;
-use edges::Parts;
+use edges::{Look, Parts};
 
 const MATERIALS: &str = "materials";
 const UNITS: &str = "units";
 
 /// Units whose rows are asked for at once where there is no index.
 const UNITS_AT_ONCE: usize = 1_000;
+
+/// What `units` says of a unit takes about so much memory.
+const TOLD_BYTES: usize = 400;
 
 /// What a call asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -140,72 +143,96 @@ pub(super) fn schema() -> SchemaRef {
 pub(super) async fn answer(
     gather: &Gather,
     edges: &Arc<EdgeCache>,
-    asked: &Asked,
-    columns: &[usize],
+    asked: Asked,
+    columns: Arc<[usize]>,
     context: &TaskContext,
 ) -> Result<RecordBatch, QueryError> {
     let wanted = || columns.iter().filter_map(|column| COLUMNS.get(*column));
     let is_wanted = |names: &[&str]| wanted().any(|column| names.contains(&column.name));
-    let deepest = asked.depth.unwrap_or(u32::MAX);
-    // Beyond the last edge that is asked for there is more to know of the units there.
-    let beyond = is_wanted(&QUANTITIES) || is_wanted(&[IS_END, REWORKED]);
-    let at = asked.at.unwrap_or(gather.now);
-    let trace = Trace::new(&asked.unit, asked.direction, at, if beyond { u32::MAX } else { deepest });
+    let with_quantities = is_wanted(&QUANTITIES);
+    let of_units = wanted().any(|column| !OF_EDGES.contains(&column.name));
+    let deepest = match asked.depth {
+        // Quantities follow from all ways.
+        Some(depth) if !with_quantities => depth.saturating_add(u32::from(is_wanted(&[IS_END, REWORKED]))),
+        _ => u32::MAX,
+    };
+    let trace = Trace::new(&asked.unit, asked.direction, asked.at.unwrap_or(gather.now), deepest);
     let mut way = Way { gather, parts: parts(gather, edges).await?, trace };
     let memory = MemoryConsumer::new("trace").register(context.memory_pool());
+    let of_row = size_of::<Row>() + if of_units { TOLD_BYTES } else { 0 };
     loop {
         let frontier = way.trace.frontier();
         if frontier.is_empty() {
             break;
         }
         way.go(asked.direction, frontier, Trace::take).await?;
-        memory.try_resize(way.trace.bytes())?;
+        // Steps are put in order in a place of their own, and rows are there once more as columns.
+        memory.try_resize(2 * (way.trace.bytes() + of_row * way.trace.units().count()))?;
     }
     if asked.direction == Direction::Back && is_wanted(&[REWORKED]) {
-        let units = way.trace.reached().into_iter().map(|reached| reached.unit).collect();
+        let units = way.trace.units().cloned().collect();
         way.go(Direction::Forward, units, Trace::note).await?;
     }
-    let reached = way.trace.reached();
-    if reached.is_empty() {
-        check_known(gather, &mut way, &asked.unit).await?;
+    if way.trace.units().next().is_none() {
+        check_known(&mut way, &asked.unit).await?;
+        return batch(wanted(), &[]);
     }
     let mut told = HashMap::new();
-    if wanted().any(|column| !OF_EDGES.contains(&column.name)) {
-        let names = reached.iter().map(|reached| reached.unit.as_ref()).chain([asked.unit.as_str()]);
+    if of_units {
+        let names = way.trace.units().map(AsRef::as_ref).chain([asked.unit.as_str()]);
         told = of_table(gather, names.collect()).await?;
     }
-    let amount = |unit: &str| told.get(unit).and_then(|told: &Box<Told>| produced(told.kind.as_deref(), told.quantity));
-    let quantities: Vec<Option<Quantity>> = match is_wanted(&QUANTITIES) {
-        true => way.trace.quantities(amount).into_iter().map(Some).collect(),
+    let trace = way.trace;
+    let made = off_the_async_threads(move || {
+        let rows = rows(&trace, &asked, told, with_quantities);
+        batch(columns.iter().filter_map(|column| COLUMNS.get(*column)), &rows)
+    });
+    made.await?
+}
+
+/// What a trace comes to, the nearest first.
+fn rows(trace: &Trace, asked: &Asked, mut told: HashMap<String, Box<Told>>, with_quantities: bool) -> Vec<Row> {
+    let deepest = asked.depth.unwrap_or(u32::MAX);
+    let whole: HashMap<&str, f64> = told
+        .iter()
+        .filter_map(|(unit, told)| Some((unit.as_str(), produced(told.kind.as_deref(), told.quantity)?)))
+        .collect();
+    let amount = |unit: &str| whole.get(unit).copied();
+    let reached = trace.reached();
+    let quantities: Vec<Option<Quantity>> = match with_quantities {
+        true => trace.quantities(amount).into_iter().map(Some).collect(),
         false => vec![None; reached.len()],
     };
-    let rows = reached.into_iter().zip(quantities).filter(|(reached, _)| reached.depth <= deepest);
-    let rows = rows.map(|(reached, quantity)| {
-        let whole = match asked.direction {
-            Direction::Back => reached.unit.as_ref(),
-            Direction::Forward => asked.unit.as_str(),
-        };
-        let fraction = quantity.clone().map(|quantity| quantity.and_then(|of| share(of, whole, amount(whole))));
-        (reached, quantity, fraction)
-    });
-    let rows: Vec<_> = rows.collect();
-    let mut rows: Vec<Row> = rows
-        .into_iter()
-        .map(|(reached, quantity, fraction)| {
-            let told = told.remove(reached.unit.as_ref());
+    let found = reached.into_iter().zip(quantities).filter(|(reached, _)| reached.depth <= deepest);
+    let mut rows: Vec<Row> = found
+        .map(|(reached, quantity)| {
+            let whole = match asked.direction {
+                Direction::Back => reached.unit.as_ref(),
+                Direction::Forward => asked.unit.as_str(),
+            };
+            let fraction = quantity.clone().map(|quantity| quantity.and_then(|of| share(of, whole, amount(whole))));
             let active_depth = reached.active_depth.filter(|depth| *depth <= deepest);
-            Row { reached: Reached { active_depth, ..reached }, quantity, fraction, told }
+            Row { reached: Reached { active_depth, ..reached }, quantity, fraction, told: None }
         })
         .collect();
+    for row in &mut rows {
+        row.told = told.remove(row.reached.unit.as_ref());
+    }
     rows.sort_by(|one, other| (one.reached.depth, &one.reached.unit).cmp(&(other.reached.depth, &other.reached.unit)));
-    batch(columns.iter().filter_map(|column| COLUMNS.get(*column)), &rows)
+    rows
 }
 
 /// The edges of the table as it is now; `None` where an earlier time is asked for, or where there are too many to keep.
 async fn parts(gather: &Gather, edges: &Arc<EdgeCache>) -> Result<Option<Arc<Parts>>, QueryError> {
     let Some(table) = gather.view.stored(MATERIALS).filter(|_| gather.view.as_of.is_none()) else { return Ok(None) };
-    let edges = Arc::clone(edges);
-    Ok(off_the_async_threads(move || edges.of(&table)).await??.map(Arc::new))
+    loop {
+        let (edges, table) = (Arc::clone(edges), Arc::clone(&table));
+        match off_the_async_threads(move || edges.step(&table)).await?? {
+            Look::Parts(parts) => return Ok(Some(Arc::new(parts))),
+            Look::More => {}
+            Look::NoRoom => return Ok(None),
+        }
+    }
 }
 
 /// A trace on its way.
@@ -250,12 +277,13 @@ impl Way<'_> {
 }
 
 /// Where nothing went in or out, a unit may be one that nobody knows: a mistake in its number must not look like a result.
-async fn check_known(gather: &Gather, way: &mut Way<'_>, unit: &str) -> Result<(), QueryError> {
+async fn check_known(way: &mut Way<'_>, unit: &str) -> Result<(), QueryError> {
+    let gather = way.gather;
     for direction in [Direction::Back, Direction::Forward] {
         way.trace = Trace::new(unit, direction, i64::MAX, u32::MAX);
         let start = way.trace.frontier();
         way.go(direction, start, Trace::take).await?;
-        if !way.trace.reached().is_empty() {
+        if way.trace.has_edges() {
             return Ok(());
         }
     }

@@ -7,32 +7,21 @@ use arrow::array::{ArrayRef, StringArray, TimestampMicrosecondArray, new_null_ar
 use arrow::datatypes::Field;
 use arrow::util::display::array_value_to_string;
 use datafusion::prelude::{SessionContext, ident, lit};
-use oee::tables::{ColumnType, RECORD_COLUMNS, STATES};
-use storage::{Rows, Snapshot, Store, TableSpec, Upsert, Write};
+use oee::tables::STATES;
+use storage::{Rows, Snapshot, Store, TableSpec, Write};
 
 use super::*;
 use crate::context::ContextCache;
-use crate::fixture::{Random, on_demand};
-use crate::types::time_type;
+use crate::fixture::{Random, on_demand, table_spec};
 
 /// The table `states`, of which `state` is taken for a name that is searched by value, and a reason nobody gives for a part
 /// of the key.
 fn states() -> TableSpec {
-    let columns: Vec<_> = STATES.columns.iter().chain(RECORD_COLUMNS).collect();
-    let place = |name: &str| columns.iter().position(|column| column.name == name).unwrap();
-    let kind = |kind| if kind == ColumnType::Time { time_type() } else { arrow::datatypes::DataType::Utf8 };
-    let fields: Vec<_> = columns.iter().map(|column| Field::new(column.name, kind(column.kind), true)).collect();
-    TableSpec {
-        name: STATES.name.to_owned(),
-        schema: Arc::new(Schema::new(fields)),
-        names: (0..columns.len()).filter(|&place| columns[place].kind == ColumnType::Name).collect(),
-        key: STATES.key.iter().chain(&["reason"]).map(|name| place(name)).collect(),
-        time: Some(place("start")),
-        age: None,
-        upsert: Upsert::Record,
-        bloom: vec![place("state")],
-        derived: None,
-    }
+    let mut spec = table_spec(&STATES);
+    let place = |name: &str| spec.schema.index_of(name).unwrap();
+    (spec.bloom, spec.key) =
+        (vec![place("state")], STATES.key.iter().chain(&["reason"]).map(|name| place(name)).collect());
+    spec
 }
 
 /// Equipment, start, state, and whether the record is taken back.

@@ -252,12 +252,15 @@ impl Flusher {
     fn rows_to_merge(&self, compaction: &Compaction) -> u64 {
         let state = self.shared.state.read().unwrap_or_else(PoisonError::into_inner);
         let of = |segments: &[Arc<Segment>]| self.mergeable(segments, |sequence| sequence <= compaction.through);
-        let of_table = |rows: &Table| {
+        let of_table = |(table, rows): (usize, &Table)| {
             let timed = rows.spec.time.is_some();
-            let segments = unsettled_rows(timed, &of(&rows.segments), |segment| self.is_stale(rows, segment));
-            segments + unsettled_rows(timed, &of(&rows.history), |_| false)
+            let rows_of = |history: bool| {
+                let segments = of(if history { &rows.history } else { &rows.segments });
+                unsettled_rows(timed, &segments, |segment| self.is_stale(table, rows, history, segment))
+            };
+            rows_of(false) + rows_of(true)
         };
-        state.tables.iter().map(of_table).sum()
+        state.tables.iter().enumerate().map(of_table).sum()
     }
 
     /// What is to be merged next so that no segments of a table overlap in key and day, and none holds superseded rows or
@@ -269,7 +272,7 @@ impl Flusher {
             for history in [false, true] {
                 let segments = if history { &rows.history } else { &rows.segments };
                 let segments = self.mergeable(segments, |sequence| sequence <= compaction.through);
-                let is_stale = |segment: &Segment| !history && self.is_stale(rows, segment);
+                let is_stale = |segment: &Segment| self.is_stale(table, rows, history, segment);
                 let done = |day| compaction.done.contains(&(table, history, day));
                 let parts = match unsettled(timed, &segments, is_stale, done) {
                     None => continue,
@@ -287,9 +290,12 @@ impl Flusher {
         None
     }
 
-    /// Whether rows of a segment are superseded or in another order than the key's, or its derived columns not derived from
-    /// what is known now.
-    fn is_stale(&self, rows: &Table, segment: &Segment) -> bool {
+    /// Whether rows of a segment are in another order than the key's, or superseded, or its derived columns not derived from
+    /// what is known now; a history has nothing but its order.
+    fn is_stale(&self, table: usize, rows: &Table, history: bool, segment: &Segment) -> bool {
+        if history {
+            return self.logs.get(table).is_some_and(|logs| !segment.is_in_order(&logs.history_spec));
+        }
         let superseded =
             rows.dead.iter().any(|dead| dead.sequence > segment.sequence && segment.meets(dead.keys.span()));
         let derived = rows.spec.derived.is_some() && self.shared.watermark() > segment.keyed_through;

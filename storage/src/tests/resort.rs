@@ -70,9 +70,28 @@ fn stored(store: &Store) -> BTreeMap<Key, f64> {
     found
 }
 
-/// Whether rows lie in the order of the key in all segments.
+/// Whether rows lie in the order of the key in all segments, and those of the history in that of its own.
 fn is_sorted(store: &Store, spec: &TableSpec) -> bool {
-    store.snapshot().tables.first().unwrap().segments.iter().all(|segment| segment.is_in_order(spec))
+    let view = Arc::clone(store.snapshot().tables.first().unwrap());
+    let is_history_sorted = view.history.iter().all(|segment| segment.is_in_order(&spec.history()));
+    is_history_sorted && view.segments.iter().all(|segment| segment.is_in_order(spec))
+}
+
+/// Rows of the history, as text, in an order of their own.
+fn superseded(store: &Store) -> Vec<String> {
+    let view = Arc::clone(store.snapshot().tables.first().unwrap());
+    let mut found = Vec::new();
+    for segment in &view.history {
+        let rows = segment.read().unwrap();
+        let columns = ["equipment", "unit", "characteristic", "time", "value", "deleted", "superseded"];
+        let texts = columns.map(|name| rows.column_by_name(name).unwrap());
+        for row in 0..rows.num_rows() {
+            let texts = texts.map(|column| arrow::util::display::array_value_to_string(column, row).unwrap());
+            found.push(texts.join(" "));
+        }
+    }
+    found.sort();
+    found
 }
 
 #[test]
@@ -84,6 +103,7 @@ fn rows_in_another_order_are_read_and_brought_into_the_new_one() {
         let folder = tempfile::tempdir().unwrap();
         let (old, new) = (measurements(&[0, 1, 2, 3]), measurements(&[0, 2, 3, 1]));
         let mut model: BTreeMap<Key, f64> = BTreeMap::new();
+        let mut older: Vec<String> = Vec::new();
         let options = || Options { segment_rows: 100, ..options() };
         for (phase, spec) in [&old, &new].into_iter().enumerate() {
             let store = Store::open(folder.path(), vec![spec.clone()], options()).unwrap();
@@ -114,11 +134,17 @@ fn rows_in_another_order_are_read_and_brought_into_the_new_one() {
                 assert_eq!(stored(&store), model, "seed {seed}, phase {phase}");
             }
             store.flush().unwrap();
+            let history = superseded(&store);
+            assert!(!history.is_empty(), "seed {seed}");
             if phase == 1 {
+                // What the older takt wrote is part of it.
+                assert!(older.iter().all(|version| history.contains(version)), "seed {seed}");
                 store.compact().unwrap();
                 assert!(is_sorted(&store, &new), "seed {seed}");
                 assert_eq!(stored(&store), model, "seed {seed}");
+                assert_eq!(superseded(&store), history, "seed {seed}: a merge changes no history");
             }
+            older = history;
             store.close().unwrap();
             drop(store);
             // In either order, and by whichever takt: rows lie where their file says.

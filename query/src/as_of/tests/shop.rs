@@ -5,18 +5,16 @@ use std::sync::{Arc, RwLock};
 
 use arrow::array::{ArrayRef, Float64Array, StringArray, TimestampMicrosecondArray, new_null_array};
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Field, Schema};
 use arrow::record_batch::RecordBatch;
 use arrow::util::display::array_value_to_string;
 use oee::plant::Plant;
-use oee::tables::{ColumnType, RECORD_COLUMNS, TABLES, Table};
-use storage::{Derived, Rows, Snapshot, Store, StoreError, TableSpec, Transform, Upsert, Write};
+use oee::tables::TABLES;
+use storage::{Rows, Snapshot, Store, StoreError, TableSpec, Transform, Upsert, Write};
 
 use crate::context::{Context, ContextCache, OPERATIONS};
 use crate::engine::{Engine, Limits};
-use crate::fixture::{NEW_YEAR, PLANT, on_demand};
-use crate::rekey::{DERIVED, EXPLICIT, Rekey, Scope};
-use crate::types::time_type;
+use crate::fixture::{NEW_YEAR, PLANT, on_demand, table_spec};
+use crate::rekey::{Rekey, Scope};
 
 /// A value of a row.
 #[derive(Debug, Clone, Copy)]
@@ -72,43 +70,13 @@ impl Transform for Keyer {
 /// `samples` first.
 const KEPT: [&str; 7] = ["samples", OPERATIONS, "units", "states", "stop_reasons", "counts", "work_orders"];
 
-fn spec(table: &Table) -> TableSpec {
-    let extra = if table.upsert == oee::tables::Upsert::Record { RECORD_COLUMNS } else { &[] };
-    let columns: Vec<_> = table.columns.iter().chain(extra).collect();
-    let kind = |kind| match kind {
-        ColumnType::Time => time_type(),
-        ColumnType::Double => DataType::Float64,
-        ColumnType::Integer => DataType::Int64,
-        ColumnType::Text | ColumnType::Name => DataType::Utf8,
-        ColumnType::Flag => DataType::Boolean,
-    };
-    let place = |name: &str| columns.iter().position(|column| column.name == name);
-    let fields: Vec<_> = columns.iter().map(|column| Field::new(column.name, kind(column.kind), true)).collect();
-    let derived = || Derived {
-        columns: DERIVED.iter().filter_map(|name| place(name)).collect(),
-        source: place("key_source").unwrap(),
-        explicit: EXPLICIT,
-    };
-    TableSpec {
-        name: table.name.to_owned(),
-        schema: Arc::new(Schema::new(fields)),
-        names: (0..columns.len()).filter(|&column| columns[column].kind == ColumnType::Name).collect(),
-        key: table.key.iter().filter_map(|name| place(name)).collect(),
-        time: table.time.and_then(place),
-        age: table.age.and_then(place),
-        upsert: if table.upsert == oee::tables::Upsert::Record { Upsert::Record } else { Upsert::Whole },
-        bloom: Vec::new(),
-        derived: (table.name == "samples").then(derived),
-    }
-}
-
 impl Shop {
     pub(super) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clock = Arc::new(AtomicI64::new(NEW_YEAR));
         let now = Arc::clone(&clock);
         let options = on_demand(move || now.load(Ordering::Relaxed));
-        let table = |name: &&str| spec(TABLES.iter().find(|table| table.name == *name).unwrap());
+        let table = |name: &&str| table_spec(TABLES.iter().find(|table| table.name == *name).unwrap());
         let specs: Vec<TableSpec> = KEPT.iter().map(table).collect();
         let store = Arc::new(Store::open(folder.path(), specs.clone(), options).unwrap());
         let keyer = Arc::new(Keyer::default());

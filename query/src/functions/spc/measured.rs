@@ -76,55 +76,69 @@ pub(super) struct Series {
 struct Kept {
     /// In the order of [`COLUMNS_OF_CHARTS`].
     charts: [Option<Names>; 4],
-    context: HashMap<&'static str, Texts>,
+    /// In the order of [`CONTEXT`].
+    context: [Option<Texts>; 6],
     targets: Option<Doubles>,
 }
 
-impl Kept {
-    fn label(&self, column: &str, row: usize) -> Option<&str> {
-        self.column(column)?.at(row)
-    }
+/// A column that values are looked up in.
+#[derive(Debug, Clone, Copy)]
+enum Column {
+    /// A place in [`COLUMNS_OF_CHARTS`].
+    OfCharts(usize),
+    /// A place in [`CONTEXT`].
+    OfContext(usize),
+    Unknown,
+}
 
-    fn column(&self, column: &str) -> Option<Label<'_>> {
-        match COLUMNS_OF_CHARTS.iter().position(|name| *name == column) {
-            Some(place) => self.charts.get(place)?.as_ref().map(Label::Numbered),
-            None => self.context.get(column).map(|texts| match texts {
-                Texts::Numbered(names) => Label::Numbered(names),
-                Texts::Plain(_) => Label::Plain(texts),
-            }),
+impl Column {
+    fn of(name: &str) -> Self {
+        let place = |names: &[&str]| names.iter().position(|known| *known == name);
+        place(&COLUMNS_OF_CHARTS)
+            .map(Self::OfCharts)
+            .or_else(|| place(&CONTEXT).map(Self::OfContext))
+            .unwrap_or(Self::Unknown)
+    }
+}
+
+impl Kept {
+    fn label(&self, column: Column, row: usize) -> Option<&str> {
+        match column {
+            Column::OfCharts(place) => self.charts.get(place)?.as_ref()?.at(row),
+            Column::OfContext(place) => self.context.get(place)?.as_ref()?.at(row),
+            Column::Unknown => None,
         }
     }
-}
 
-/// A column of a batch.
-#[derive(Debug, Clone, Copy)]
-enum Label<'m> {
-    Numbered(&'m Names),
-    Plain(&'m Texts),
-}
-
-impl<'m> Label<'m> {
-    fn at(self, row: usize) -> Option<&'m str> {
-        match self {
-            Self::Numbered(names) => names.at(row),
-            Self::Plain(texts) => texts.at(row),
+    /// The names of a column whose rows tell them by number.
+    fn names(&self, column: Column) -> Option<&Names> {
+        match column {
+            Column::OfCharts(place) => self.charts.get(place)?.as_ref(),
+            Column::OfContext(place) => match self.context.get(place)?.as_ref()? {
+                Texts::Numbered(names) => Some(names),
+                Texts::Plain(_) => None,
+            },
+            Column::Unknown => None,
         }
     }
 }
 
 /// What one column says of values.
-pub(super) struct Labels<'m>(Vec<Option<Label<'m>>>);
+pub(super) struct Labels<'m> {
+    kept: &'m [Kept],
+    column: Column,
+}
 
 impl<'m> Labels<'m> {
     pub(super) fn at(&self, place: Place) -> Option<&'m str> {
-        (*self.0.get(place.batch as usize)?)?.at(place.row as usize)
+        self.kept.get(place.batch as usize)?.label(self.column, place.row as usize)
     }
 
     /// Whether it says the same of both.
     pub(super) fn agree(&self, one: Place, other: Place) -> bool {
         // Numbers of names are quicker to compare, but count within their batch.
         if one.batch == other.batch
-            && let Some(Some(Label::Numbered(names))) = self.0.get(one.batch as usize)
+            && let Some(names) = self.kept.get(one.batch as usize).and_then(|kept| kept.names(self.column))
             && names.key(one.row as usize) == names.key(other.row as usize)
         {
             return true;
@@ -261,12 +275,12 @@ impl Measurements {
 
     /// What a column says of a value.
     pub(super) fn label(&self, place: Place, column: &str) -> Option<&str> {
-        self.kept.get(place.batch as usize)?.label(column, place.row as usize)
+        self.labels(column).at(place)
     }
 
     /// What a column says of all values.
     pub(super) fn labels(&self, column: &str) -> Labels<'_> {
-        Labels(self.kept.iter().map(|kept| kept.column(column)).collect())
+        Labels { kept: &self.kept, column: Column::of(column) }
     }
 
     /// What all values of a chart have in common.
@@ -339,11 +353,9 @@ impl Reading {
     fn keep(&mut self, batch: &RecordBatch) -> Result<(), QueryError> {
         let labels = |name: &'static str| batch.column_by_name(name).map(|_| Names::of(batch, name)).transpose();
         let [equipment, characteristic, product, operation] = COLUMNS_OF_CHARTS.map(labels);
-        let mut context = HashMap::new();
-        for name in CONTEXT {
-            if batch.column_by_name(name).is_some() {
-                context.insert(name, Texts::of(batch, name)?);
-            }
+        let mut context = [const { None }; 6];
+        for (texts, name) in context.iter_mut().zip(CONTEXT) {
+            *texts = batch.column_by_name(name).map(|_| Texts::of(batch, name)).transpose()?;
         }
         let targets = batch.column_by_name("target").map(|_| Doubles::of(batch, "target")).transpose()?;
         self.kept.push(Kept { charts: [equipment?, characteristic?, product?, operation?], context, targets });
@@ -528,7 +540,7 @@ impl Excluded {
                 && NAMED
                     .iter()
                     .zip(names)
-                    .all(|(column, name)| name.is_none() || kept.label(column, row) == name.as_deref())
+                    .all(|(column, name)| name.is_none() || kept.label(Column::of(column), row) == name.as_deref())
         })
     }
 }

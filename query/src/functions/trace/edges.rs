@@ -25,7 +25,7 @@ const EVENT_ID: &str = "event_id";
 /// Rows of one batch that is read.
 const BATCH_ROWS: usize = 16_384;
 /// What an edge is likely to take, bytes: room is asked for before it is read.
-pub(super) const LIKELY_BYTES: usize = 128;
+pub(super) const LIKELY_BYTES: usize = 80;
 
 /// The edges of some rows, by their parents and by their children.
 #[derive(Debug, Default)]
@@ -66,6 +66,11 @@ impl Texted {
         let start = place.checked_sub(1).and_then(|before| self.ends.get(before)).copied().unwrap_or(0);
         let end = self.ends.get(place).copied().unwrap_or(start);
         self.bytes.get(start as usize..end as usize).unwrap_or_default()
+    }
+
+    fn shrink(&mut self) {
+        self.bytes.shrink_to_fit();
+        self.ends.shrink_to_fit();
     }
 
     fn bytes(&self) -> usize {
@@ -152,6 +157,7 @@ impl Edges {
         let count = edges.units.names.ends.len();
         edges.by_parent = Places::of(&edges.parents, count);
         edges.by_child = Places::of(&edges.children, count);
+        edges.shrink();
         Ok(edges)
     }
 
@@ -232,6 +238,18 @@ impl Edges {
         Ok(())
     }
 
+    /// Gives room back that was taken for more to come.
+    fn shrink(&mut self) {
+        self.event_ids.shrink();
+        self.units.names.shrink();
+        let (names, state) = (&self.units.names, &self.units.state);
+        self.units.places.shrink_to_fit(|place| state.hash_one(names.at(*place as usize)));
+        [&mut self.parents, &mut self.children].into_iter().for_each(Vec::shrink_to_fit);
+        [&mut self.times, &mut self.removed].into_iter().for_each(Vec::shrink_to_fit);
+        self.quantities.shrink_to_fit();
+        self.rework.shrink_to_fit();
+    }
+
     fn bytes(&self) -> usize {
         let numbers = [&self.parents, &self.children, &self.by_parent.ends, &self.by_parent.rows];
         let numbers = numbers.into_iter().chain([&self.by_child.ends, &self.by_child.rows]);
@@ -275,6 +293,16 @@ pub(super) fn each_edge(rows: &RecordBatch, mut take: impl FnMut(usize, Edge<'_>
 /// The edges of a whole table, and which of them are superseded.
 pub(super) type Parts = Vec<(Arc<Edges>, Option<Arc<KeySet>>)>;
 
+/// What came of a look for the edges of a table.
+pub(super) enum Look {
+    /// All of them.
+    Parts(Parts),
+    /// Some were read, others are still to be.
+    More,
+    /// There is no room for all.
+    NoRoom,
+}
+
 /// Keeps the edges of the segments that there are, within bounds.
 #[derive(Debug)]
 pub(crate) struct EdgeCache {
@@ -285,8 +313,12 @@ pub(crate) struct EdgeCache {
 #[derive(Debug)]
 struct Kept {
     segments: HashMap<PathBuf, Arc<Edges>>,
-    /// Those of the hot rows of a version of the table.
-    hot: Option<(u64, Arc<Edges>)>,
+    /// Those of the hot rows of the newest version of the table.
+    hot: Option<Arc<Edges>>,
+    /// The newest version that was asked for.
+    version: u64,
+    /// So many rows in segments were once too many: not even tried again.
+    too_many_rows: u64,
     memory: MemoryReservation,
 }
 
@@ -294,53 +326,92 @@ impl EdgeCache {
     /// Keeps at most so many bytes, which are taken from `pool`.
     pub(crate) fn new(pool: &Arc<dyn MemoryPool>, most_bytes: usize) -> Self {
         let memory = MemoryConsumer::new("edges of materials").register(pool);
-        Self { most_bytes, kept: Mutex::new(Kept { segments: HashMap::new(), hot: None, memory }) }
+        let kept = Kept { segments: HashMap::new(), hot: None, version: 0, too_many_rows: u64::MAX, memory };
+        Self { most_bytes, kept: Mutex::new(kept) }
     }
 
-    /// All edges of a table; `None` where there is no room for them. Reads files, so it runs off the async threads; whoever
-    /// comes meanwhile waits instead of reading the same.
-    pub(super) fn of(&self, table: &TableView) -> Result<Option<Parts>, QueryError> {
+    /// The edges of a table, or one segment nearer to them: whoever asks again and again can give up in between, and
+    /// whoever comes meanwhile goes on where it is. Reads files, so it runs off the async threads.
+    pub(super) fn step(&self, table: &TableView) -> Result<Look, QueryError> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let Kept { segments, hot, memory } = &mut *kept;
-        segments.retain(|path, _| table.segments.iter().any(|segment| segment.path == *path));
-        hot.take_if(|(version, _)| *version != table.version);
-        let missing = || table.segments.iter().filter(|segment| !segments.contains_key(&segment.path));
-        let rows: u64 = missing().map(|segment| segment.rows).sum();
-        let hot_rows = match &hot {
-            Some(_) => None,
-            None => Some(table.hot_rows((i64::MIN, i64::MAX), None)?),
-        };
-        let rows = usize::try_from(rows).unwrap_or(usize::MAX);
-        let rows = rows.saturating_add(hot_rows.as_ref().map_or(0, RecordBatch::num_rows));
-        let held = |segments: &HashMap<PathBuf, Arc<Edges>>, hot: &Option<(u64, Arc<Edges>)>| -> usize {
-            segments.values().chain(hot.iter().map(|(_, edges)| edges)).map(|edges| edges.bytes()).sum()
-        };
-        let likely = held(segments, hot).saturating_add(rows.saturating_mul(LIKELY_BYTES));
-        if likely > self.most_bytes || memory.try_resize(likely).is_err() {
-            memory.resize(held(segments, hot));
-            return Ok(None);
+        let looked = kept.step(table, self.most_bytes);
+        let held = kept.held();
+        kept.memory.resize(held);
+        looked
+    }
+
+    /// Bytes that are taken from the pool.
+    #[cfg(test)]
+    pub(super) fn bytes(&self) -> usize {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).memory.size()
+    }
+}
+
+impl Kept {
+    fn held(&self) -> usize {
+        self.segments.values().chain(&self.hot).map(|edges| edges.bytes()).sum()
+    }
+
+    /// Whether so much more may be read; room for it is taken from the pool until what it came to is known.
+    fn has_room(&self, bytes: usize, most_bytes: usize) -> bool {
+        let likely = self.held().saturating_add(bytes);
+        likely <= most_bytes && self.memory.try_resize(likely).is_ok()
+    }
+
+    fn step(&mut self, table: &TableView, most_bytes: usize) -> Result<Look, QueryError> {
+        // Of an older snapshot there may be what newer ones need, but not the other way round.
+        let is_newest = table.version >= self.version;
+        if is_newest {
+            if table.version > self.version {
+                self.hot = None;
+            }
+            self.version = table.version;
+            self.segments.retain(|path, _| table.segments.iter().any(|segment| segment.path == *path));
         }
-        let read = || -> Result<(), QueryError> {
-            for segment in &table.segments {
-                if !segments.contains_key(&segment.path) {
-                    segments.insert(segment.path.clone(), Arc::new(Edges::of_segment(segment)?));
+        let missing = || table.segments.iter().filter(|segment| !self.segments.contains_key(&segment.path));
+        if let Some(segment) = missing().next() {
+            let (all, unread): (u64, u64) =
+                (table.segments.iter().map(|segment| segment.rows).sum(), missing().map(|segment| segment.rows).sum());
+            let likely = usize::try_from(unread).unwrap_or(usize::MAX).saturating_mul(LIKELY_BYTES);
+            if !is_newest || all >= self.too_many_rows {
+                return Ok(Look::NoRoom);
+            }
+            if self.held().saturating_add(likely) > most_bytes {
+                return Ok(self.give_up(all));
+            }
+            if !self.has_room(likely, most_bytes) {
+                return Ok(Look::NoRoom);
+            }
+            self.segments.insert(segment.path.clone(), Arc::new(Edges::of_segment(segment)?));
+            return Ok(if self.held() > most_bytes { self.give_up(all) } else { Look::More });
+        }
+        let hot = match self.hot.clone().filter(|_| table.version == self.version) {
+            Some(hot) => hot,
+            None => {
+                let rows = table.hot_rows((i64::MIN, i64::MAX), None)?;
+                if !self.has_room(rows.num_rows().saturating_mul(LIKELY_BYTES), most_bytes) {
+                    return Ok(Look::NoRoom);
                 }
+                let hot = Arc::new(Edges::of(std::iter::once(Ok(rows)))?);
+                if is_newest {
+                    self.hot = Some(Arc::clone(&hot));
+                }
+                hot
             }
-            if let Some(rows) = hot_rows {
-                *hot = Some((table.version, Arc::new(Edges::of(std::iter::once(Ok(rows)))?)));
-            }
-            Ok(())
         };
-        let read = read();
-        memory.resize(held(segments, hot));
-        read?;
         let mut parts = Parts::with_capacity(table.segments.len() + 1);
         for segment in &table.segments {
-            if let Some(edges) = segments.get(&segment.path) {
+            if let Some(edges) = self.segments.get(&segment.path) {
                 parts.push((Arc::clone(edges), table.dead_keys(segment)?));
             }
         }
-        parts.extend(hot.iter().map(|(_, edges)| (Arc::clone(edges), None)));
-        Ok(Some(parts))
+        parts.push((hot, None));
+        Ok(Look::Parts(parts))
+    }
+
+    /// A part of the edges is of no use.
+    fn give_up(&mut self, rows: u64) -> Look {
+        (self.segments, self.hot, self.too_many_rows) = (HashMap::new(), None, rows);
+        Look::NoRoom
     }
 }

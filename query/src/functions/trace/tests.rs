@@ -5,39 +5,17 @@
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use ::oee::plant::Plant;
-use ::oee::tables::{self, ColumnType, RECORD_COLUMNS, Table};
+use ::oee::tables;
 use arrow::array::{Array, ArrayRef, AsArray, Float64Array, StringArray, TimestampMicrosecondArray, new_null_array};
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Field, Float64Type, Schema};
+use arrow::datatypes::{Field, Float64Type};
 use arrow::util::display::array_value_to_string;
-use storage::{Rows, Snapshot, Store, TableSpec, Upsert, Write};
+use datafusion::execution::memory_pool::{GreedyMemoryPool, MemoryPool};
+use storage::{Rows, Snapshot, Store, TableSpec, Write};
 
 use super::*;
 use crate::engine::{Engine, Limits};
-use crate::fixture::{PLANT, Random, on_demand};
-use crate::types::time_type;
-
-fn spec_of(table: &Table) -> TableSpec {
-    let columns: Vec<_> = table.columns.iter().chain(RECORD_COLUMNS).collect();
-    let place = |name: &str| columns.iter().position(|column| column.name == name).unwrap();
-    let kind = |kind| match kind {
-        ColumnType::Time => time_type(),
-        ColumnType::Double => DataType::Float64,
-        _ => DataType::Utf8,
-    };
-    let fields: Vec<_> = columns.iter().map(|column| Field::new(column.name, kind(column.kind), true)).collect();
-    TableSpec {
-        name: table.name.to_owned(),
-        schema: Arc::new(Schema::new(fields)),
-        names: (0..columns.len()).filter(|&place| columns[place].kind == ColumnType::Name).collect(),
-        key: table.key.iter().map(|name| place(name)).collect(),
-        time: None,
-        age: None,
-        upsert: Upsert::Record,
-        bloom: Vec::new(),
-        derived: None,
-    }
-}
+use crate::fixture::{PLANT, Random, on_demand, table_spec};
 
 /// A value of a record; a column without one stays as it is.
 enum Told {
@@ -83,7 +61,7 @@ impl Plants {
     fn new(memory_bytes: usize) -> Self {
         let (folder, clock) = (tempfile::tempdir().unwrap(), AtomicI64::new(1_000));
         let options = on_demand(move || clock.fetch_add(1, Ordering::Relaxed));
-        let specs = vec![spec_of(&tables::MATERIALS), spec_of(&tables::UNITS)];
+        let specs = vec![table_spec(&tables::MATERIALS), table_spec(&tables::UNITS)];
         let store = Arc::new(Store::open(folder.path(), specs.clone(), options).unwrap());
         let limits = Limits { memory_bytes, ..Limits::default() };
         let plant = Arc::new(Plant::parse(PLANT).unwrap());
@@ -269,7 +247,8 @@ async fn a_unit_that_nobody_knows_is_no_empty_result() {
     let text = |text: &str| Told::Text(text.to_owned());
     plants.edge("E1", vec![("parent", text("LOT-1")), ("child", text("SN-1")), ("quantity", Told::Number(2.0))], false);
     plants.unit("ALONE", vec![("kind", text("serial"))]);
-    for nothing in ["trace_back('LOT-1')", "trace_forward('SN-1')", "trace_back('ALONE')"] {
+    plants.edge("E2", vec![("parent", text("RING")), ("child", text("RING"))], false);
+    for nothing in ["trace_back('RING')", "trace_back('LOT-1')", "trace_forward('SN-1')", "trace_back('ALONE')"] {
         assert!(plants.ask(&format!("SELECT * FROM {nothing}"), None).await.unwrap().is_empty(), "{nothing}");
     }
     for (call, said) in [
@@ -304,4 +283,53 @@ async fn a_later_statement_sees_later_edges() {
     assert_eq!(children().await, ["SN-3"]);
     plants.store.compact().unwrap();
     assert_eq!(children().await, ["SN-3"]);
+}
+
+#[tokio::test]
+async fn edges_are_kept_within_bounds_and_let_go_beyond() {
+    let plants = Plants::new(256 << 20);
+    let text = |text: String| Told::Text(text);
+    // Names so long that an edge takes more than is taken for likely.
+    let name = |word: &str, number: usize| text(format!("{word}-{number:060}"));
+    const EDGES: usize = 200;
+    for number in 0..EDGES {
+        plants.edge(&format!("{number:050}"), vec![("parent", name("P", number)), ("child", name("C", number))], false);
+    }
+    plants.store.flush().unwrap();
+    plants.edge("hot", vec![("parent", name("P", 0)), ("child", name("C", EDGES))], false);
+    let pool: Arc<dyn MemoryPool> = Arc::new(GreedyMemoryPool::new(1 << 30));
+    let look = |cache: &EdgeCache| {
+        let snapshot = plants.store.snapshot();
+        let mut steps = 0;
+        loop {
+            steps += 1;
+            match cache.step(snapshot.table("materials").unwrap()).unwrap() {
+                Look::More => {}
+                Look::Parts(parts) => return (Some(parts.len()), steps),
+                Look::NoRoom => return (None, steps),
+            }
+        }
+    };
+    let cache = EdgeCache::new(&pool, 1 << 20);
+    assert_eq!(look(&cache), (Some(2), 2));
+    let held = cache.bytes();
+    assert!(held > EDGES * edges::LIKELY_BYTES && pool.reserved() == held, "{held}");
+    assert_eq!((look(&cache), cache.bytes()), ((Some(2), 1), held), "what is there is not read again");
+
+    // The guess fits, the edges do not: they are read once, and then no more.
+    let small = EdgeCache::new(&pool, (EDGES + 1) * edges::LIKELY_BYTES);
+    assert_eq!((look(&small), small.bytes()), ((None, 1), 0));
+    assert_eq!((look(&small), small.bytes()), ((None, 1), 0));
+    drop((small, cache));
+    assert_eq!(pool.reserved(), 0);
+
+    // Of an older snapshot, whoever comes later: what the newer one needs stays.
+    let cache = EdgeCache::new(&pool, 1 << 20);
+    let older = plants.store.snapshot();
+    plants.edge("hot", vec![("parent", name("P", 1)), ("child", name("C", 1))], false);
+    assert_eq!(look(&cache), (Some(2), 2));
+    let held = cache.bytes();
+    let of_older = cache.step(older.table("materials").unwrap()).unwrap();
+    assert!(matches!(of_older, Look::Parts(parts) if parts.len() == 2));
+    assert_eq!((cache.bytes(), look(&cache)), (held, (Some(2), 1)));
 }
