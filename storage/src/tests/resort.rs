@@ -109,7 +109,9 @@ fn rows_in_another_order_are_read_and_brought_into_the_new_one() {
             let store = Store::open(folder.path(), vec![spec.clone()], options()).unwrap();
             assert_eq!(stored(&store), model, "seed {seed}, phase {phase}");
             resorted += usize::from(!is_sorted(&store, spec));
-            for _ in 0..6 {
+            // Where nothing comes any more, nothing but its order asks for a merge of what was settled.
+            let settled = seed % 3 == 0;
+            for _ in 0..if settled && phase == 1 { 0 } else { 6 } {
                 let told: Vec<(Key, f64, bool)> = (0..random.random_range(1..120))
                     .map(|_| {
                         let mut name = |word: &str, most: u32| format!("{word}{}", random.random_range(0..most));
@@ -134,6 +136,9 @@ fn rows_in_another_order_are_read_and_brought_into_the_new_one() {
                 assert_eq!(stored(&store), model, "seed {seed}, phase {phase}");
             }
             store.flush().unwrap();
+            if settled && phase == 0 {
+                store.compact().unwrap();
+            }
             let history = superseded(&store);
             assert!(!history.is_empty(), "seed {seed}");
             if phase == 1 {
