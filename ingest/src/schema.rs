@@ -17,6 +17,9 @@ pub(crate) const KEY_COLUMNS: [&str; 4] = ["work_order", "operation", "unit", "k
 /// Columns that people search by value rather than by range.
 const BLOOM: [&str; 3] = ["unit", "run", "work_order"];
 
+/// The column with an OPC UA StatusCode.
+const STATUS: &str = "quality";
+
 /// Every table of the store, in the order of [`oee::tables::TABLES`].
 pub fn table_specs() -> Vec<TableSpec> {
     TABLES.iter().map(spec).collect()
@@ -49,6 +52,7 @@ fn spec(table: &Table) -> TableSpec {
         names: names.collect(),
         key: table.key.iter().filter_map(|name| place(name)).collect(),
         time: table.time.and_then(place),
+        status: place(STATUS),
         age: table.age.and_then(place),
         upsert: match table.upsert {
             oee::tables::Upsert::Whole => Upsert::Whole,

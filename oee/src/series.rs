@@ -10,6 +10,9 @@
 //! usable one at or after the last edge: bounds are interpolated between them. Without the first the time before the
 //! first sample is unknown; without the second the last value is held, and what rests on it is Uncertain.
 //!
+//! Good samples that lie in one bucket can also come summed up, as a [`Course`]: every aggregate is then what it is of the
+//! samples themselves, but for what rounding makes of sums.
+//!
 //! # Conventions
 //!
 //! Names and definitions follow OPC 10000-13 (UA Part 13: Aggregates), 3.1.5 to 3.1.9 and 5.4.3. Where it leaves a
@@ -31,12 +34,14 @@
 
 mod area;
 mod bucket;
+mod course;
 mod extent;
 mod stream;
 mod sum;
 
 pub use area::on_line;
 pub use bucket::Bucket;
+pub use course::{Course, NotTaken};
 pub use extent::{Extent, Point};
 pub use stream::Series;
 

@@ -57,10 +57,15 @@ impl View {
         })
     }
 
-    /// A table of records, where all that is asked for is its present rows.
-    pub(crate) fn records(&self, name: &str) -> Option<SnapshotTable> {
+    /// A table, where all that is asked for is its present rows.
+    pub(crate) fn present(&self, name: &str) -> Option<SnapshotTable> {
         let table = SnapshotTable::find(&self.snapshot, name, &self.contexts)?;
-        (self.as_of.is_none() && table.hides_deleted()).then_some(table)
+        self.as_of.is_none().then_some(table)
+    }
+
+    /// The same of a table of records.
+    pub(crate) fn records(&self, name: &str) -> Option<SnapshotTable> {
+        self.present(name).filter(SnapshotTable::hides_deleted)
     }
 
     /// A table as it is stored now, whatever earlier time is asked for.

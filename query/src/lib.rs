@@ -30,6 +30,7 @@ mod record_rows;
 mod rekey;
 mod scan;
 mod series_cells;
+mod series_courses;
 mod series_reader;
 mod series_rows;
 mod series_runs;

@@ -21,9 +21,9 @@ use crate::sums::{schema, unqualified};
 use crate::types::time_type;
 
 /// More cells than this are not taken: they are held in memory.
-const MOST_CELLS: usize = 1 << 20;
+pub(crate) const MOST_CELLS: usize = 1 << 20;
 /// With more superseded rows than this in a segment, its rows are read.
-const MOST_SUPERSEDED: usize = 1 << 16;
+pub(crate) const MOST_SUPERSEDED: usize = 1 << 16;
 
 /// How a question groups times, and which it wants.
 pub(crate) struct Grouping {

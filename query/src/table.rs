@@ -33,6 +33,7 @@ use crate::reach::{Reach, is_plain};
 use crate::rekey::{DERIVED, NEEDED, Rekey, RekeyExec, Scope};
 use crate::scan::{Files, key_ordering, scan_files};
 use crate::series_cells::{Grouping, KnownCells, known_cells};
+use crate::series_courses::{KnownCourses, SeriesKey, known_courses};
 use crate::series_rows::{SeriesRows, Wanted};
 use crate::series_scan::SeriesScanExec;
 use crate::types::text;
@@ -174,6 +175,31 @@ impl SnapshotTable {
         };
         let segments: Result<Vec<_>> = self.segments(wanted.reach).into_iter().map(with_dead).collect();
         known_cells(wanted, grouping, segments?)
+    }
+
+    /// How the rows that `filter` leaves go, as outlines say of most of them; `in_bucket` tells of a series whether a first and a
+    /// last time lie in one bucket.
+    pub(crate) async fn known_courses(
+        self,
+        filter: &Expr,
+        in_bucket: impl FnMut(&SeriesKey, (i64, i64)) -> Result<bool, QueryError> + Send + 'static,
+    ) -> Result<Option<KnownCourses>, QueryError> {
+        if self.side != Side::Current || !self.spec.has_series() || self.hides_deleted() {
+            return Ok(None);
+        }
+        let filters: Vec<Expr> = split_conjunction(filter).into_iter().cloned().collect();
+        let reach = Reach::of(&filters);
+        let look = move || {
+            let with_dead = |segment: Arc<Segment>| {
+                let dead = self.dead_keys(&segment)?;
+                Ok::<_, QueryError>((segment, dead))
+            };
+            let segments: Result<Vec<_>, _> = self.segments(&reach).into_iter().map(with_dead).collect();
+            let hot = self.hot_rows(&reach)?;
+            let wanted = Wanted { spec: &self.spec, reach: &reach, places: None };
+            known_courses(&wanted, in_bucket, &segments?, &hot)
+        };
+        tokio::task::spawn_blocking(look).await.map_err(|error| QueryError::Execution(error.to_string()))?
     }
 
     fn name_of(&self, column: usize) -> &str {

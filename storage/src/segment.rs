@@ -1,6 +1,7 @@
 //! One sorted Parquet file of a table.
 
 mod chunk;
+mod course;
 mod flags;
 mod hybrid;
 mod numbers;
@@ -13,6 +14,7 @@ mod times;
 mod writer;
 
 pub(crate) use chunk::Effort;
+pub use course::Course;
 pub(crate) use outline::Draft;
 pub use outline::{Cell, Outline, SeriesOutline, Sums};
 pub(crate) use sum::holds;

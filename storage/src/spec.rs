@@ -38,6 +38,8 @@ pub struct TableSpec {
     pub key: Vec<usize>,
     /// The key column that holds a time, where there is one.
     pub time: Option<usize>,
+    /// The column with a code of how good a row's number is, where there is one: without a code, and with 0, it is to be used.
+    pub status: Option<usize>,
     /// The column that says how old a row is, where the table may have an age ([`crate::Options::retention`]). It must not
     /// change between versions of a row.
     pub age: Option<usize>,
@@ -129,6 +131,7 @@ impl TableSpec {
             names: Vec::new(),
             key,
             time: self.time,
+            status: self.status,
             age: self.age,
             upsert: Upsert::Whole,
             bloom: Vec::new(),

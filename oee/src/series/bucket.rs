@@ -1,6 +1,7 @@
 //! One bucket: what was summed in it, and the aggregates that follow.
 
 use super::area::{Area, Stretch, trapezoid};
+use super::course::Course;
 use super::extent::{Extent, Point};
 use super::sum::Sum;
 use super::{Figure, Reading, Severity, Status};
@@ -88,6 +89,22 @@ impl Bucket {
         let area = trapezoid(from.value, to.value, us);
         self.bridged.add_good(area, us);
         self.simple.add_good(if stepped { from.value * us as f64 } else { area }, us);
+        self.good_us += us;
+    }
+
+    /// Takes all samples of a course but the first, which is the last one that was taken.
+    pub(super) fn take_course(&mut self, course: &Course, stepped: bool) {
+        let Extent { first, last, .. } = course.extent;
+        if let Some((_, end)) = &mut self.ends {
+            *end = Reading { time_us: last.time_us, value: last.value, severity: Severity::Good };
+        }
+        self.count += course.count.saturating_sub(1);
+        self.sum.add(course.sum);
+        self.sum.add(-first.value);
+        self.good = Some(self.good.map_or(course.extent, |good| good.union(&course.extent)));
+        let us = last.time_us.saturating_sub(first.time_us);
+        self.bridged.add_good(course.sloped_area, us);
+        self.simple.add_good(if stepped { course.held_area } else { course.sloped_area }, us);
         self.good_us += us;
     }
 

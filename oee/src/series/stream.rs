@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use super::area::Stretch;
 use super::bucket::Bucket;
+use super::course::{Course, NotTaken};
 use super::{Edges, Figure, Method, NotAscending, Reading, Severity, Status};
 use crate::counter::Counter;
 
@@ -76,6 +77,30 @@ impl Series {
                 self.last = Some(reading);
             }
             _ => self.turn(reading),
+        }
+        Ok(())
+    }
+
+    /// Takes samples that were summed up, next.
+    ///
+    /// # Errors
+    ///
+    /// Where it takes the samples themselves; nothing is taken then.
+    pub fn push_course(&mut self, course: &Course) -> Result<(), NotTaken> {
+        let (first, last) = (course.extent.first, course.extent.last);
+        if self.counter.is_some() {
+            return Err(NotTaken::Counter);
+        }
+        // The edge behind the first sample is the end of its bucket.
+        let edges = &self.edges.0;
+        let behind = edges.partition_point(|&edge| edge <= first.time_us);
+        if behind == 0 || edges.get(behind).is_none_or(|&end_us| end_us <= last.time_us) {
+            return Err(NotTaken::ManyBuckets { from_us: first.time_us, to_us: last.time_us });
+        }
+        self.push(first.time_us, Some(first.value), Severity::Good)?;
+        if let Some(bucket) = self.open.as_mut().filter(|_| first.time_us < last.time_us) {
+            bucket.take_course(course, self.method.stepped);
+            self.last = Some(Reading { time_us: last.time_us, value: last.value, severity: Severity::Good });
         }
         Ok(())
     }

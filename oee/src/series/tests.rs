@@ -1,6 +1,6 @@
 mod reference;
 
-use super::{Bucket, Edges, Extent, Figure, Method, NotAscending, Point, Series, Severity, Status};
+use super::{Bucket, Course, Edges, Extent, Figure, Method, NotAscending, NotTaken, Point, Series, Severity, Status};
 use crate::counter::CounterRule;
 use crate::seeded::Seeded;
 use reference::Reference;
@@ -296,4 +296,78 @@ fn one_pass_agrees_with_the_definitions() {
         }
     }
     assert!(checked > 250_000, "{checked}");
+}
+
+/// What samples are summed up to, written out.
+fn course(samples: &[Sample]) -> Course {
+    let points: Vec<Point> =
+        samples.iter().map(|&(time_us, value, _)| Point { time_us, value: value.expect("a value") }).collect();
+    let mut extent = Extent::of(points[0]);
+    points.iter().skip(1).for_each(|point| extent.push(*point));
+    let pairs =
+        || points.windows(2).map(|pair| (pair[0].value, pair[1].value, (pair[1].time_us - pair[0].time_us) as f64));
+    Course {
+        count: points.len() as u64,
+        sum: points.iter().map(|point| point.value).sum(),
+        extent,
+        held_area: pairs().map(|(from, _, us)| from * us).sum(),
+        sloped_area: pairs().map(|(from, to, us)| (from + to) / 2.0 * us).sum(),
+    }
+}
+
+#[test]
+fn samples_that_come_summed_up_give_the_same_buckets() {
+    let mut taken = 0;
+    for seed in 0..1_500 {
+        let mut random = Seeded::new(seed);
+        let method = Method { stepped: random.chance(50), treat_uncertain_as_bad: random.chance(50), counter: None };
+        let (samples, bounds) = (random_samples(&mut random, 0), random_edges(&mut random, 0));
+        let mut series = Series::new(method, edges(&bounds));
+        let mut found = Vec::new();
+        let mut rest = samples.as_slice();
+        while !rest.is_empty() {
+            let used = rest.iter().take_while(|sample| sample.1.is_some() && sample.2 == Good).count();
+            let count = usize::try_from(random.within(1, 12)).expect("small").min(used);
+            let is_course = count > 0 && series.push_course(&course(&rest[..count])).is_ok();
+            if is_course {
+                taken += count;
+                rest = &rest[count..];
+            } else {
+                // One sample, so that a course can begin at any of them.
+                series.push(rest[0].0, rest[0].1, rest[0].2).expect("ascending");
+                rest = &rest[1..];
+            }
+            found.extend(std::iter::from_fn(|| series.pop()));
+        }
+        found.extend(series.finish());
+        let wanted = buckets(method, &bounds, &samples);
+        assert_eq!(found.len(), wanted.len(), "seed {seed}");
+        let reference = Reference::new(method, &samples);
+        for ((found, wanted), pair) in found.iter().zip(&wanted).zip(bounds.windows(2)) {
+            for (name, got, wanted) in reference.figures(found, pair[0], pair[1]) {
+                check_same(&format!("seed {seed} {pair:?} {name}"), got, wanted);
+            }
+            assert_eq!(found.extent(), wanted.extent(), "seed {seed} {pair:?}");
+        }
+    }
+    assert!(taken > 5_000, "{taken}");
+}
+
+#[test]
+fn what_does_not_fit_a_bucket_is_not_taken_summed_up() {
+    let samples = good(&[(3, 1.0), (5, 2.0), (9, 4.0)]);
+    let whole = course(&samples);
+    let error = Err(NotTaken::ManyBuckets { from_us: 3, to_us: 9 });
+    for bounds in [&[0, 9][..], &[0, 4, 20], &[4, 20], &[10, 20], &[]] {
+        let mut series = Series::new(SLOPED, edges(bounds));
+        assert_eq!(series.push_course(&whole), error, "{bounds:?}");
+        assert_eq!(
+            series.finish().map(|bucket| bucket.count().value).collect::<Vec<_>>(),
+            vec![Some(0.0); bounds.len().saturating_sub(1)]
+        );
+    }
+    assert_eq!(Series::new(COUNTER, edges(&[0, 10])).push_course(&whole), Err(NotTaken::Counter));
+    let mut series = Series::new(SLOPED, edges(&[0, 10]));
+    series.push(3, Some(7.0), Good).expect("ascending");
+    assert_eq!(series.push_course(&whole), Err(NotTaken::Order(NotAscending { time_us: 3, previous_us: 3 })));
 }

@@ -122,6 +122,7 @@ fn operations() -> storage::TableSpec {
         names: vec![COLUMNS.len() - 1],
         key: vec![0],
         time: None,
+        status: None,
         age: None,
         upsert: storage::Upsert::Record,
         bloom: Vec::new(),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use arrow::record_batch::RecordBatch;
+use datafusion::catalog::TableProvider;
 use datafusion::common::runtime::SpawnedTask;
 use datafusion::common::{DFSchema, DataFusionError};
 use datafusion::execution::SendableRecordBatchStream;
@@ -113,7 +114,18 @@ impl Gather {
         }
         let provider =
             self.view.table(table).ok_or_else(|| QueryError::Layout(format!("there is no table {table}")))?;
-        let schema = provider.schema();
+        self.rows_of(provider.as_ref(), filter, columns, order).await
+    }
+
+    /// The same of any table.
+    pub(super) async fn rows_of(
+        &self,
+        table: &dyn TableProvider,
+        filter: Expr,
+        columns: &[&str],
+        order: &[&str],
+    ) -> Result<SendableRecordBatchStream, QueryError> {
+        let schema = table.schema();
         let mut places: Vec<usize> = columns.iter().map(|name| schema.index_of(name)).collect::<Result<_, _>>()?;
         for column in filter.column_refs() {
             let place = schema.index_of(&column.name)?;
@@ -122,7 +134,7 @@ impl Gather {
             }
         }
         let filters: Vec<Expr> = split_conjunction(&filter).into_iter().cloned().collect();
-        let plan = provider.scan(&self.session, Some(&places), &filters, None).await?;
+        let plan = table.scan(&self.session, Some(&places), &filters, None).await?;
         let predicate = self.session.create_physical_expr(filter, &DFSchema::try_from(plan.schema())?)?;
         let mut plan = narrowed(Arc::new(FilterExec::try_new(predicate, plan)?), columns.len())?;
         let schema = plan.schema();

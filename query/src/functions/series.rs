@@ -1,13 +1,14 @@
 //! Table functions over the samples of signals. Every figure comes from [`oee::series`]; here its samples are found and
 //! brought to it in order, one signal after another, and what it finishes goes out as rows.
 //!
-//! Memory: the batch at hand, the buckets that wait for the end of a gap (from the memory of all queries), the edges
-//! of buckets, and for each signal the samples next to the window.
+//! Memory: the batch at hand, the buckets that wait for the end of a gap and what comes summed up (from the memory of all
+//! queries), the edges of buckets, and for each signal the samples next to the window.
 
 pub(super) mod aggregates;
 pub(super) mod asof_join;
 mod bounds;
 pub(super) mod counter_delta;
+mod courses;
 mod edges;
 pub(super) mod interpolate;
 mod known;
@@ -41,6 +42,7 @@ use crate::error::QueryError;
 use bounds::{Nearest, Until, nearest_after, nearest_before};
 use edges::Layout;
 use known::Signal;
+use samples::Sought;
 use sheet::Sheet;
 use walk::Walk;
 
@@ -127,9 +129,30 @@ async fn answer<R: Send + Sync + 'static>(
     let none = || vec![Nearest::default(); signals.len()];
     let before = if needs.before { nearest_before(place, &signals, from, until).await? } else { none() };
     let after = if needs.after { nearest_after(place, &signals, to, until).await? } else { none() };
-    let rows = samples::of_signals(&asked.gather, &asked.names, &signals, asked.window).await?;
+    let sought = Sought::new(&asked.names, &signals, asked.window);
+    let summed = match &sought {
+        // The steps of a counter are between samples.
+        Some(sought) if !needs.counts => {
+            courses::summed(&asked.gather, &signals, &sought.filter, layout, asked.window).await?
+        }
+        _ => None,
+    };
+    let (courses, left) = summed.map_or((Vec::new(), None), |summed| (summed.courses, Some(summed.left)));
+    let held = MemoryConsumer::new("courses").register(context.memory_pool());
+    held.try_grow(courses.iter().map(|courses| size_of_val(courses.as_slice())).sum())?;
+    let rows = match sought {
+        Some(sought) => Some(sought.passing(&asked.gather, left).await?),
+        None => None,
+    };
     let memory = MemoryConsumer::new("buckets").register(context.memory_pool());
-    let walk = Walk::new(sheet, asked, layout, needs, walk::Input { signals, before, after, rows }, memory);
+    let walk = Walk::new(
+        sheet,
+        asked,
+        layout,
+        needs,
+        walk::Input { signals, before, after, courses, _held: held, rows },
+        memory,
+    );
     Ok(Box::pin(stream::try_unfold(walk, |mut walk| async move {
         let Some(batch) = walk.batch().await? else { return Ok(None) };
         // Time limits and cancel requests get their turn.

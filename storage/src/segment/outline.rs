@@ -1,8 +1,8 @@
 //! The outline of a segment: which series are in it, where their rows lie, and the sums of stretches of them.
 //!
 //! It lies in the Parquet file between the row groups and the footer, where other readers do not look. A series is cut
-//! into cells of a minute, an hour or a day of UTC, whichever is the shortest that holds enough rows on average, so an
-//! outline takes a fiftieth of its segment at most.
+//! into cells of a minute, an hour or a day of UTC, whichever is the shortest that holds enough rows on average, and only
+//! cells with many rows say how those went ([`Course`]), so an outline takes a small part of its segment.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -10,8 +10,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Float64Type, TimestampMicrosecondType};
+use arrow::datatypes::{DataType, Float64Type, Int64Type, TimestampMicrosecondType};
 
+use super::course::{self, Course, Growing};
 use super::hybrid::{varint, zigzag};
 use crate::StoreError;
 use crate::newest::series_ends;
@@ -21,12 +22,16 @@ use crate::spec::TableSpec;
 const WIDTHS_US: [i64; 3] = [60_000_000, 3_600_000_000, super::DAY_US];
 /// Rows that cells hold on average, unless they are the widest.
 const CELL_ROWS: u64 = 512;
+/// Cells with fewer rows say nothing of their course: that would take more than they do.
+const COURSE_ROWS: u64 = 256;
 /// Rows of a series on average below which an outline costs more than it is worth …
 const SERIES_ROWS: u64 = 16;
 /// … where there are more series than these.
 const FEW_SERIES: usize = 256;
 /// What an encoded outline begins with.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+/// What one without courses began with.
+const WITHOUT_COURSES: u8 = 1;
 
 /// The series of a segment, in key order.
 #[derive(Debug, Clone, PartialEq)]
@@ -57,6 +62,8 @@ pub struct Cell {
     pub rows: u64,
     /// What their numbers add up to; `None` where one of them is not finite.
     pub sums: Option<Sums>,
+    /// How their numbers go; `None` where there are few rows, or one has no number that is to be used.
+    pub course: Option<Course>,
 }
 
 /// What the numbers of some rows add up to.
@@ -76,6 +83,17 @@ impl Outline {
     /// How many rows.
     pub fn rows(&self) -> u64 {
         self.series.iter().map(SeriesOutline::rows).sum()
+    }
+
+    /// The same without courses, as earlier versions wrote it.
+    pub(crate) fn without_courses(mut self) -> Self {
+        self.series.iter_mut().flat_map(|series| &mut series.cells).for_each(|cell| cell.course = None);
+        self
+    }
+
+    /// Whether it says of a cell how its numbers go.
+    pub(crate) fn has_courses(&self) -> bool {
+        self.series.iter().flat_map(|series| &series.cells).any(|cell| cell.course.is_some())
     }
 
     /// Memory that it takes, about.
@@ -150,9 +168,9 @@ impl TableSpec {
     }
 }
 
-/// Whether bytes are an outline as this version writes it.
+/// Whether bytes are an outline of a version that can be read.
 pub(super) fn is_known(bytes: &[u8]) -> bool {
-    bytes.first() == Some(&VERSION)
+    matches!(bytes.first(), Some(&(VERSION | WITHOUT_COURSES)))
 }
 
 /// What a footer says of where an outline lies, and of its bytes before compression.
@@ -172,6 +190,8 @@ pub(super) fn place(named: &str) -> Option<(Range<u64>, usize)> {
 pub(crate) struct Draft {
     spec: Arc<TableSpec>,
     series: Vec<SeriesOutline>,
+    /// How the numbers go in the cells of the last of them; `None` where one is not to be used.
+    courses: Vec<Option<Growing>>,
     rows: u64,
 }
 
@@ -181,6 +201,7 @@ impl Draft {
         (spec.has_series() && spec.measured().is_some()).then(|| Self {
             spec: spec.clone(),
             series: Vec::new(),
+            courses: Vec::new(),
             rows: 0,
         })
     }
@@ -195,6 +216,14 @@ impl Draft {
         let (Some(times), Some(values)) = (times.filter(|times| times.null_count() == 0), values) else {
             return Ok(false);
         };
+        let codes = match spec.status {
+            None => None,
+            Some(status) => match column(status).and_then(|column| column.as_primitive_opt::<Int64Type>()) {
+                Some(codes) => Some(codes),
+                None => return Ok(false),
+            },
+        };
+        let is_used = |row: usize| codes.is_none_or(|codes| codes.is_null(row) || codes.value(row) == 0);
         // Cells begin before their first row.
         if times.values().iter().any(|time| *time < i64::MIN + super::DAY_US) {
             return Ok(false);
@@ -208,7 +237,7 @@ impl Draft {
             first = last + 1;
             let key = names.iter().map(|column| text(column, from)).collect::<Result<Vec<_>, _>>()?;
             if self.series.last().is_none_or(|series| series.key != key) {
-                self.series.last_mut().into_iter().for_each(settle);
+                self.settle();
                 let first_row = self.rows + from as u64;
                 self.series.push(SeriesOutline { key, first_row, width_us: WIDTHS_US[0], cells: Vec::new() });
             }
@@ -216,6 +245,8 @@ impl Draft {
                 for row in from..to {
                     let value = values.is_valid(row).then(|| values.value(row));
                     series.count(times.value(row), value);
+                    let used = value.filter(|value| value.is_finite() && is_used(row));
+                    grow(&mut self.courses, series.cells.len(), times.value(row), used);
                 }
             }
         }
@@ -232,8 +263,29 @@ impl Draft {
     }
 
     pub(crate) fn finish(mut self) -> Outline {
-        self.series.last_mut().into_iter().for_each(settle);
+        self.settle();
         Outline { series: self.series }
+    }
+
+    /// The last series has all its rows.
+    fn settle(&mut self) {
+        if let Some(series) = self.series.last_mut() {
+            settle(series, std::mem::take(&mut self.courses));
+        }
+    }
+}
+
+/// Takes a row into the course of the last of so many cells, which has none where a row has no number that is to be used.
+#[inline]
+fn grow(courses: &mut Vec<Option<Growing>>, cells: usize, time_us: i64, used: Option<f64>) {
+    if courses.len() < cells {
+        courses.push(used.map(|number| Growing::of(time_us, number)));
+        return;
+    }
+    let Some(last) = courses.last_mut() else { return };
+    match (last.as_mut(), used) {
+        (Some(course), Some(number)) => course.push(time_us, number),
+        _ => *last = None,
     }
 }
 
@@ -242,7 +294,7 @@ impl SeriesOutline {
         let width_us = self.width_us;
         if !self.cells.last().is_some_and(|cell| (0..width_us).contains(&time.wrapping_sub(cell.start_us))) {
             let start_us = time - time.rem_euclid(width_us);
-            self.cells.push(Cell { start_us, rows: 0, sums: Some(Sums::NONE) });
+            self.cells.push(Cell { start_us, rows: 0, sums: Some(Sums::NONE), course: None });
         }
         let Some(cell) = self.cells.last_mut() else { return };
         cell.rows += 1;
@@ -256,34 +308,43 @@ impl SeriesOutline {
     }
 }
 
-/// Puts the cells of a series together until they hold enough rows each.
-fn settle(series: &mut SeriesOutline) {
+/// Puts the cells of a series together until they hold enough rows each, and their courses with them.
+fn settle(series: &mut SeriesOutline, mut courses: Vec<Option<Growing>>) {
     let rows = series.rows();
     for width_us in WIDTHS_US {
         if width_us > series.width_us {
             let mut wide: Vec<Cell> = Vec::new();
-            for cell in &series.cells {
+            let mut long: Vec<Option<Growing>> = Vec::new();
+            for (cell, course) in series.cells.iter().zip(courses) {
                 let start_us = cell.start_us - cell.start_us.rem_euclid(width_us);
-                match wide.last_mut() {
-                    Some(last) if last.start_us == start_us => {
+                match (wide.last_mut(), long.last_mut()) {
+                    (Some(last), Some(grown)) if last.start_us == start_us => {
                         last.rows += cell.rows;
                         last.sums = last.sums.zip(cell.sums).map(|(mut sums, more)| {
                             sums.add(&more);
                             sums
                         });
+                        *grown = grown.zip(course).map(|(mut grown, more)| {
+                            grown.join(&more);
+                            grown
+                        });
                     }
-                    _ => wide.push(Cell { start_us, ..*cell }),
+                    _ => {
+                        wide.push(Cell { start_us, ..*cell });
+                        long.push(course);
+                    }
                 }
             }
-            (series.cells, series.width_us) = (wide, width_us);
+            (series.cells, series.width_us, courses) = (wide, width_us, long);
         }
         if rows >= series.cells.len() as u64 * CELL_ROWS {
             break;
         }
     }
-    for cell in &mut series.cells {
+    for (cell, course) in series.cells.iter_mut().zip(courses) {
         // What has grown beyond all numbers depends on the order of adding.
         cell.sums = cell.sums.filter(|sums| sums.sum.is_finite());
+        cell.course = course.filter(|_| cell.rows >= COURSE_ROWS).and_then(Growing::finish);
     }
     series.cells.shrink_to_fit();
 }
@@ -323,13 +384,15 @@ impl Outline {
         for number in [|sums: Sums| sums.sum, |sums: Sums| sums.min, |sums: Sums| sums.max] {
             sums().for_each(|sums| bytes.extend_from_slice(&number(sums).to_le_bytes()));
         }
+        let cells = self.series.iter().flat_map(|series| &series.cells);
+        course::encode(&mut cells.map(|cell| (cell.start_us, cell.course)).collect::<Vec<_>>(), &mut bytes);
         bytes
     }
 
     /// `None` where the bytes are no outline of this version.
     pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
         let (version, mut rest) = bytes.split_first()?;
-        if *version != VERSION {
+        if !is_known(bytes) {
             return None;
         }
         let rest = &mut rest;
@@ -358,7 +421,7 @@ impl Outline {
                     missing => Some(Sums { values: rows.checked_sub(missing - 1)?, ..Sums::NONE }),
                 };
                 first_row = first_row.checked_add(rows)?;
-                series.cells.push(Cell { start_us: place.checked_mul(series.width_us)?, rows, sums });
+                series.cells.push(Cell { start_us: place.checked_mul(series.width_us)?, rows, sums, course: None });
             }
         }
         let mut series: Vec<SeriesOutline> = series.into_iter().map(|(series, _)| series).collect();
@@ -371,11 +434,17 @@ impl Outline {
                 }
             }
         }
+        if *version != WITHOUT_COURSES {
+            let cells = || series.iter().flat_map(|series| &series.cells);
+            let courses = course::decode(&cells().map(|cell| cell.start_us).collect::<Vec<_>>(), rest)?;
+            let cells = series.iter_mut().flat_map(|series| &mut series.cells);
+            cells.zip(courses).for_each(|(cell, course)| cell.course = course);
+        }
         rest.is_empty().then_some(Self { series })
     }
 }
 
-fn get(bytes: &mut &[u8]) -> Option<u64> {
+pub(super) fn get(bytes: &mut &[u8]) -> Option<u64> {
     let mut number = 0;
     for shift in (0..64).step_by(7) {
         let (byte, rest) = bytes.split_first()?;
@@ -388,7 +457,7 @@ fn get(bytes: &mut &[u8]) -> Option<u64> {
     None
 }
 
-fn bytes_of<'a>(bytes: &mut &'a [u8], length: u64) -> Option<&'a [u8]> {
+pub(super) fn bytes_of<'a>(bytes: &mut &'a [u8], length: u64) -> Option<&'a [u8]> {
     let (taken, rest) = bytes.split_at_checked(usize::try_from(length).ok()?)?;
     *bytes = rest;
     Some(taken)

@@ -31,6 +31,7 @@ fn spec() -> TableSpec {
         ])),
         names: vec![1, 2],
         key: vec![1, 0],
+        status: None,
         age: None,
         time: Some(0),
         upsert: Upsert::Whole,

@@ -27,6 +27,7 @@ fn refused() -> TableSpec {
         names: vec![],
         key: vec![0],
         time: None,
+        status: None,
         age: Some(1),
         upsert: Upsert::Whole,
         bloom: vec![],

@@ -26,6 +26,7 @@ fn measurements(key: &[usize]) -> TableSpec {
         names: vec![0, 1, 2, 6],
         key: key.to_vec(),
         time: Some(3),
+        status: None,
         age: Some(3),
         upsert: Upsert::Record,
         bloom: vec![1],

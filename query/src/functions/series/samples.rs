@@ -1,7 +1,8 @@
 //! Rows of `samples` as aggregates take them, in runs of one signal.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use ::oee::series::Severity;
@@ -20,11 +21,15 @@ use super::super::values::typed;
 use super::SAMPLES;
 use super::known::Signal;
 use crate::error::QueryError;
+use crate::series_rows::SeriesRows;
 use crate::types::time_type;
 
 pub(super) const COLUMNS: [&str; 5] = ["equipment", "signal", "time", "value", "quality"];
 /// Beyond so many names a list of them is slower than the condition that gave them.
 const MOST_NAMES: usize = 256;
+
+/// Rows of segments, by path.
+type Rows = Arc<HashMap<PathBuf, Vec<SeriesRows>>>;
 
 /// One sample.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -142,26 +147,51 @@ impl Passing {
     }
 }
 
-/// Samples of signals in a window; none where all signals end before it. Names are not read where there is only one.
+/// What samples of some signals in a window fulfil, and which signal that is, where it is one; none where all signals end
+/// before it.
+pub(super) struct Sought {
+    pub(super) filter: Expr,
+    only: Option<Arc<Signal>>,
+}
+
+impl Sought {
+    pub(super) fn new(names: &Names, signals: &[Arc<Signal>], (from, to): (i64, i64)) -> Option<Self> {
+        let reaching: Vec<&Arc<Signal>> = signals.iter().filter(|signal| from <= signal.newest.time_us).collect();
+        let only = match reaching.as_slice() {
+            [] => return None,
+            [signal] => Some(Arc::clone(signal)),
+            _ => None,
+        };
+        let named =
+            of_these(reaching.into_iter().map(Arc::as_ref)).or_else(|| names.filter()).unwrap_or_else(|| lit(true));
+        Some(Self { filter: named.and(ident("time").gt_eq(at(from))).and(ident("time").lt(at(to))), only })
+    }
+
+    /// The samples, or those of `left`. Names are not read where there is only one.
+    pub(super) async fn passing(self, gather: &Gather, left: Option<Rows>) -> Result<Passing, QueryError> {
+        let (columns, order): (&[&str], &[&str]) = match &self.only {
+            Some(_) => (&["time", "value", "quality"], &["time"]),
+            None => (&COLUMNS, &["equipment", "signal", "time"]),
+        };
+        let rows = match (left, gather.view.present(SAMPLES)) {
+            (Some(left), Some(table)) => gather.rows_of(&table.with_rows(left), self.filter, columns, order).await?,
+            _ => gather.rows(SAMPLES, self.filter, columns, order).await?,
+        };
+        Ok(Passing { rows, only: self.only })
+    }
+}
+
+/// Samples of signals in a window.
 pub(super) async fn of_signals(
     gather: &Gather,
     names: &Names,
     signals: &[Arc<Signal>],
-    (from, to): (i64, i64),
+    window: (i64, i64),
 ) -> Result<Option<Passing>, QueryError> {
-    let reaching: Vec<&Arc<Signal>> = signals.iter().filter(|signal| from <= signal.newest.time_us).collect();
-    let only = match reaching.as_slice() {
-        [] => return Ok(None),
-        [signal] => Some(Arc::clone(signal)),
-        _ => None,
-    };
-    let named = of_these(reaching.into_iter().map(Arc::as_ref)).or_else(|| names.filter()).unwrap_or_else(|| lit(true));
-    let filter = named.and(ident("time").gt_eq(at(from))).and(ident("time").lt(at(to)));
-    let rows = match &only {
-        Some(_) => gather.rows(SAMPLES, filter, &["time", "value", "quality"], &["time"]).await?,
-        None => gather.rows(SAMPLES, filter, &COLUMNS, &["equipment", "signal", "time"]).await?,
-    };
-    Ok(Some(Passing { rows, only }))
+    match Sought::new(names, signals, window) {
+        Some(sought) => sought.passing(gather, None).await.map(Some),
+        None => Ok(None),
+    }
 }
 
 /// Samples of these signals, and perhaps of others of the same names; none where there are too many to list.

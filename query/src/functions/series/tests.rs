@@ -9,5 +9,6 @@ use super::*;
 use crate::engine::Limits;
 use crate::fixture::*;
 
+mod dense;
 mod history;
 mod shapes;

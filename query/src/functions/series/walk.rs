@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
-use ::oee::series::{Bucket, NotAscending, Series};
+use ::oee::series::{Bucket, Course, NotAscending, Series};
 use arrow::record_batch::RecordBatch;
 use datafusion::execution::memory_pool::MemoryReservation;
 
@@ -28,7 +28,11 @@ pub(super) struct Input {
     /// Of each signal, the samples next to the window.
     pub(super) before: Vec<Nearest>,
     pub(super) after: Vec<Nearest>,
-    /// Samples in the window, by equipment, signal and time.
+    /// Of each signal, samples in the window that come summed up, by time; nothing where none do.
+    pub(super) courses: Vec<Vec<Course>>,
+    /// Memory of the query that these take.
+    pub(super) _held: MemoryReservation,
+    /// The other samples in the window, by equipment, signal and time.
     pub(super) rows: Option<Passing>,
 }
 
@@ -59,6 +63,8 @@ struct Open {
     signal: Arc<Signal>,
     series: Series,
     buckets: Buckets,
+    /// Samples that come summed up, by time.
+    courses: VecDeque<Course>,
     /// Buckets that went out.
     finished: usize,
     /// A sample from here on may leave many buckets waiting.
@@ -154,8 +160,11 @@ impl<R> Walk<R> {
         let Some(run) = runs.front_mut() else { return Ok(()) };
         open.pop(self.sheet, &mut self.rows);
         while run.start < run.end && self.rows.len() < BATCH_ROWS {
-            open.push(samples.sample(run.start), &mut self.memory)?;
-            run.start += 1;
+            let sample = samples.sample(run.start);
+            if !open.push_course_before(sample.time_us, &mut self.memory)? {
+                open.push(sample, &mut self.memory)?;
+                run.start += 1;
+            }
             open.pop(self.sheet, &mut self.rows);
         }
         if run.start == run.end {
@@ -171,7 +180,8 @@ impl<R> Walk<R> {
         let Some(signal) = self.input.signals.get(place).cloned() else { return Ok(()) };
         let buckets = self.buckets_of(&signal.equipment)?;
         let series = Series::new(self.asked.method(&signal, self.needs.counts), buckets.edges.clone());
-        let mut open = Open { place, signal, series, buckets, finished: 0, watch_us: i64::MIN };
+        let courses = self.input.courses.get_mut(place).map(std::mem::take).unwrap_or_default().into();
+        let mut open = Open { place, signal, series, buckets, courses, finished: 0, watch_us: i64::MIN };
         for sample in self.input.before.get(place).into_iter().flat_map(Nearest::in_order) {
             open.push(sample, &mut self.memory)?;
         }
@@ -179,8 +189,15 @@ impl<R> Walk<R> {
         Ok(())
     }
 
-    /// Ends the signal at hand.
+    /// Ends the signal at hand, unless the rows suffice before that.
     fn end(&mut self) -> Result<(), QueryError> {
+        let Some(open) = &mut self.open else { return Ok(()) };
+        while self.rows.len() < BATCH_ROWS && open.push_course_before(i64::MAX, &mut self.memory)? {
+            open.pop(self.sheet, &mut self.rows);
+        }
+        if !open.courses.is_empty() {
+            return Ok(());
+        }
         let Some(mut open) = self.open.take() else { return Ok(()) };
         for sample in self.input.after.get(open.place).into_iter().flat_map(Nearest::in_order) {
             open.push(sample, &mut self.memory)?;
@@ -190,9 +207,11 @@ impl<R> Walk<R> {
         Ok(())
     }
 
-    /// The next signal has no sample in the window. Where it has none before either, there is nothing to say.
+    /// The next signal has no sample in the window but those that come summed up. Where it has none before either, there is
+    /// nothing to say.
     fn pass_over(&mut self) -> Result<(), QueryError> {
-        if self.input.before.get(self.next).is_none_or(|before| before.any.is_none()) {
+        let none_before = self.input.before.get(self.next).is_none_or(|before| before.any.is_none());
+        if none_before && self.input.courses.get(self.next).is_none_or(Vec::is_empty) {
             self.next += 1;
             return Ok(());
         }
@@ -220,6 +239,20 @@ impl Open {
             self.reserve(sample.time_us, memory)?;
         }
         self.series.push(sample.time_us, sample.value, sample.severity).map_err(out_of_order)
+    }
+
+    /// Takes the next samples that come summed up, where they come before a time; whether they did.
+    #[inline]
+    fn push_course_before(&mut self, time_us: i64, memory: &mut MemoryReservation) -> Result<bool, QueryError> {
+        let Some(course) = self.courses.front().filter(|course| course.extent.first.time_us < time_us).copied() else {
+            return Ok(false);
+        };
+        if self.watch_us <= course.extent.first.time_us {
+            self.reserve(course.extent.first.time_us, memory)?;
+        }
+        self.series.push_course(&course).map_err(|error| QueryError::Layout(error.to_string()))?;
+        self.courses.pop_front();
+        Ok(true)
     }
 
     /// Asks for the memory of the edges, and of the buckets that wait once a sample at this time is taken.

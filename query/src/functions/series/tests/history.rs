@@ -46,7 +46,7 @@ fn random_samples(random: &mut Random, equipment: &'static str, signal: &'static
     rows
 }
 
-fn method(plant: &Plant, rows: &Row, use_uncertain: bool, stepped: Option<bool>) -> Method {
+pub(super) fn method(plant: &Plant, rows: &Row, use_uncertain: bool, stepped: Option<bool>) -> Method {
     let declared = plant.signal(rows.0, rows.1);
     Method {
         stepped: stepped.unwrap_or(declared.interpolation == Interpolation::Stepped),
@@ -56,7 +56,7 @@ fn method(plant: &Plant, rows: &Row, use_uncertain: bool, stepped: Option<bool>)
 }
 
 /// The buckets of all samples of one signal that there are.
-fn buckets(method: Method, rows: &[Row], bounds: &[i64]) -> Vec<Bucket> {
+pub(super) fn buckets(method: Method, rows: &[Row], bounds: &[i64]) -> Vec<Bucket> {
     let mut series = Series::new(method, Edges::new(bounds).unwrap());
     let mut found = Vec::new();
     for row in rows {
@@ -68,7 +68,7 @@ fn buckets(method: Method, rows: &[Row], bounds: &[i64]) -> Vec<Bucket> {
 }
 
 /// Sums are of the same terms in the same order, so they are the same to the last digit but where a bound was cut.
-fn assert_same(place: &str, column: &str, row: usize, batch: &RecordBatch, wanted: Figure) {
+pub(super) fn assert_same(place: &str, column: &str, row: usize, batch: &RecordBatch, wanted: Figure) {
     let values = batch.column_by_name(column).unwrap().as_any().downcast_ref::<Float64Array>().unwrap();
     let scale = if column == "duration_good_s" { 1e-6 } else { 1.0 };
     let got = values.is_valid(row).then(|| values.value(row));
