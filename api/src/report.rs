@@ -180,14 +180,24 @@ pub(crate) async fn spc(
     format: Format,
 ) -> Result<Written, Failure> {
     let made = Timestamp::now();
-    let gathered = Gathered::of(&Source::new(engine, user).await, wish, made).await?;
-    let document = compose::compose(&gathered, &compose::Making { user, version, made });
+    let as_of = wish.as_of.as_deref().filter(|text| !text.is_empty()).map(known_at).transpose()?;
+    let gathered = Gathered::of(&Source::new(engine, user, as_of).await, wish, made).await?;
+    let document = compose::compose(&gathered, &compose::Making { user, version, made, as_of });
     let bytes = match format {
         Format::Html => html::write(&document).into_bytes(),
         Format::Pdf => pdf::write(&document).map_err(Failure::Writing)?,
         Format::Xlsx => xlsx::write(&document).map_err(|error| Failure::Writing(error.to_string()))?,
     };
     Ok(Written { bytes, name: file_name(&gathered.subject, &document) })
+}
+
+/// The recorded time whose knowledge is asked for. Wall time would be that of a zone that may have been another one then.
+fn known_at(text: &str) -> Result<Timestamp, Failure> {
+    text.parse().map_err(|_| {
+        Failure::Asked(format!(
+            "as_of={text} is no time; write one with its offset, like 2026-11-26T06:00+01:00 (in an address + is %2B)"
+        ))
+    })
 }
 
 /// Characteristic, chart and day, in letters that every file system takes.

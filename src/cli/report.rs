@@ -42,7 +42,9 @@ Examples:
   takt report spc press_force
   takt report spc press_force --chart xbar_r --subgroup 5 -o force.xlsx
   takt report spc leak_rate --from 2026-11-26 --to 2026-11-27 -o leak.pdf
-  takt report spc flow --format html -o - > flow.html")]
+  takt report spc flow --format html -o - > flow.html
+  takt report spc bore --chart ewma --lambda 0.2 --width 2.86
+  takt report spc bore --as-of 2026-11-26T12:00+01:00 -o as-signed.pdf")]
 struct SpcArgs {
     /// What was measured
     #[arg(value_name = "CHARACTERISTIC")]
@@ -71,6 +73,24 @@ struct SpcArgs {
     /// Estimate limits from so many first subgroups
     #[arg(long, value_name = "N")]
     phase_i: Option<u32>,
+    /// Limits of X̄, X and EWMA charts and moving averages: so many sigma from the centre
+    #[arg(long, value_name = "SIGMAS")]
+    width: Option<f64>,
+    /// EWMA: weight of the newest point, above 0, at most 1
+    #[arg(long, value_name = "WEIGHT")]
+    lambda: Option<f64>,
+    /// CUSUM: slack, in sigma
+    #[arg(long, value_name = "SIGMAS")]
+    k: Option<f64>,
+    /// CUSUM: decision interval, in sigma
+    #[arg(long, value_name = "SIGMAS")]
+    h: Option<f64>,
+    /// CUSUM: where both sums begin, in sigma
+    #[arg(long, value_name = "SIGMAS")]
+    headstart: Option<f64>,
+    /// Moving average: over so many points
+    #[arg(long, value_name = "N")]
+    span: Option<u32>,
     /// Distribution of capability: normal, lognormal, weibull, gamma, exponential, box_cox or johnson
     #[arg(long, value_name = "NAME")]
     distribution: Option<String>,
@@ -83,6 +103,9 @@ struct SpcArgs {
     /// Zone that times are shown in, such as Europe/Berlin; without it the machine's
     #[arg(long, value_name = "ZONE")]
     zone: Option<String>,
+    /// As it was known at this recorded time, with its offset: values, exclusions and frozen limits of then
+    #[arg(long, value_name = "TIME")]
+    as_of: Option<String>,
     /// Form of the document; without it what FILE ends with, else pdf
     #[arg(long, value_enum)]
     format: Option<Format>,
@@ -186,7 +209,11 @@ fn destination(asked: &SpcArgs) -> anyhow::Result<(Format, Target)> {
 }
 
 fn address(asked: &SpcArgs, format: Format) -> String {
-    let phase_i = asked.phase_i.map(|count| count.to_string());
+    let number = |number: Option<f64>| number.map(|number| number.to_string());
+    let count = |count: Option<u32>| count.map(|count| count.to_string());
+    let (phase_i, span) = (count(asked.phase_i), count(asked.span));
+    let (width, lambda, k) = (number(asked.width), number(asked.lambda), number(asked.k));
+    let (h, headstart) = (number(asked.h), number(asked.headstart));
     let said = [
         ("equipment", &asked.equipment),
         ("product", &asked.product),
@@ -195,10 +222,17 @@ fn address(asked: &SpcArgs, format: Format) -> String {
         ("rules", &asked.rules),
         ("limits", &asked.limits),
         ("phase_i", &phase_i),
+        ("width", &width),
+        ("lambda", &lambda),
+        ("k", &k),
+        ("h", &h),
+        ("headstart", &headstart),
+        ("span", &span),
         ("distribution", &asked.distribution),
         ("from", &asked.from),
         ("to", &asked.to),
         ("zone", &asked.zone),
+        ("as_of", &asked.as_of),
     ];
     let mut address = format!(
         "/report/spc?format={}&characteristic={}&chart={}",

@@ -202,6 +202,89 @@ fn frozen_limits_say_who_when_and_why() {
 }
 
 #[test]
+fn what_was_signed_can_be_made_again_after_a_correction() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = filled(folder.path());
+    let words = ["bore", "--to", "2025-01-15"];
+    let page =
+        |name: &str, words: &[&str]| String::from_utf8(report(&server, &folder.path().join(name), words)).unwrap();
+    let signed = page("signed.html", &words);
+    let recorded = server.sql("SELECT max(recorded) FROM measurements")[0][0].as_str().unwrap().to_owned();
+    assert!(shown(&signed, &json!(10.9)));
+    server.send("measurements", &[measurement("bore", 140, &json!(10.03125))]);
+    server.send(
+        "control_limits",
+        &[json!({"characteristic": "bore", "chart": "i_mr", "valid_from": minute(0), "centre": 10.5, "sigma": 0.25,
+            "approved_by": "A. Quality", "reason": "new"})],
+    );
+
+    let now = page("now.html", &words);
+    assert!(!shown(&now, &json!(10.9)) && shown(&now, &json!(10.5)));
+    let as_of: Timestamp = recorded.parse().unwrap();
+    let as_of = as_of.to_string();
+    let again = page("again.html", &[&words[..], &["--as-of", &as_of]].concat());
+    assert!(shown(&again, &json!(10.9)) && !again.contains("A. Quality"));
+    holds(&again, "what was recorded later is left out");
+    let figures = |html: &str| -> Vec<String> {
+        let parts = html.split("data-value=\"").skip(1);
+        parts.map(|part| part.split('"').next().unwrap().to_owned()).collect()
+    };
+    assert!(figures(&signed).len() > VALUES);
+    assert_eq!(figures(&again), figures(&signed));
+    assert!(refused(&server, &["bore", "--as-of", "2025-01-15 10:00"]).contains("with its offset"));
+}
+
+#[test]
+fn a_chart_takes_its_parameters_from_the_command_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = filled(folder.path());
+    for (name, words, call) in [
+        ("ewma", vec!["--lambda", "0.1", "--width", "2.7"], "'lambda=0.1', 'width=2.7'"),
+        ("cusum", vec!["--k", "0.75", "--h", "4.5", "--headstart", "2"], "'k=0.75', 'h=4.5', 'headstart=2'"),
+        ("moving_average", vec!["--span", "7"], "'span=7'"),
+    ] {
+        let words = [vec!["bore", "--chart", name], words].concat();
+        let html = String::from_utf8(report(&server, &folder.path().join(format!("{name}.html")), &words)).unwrap();
+        let values = |call: &str| {
+            server.sql(&format!("SELECT value FROM spc('{name}'{call}) WHERE characteristic = 'bore' ORDER BY point"))
+        };
+        let rows = values(&format!(", {call}"));
+        assert_eq!(rows.len(), VALUES);
+        for row in &rows {
+            assert!(shown(&html, &row[0]), "{name} {row:?}");
+        }
+        for word in call.split(", ") {
+            holds(&html, &word.replace('\'', "&#39;"));
+        }
+        assert_ne!(values(""), rows, "{name}: the parameters change nothing");
+    }
+}
+
+#[test]
+fn curves_are_those_of_the_distribution_that_was_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = filled(folder.path());
+    let lines = |html: &str| -> Vec<String> {
+        html.split("<figure").skip(1).map(|figure| figure.split("</figure>").next().unwrap().to_owned()).collect()
+    };
+    let mut before: Option<String> = None;
+    for (name, called) in [("normal", "normal"), ("weibull", "Weibull"), ("gamma", "gamma"), ("johnson", "Johnson")] {
+        let words = ["bore", "--distribution", name];
+        let html = String::from_utf8(report(&server, &folder.path().join(format!("{name}.html")), &words)).unwrap();
+        let fitted = server.sql(&format!(
+            "SELECT fitted, fit_anderson_darling FROM capability('distribution={name}') WHERE characteristic = 'bore'"
+        ));
+        holds(&html, fitted[0][0].as_str().unwrap());
+        holds(&html, called);
+        assert_eq!(fitted[0][1].is_null(), name == "normal");
+        assert!(fitted[0][1].is_null() || shown(&html, &fitted[0][1]));
+        let histogram = lines(&html).into_iter().find(|figure| figure.contains("Histogram")).unwrap();
+        assert_ne!(before.as_ref(), Some(&histogram), "{name}");
+        before = Some(histogram);
+    }
+}
+
+#[test]
 fn pdf_is_small_numbered_and_reads_as_text() {
     let folder = tempfile::tempdir().unwrap();
     let server = filled(folder.path());

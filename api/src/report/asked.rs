@@ -28,6 +28,7 @@ pub(crate) struct Wish {
     pub(crate) from: Option<String>,
     pub(crate) to: Option<String>,
     pub(crate) zone: Option<String>,
+    pub(crate) as_of: Option<String>,
     pub(crate) format: Option<String>,
 }
 

@@ -1,5 +1,8 @@
 //! Capability, as `capability` gives it.
 
+use oee::spc::nonnormal::{NoShape, Shape};
+use query::QueryError;
+
 use super::Failure;
 use super::source::Source;
 use super::subject::Subject;
@@ -30,6 +33,10 @@ pub(crate) struct Capability {
     pub(crate) anderson_darling_p: Option<f64>,
     pub(crate) looks_normal: Option<String>,
     pub(crate) distribution: String,
+    /// What was fitted, where something could be.
+    pub(crate) fitted: Option<Shape>,
+    /// How well it fits, and how probable a worse fit is.
+    pub(crate) fit: (Option<f64>, Option<f64>),
     pub(crate) method: Option<String>,
     pub(crate) reason: Option<String>,
 }
@@ -95,7 +102,13 @@ pub(crate) async fn read(source: &Source, subject: &Subject) -> Result<Option<Ca
         anderson_darling_p: number("anderson_darling_p")?,
         looks_normal: text("looks_normal")?,
         distribution: text("distribution")?.unwrap_or_default(),
+        fitted: text("fitted")?.map(|fitted| fitted.parse()).transpose().map_err(unreadable)?,
+        fit: (number("fit_anderson_darling")?, number("fit_anderson_darling_p")?),
         method: text("method")?,
         reason: text("reason")?,
     }))
+}
+
+fn unreadable(error: NoShape) -> Failure {
+    Failure::Query(QueryError::Execution(error.to_string()))
 }

@@ -6,12 +6,13 @@ mod listing;
 mod violation;
 
 use jiff::Timestamp;
+use oee::spc::nonnormal::{Family, Shape};
 
 use super::Gathered;
 use super::asked::{self, Choice};
 use super::control::{self, Look};
-use super::document::{Block, Cell, Column, Document, Fact, Place, Table, grouped, places_for};
-use super::histogram::{histogram, probability_plot};
+use super::document::{Block, Cell, Column, Document, Fact, Place, Table, grouped, places_for, reading};
+use super::histogram::{called, drawn, histogram, probability_plot};
 use super::points::Point;
 
 const SIGNERS: &[&str] = &["Prepared", "Reviewed", "Approved"];
@@ -21,13 +22,15 @@ pub(crate) struct Making<'a> {
     pub(crate) user: &'a str,
     pub(crate) version: &'a str,
     pub(crate) made: Timestamp,
+    /// The recorded time whose knowledge it shows, where that is an earlier one.
+    pub(crate) as_of: Option<Timestamp>,
 }
 
 /// The whole report.
 pub(crate) fn compose(gathered: &Gathered, making: &Making<'_>) -> Document {
     let subject = &gathered.subject;
     let made = making.made.as_microsecond();
-    let mut blocks = vec![Block::Facts(head(gathered))];
+    let mut blocks = vec![Block::Facts(head(gathered, making))];
     chart(gathered, &mut blocks);
     limits::add(gathered, &mut blocks);
     capability::add(gathered, &mut blocks);
@@ -109,7 +112,7 @@ fn plotted_places(gathered: &Gathered) -> usize {
     places_for(sigma.or_else(|| Some(largest() / 100.0)))
 }
 
-fn head(gathered: &Gathered) -> Vec<Fact> {
+fn head(gathered: &Gathered, making: &Making<'_>) -> Vec<Fact> {
     let subject = &gathered.subject;
     let (first, last) = measured(&gathered.points);
     let clock = &subject.clock;
@@ -118,7 +121,8 @@ fn head(gathered: &Gathered) -> Vec<Fact> {
         None => "all there is".to_owned(),
     };
     let uom = subject.uom.as_ref().map_or_else(String::new, |uom| format!(", in {uom}"));
-    vec![
+    let as_of = making.as_of.map(|time| clock.minute_and_offset(time.as_microsecond()));
+    let mut facts = vec![
         Fact::new("Characteristic", format!("{}{uom}", subject.characteristic)),
         Fact::new("Machine", machine(gathered)),
         Fact::new("Product", product(gathered)),
@@ -127,7 +131,9 @@ fn head(gathered: &Gathered) -> Vec<Fact> {
         Fact::new("Measured", format!("{} – {}", clock.minute_and_offset(first), clock.minute_and_offset(last))),
         Fact::new("Times", clock.offset_words(subject.period.map_or(first, |(from, _)| from), last)),
         Fact::new("Chart", format!("{}, subgroups: {}", asked::title(subject.kind), subject.subgroup_words())),
-    ]
+    ];
+    facts.extend(as_of.map(|time| Fact::new("Known at", format!("{time}: what was recorded later is left out"))));
+    facts
 }
 
 fn chart(gathered: &Gathered, blocks: &mut Vec<Block>) {
@@ -162,13 +168,14 @@ fn spread(gathered: &Gathered, blocks: &mut Vec<Block>) {
             let capability = gathered.capability.as_ref();
             let figures = vec![histogram(spread, capability), probability_plot(spread, capability)];
             blocks.push(Block::Figures(figures));
-            let digits = |value: f64| super::document::reading(value, 5);
+            let digits = |value: f64| reading(value, 5);
             blocks.push(Block::Note(format!(
-                "{} values; the curve and the line are the normal distribution of their mean {} and sigma {}{}. Bins of {} ({}).",
+                "{} values, mean {} and sigma {}{}; the curve and the line are {}. Bins of {} ({}).",
                 grouped(spread.n),
                 digits(spread.mean),
                 digits(spread.sigma),
                 with_uom(gathered),
+                distribution(&drawn(spread, capability)),
                 digits(spread.bins.width),
                 spread.bins.rule
             )));
@@ -177,10 +184,23 @@ fn spread(gathered: &Gathered, blocks: &mut Vec<Block>) {
     }
 }
 
+/// A distribution in words: the normal one has the mean and sigma that are named beside it.
+fn distribution(shape: &Shape) -> String {
+    let family = called(shape.family());
+    let words = match shape.family() {
+        Family::Normal => return "the normal distribution of these".to_owned(),
+        Family::BoxCox | Family::Johnson => format!("the normal distribution behind the {family} transformation"),
+        _ => format!("the {family} distribution"),
+    };
+    let parameters = shape.parameters().into_iter().map(|(name, value)| format!("{name} {}", reading(value, 5)));
+    format!("{words} of {}", parameters.collect::<Vec<_>>().join(", "))
+}
+
 fn about(gathered: &Gathered, making: &Making<'_>) -> Vec<Fact> {
     let subject = &gathered.subject;
     let (first, last) = measured(&gathered.points);
     let clock = &subject.clock;
+    let known = making.as_of.map_or_else(String::new, |time| format!("SET as_of = '{time}'; "));
     vec![
         Fact::new("Made by", making.user),
         Fact::new(
@@ -197,8 +217,8 @@ fn about(gathered: &Gathered, making: &Making<'_>) -> Vec<Fact> {
                 grouped(gathered.points.len() as i64)
             ),
         ),
-        Fact::new("Points in SQL", format!("SELECT * FROM {} ORDER BY point", subject.spc())),
-        Fact::new("Capability in SQL", format!("SELECT * FROM {}", subject.capability())),
+        Fact::new("Points in SQL", format!("{known}SELECT * FROM {} ORDER BY point", subject.spc())),
+        Fact::new("Capability in SQL", format!("{known}SELECT * FROM {}", subject.capability())),
         Fact::new(
             "Definitions",
             "Montgomery, Introduction to Statistical Quality Control; AIAG, SPC; ISO 7870; ISO 22514",

@@ -1,7 +1,8 @@
-//! Drawings of how values spread: a histogram with the specification and the fitted normal curve, and a normal probability
-//! plot.
+//! Drawings of how values spread: a histogram with the specification and the curve of the fitted distribution, and a
+//! probability plot.
 
-use oee::spc::distribution::{normal_pdf, normal_quantile};
+use oee::spc::distribution::{normal_cdf, normal_quantile};
+use oee::spc::nonnormal::{Family, Shape as Distribution};
 
 use super::capability::Capability;
 use super::document::{exact, grouped, reading};
@@ -98,16 +99,42 @@ fn frame(across: &Scale, shapes: &mut Vec<Shape>) {
     shapes.push(rectangle((LEFT, TOP), (WIDTH - LEFT - RIGHT, bottom - TOP), None, Some(Ink::Edge)));
 }
 
-/// The histogram with the normal curve of mean and sigma of all values.
+/// The distribution that is drawn: the one of capability, else the normal one of mean and sigma of all values.
+pub(crate) fn drawn(spread: &Spread, capability: Option<&Capability>) -> Distribution {
+    let normal = Distribution::Normal { mean: spread.mean, sigma: spread.sigma };
+    capability.and_then(|found| found.fitted).unwrap_or(normal)
+}
+
+/// What people call a family of distributions.
+pub(crate) fn called(family: Family) -> &'static str {
+    match family {
+        Family::Normal => "normal",
+        Family::Lognormal => "lognormal",
+        Family::Weibull => "Weibull",
+        Family::Gamma => "gamma",
+        Family::Exponential => "exponential",
+        Family::BoxCox => "Box-Cox",
+        Family::Johnson => "Johnson",
+    }
+}
+
+/// The histogram with the curve of the distribution.
 pub(crate) fn histogram(spread: &Spread, capability: Option<&Capability>) -> Figure {
     let spec = Spec::of(capability);
     let (bins, n) = (&spread.bins, spread.n as f64);
     let stop = bins.start + bins.width * bins.bins as f64;
     let low = spec.known().fold(bins.start, f64::min);
     let across = across(low, spec.known().fold(stop, f64::max));
-    let density = |value: f64| n * bins.width * normal_pdf((value - spread.mean) / spread.sigma) / spread.sigma;
+    let distribution = drawn(spread, capability);
+    let density = |value: f64| n * bins.width * distribution.density(value);
     let fullest = spread.counts.iter().map(|(_, count)| *count).max().unwrap_or(0);
-    let highest = density(spread.mean).max(fullest as f64) * 1.06;
+    let on_curve = || {
+        let place = |place: u32| across.low() + (across.high() - across.low()) * f64::from(place) / f64::from(SMOOTH);
+        (0..=SMOOTH).map(place).map(|value| (value, density(value))).filter(|(_, height)| height.is_finite())
+    };
+    // A curve without bound at its end would leave no room for the bars.
+    let top = on_curve().map(|(_, height)| height).fold(0.0, f64::max).min(2.0 * fullest as f64);
+    let highest = top.max(fullest as f64) * 1.06;
     let up = Scale::new(0.0, highest, (HEIGHT - BOTTOM, TOP));
     let mut shapes = Vec::new();
     let mut bars = Vec::new();
@@ -118,10 +145,7 @@ pub(crate) fn histogram(spread: &Spread, capability: Option<&Capability>) -> Fig
         bars.extend(corners(left, top, (right - left - 0.3).max(0.4), HEIGHT - BOTTOM - top));
     }
     shapes.push(area(Ink::Bar, bars));
-    let curve = (0..=SMOOTH).map(|place| {
-        let value = across.low() + (across.high() - across.low()) * f64::from(place) / f64::from(SMOOTH);
-        (across.at(value), up.at(density(value)))
-    });
+    let curve = on_curve().map(|(value, height)| (across.at(value), up.at(height.min(highest))));
     shapes.push(line(Ink::Text, 1.0, curve));
     for (level, name) in up.levels(5) {
         if level.fract() == 0.0 && level < highest * 0.97 {
@@ -133,7 +157,7 @@ pub(crate) fn histogram(spread: &Spread, capability: Option<&Capability>) -> Fig
     Figure {
         caption: "Histogram".to_owned(),
         says: format!(
-            "Histogram of {} values in {} bins of {}; the fullest holds {}",
+            "Histogram of {} values in {} bins of {}; the fullest holds {}; curve: {distribution}",
             grouped(spread.n),
             bins.bins,
             reading(bins.width, 5),
@@ -145,7 +169,8 @@ pub(crate) fn histogram(spread: &Spread, capability: Option<&Capability>) -> Fig
     }
 }
 
-/// Values against the quantile of the normal distribution where their rank lies: on a line where they are normal.
+/// Values against the quantile of the normal distribution where their rank lies: near the line of the fitted distribution,
+/// which is straight where that is normal.
 pub(crate) fn probability_plot(spread: &Spread, capability: Option<&Capability>) -> Figure {
     // Hazen's plotting position, as on the page.
     let position = |rank: i64| normal_quantile((rank as f64 - 0.5) / spread.n as f64);
@@ -167,13 +192,14 @@ pub(crate) fn probability_plot(spread: &Spread, capability: Option<&Capability>)
         }
     }
     // The line, as far as it lies in the plot.
-    let quantile_of = |value: f64| (value - spread.mean) / spread.sigma;
-    let start = quantile_of(across.low()).max(-edge);
-    let end = quantile_of(across.high()).min(edge);
-    let on_line = |quantile: f64| (across.at(spread.mean + quantile * spread.sigma), up.at(quantile));
-    if end > start {
-        shapes.push(line(Ink::Text, 1.0, [on_line(start), on_line(end)]));
-    }
+    let distribution = drawn(spread, capability);
+    let within = |value: &f64| (across.low()..=across.high()).contains(value);
+    let on_line = (0..=SMOOTH).filter_map(|place| {
+        let quantile = edge * (2.0 * f64::from(place) / f64::from(SMOOTH) - 1.0);
+        let value = distribution.quantile(normal_cdf(quantile));
+        Some((across.at(Some(value).filter(within)?), up.at(quantile)))
+    });
+    shapes.push(line(Ink::Text, 1.0, on_line));
     let mut dots = Vec::new();
     for (value, rank) in &spread.ranked {
         let (x, y) = (across.at(*value), up.at(position(*rank)));
@@ -184,14 +210,15 @@ pub(crate) fn probability_plot(spread: &Spread, capability: Option<&Capability>)
     let spec = Spec { target: None, ..Spec::of(capability) };
     spec.within(&across).draw(&across, &mut shapes);
     Figure {
-        caption: "Normal probability plot".to_owned(),
+        caption: match distribution.family() {
+            Family::Normal => "Normal probability plot".to_owned(),
+            other => format!("Probability plot with the {} distribution", called(other)),
+        },
         says: format!(
-            "Normal probability plot of {} values from {} to {}, with the line of mean {} and sigma {}",
+            "Normal probability plot of {} values from {} to {}; line: {distribution}",
             grouped(spread.n),
             reading(least, 5),
             reading(most, 5),
-            reading(spread.mean, 5),
-            reading(spread.sigma, 5)
         ),
         width: WIDTH,
         height: HEIGHT,

@@ -3,6 +3,7 @@
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
 use futures::TryStreamExt;
+use jiff::Timestamp;
 use query::{Engine, QueryError, Session};
 
 use super::Failure;
@@ -11,9 +12,11 @@ use super::Failure;
 pub(crate) struct Source(Session);
 
 impl Source {
-    /// All its questions see one snapshot: the parts of a report fit together, whatever comes while it is made.
-    pub(crate) async fn new(engine: &Engine, user: &str) -> Self {
+    /// All its questions see one snapshot, as it was known at `as_of` where that is named: the parts of a report fit together,
+    /// whatever comes while it is made.
+    pub(crate) async fn new(engine: &Engine, user: &str, as_of: Option<Timestamp>) -> Self {
         let session = engine.session(user);
+        session.set_as_of(as_of);
         session.hold_snapshot().await;
         Self(session)
     }

@@ -18,7 +18,7 @@ mod shape;
 pub use box_cox::{BoxCox, box_cox};
 pub use fit::{Fit, Goodness, fit};
 pub use johnson::{Johnson, JohnsonKind};
-pub use shape::Shape;
+pub use shape::{NoShape, Shape};
 
 use super::capability::{Capability, Indices, Ppm, Spec};
 use super::{Error, SigmaMethod};

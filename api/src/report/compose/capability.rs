@@ -5,6 +5,7 @@ use super::super::capability::{Capability, Index, Ppm};
 use super::super::document::{
     Block, Cell, Column, Fact, NONE, Place, Table, exact, grouped, placed, places_for, reading,
 };
+use super::super::histogram::called;
 use super::with_uom;
 
 /// Adds the section.
@@ -30,7 +31,15 @@ fn why<'a>(found: &'a Capability, name: &str) -> &'a str {
     let lacks = found.distribution != "normal"
         && found.ppk.value.is_some()
         && (name == "cpm" || (found.cpk.value.is_none() && name.starts_with("cp")));
-    if lacks { "not by this method" } else { found.reason.as_deref().unwrap_or("not known") }
+    if lacks {
+        return "not by this method";
+    }
+    // Of one limit there is no tolerance.
+    let one_sided = found.lower.is_some() != found.upper.is_some();
+    if one_sided && (name == "cp" || name == "pp") {
+        return "there is one limit only";
+    }
+    found.reason.as_deref().unwrap_or("not known")
 }
 
 fn indices(found: &Capability) -> Table {
@@ -79,7 +88,7 @@ fn facts(gathered: &Gathered, found: &Capability) -> Vec<Fact> {
         Some("mrbar_d2") => "MR\u{304}/d2",
         other => other.unwrap_or(NONE),
     };
-    vec![
+    let mut facts = vec![
         Fact::new("Specification", format!("{} … {}{uom}{target}", limit(found.lower), limit(found.upper))),
         Fact::new("Method", found.method.as_deref().unwrap_or(NONE)),
         Fact::new("Values", Cell::Phrase(found.n as f64, grouped(found.n))),
@@ -96,12 +105,16 @@ fn facts(gathered: &Gathered, found: &Capability) -> Vec<Fact> {
             "Outside, expected within subgroups",
             match found.expected_within {
                 Some(value) => Cell::Phrase(value, format!("{} ppm", as_ppm(value))),
-                None => Cell::missing(why(found, "cp")),
+                None => Cell::missing(why(found, "cpk")),
             },
         ),
-        Fact::new("Anderson-Darling", anderson_darling(found)),
+        Fact::new("Anderson-Darling, normal", anderson_darling(found)),
         Fact::new("Looks normal", found.looks_normal.as_deref().unwrap_or("too few values to tell")),
-    ]
+    ];
+    if let (Some(shape), (Some(a2), p)) = (&found.fitted, found.fit) {
+        facts.push(Fact::new(format!("Anderson-Darling, {}", called(shape.family())), a_squared(a2, p)));
+    }
+    facts
 }
 
 fn as_ppm(value: f64) -> String {
@@ -122,8 +135,10 @@ fn ppm(found: &Capability, ppm: Ppm) -> Cell {
 
 fn anderson_darling(found: &Capability) -> Cell {
     let Some(a2) = found.anderson_darling else { return Cell::missing("too few values, or all are equal") };
-    let p = found
-        .anderson_darling_p
-        .map_or_else(String::new, |p| if p < 0.001 { ", p < 0.001".to_owned() } else { format!(", p {p:.3}") });
+    a_squared(a2, found.anderson_darling_p)
+}
+
+fn a_squared(a2: f64, p: Option<f64>) -> Cell {
+    let p = p.map_or_else(String::new, |p| if p < 0.001 { ", p < 0.001".to_owned() } else { format!(", p {p:.3}") });
     Cell::Phrase(a2, format!("A² = {a2:.3}{p}"))
 }

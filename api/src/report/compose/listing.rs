@@ -9,7 +9,7 @@ use super::super::document::{Block, Cell, Column, Place, Table, reading};
 use super::super::points::Point;
 use super::{in_brackets, plotted_brackets, plotted_places, table_or};
 
-/// Points of subgroups that paper lists; the workbook has all.
+/// Points that paper lists; the workbook has all.
 const POINTS_ON_PAPER: usize = 2_000;
 
 /// Adds what is excluded, and why.
@@ -54,10 +54,10 @@ pub(super) fn exclusions(gathered: &Gathered, blocks: &mut Vec<Block>) {
     table_or(blocks, Place::Sheet("Exclusions"), columns, rows, "No measurement in this period is excluded.");
 }
 
-/// Adds the points with their limits: to the workbook always, to paper where points are made of several values.
+/// Adds the points with their limits: to the workbook always, to paper where points are not the values themselves.
 pub(super) fn points(gathered: &Gathered, blocks: &mut Vec<Block>) {
     blocks.push(Block::Table(chart_data(gathered)));
-    if gathered.points.iter().all(|point| point.n <= 1) {
+    if gathered.subject.kind.name() == "i_mr" {
         return;
     }
     blocks.push(Block::Heading("Points".to_owned()));

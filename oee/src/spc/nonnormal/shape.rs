@@ -1,8 +1,11 @@
 //! Fitted distributions: tails, density and quantiles, all in the unit of the values.
 
+use std::fmt;
+use std::str::FromStr;
+
 use statrs::function::gamma::ln_gamma;
 
-use super::{Family, Johnson};
+use super::{Family, Johnson, JohnsonKind};
 use crate::spc::distribution::{
     Tails, gamma_lower, gamma_upper, ln_normal_cdf, normal_cdf, normal_pdf, normal_quantile,
 };
@@ -83,6 +86,26 @@ impl Shape {
             Self::Johnson(one) => {
                 vec![("gamma", one.gamma), ("eta", one.eta), ("epsilon", one.epsilon), ("lambda", one.lambda)]
             }
+        }
+    }
+
+    /// The distribution that a name and parameters in the order of [`Self::parameters`] stand for.
+    fn of(name: &str, parameters: &[f64]) -> Option<Self> {
+        let johnson = |kind| match *parameters {
+            [gamma, eta, epsilon, lambda] => Some(Self::Johnson(Johnson { kind, gamma, eta, epsilon, lambda })),
+            _ => None,
+        };
+        match (name, parameters) {
+            ("johnson_sb", _) => johnson(JohnsonKind::Sb),
+            ("johnson_sl", _) => johnson(JohnsonKind::Sl),
+            ("johnson_su", _) => johnson(JohnsonKind::Su),
+            ("normal", &[mean, sigma]) => Some(Self::Normal { mean, sigma }),
+            ("lognormal", &[mu, sigma]) => Some(Self::Lognormal { mu, sigma }),
+            ("weibull", &[shape, scale]) => Some(Self::Weibull { shape, scale }),
+            ("gamma", &[shape, scale]) => Some(Self::Gamma { shape, scale }),
+            ("exponential", &[mean]) => Some(Self::Exponential { mean }),
+            ("box_cox", &[lambda, mean, sigma]) => Some(Self::BoxCox { lambda, mean, sigma }),
+            _ => None,
         }
     }
 
@@ -190,6 +213,42 @@ impl Shape {
             Self::Exponential { mean } => -mean * (-p).ln_1p(),
             Self::Gamma { shape, scale } => scale * UnitGamma { shape }.quantile(p),
         }
+    }
+}
+
+/// As `weibull(shape=2.5, scale=10)`, with all digits.
+impl fmt::Display for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.family().name())?;
+        if let Self::Johnson(johnson) = self {
+            write!(f, "_{}", johnson.kind.name().to_ascii_lowercase())?;
+        }
+        for (place, (name, value)) in self.parameters().into_iter().enumerate() {
+            write!(f, "{}{name}={value}", if place == 0 { "(" } else { ", " })?;
+        }
+        f.write_str(")")
+    }
+}
+
+/// A text that is no distribution.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("\"{0}\" is no distribution with its parameters")]
+pub struct NoShape(String);
+
+impl FromStr for Shape {
+    type Err = NoShape;
+
+    /// Reads what [`Display`](fmt::Display) writes.
+    fn from_str(text: &str) -> Result<Self, NoShape> {
+        let read = || {
+            let (name, rest) = text.split_once('(')?;
+            let parts = rest.strip_suffix(')')?.split(", ");
+            let parameters = parts.map(|part| part.split_once('=')?.1.parse().ok());
+            let shape = Self::of(name, &parameters.collect::<Option<Vec<f64>>>()?)?;
+            // Parameters are named, so that they cannot be mistaken for one another.
+            (shape.to_string() == text).then_some(shape)
+        };
+        read().ok_or_else(|| NoShape(text.to_owned()))
     }
 }
 

@@ -180,6 +180,29 @@ fn quantiles_tails_and_densities_belong_together() {
 }
 
 #[test]
+fn a_distribution_survives_being_written() {
+    for family in Family::ALL {
+        let shape = fitted(family).shape;
+        assert_eq!(shape.to_string().parse(), Ok(shape), "{shape}");
+    }
+    assert_eq!(Shape::Weibull { shape: 2.5, scale: 10.0 }.to_string(), "weibull(shape=2.5, scale=10)");
+    let wrong = [
+        "",
+        "weibull",
+        "weibull()",
+        "weibull(2.5, 10)",
+        "weibull(scale=10, shape=2.5)",
+        "weibull(shape=x, scale=10)",
+        "johnson(gamma=1, eta=1, epsilon=1, lambda=1)",
+        "normal(mean=1)",
+        "pareto(shape=1, scale=2)",
+    ];
+    for text in wrong {
+        assert!(text.parse::<Shape>().is_err(), "{text}");
+    }
+}
+
+#[test]
 fn what_cannot_be_fitted() {
     let error = |family, values: &[f64]| fit(family, values).expect_err("no fit").to_string();
     for family in [Family::Weibull, Family::Gamma, Family::Exponential, Family::Lognormal, Family::BoxCox] {

@@ -4,7 +4,7 @@ use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use oee::spc::SigmaMethod;
 use oee::spc::capability::{Capability, Indices, Interval, Ppm, Spec};
-use oee::spc::nonnormal::{Family, Nonnormal};
+use oee::spc::nonnormal::{Family, Nonnormal, Shape};
 
 use super::frozen::Frozen;
 use super::head::{Head, Headed, columns};
@@ -22,6 +22,8 @@ struct Row {
     nonnormal: Option<Nonnormal>,
     sigma_method: &'static str,
     distribution: Family,
+    /// The distribution that was fitted, with its parameters.
+    fitted: Option<String>,
     reason: Option<String>,
 }
 
@@ -109,6 +111,9 @@ const COLUMNS: &[Column<Row>] = &[
     number!("anderson_darling_p", |row| Some(row.normal()?.normality.as_ref()?.p)),
     Column { name: "looks_normal", value: Value::Text(|row| looks_normal(row)) },
     Column { name: "distribution", value: Value::Text(|row| Some(row.distribution.name())) },
+    Column { name: "fitted", value: Value::Text(|row| row.fitted.as_deref()) },
+    number!("fit_anderson_darling", |row| Some(row.nonnormal.as_ref()?.fit.goodness.a2)),
+    number!("fit_anderson_darling_p", |row| row.nonnormal.as_ref()?.fit.goodness.p),
     Column { name: "method", value: Value::Text(|row| Some(method(row))) },
     Column { name: "reason", value: Value::Text(|row| row.reason.as_deref()) },
 ];
@@ -160,6 +165,7 @@ fn row(question: &Question<'_>, head: Head, series: &Series, (values, sizes): (&
         nonnormal: None,
         sigma_method: method.name(),
         distribution: question.asked.distribution,
+        fitted: None,
         reason: None,
     };
     let spec = match Spec::new(spec.lower, spec.upper, spec.target) {
@@ -173,6 +179,8 @@ fn row(question: &Question<'_>, head: Head, series: &Series, (values, sizes): (&
         Ok(found) => {
             let within = found.within.as_ref().err().map(ToString::to_string);
             row.reason = within.or_else(|| found.reason.map(str::to_owned));
+            let sigma = found.overall.as_ref().ok().map(|(sigma, _)| *sigma).filter(|sigma| *sigma > 0.0);
+            row.fitted = sigma.map(|sigma| Shape::Normal { mean: found.mean, sigma }.to_string());
             row.capability = Some(found);
         }
         Err(error) => row.reason = Some(error.to_string()),
@@ -184,10 +192,11 @@ fn row(question: &Question<'_>, head: Head, series: &Series, (values, sizes): (&
         match Nonnormal::of(values, sizes, spec, method, row.distribution) {
             Ok(found) => {
                 row.reason = found.reason.map(str::to_owned).or_else(|| of_percentiles(&found, &spec));
+                row.fitted = Some(found.fit.shape.to_string());
                 row.nonnormal = Some(found);
             }
             // Figures of a normal distribution would not be what was asked for.
-            Err(error) => (row.reason, row.capability) = (Some(error.to_string()), None),
+            Err(error) => (row.reason, row.capability, row.fitted) = (Some(error.to_string()), None, None),
         }
     }
     row
