@@ -121,8 +121,10 @@ impl Reach {
             let span = self.times.entry(column.to_owned()).or_insert((i64::MIN, i64::MAX));
             match op {
                 Operator::Eq => *span = (span.0.max(floor), span.1.min(ceiling)),
-                Operator::Gt | Operator::GtEq => span.0 = span.0.max(floor),
-                Operator::Lt | Operator::LtEq => span.1 = span.1.min(ceiling),
+                Operator::Gt => span.0 = span.0.max(floor.saturating_add(1)),
+                Operator::GtEq => span.0 = span.0.max(ceiling),
+                Operator::Lt => span.1 = span.1.min(ceiling.saturating_sub(1)),
+                Operator::LtEq => span.1 = span.1.min(floor),
                 _ => {}
             }
         } else if let Some(value) = text(value) {

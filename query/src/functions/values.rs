@@ -35,6 +35,16 @@ impl Names {
         self.keys.is_valid(row).then(|| self.keys.value(row))
     }
 
+    /// Where the rows end that follow `row`, up to `end`, and have the same number.
+    pub(super) fn run_end(&self, row: usize, end: usize) -> usize {
+        let same = |other: usize| self.key(other) == self.key(row);
+        let differs = match (self.keys.null_count(), self.keys.values().get(row..end)) {
+            (0, Some(keys)) => keys.iter().position(|key| Some(key) != keys.first()).map(|place| row + place),
+            _ => (row..end).find(|&other| !same(other)),
+        };
+        differs.unwrap_or(end)
+    }
+
     /// The value of a number.
     pub(super) fn text(&self, key: i32) -> Option<&str> {
         let place = usize::try_from(key).ok()?;

@@ -45,8 +45,6 @@ impl Place {
 pub(super) struct Measured {
     pub(super) time: i64,
     pub(super) value: f64,
-    /// How many units a count is of; 1 of a measurement.
-    pub(super) units: f64,
     pub(super) piece: i64,
     pub(super) place: Place,
     /// Left out of what limits are estimated from.
@@ -79,6 +77,8 @@ struct Kept {
     /// In the order of [`CONTEXT`].
     context: [Option<Texts>; 6],
     targets: Option<Doubles>,
+    /// How many units the count of each row is of; empty where each value is of one.
+    units: Vec<f64>,
 }
 
 /// A column that values are looked up in.
@@ -232,6 +232,7 @@ impl Measurements {
             let times = Times::of(&batch, "time")?;
             let [totals, goods, scraps] = ["total", "good", "scrap"].map(|name| Doubles::of(&batch, name));
             let (totals, goods, scraps) = (totals?, goods?, scraps?);
+            let mut units = vec![1.0; batch.num_rows()];
             for row in 0..batch.num_rows() {
                 let Some(time) = times.at(row) else { continue };
                 let (total, good, scrap) = (totals.at(row), goods.at(row), scraps.at(row));
@@ -241,9 +242,14 @@ impl Measurements {
                 let chart = reading.chart(batch_at, row);
                 let place = Place::of(batch_at, row);
                 if let Some(series) = reading.series.get_mut(chart) {
-                    let (value, units) = (piece.scrap, piece.total);
-                    series.values.push(Measured { time, value, units, piece: 1, place, excluded: false });
+                    series.values.push(Measured { time, value: piece.scrap, piece: 1, place, excluded: false });
                 }
+                if let Some(units) = units.get_mut(row) {
+                    *units = piece.total;
+                }
+            }
+            if let Some(kept) = reading.kept.last_mut() {
+                kept.units = units;
             }
         }
         Ok(reading.done())
@@ -263,7 +269,7 @@ impl Measurements {
             let place = Place::of(batch, row);
             let chart = reading.chart(batch, row);
             if let Some(series) = reading.series.get_mut(chart) {
-                series.values.push(Measured { time, value, units: 1.0, piece: 1, place, excluded: false });
+                series.values.push(Measured { time, value, piece: 1, place, excluded: false });
             }
         }
         Ok(reading.done())
@@ -293,6 +299,12 @@ impl Measurements {
         })
     }
 
+    /// How many units a count is of; 1 of a measurement.
+    pub(super) fn units(&self, place: Place) -> f64 {
+        let kept = self.kept.get(place.batch as usize);
+        kept.and_then(|kept| kept.units.get(place.row as usize)).copied().unwrap_or(1.0)
+    }
+
     /// What a value should have been, as its row says.
     pub(super) fn target(&self, place: Place) -> Option<f64> {
         self.kept.get(place.batch as usize)?.targets.as_ref()?.at(place.row as usize)
@@ -308,8 +320,9 @@ impl Measurements {
             let by_time = |a: &Measured, b: &Measured| (a.time, a.piece).cmp(&(b.time, b.piece));
             series.values.sort_by(|a, b| {
                 let by = |labels: &Labels<'_>| labels.at(a.place).cmp(&labels.at(b.place));
+                let of_units = |value: &Measured| self.units(value.place);
                 let by_name = || by(&units).then_with(|| by(&runs));
-                let by_value = || a.value.total_cmp(&b.value).then_with(|| a.units.total_cmp(&b.units));
+                let by_value = || a.value.total_cmp(&b.value).then_with(|| of_units(a).total_cmp(&of_units(b)));
                 by_time(a, b).then_with(by_name).then_with(by_value)
             });
         }
@@ -358,10 +371,22 @@ impl Reading {
             *texts = batch.column_by_name(name).map(|_| Texts::of(batch, name)).transpose()?;
         }
         let targets = batch.column_by_name("target").map(|_| Doubles::of(batch, "target")).transpose()?;
-        self.kept.push(Kept { charts: [equipment?, characteristic?, product?, operation?], context, targets });
+        self.kept.push(Kept {
+            charts: [equipment?, characteristic?, product?, operation?],
+            context,
+            targets,
+            units: Vec::new(),
+        });
         self.known.clear();
         self.last = None;
         Ok(())
+    }
+
+    /// Where the rows end that follow a row of a kept batch, up to `end`, and belong to the same chart.
+    fn run_end(&self, batch: usize, row: usize, end: usize) -> usize {
+        let Some(Kept { charts, .. }) = self.kept.get(batch) else { return end };
+        let parted = charts.iter().zip(self.parted).filter_map(|(names, parted)| names.as_ref().filter(|_| parted));
+        parted.fold(end, |end, names| names.run_end(row, end))
     }
 
     /// The chart that a row of a kept batch belongs to.
@@ -440,33 +465,39 @@ impl Reading {
         let (lower, upper, target) = (lower?, upper?, target?);
         let specified = lower.any() || upper.any() || target.any();
         let results = if judged { Some(Names::of(batch, "result")?) } else { None };
-        for row in 0..batch.num_rows() {
-            let Some(time) = times.at(row) else { continue };
-            let chart = self.chart(at, row);
-            let Some(series) = self.series.get_mut(chart) else { continue };
-            let spec = match specified {
-                true => Spec { lower: lower.at(row), upper: upper.at(row), target: target.at(row) },
-                false => Spec::default(),
-            };
-            if spec != Spec::default()
-                && let Some(newest) = self.spec_times.get_mut(chart).filter(|newest| **newest <= time)
-            {
-                (*newest, series.spec) = (time, spec);
-            }
-            let number = values.at(row).filter(|value| value.is_finite());
-            let value = match &results {
-                Some(results) => failure(results.at(row), number, &spec),
-                None => number,
-            };
-            let Some(value) = value else {
-                series.texts += 1;
+        let mut next = 0;
+        while next < batch.num_rows() {
+            // Rows of one chart mostly follow one another.
+            let run = next..self.run_end(at, next, batch.num_rows());
+            next = run.end;
+            let chart = self.chart(at, run.start);
+            let (Some(series), Some(newest)) = (self.series.get_mut(chart), self.spec_times.get_mut(chart)) else {
                 continue;
             };
-            let piece = pieces.at(row).unwrap_or(1);
-            let place = Place::of(at, row);
-            let kept = self.kept.get(at);
-            let is_excluded = !excluded.is_empty() && kept.is_some_and(|kept| excluded.has(kept, row, time, piece));
-            series.values.push(Measured { time, value, units: 1.0, piece, place, excluded: is_excluded });
+            let kept = self.kept.get(at).filter(|_| !excluded.is_empty());
+            series.values.reserve(run.len());
+            for row in run {
+                let Some(time) = times.at(row) else { continue };
+                let spec = match specified {
+                    true => Spec { lower: lower.at(row), upper: upper.at(row), target: target.at(row) },
+                    false => Spec::default(),
+                };
+                if specified && spec != Spec::default() && *newest <= time {
+                    (*newest, series.spec) = (time, spec);
+                }
+                let number = values.at(row).filter(|value| value.is_finite());
+                let value = match &results {
+                    Some(results) => failure(results.at(row), number, &spec),
+                    None => number,
+                };
+                let Some(value) = value else {
+                    series.texts += 1;
+                    continue;
+                };
+                let piece = pieces.at(row).unwrap_or(1);
+                let excluded = kept.is_some_and(|kept| excluded.has(kept, row, time, piece));
+                series.values.push(Measured { time, value, piece, place: Place::of(at, row), excluded });
+            }
         }
         Ok(())
     }

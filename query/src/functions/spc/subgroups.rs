@@ -188,7 +188,8 @@ impl<'a> Maker<'a> {
     }
 
     fn subgroup(&self, values: &[Measured], numbers: &[f64]) -> Result<Subgroup, QueryError> {
-        let units = values.iter().map(|value| value.units).sum();
+        let counted = values.iter().filter(|_| self.kind.is_attribute());
+        let units = counted.map(|value| self.measurements.units(value.place)).sum();
         let subgroup = subgroup(self.kind, numbers, units)?;
         if !matches!(self.kind, ChartKind::ShortRunDeviation | ChartKind::ShortRunZ) {
             return Ok(subgroup);

@@ -256,8 +256,8 @@ impl Watched {
     fn judge_values(&mut self, version: usize, values: &[Kept], whole: bool) -> Result<(), QueryError> {
         let (Some(first), Some(last)) = (values.first(), values.last()) else { return Ok(()) };
         let numbers: Vec<f64> = values.iter().map(|value| value.measured.value).collect();
-        let units = values.iter().map(|value| value.measured.units).sum();
-        let subgroup = subgroups::subgroup(self.kind, &numbers, units)?;
+        // Each measurement is of one unit.
+        let subgroup = subgroups::subgroup(self.kind, &numbers, numbers.len() as f64)?;
         let excluded = values.iter().any(|value| value.measured.excluded);
         let subgroup = if excluded { subgroup.exclude() } else { subgroup };
         let (rules, verdict) = self.judge(version, &subgroup, whole)?;
@@ -279,7 +279,7 @@ impl Watched {
         let text = |column: &str| measurements.label(place, column).unwrap_or_default().to_owned();
         let id = self.identity(&(group.first, piece, text("unit"), text("run")));
         let place = group.place;
-        let last = Measured { time: group.last, value: 0.0, units: 1.0, piece, place, excluded: false };
+        let last = Measured { time: group.last, value: 0.0, piece, place, excluded: false };
         let units = values.iter().filter_map(|value| measurements.label(value.place, "unit"));
         self.settle(id, (&rules, &verdict), version, &Kept::of(measurements, last), distinct(units));
         Ok(())
