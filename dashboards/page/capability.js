@@ -1,8 +1,8 @@
 // How capable the process is of its specification, and how its values spread.
 
-import { NONE, asCount, asReading, html } from "/session.js";
+import { NONE, asCount, asReading, html, quoted } from "/session.js";
 import { state } from "/choice.js";
-import { commonWords, named, over, placesFor, where, withUom } from "/characteristic.js";
+import { commonWords, mixesProducts, named, over, placesFor, where, withUom } from "/characteristic.js";
 import { Words, listed, table } from "/panel.js";
 import { binsOf, histogram, probabilityPlot } from "/spread.js";
 
@@ -15,7 +15,13 @@ const ppm = new Intl.NumberFormat("en", { maximumSignificantDigits: 4 });
 const asPpm = (value) => (value === null ? NONE : value > 0 && value < 0.001 ? "< 0.001" : value < 1 ? String(Number(value.toFixed(3))) : ppm.format(Math.round(value * 10) / 10));
 const index = (value) => (value === null ? NONE : value.toFixed(2));
 
+/** A distribution as SQL says it, with as many digits as people read. */
+const inWords = (fitted) => fitted.replaceAll(/=([^,)]+)/g, (_, number) => ` ${asReading(Number(number))}`).replace("(", " distribution, ").replace(")", "");
+
+const EACH_ITS_OWN = "The chart is of several products, each with its own specification. Choose a product.";
+
 export async function drawCapability(query, say) {
+  if (mixesProducts()) throw new Words(EACH_ITS_OWN);
   const [row] = await query(`SELECT * FROM ${over("capability", [...commonWords(), `distribution=${state.distribution}`])} WHERE ${named()}`);
   if (!row) throw new Words("No measurement in this period.");
   if (!row.n) throw new Words(`No capability: ${row.reason ?? "there are no numbers"}.`);
@@ -46,11 +52,12 @@ export async function drawCapability(query, say) {
 }
 
 export async function drawSpreads(query, say) {
+  if (mixesProducts()) throw new Words(EACH_ITS_OWN);
   const numbers = `FROM measurements WHERE ${where()} AND value IS NOT NULL`;
   const [[row], [steps], [spec]] = await Promise.all([
     query(`SELECT count(*) AS n, avg(value) AS mean, stddev(value) AS sigma, min(value) AS low, max(value) AS high ${numbers}`),
     query(`SELECT min(step) AS step FROM (SELECT value - lag(value) OVER (ORDER BY value) AS step FROM (SELECT DISTINCT value ${numbers}) AS d) AS s WHERE step > 0`),
-    query(`SELECT lower_limit AS lower, upper_limit AS upper, target FROM ${over("capability", commonWords())} WHERE ${named()}`),
+    query(`SELECT lower_limit AS lower, upper_limit AS upper, target, distribution, fitted FROM ${over("capability", [...commonWords(), `distribution=${state.distribution}`])} WHERE ${named()}`),
   ]);
   if (!row?.n) throw new Words("No numbers in this period.");
   if (row.n < 2) throw new Words("One value has no spread.");
@@ -64,10 +71,19 @@ export async function drawSpreads(query, say) {
   const bins = binsOf({ ...row, lowerQuartile, upperQuartile, resolution });
   const counts = await query(`SELECT CAST(least(${bins.bins - 1}, greatest(0, floor((value - (${bins.start})) / ${bins.width}))) AS bigint) AS bin, count(*) AS count ${numbers} GROUP BY 1 ORDER BY 1`);
   const write = placesFor(row.sigma);
-  say(`${asCount(row.n)} values; the curve and the line are the normal distribution of their mean ${write(row.mean)} and sigma ${asReading(row.sigma)}. Bins of ${asReading(bins.width)}${withUom()} (${bins.rule}).`);
   const limits = { lower: spec?.lower ?? null, upper: spec?.upper ?? null, target: spec?.target ?? null };
-  const common = { n: row.n, mean: row.mean, sigma: row.sigma, spec: limits, write: asReading };
+  // Without one that fits, the normal distribution of all values.
+  const fitted = spec?.fitted ?? `normal(mean=${row.mean}, sigma=${row.sigma})`;
+  const common = { n: row.n, spec: limits, write: asReading, fitted };
+  const [bars, plot] = [histogram({ counts, bins, uom: withUom(), ...common }), probabilityPlot({ ranked, ...common })];
+  const values = (list) => `(VALUES ${list.map((value, place) => `(${place}, CAST(${value} AS double))`).join(", ")}) AS points(place, x)`;
+  const [density, quantiles] = await Promise.all([
+    query(`SELECT distribution_density(${quoted(fitted)}, x) AS y FROM ${values(bars.at)} ORDER BY place`),
+    query(`SELECT distribution_quantile(${quoted(fitted)}, x) AS y FROM ${values(plot.at)} ORDER BY place`),
+  ]);
+  const family = spec?.fitted ? spec.distribution : "normal";
+  say(`${asCount(row.n)} values; mean ${write(row.mean)} and sigma ${asReading(row.sigma)}; the curve and the line are ${inWords(fitted)}. Bins of ${asReading(bins.width)}${withUom()} (${bins.rule}).`);
   return html("div", { cls: "spread-pair" },
-    html("figure", { data: { bins: bins.bins, counted: counts.reduce((sum, one) => sum + one.count, 0) } }, html("figcaption", {}, "Histogram"), histogram({ counts, bins, uom: withUom(), ...common })),
-    html("figure", { data: { ranked: ranked.length } }, html("figcaption", {}, "Normal probability plot"), probabilityPlot({ ranked, ...common })));
+    html("figure", { data: { bins: bins.bins, counted: counts.reduce((sum, one) => sum + one.count, 0) } }, html("figcaption", {}, "Histogram"), bars.draw(density.map((one) => one.y))),
+    html("figure", { data: { ranked: ranked.length } }, html("figcaption", {}, family === "normal" ? "Normal probability plot" : `Probability plot with the ${family.replace("_", "-")} distribution`), plot.draw(quantiles.map((one) => one.y))));
 }

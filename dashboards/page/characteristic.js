@@ -22,6 +22,8 @@ export const CHARTS = {
   ewma: { name: "EWMA", main: "EWMA", parameters: { lambda: ["λ", 0.2], width: ["Width L", 3] }, isValue: true },
   cusum: { name: "CUSUM", main: "C+", parameters: { k: ["k", 0.5], h: ["h", 5], headstart: ["Head start", 0] } },
   moving_average: { name: "Moving average", main: "MA", parameters: { span: ["Span", 5], width: ["Width", 3] }, isValue: true },
+  short_run_deviation: { name: "Short run, deviation", main: "X − nominal", ofProducts: true },
+  short_run_z: { name: "Short run, Z", main: "Z", ofProducts: true },
 };
 export const SUBGROUPS = {
   size: "values in a row …", "15 minutes": "15 minutes", "1 hour": "1 hour", shift: "shift", day: "production day", work_order: "work order",
@@ -69,6 +71,8 @@ export function settle() {
   if (!plant.measured.has(state.characteristic)) throw new Words(`“${state.characteristic}” has not been measured. Choose a characteristic in the list.`);
   const found = recent(chosenRows());
   if (!found) throw new Words(`“${state.characteristic}” has not been measured ${OF.filter((name) => state[name] !== undefined && state[name] !== ALL).map((name) => `at ${name} “${state[name]}”`).join(", ")}. Choose another machine, product or operation.`);
+  // A short-run chart brings products together; they have their nominals.
+  if (chart().ofProducts) state.product ??= ALL;
   for (const name of OF) state[name] ??= found[name];
   state.period ??= at(found.last) > at(plant.now) - DAY_MS ? "day" : "all";
 }
@@ -143,6 +147,8 @@ function uom() {
 }
 export const withUom = () => (uom() ? ` ${uom()}` : "");
 /** The same of what is plotted: of counts and sums it is none. */
+/** Whether values of several products, each with its own specification, are on the chart. */
+export const mixesProducts = () => Boolean(chart().ofProducts) && state.product === ALL;
 export const plottedUom = () => (chart().isValue ? withUom() : "");
 
 /** Writes values with as many places as their spread, `sigma`, deserves. */

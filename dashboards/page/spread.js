@@ -1,4 +1,5 @@
-// Drawings of how values spread: the histogram with the specification and a normal curve, and the normal probability plot.
+// Drawings of how values spread: the histogram with the specification and the curve of a distribution, and the probability
+// plot. Each says first where on its axis it has to know the distribution (`at`), and draws once it is told.
 
 import { asCount, html, svg } from "/session.js";
 import { levels, placed } from "/control.js";
@@ -85,26 +86,33 @@ const limitLines = (spec, x) => [
   svg("path", { class: "line-centre", d: known(spec.target) ? `M${x(spec.target)} 0V${HIGH}` : "" }),
 ];
 
-/** `counts` holds how many values are in which bin. */
-export function histogram({ counts, bins, n, mean, sigma, spec, write, uom }) {
+/** `counts` holds how many values are in which bin; `draw` takes the density at each value of `at`. */
+export function histogram({ counts, bins, n, spec, write, uom, fitted }) {
   const { start, width } = bins;
   const stop = start + width * bins.bins;
   const { from, to, x } = across(Math.min(start, spec.lower ?? start, spec.target ?? start), Math.max(stop, spec.upper ?? stop, spec.target ?? stop));
-  const density = (value) => (n * width * Math.exp(-(((value - mean) / sigma) ** 2) / 2)) / (sigma * Math.sqrt(2 * Math.PI));
-  const peak = sigma > 0 ? density(mean) : 0;
-  const highest = Math.max(peak, ...counts.map((row) => row.count)) * 1.06;
+  const at = Array.from({ length: SMOOTH + 1 }, (_, place) => from + ((to - from) * place) / SMOOTH);
+  return { at, draw: (density) => drawHistogram({ at, density, counts, bins, n, spec, write, uom, fitted, from, to, x }) };
+}
+
+function drawHistogram({ at, density, counts, bins, n, spec, write, uom, fitted, from, to, x }) {
+  const { start, width } = bins;
+  const fullest = Math.max(...counts.map((row) => row.count));
+  const curve = at.map((value, place) => [value, density[place] * n * width]).filter(([, height]) => Number.isFinite(height));
+  // A curve without bound at its end would leave no room for the bars.
+  const peak = Math.min(2 * fullest, Math.max(0, ...curve.map(([, height]) => height)));
+  const highest = Math.max(peak, fullest) * 1.06;
   const y = (count) => fixed(HIGH - (count / highest) * HIGH);
   const bar = ({ bin, count }) => {
     const [left, right] = [x(start + bin * width), x(start + (bin + 1) * width)];
     return `M${left} ${HIGH}V${y(count)}H${fixed(Math.max(left + 1, right))}V${HIGH}z`;
   };
-  const smooth = Array.from({ length: SMOOTH + 1 }, (_, place) => from + ((to - from) * place) / SMOOTH);
   const { levels: found } = levels(0, highest, 4);
   return framed({
-    label: `Histogram of ${asCount(n)} values in ${bins.bins} bins of ${write(width)}${uom}; the fullest holds ${asCount(Math.max(...counts.map((row) => row.count)))}`,
+    label: `Histogram of ${asCount(n)} values in ${bins.bins} bins of ${write(width)}${uom}; the fullest holds ${asCount(fullest)}; curve: ${fitted}`,
     drawing: [
       svg("path", { class: "bars-of-values", d: counts.map(bar).join("") }),
-      svg("path", { class: "normal-curve", d: sigma > 0 ? smooth.map((value, place) => `${place ? "L" : "M"}${x(value)} ${y(density(value))}`).join("") : "" }),
+      svg("path", { class: "fitted-curve", d: curve.map(([value, height], place) => `${place ? "L" : "M"}${x(value)} ${y(Math.min(height, highest))}`).join("") }),
       ...limitLines(spec, x),
     ],
     bottom: scaleBelow(from, to),
@@ -113,22 +121,29 @@ export function histogram({ counts, bins, n, mean, sigma, spec, write, uom }) {
   });
 }
 
-/** `ranked` are values with their rank from 1, in order; plotted at (rank − 0.5) / n. */
-export function probabilityPlot({ ranked, n, mean, sigma, spec, write }) {
+/** `ranked` are values with their rank from 1, in order; plotted at (rank − 0.5) / n. `draw` takes the quantile of each share of `at`. */
+export function probabilityPlot({ ranked, n, spec, write, fitted }) {
   const position = ({ rank }) => normalQuantile((rank - 0.5) / n);
   const edge = Math.max(2.5, Math.abs(position(ranked[0])), Math.abs(position(ranked.at(-1)))) * 1.05;
   const [least, most] = [ranked[0].value, ranked.at(-1).value];
   const { from, to, x } = across(least, most === least ? least + 1 : most);
   const y = (quantile) => fixed(((edge - quantile) / (2 * edge)) * HIGH);
-  const ends = [-edge, edge].map((quantile) => `${x(mean + quantile * sigma)} ${y(quantile)}`);
+  // Steps of about the same length on the scale: the logistic distribution is near enough to the normal one.
+  const shares = Array.from({ length: SMOOTH + 1 }, (_, place) => 1 / (1 + Math.exp(-1.702 * edge * ((2 * place) / SMOOTH - 1))));
+  const draw = (quantiles) => drawProbabilityPlot({ shares, quantiles, ranked, position, n, spec, write, fitted, edge, ends: [least, most], from, to, x, y });
+  return { at: shares, draw };
+}
+
+function drawProbabilityPlot({ shares, quantiles, ranked, position, n, spec, write, fitted, edge, ends: [least, most], from, to, x, y }) {
+  const line = shares.map((share, place) => [quantiles[place], normalQuantile(share)]).filter(([value, quantile]) => value >= from && value <= to && Math.abs(quantile) <= edge);
   const shown = SHARES.filter((share) => Math.abs(normalQuantile(share)) < edge * 0.98 && ([0.05, 0.95].includes(share) ? edge < 3.2 : true));
   const inside = Object.fromEntries(Object.entries(spec).map(([name, value]) => [name, known(value) && value >= from && value <= to ? value : null]));
   return framed({
-    label: `Normal probability plot of ${asCount(n)} values from ${write(least)} to ${write(most)}, with the line of mean ${write(mean)} and sigma ${write(sigma)}`,
+    label: `Normal probability plot of ${asCount(n)} values from ${write(least)} to ${write(most)}, line: ${fitted}`,
     drawing: [
       svg("path", { class: "grid-line", d: shown.map((share) => `M0 ${y(normalQuantile(share))}H${WIDE}`).join("") }),
       ...limitLines({ ...inside, target: null }, x),
-      svg("path", { class: "normal-curve", d: `M${ends.join("L")}` }),
+      svg("path", { class: "fitted-curve", d: line.map(([value, quantile], place) => `${place ? "L" : "M"}${x(value)} ${y(quantile)}`).join("") }),
       svg("path", { class: "ranked", d: ranked.map((row) => `M${x(row.value)} ${y(position(row))}h0.01`).join("") }),
     ],
     bottom: scaleBelow(from, to),

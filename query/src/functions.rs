@@ -1,4 +1,4 @@
-//! SQL functions: `time_bucket`, the filling of gaps (`gap_fill`), `timezone`, `current_user`, and table functions on
+//! SQL functions: `time_bucket`, the filling of gaps (`gap_fill`), `timezone`, `current_user`, `distribution`, and table functions on
 //! machines (`oee`, `oee_live`, `losses`, `scrap`, `stops`, `state_timeline`), on signals (`series`) and on units (`trace`).
 //!
 //! A table function is planned with constant arguments; the window of time and the equipment come from `WHERE`. What it
@@ -10,6 +10,7 @@ mod bucket;
 mod columns;
 mod current_user;
 mod cut;
+mod distribution;
 mod function;
 mod gap_fill;
 mod gather;
@@ -67,7 +68,7 @@ pub(crate) fn register(
     user: &str,
 ) {
     let scalar = [time_bucket::time_bucket(), timezone()].into_iter().chain(gap_fill::calls());
-    for function in scalar.chain(current_user::current_user(user)) {
+    for function in scalar.chain(distribution::distribution()).chain(current_user::current_user(user)) {
         if let Err(error) = state.register_udf(Arc::new(function)) {
             tracing::error!(%error, "a function could not be registered");
         }

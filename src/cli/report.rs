@@ -58,7 +58,8 @@ struct SpcArgs {
     /// Operation; '*' for all on one chart
     #[arg(long, value_name = "NAME")]
     operation: Option<String>,
-    /// i_mr, xbar_r, xbar_s, p, np, laney_p, c, u, laney_u, ewma, cusum or moving_average
+    /// i_mr, xbar_r, xbar_s, p, np, laney_p, c, u, laney_u, ewma, cusum, moving_average,
+    /// short_run_deviation or short_run_z (of all products, unless --product names one)
     #[arg(long, value_name = "CHART", default_value = "i_mr")]
     chart: String,
     /// How values become subgroups: 5, '1 hour', shift, day, work_order …

@@ -547,7 +547,7 @@ fn the_examples_of_the_document_run() {
     let (_, section) = document.split_once("\n### Statistical process control").unwrap();
     let section = section.split("\n### trace_back(").next().unwrap();
     let examples = blocks(section);
-    assert_eq!(examples.len(), 7);
+    assert_eq!(examples.len(), 8);
     for (language, example) in examples {
         assert_eq!(language, "sql");
         server.sql(example);

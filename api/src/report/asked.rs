@@ -95,6 +95,8 @@ pub(crate) fn title(kind: ChartKind) -> &'static str {
         "ewma" => "EWMA",
         "cusum" => "CUSUM",
         "moving_average" => "Moving average",
+        "short_run_deviation" => "Short run, deviation",
+        "short_run_z" => "Short run, Z",
         other => other,
     }
 }
@@ -109,13 +111,20 @@ pub(crate) fn statistic(kind: ChartKind) -> &'static str {
         "ewma" => "EWMA",
         "cusum" => "C+",
         "moving_average" => "MA",
+        "short_run_deviation" => "X − nominal",
+        "short_run_z" => "Z",
         other => other,
     }
 }
 
 /// Whether points have the unit of measure of the values.
 pub(crate) fn plots_values(kind: ChartKind) -> bool {
-    !kind.is_attribute() && kind.name() != "cusum"
+    !kind.is_attribute() && !matches!(kind.name(), "cusum" | "short_run_z")
+}
+
+/// Whether it brings products with their nominals onto one chart.
+pub(crate) fn brings_products(kind: ChartKind) -> bool {
+    kind.name().starts_with("short_run")
 }
 
 /// Whether units that conform are told from those that do not, so that `pass` and `fail` count.
@@ -156,7 +165,21 @@ mod tests {
 
     #[test]
     fn every_chart_has_a_name_for_people() {
-        for name in ["i_mr", "xbar_r", "p", "np", "laney_p", "c", "u", "laney_u", "ewma", "cusum", "moving_average"] {
+        for name in [
+            "i_mr",
+            "xbar_r",
+            "p",
+            "np",
+            "laney_p",
+            "c",
+            "u",
+            "laney_u",
+            "ewma",
+            "cusum",
+            "moving_average",
+            "short_run_deviation",
+            "short_run_z",
+        ] {
             let kind = ChartKind::parse(name).unwrap();
             assert!(!title(kind).contains('_') && !statistic(kind).contains('_'), "{name}");
         }

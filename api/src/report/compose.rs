@@ -15,6 +15,8 @@ use super::document::{Block, Cell, Column, Document, Fact, Place, Table, grouped
 use super::histogram::{called, drawn, histogram, probability_plot};
 use super::points::Point;
 
+const EACH_ITS_OWN: &str =
+    "The chart is of several products, each with its own specification: a report of one product shows it.";
 const SIGNERS: &[&str] = &["Prepared", "Reviewed", "Approved"];
 
 /// Who makes a report, with what, when.
@@ -163,6 +165,10 @@ fn chart(gathered: &Gathered, blocks: &mut Vec<Block>) {
 
 fn spread(gathered: &Gathered, blocks: &mut Vec<Block>) {
     blocks.push(Block::Heading("How the values spread".to_owned()));
+    if gathered.subject.mixes_products() {
+        blocks.push(Block::Note(EACH_ITS_OWN.to_owned()));
+        return;
+    }
     match &gathered.spread {
         Ok(spread) => {
             let capability = gathered.capability.as_ref();

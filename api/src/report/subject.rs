@@ -82,6 +82,9 @@ impl Subject {
             return Err(Failure::Unknown(elsewhere(characteristic, &asked, &combinations)));
         };
         let [mut equipment, mut product, mut operation] = asked;
+        if asked::brings_products(kind) {
+            product.get_or_insert(Choice::All);
+        }
         for (choice, name) in [&mut equipment, &mut product, &mut operation].into_iter().zip(&newest.of) {
             choice.get_or_insert_with(|| Choice::read(name));
         }
@@ -232,6 +235,11 @@ impl Subject {
             span(self.measured.first),
             span(self.measured.last)
         ))
+    }
+
+    /// Whether values of several products, each with its own specification, are on the chart.
+    pub(crate) fn mixes_products(&self) -> bool {
+        asked::brings_products(self.kind) && self.of[1] == Choice::All
     }
 
     /// How values become subgroups, for people.

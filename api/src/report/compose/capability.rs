@@ -6,11 +6,15 @@ use super::super::document::{
     Block, Cell, Column, Fact, NONE, Place, Table, exact, grouped, placed, places_for, reading,
 };
 use super::super::histogram::called;
-use super::with_uom;
+use super::{EACH_ITS_OWN, with_uom};
 
 /// Adds the section.
 pub(super) fn add(gathered: &Gathered, blocks: &mut Vec<Block>) {
     blocks.push(Block::Heading("Process capability".to_owned()));
+    if gathered.subject.mixes_products() {
+        blocks.push(Block::Note(EACH_ITS_OWN.to_owned()));
+        return;
+    }
     let Some(found) = gathered.capability.as_ref().filter(|found| found.n > 0) else {
         let reason = gathered.capability.as_ref().and_then(|found| found.reason.as_deref());
         blocks.push(Block::Note(format!("No capability: {NONE} ({}).", reason.unwrap_or("there are no numbers"))));

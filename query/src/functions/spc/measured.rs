@@ -1,11 +1,11 @@
 //! Values as they were measured, chart by chart, in the order of production.
 
-use std::collections::HashMap;
+mod excluded;
+mod reading;
+
 use std::sync::Arc;
 
 use arrow::record_batch::RecordBatch;
-use datafusion::logical_expr::Expr;
-use datafusion::prelude::lit;
 use futures::TryStreamExt;
 use oee::count::CountRecord;
 use oee::spc::ChartKind;
@@ -15,8 +15,10 @@ use super::asked::Asked;
 use super::frozen::Frozen;
 use super::{FEW, NAMES, Question};
 use crate::error::QueryError;
-use crate::functions::gather::{Gather, among};
-use crate::functions::values::{Doubles, Integers, Names, Texts, Times};
+use crate::functions::gather::among;
+use crate::functions::values::{Doubles, Names, Texts, Times};
+pub(super) use excluded::Excluded;
+use reading::Reading;
 
 /// Values that agree in these are one chart, unless it is said otherwise.
 pub(super) const COLUMNS_OF_CHARTS: [&str; 4] = ["equipment", "characteristic", "product", "operation"];
@@ -24,7 +26,6 @@ pub(super) const COLUMNS_OF_CHARTS: [&str; 4] = ["equipment", "characteristic", 
 pub(in crate::functions) const CONTEXT: [&str; 6] = ["unit", "work_order", "operator", "gauge", "subgroup", "run"];
 const MEASUREMENTS: &str = "measurements";
 const COUNTS: &str = "counts";
-const EXCLUSIONS: &str = "exclusions";
 
 /// Where a row is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -336,244 +337,9 @@ impl Measurements {
     }
 }
 
-/// Reads batches into charts.
-struct Reading {
-    /// Which of [`COLUMNS_OF_CHARTS`] part one chart from another.
-    parted: [bool; 4],
-    series: Vec<Series>,
-    places: HashMap<Key, usize>,
-    kept: Vec<Kept>,
-    /// Charts of the present batch by the numbers of their names.
-    known: HashMap<[Option<i32>; 4], usize, ahash::RandomState>,
-    last: Option<([Option<i32>; 4], usize)>,
-    /// When the newest specification of each chart was measured by.
-    spec_times: Vec<i64>,
-}
-
-impl Reading {
-    fn new(by: &[&'static str]) -> Self {
-        Self {
-            parted: COLUMNS_OF_CHARTS.map(|name| by.contains(&name)),
-            series: Vec::new(),
-            places: HashMap::new(),
-            kept: Vec::new(),
-            known: HashMap::default(),
-            last: None,
-            spec_times: Vec::new(),
-        }
-    }
-
-    fn keep(&mut self, batch: &RecordBatch) -> Result<(), QueryError> {
-        let labels = |name: &'static str| batch.column_by_name(name).map(|_| Names::of(batch, name)).transpose();
-        let [equipment, characteristic, product, operation] = COLUMNS_OF_CHARTS.map(labels);
-        let mut context = [const { None }; 6];
-        for (texts, name) in context.iter_mut().zip(CONTEXT) {
-            *texts = batch.column_by_name(name).map(|_| Texts::of(batch, name)).transpose()?;
-        }
-        let targets = batch.column_by_name("target").map(|_| Doubles::of(batch, "target")).transpose()?;
-        self.kept.push(Kept {
-            charts: [equipment?, characteristic?, product?, operation?],
-            context,
-            targets,
-            units: Vec::new(),
-        });
-        self.known.clear();
-        self.last = None;
-        Ok(())
-    }
-
-    /// Where the rows end that follow a row of a kept batch, up to `end`, and belong to the same chart.
-    fn run_end(&self, batch: usize, row: usize, end: usize) -> usize {
-        let Some(Kept { charts, .. }) = self.kept.get(batch) else { return end };
-        let parted = charts.iter().zip(self.parted).filter_map(|(names, parted)| names.as_ref().filter(|_| parted));
-        parted.fold(end, |end, names| names.run_end(row, end))
-    }
-
-    /// The chart that a row of a kept batch belongs to.
-    fn chart(&mut self, batch: usize, row: usize) -> usize {
-        let Some(Kept { charts, .. }) = self.kept.get(batch) else { return 0 };
-        let parted = self.parted;
-        let mut numbers = [None; 4];
-        for ((number, labels), parted) in numbers.iter_mut().zip(charts).zip(parted) {
-            if let (Some(labels), true) = (labels, parted) {
-                *number = labels.key(row);
-            }
-        }
-        if let Some((known, chart)) = self.last
-            && known == numbers
-        {
-            return chart;
-        }
-        let chart = match self.known.get(&numbers) {
-            Some(&chart) => chart,
-            None => {
-                let mut key = Key::default();
-                for (((name, labels), number), parted) in key.iter_mut().zip(charts).zip(numbers).zip(parted) {
-                    if let (Some(labels), Some(number), true) = (labels, number, parted) {
-                        *name = labels.text(number).map(Arc::from);
-                    }
-                }
-                let chart = self.named(key);
-                self.known.insert(numbers, chart);
-                chart
-            }
-        };
-        self.last = Some((numbers, chart));
-        chart
-    }
-
-    /// The chart of that name.
-    fn named(&mut self, key: Key) -> usize {
-        if let Some(&chart) = self.places.get(&key) {
-            return chart;
-        }
-        let chart = self.series.len();
-        self.places.insert(key.clone(), chart);
-        self.series.push(Series { key, values: Vec::new(), texts: 0, spec: Spec::default() });
-        self.spec_times.push(i64::MIN);
-        chart
-    }
-
-    /// What both read, the values of `later` behind the own ones.
-    fn joined(mut self, later: Self) -> Self {
-        let batches = u32::try_from(self.kept.len()).unwrap_or(u32::MAX);
-        self.kept.extend(later.kept);
-        for (found, spec_time) in later.series.into_iter().zip(later.spec_times) {
-            let chart = self.named(found.key);
-            let (Some(series), Some(newest)) = (self.series.get_mut(chart), self.spec_times.get_mut(chart)) else {
-                continue;
-            };
-            if found.spec != Spec::default() && *newest <= spec_time {
-                (*newest, series.spec) = (spec_time, found.spec);
-            }
-            series.texts += found.texts;
-            let moved = |value: Measured| {
-                let batch = value.place.batch.saturating_add(batches);
-                Measured { place: Place { batch, ..value.place }, ..value }
-            };
-            series.values.extend(found.values.into_iter().map(moved));
-        }
-        self
-    }
-
-    fn take(&mut self, batch: &RecordBatch, judged: bool, excluded: &Excluded) -> Result<(), QueryError> {
-        self.keep(batch)?;
-        let at = self.kept.len() - 1;
-        let (times, values, pieces) =
-            (Times::of(batch, "time")?, Doubles::of(batch, "value")?, Integers::of(batch, "piece")?);
-        let [lower, upper, target] = ["lower_limit", "upper_limit", "target"].map(|name| Doubles::of(batch, name));
-        let (lower, upper, target) = (lower?, upper?, target?);
-        let specified = lower.any() || upper.any() || target.any();
-        let results = if judged { Some(Names::of(batch, "result")?) } else { None };
-        let mut next = 0;
-        while next < batch.num_rows() {
-            // Rows of one chart mostly follow one another.
-            let run = next..self.run_end(at, next, batch.num_rows());
-            next = run.end;
-            let chart = self.chart(at, run.start);
-            let (Some(series), Some(newest)) = (self.series.get_mut(chart), self.spec_times.get_mut(chart)) else {
-                continue;
-            };
-            let kept = self.kept.get(at).filter(|_| !excluded.is_empty());
-            series.values.reserve(run.len());
-            for row in run {
-                let Some(time) = times.at(row) else { continue };
-                let spec = match specified {
-                    true => Spec { lower: lower.at(row), upper: upper.at(row), target: target.at(row) },
-                    false => Spec::default(),
-                };
-                if specified && spec != Spec::default() && *newest <= time {
-                    (*newest, series.spec) = (time, spec);
-                }
-                let number = values.at(row).filter(|value| value.is_finite());
-                let value = match &results {
-                    Some(results) => failure(results.at(row), number, &spec),
-                    None => number,
-                };
-                let Some(value) = value else {
-                    series.texts += 1;
-                    continue;
-                };
-                let piece = pieces.at(row).unwrap_or(1);
-                let excluded = kept.is_some_and(|kept| excluded.has(kept, row, time, piece));
-                series.values.push(Measured { time, value, piece, place: Place::of(at, row), excluded });
-            }
-        }
-        Ok(())
-    }
-
-    fn done(self) -> Measurements {
-        Measurements { series: self.series, kept: self.kept }
-    }
-}
-
 /// Charts of nonconforming units.
 pub(super) fn counts_failures(kind: ChartKind) -> bool {
     matches!(kind, ChartKind::P | ChartKind::Np | ChartKind::LaneyP)
-}
-
-/// 1 for a unit that does not conform: as the station judged, else as its value lies to its specification, else as the value
-/// itself says.
-fn failure(result: Option<&str>, value: Option<f64>, spec: &Spec) -> Option<f64> {
-    match (result, value) {
-        (Some("fail"), _) => Some(1.0),
-        (Some("pass"), _) => Some(0.0),
-        (_, Some(value)) if spec.lower.is_some() || spec.upper.is_some() => {
-            let outside =
-                spec.lower.is_some_and(|lower| value < lower) || spec.upper.is_some_and(|upper| value > upper);
-            Some(if outside { 1.0 } else { 0.0 })
-        }
-        (_, value) => value,
-    }
-}
-
-/// Measurements that people have taken out of what limits are estimated from.
-#[derive(Debug, Default)]
-pub(super) struct Excluded(Vec<([Option<String>; 5], i64, Option<i64>)>);
-
-/// What an exclusion names, apart from time and piece: what it does not name may be anything.
-const NAMED: [&str; 5] = ["equipment", "characteristic", "operation", "unit", "run"];
-
-impl Excluded {
-    pub(super) async fn gather(gather: &Gather) -> Result<Self, QueryError> {
-        let mut found = Vec::new();
-        if gather.view.table(EXCLUSIONS).is_none() {
-            return Ok(Self(found));
-        }
-        let mut columns = vec!["time", "piece"];
-        columns.extend(NAMED);
-        let all: Expr = lit(true);
-        let mut stream = gather.rows(EXCLUSIONS, all, &columns, &[]).await?;
-        while let Some(batch) = stream.try_next().await? {
-            let (times, pieces) = (Times::of(&batch, "time")?, Integers::of(&batch, "piece")?);
-            let labels = NAMED.map(|name| Names::of(&batch, name));
-            for row in 0..batch.num_rows() {
-                let Some(time) = times.at(row) else { continue };
-                let mut names: [Option<String>; 5] = Default::default();
-                for (name, labels) in names.iter_mut().zip(&labels) {
-                    let label = labels.as_ref().ok().and_then(|labels| labels.at(row));
-                    *name = label.filter(|label| !label.is_empty()).map(str::to_owned);
-                }
-                found.push((names, time, pieces.at(row)));
-            }
-        }
-        Ok(Self(found))
-    }
-
-    fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    fn has(&self, kept: &Kept, row: usize, time: i64, piece: i64) -> bool {
-        self.0.iter().any(|(names, at, only)| {
-            *at == time
-                && only.is_none_or(|only| only == piece)
-                && NAMED
-                    .iter()
-                    .zip(names)
-                    .all(|(column, name)| name.is_none() || kept.label(Column::of(column), row) == name.as_deref())
-        })
-    }
 }
 
 #[cfg(test)]
