@@ -28,7 +28,9 @@ export async function drawCapability(query, say) {
   const write = placesFor(row.sigma_overall);
   // Percentiles of another distribution have no sigma within subgroups, and so no Cp and Cpk; transformed values no Cpm.
   const lacks = (name) => row.distribution !== "normal" && row.ppk !== null && (name === "cpm" || (row.cpk === null && name.startsWith("cp")));
-  const why = (name) => html("small", { cls: "why" }, lacks(name) ? "not by this method" : row.reason ?? "not known");
+  // Of one limit there is no tolerance.
+  const oneSided = (name) => (name === "cp" || name === "pp") && (row.lower_limit === null) !== (row.upper_limit === null);
+  const why = (name) => html("small", { cls: "why" }, lacks(name) ? "not by this method" : oneSided(name) ? "there is one limit only" : row.reason ?? "not known");
   const interval = (name) => (row[`${name}_low`] === null ? null : `${index(row[`${name}_low`])} – ${index(row[`${name}_high`])}`);
   const shown = row.looks_normal === "yes" ? "yes" : row.looks_normal === "no" ? "no" : "too few values to tell";
   if (row.looks_normal === "no" && state.distribution === "normal") say("The values do not look normal: the indices of the normal distribution can mislead. Choose another distribution.");
@@ -82,7 +84,7 @@ export async function drawSpreads(query, say) {
     query(`SELECT distribution_quantile(${quoted(fitted)}, x) AS y FROM ${values(plot.at)} ORDER BY place`),
   ]);
   const family = spec?.fitted ? spec.distribution : "normal";
-  say(`${asCount(row.n)} values; mean ${write(row.mean)} and sigma ${asReading(row.sigma)}; the curve and the line are ${inWords(fitted)}. Bins of ${asReading(bins.width)}${withUom()} (${bins.rule}).`);
+  say(`${asCount(row.n)} values, mean ${write(row.mean)} and sigma ${asReading(row.sigma)}; the curve and the line are the ${inWords(fitted)}. Bins of ${asReading(bins.width)}${withUom()} (${bins.rule}).`);
   return html("div", { cls: "spread-pair" },
     html("figure", { data: { bins: bins.bins, counted: counts.reduce((sum, one) => sum + one.count, 0) } }, html("figcaption", {}, "Histogram"), bars.draw(density.map((one) => one.y))),
     html("figure", { data: { ranked: ranked.length } }, html("figcaption", {}, family === "normal" ? "Normal probability plot" : `Probability plot with the ${family.replace("_", "-")} distribution`), plot.draw(quantiles.map((one) => one.y))));

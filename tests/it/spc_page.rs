@@ -114,6 +114,27 @@ fn a_chart_with_the_figures_of_sql_leads_to_the_unit() {
     let capability = "SELECT cp, cpk, pp, ppk, cpm FROM capability() WHERE characteristic = 'bore'";
     assert_eq!(json!([indices]), plain(json!(server.sql(capability))));
     assert_eq!(all(&browser, "#spreads figure[data-counted]", "node.dataset.counted"), json!(["60"]));
+    // Curve and line are those of the distribution that is chosen.
+    let curves = || {
+        let label = "node.getAttribute('aria-label').split(': ').at(-1)";
+        let path = "node.querySelector('.fitted-curve').getAttribute('d')";
+        all(&browser, "#spreads .spread", &format!("[{label}, {path}]"))
+    };
+    let normal = curves();
+    browser.script(
+        "const it = document.querySelector('#distribution'); it.value = 'weibull'; it.dispatchEvent(new Event('change'))",
+    );
+    until(&browser, "the distribution", "document.querySelector('#spreads').textContent.includes('weibull')");
+    let weibull = curves();
+    for (place, fitted) in [("normal", &normal), ("weibull", &weibull)] {
+        let said = format!("SELECT fitted FROM capability('distribution={place}') WHERE characteristic = 'bore'");
+        let said = &server.sql(&said)[0][0];
+        assert_eq!((&fitted[0][0], &fitted[1][0]), (said, said), "{place}");
+    }
+    assert_ne!(normal[0][1], weibull[0][1]);
+    assert!(weibull[0][1].as_str().unwrap().len() > 500 && weibull[1][1].as_str().unwrap().len() > 500);
+    browser.script("history.back()");
+    until(&browser, "the normal one", "!document.querySelector('#spreads').textContent.includes('weibull')");
 
     browser.script("document.querySelector('#violations tr[data-point=\"41\"] button').click()");
     until(&browser, "the point", "document.querySelector('#point table')");

@@ -63,8 +63,17 @@ impl Reading {
     /// Where the rows end that follow a row of a kept batch, up to `end`, and belong to the same chart.
     fn run_end(&self, batch: usize, row: usize, end: usize) -> usize {
         let Some(Kept { charts, .. }) = self.kept.get(batch) else { return end };
-        let parted = charts.iter().zip(self.parted).filter_map(|(names, parted)| names.as_ref().filter(|_| parted));
-        parted.fold(end, |end, names| names.run_end(row, end))
+        let parted = || charts.iter().zip(self.parted).filter_map(|(names, parted)| names.as_ref().filter(|_| parted));
+        // A short run is not looked for in all of a column that says the same of every row.
+        let mut reach = 16;
+        loop {
+            let limit = end.min(row + reach);
+            let found = parted().fold(limit, |limit, names| names.run_end(row, limit));
+            if found < limit || limit == end {
+                return found;
+            }
+            reach *= 4;
+        }
     }
 
     /// The chart that a row of a kept batch belongs to.
