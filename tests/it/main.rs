@@ -26,6 +26,7 @@ mod kill;
 mod layout;
 mod line_protocol;
 mod live;
+mod long_window;
 mod mosquitto;
 mod mqtt;
 mod oee_page;

@@ -20,7 +20,7 @@ use oee::state::{Category, RecordKind, StateRecord, StateSpan, timeline};
 use oee::symptom::{Symptom, needs_earlier, told};
 use oee::track::Tracks;
 
-use super::records::{counts, reasons, states, work_orders};
+use super::records::{counts, no_pieces_yet, reasons, states, work_orders};
 use super::signals::signals;
 use crate::catalog::{SnapshotSource, View};
 use crate::context::ContextCache;
@@ -114,11 +114,17 @@ pub(crate) struct Gather {
 }
 
 impl Gather {
-    /// The machines among `paths`, ready to report on any part of `[from, to)`.
-    pub(crate) async fn machines(&self, paths: &[String], from: i64, to: i64) -> Result<Machines, QueryError> {
-        let margin = paths.iter().map(|path| self.plant.margin_us(path)).max().unwrap_or(0);
-        let span = Span { from: from.saturating_sub(margin), to: to.saturating_add(margin) };
-        let found = self.found(paths, span).await?;
+    /// The machines among `paths`, ready to report on any part of `[from, to)`; those that are `known` are machines though
+    /// nothing is recorded of them then.
+    pub(crate) async fn machines(
+        &self,
+        paths: &[String],
+        from: i64,
+        to: i64,
+        known: &HashSet<String>,
+    ) -> Result<Machines, QueryError> {
+        let span = self.with_margin(paths, from, to);
+        let found = self.found(paths, span, known).await?;
         let mut spans = HashMap::with_capacity(found.len());
         if let Some(context) = self.view.context().await? {
             for path in found.keys() {
@@ -148,8 +154,20 @@ impl Gather {
         Ok(machines)
     }
 
-    /// What is known of the equipment among `paths` that are machines.
-    async fn found<'a>(&self, paths: &'a [String], span: Span) -> Result<HashMap<&'a str, Found>, QueryError> {
+    /// Which of `paths` are machines, as far as `[from, to)` tells.
+    pub(crate) async fn machines_among(&self, paths: &[String], from: i64, to: i64) -> Result<Vec<String>, QueryError> {
+        let recorded = self.recorded(paths, self.with_margin(paths, from, to)).await?;
+        let machines = recorded.into_iter().filter(|(path, found)| self.is_machine(path, found));
+        Ok(machines.map(|(path, _)| path.to_owned()).collect())
+    }
+
+    fn with_margin(&self, paths: &[String], from: i64, to: i64) -> Span {
+        let margin = paths.iter().map(|path| self.plant.margin_us(path)).max().unwrap_or(0);
+        Span { from: from.saturating_sub(margin), to: to.saturating_add(margin) }
+    }
+
+    /// What signals, records and executions tell of equipment.
+    async fn recorded<'a>(&self, paths: &'a [String], span: Span) -> Result<HashMap<&'a str, Found>, QueryError> {
         let mut found: HashMap<&str, Found> = paths.iter().map(|path| (path.as_str(), Found::default())).collect();
         signals(self, paths, span, &mut found).await?;
         states(self, paths, span, &mut found).await?;
@@ -163,7 +181,19 @@ impl Gather {
                 }
             }
         }
-        found.retain(|path, found| self.is_machine(path, found));
+        Ok(found)
+    }
+
+    /// What is known of the equipment among `paths` that are machines, by what is recorded or because they are `known` to be.
+    async fn found<'a>(
+        &self,
+        paths: &'a [String],
+        span: Span,
+        known: &HashSet<String>,
+    ) -> Result<HashMap<&'a str, Found>, QueryError> {
+        let mut found = self.recorded(paths, span).await?;
+        no_pieces_yet(self, paths, &mut found).await?;
+        found.retain(|path, found| known.contains(*path) || self.is_machine(path, found));
         reasons(self, span, &mut found).await?;
         self.earlier_rows(span, &mut found).await?;
         Ok(found)
@@ -172,7 +202,8 @@ impl Gather {
     /// What is known of machines from `from` on, whatever it comes to later; nothing of what is no machine.
     pub(crate) async fn evidence(&self, paths: &[String], from: i64) -> Result<HashMap<String, Evidence>, QueryError> {
         let margin = paths.iter().map(|path| self.plant.margin_us(path)).max().unwrap_or(0);
-        let found = self.found(paths, Span { from: from.saturating_sub(margin), to: i64::MAX }).await?;
+        let span = Span { from: from.saturating_sub(margin), to: i64::MAX };
+        let found = self.found(paths, span, &HashSet::new()).await?;
         let context = self.view.context().await?;
         let mut evidence = HashMap::with_capacity(found.len());
         for (path, found) in found {

@@ -327,8 +327,7 @@ pub(super) async fn counts<'a>(
     found: &mut HashMap<&'a str, Found>,
 ) -> Result<(), QueryError> {
     let plant = &gather.plant;
-    let is_recorded = |path: &&String| !matches!(plant.count_source(path), Source::Signal | Source::Operations);
-    let recorded: Vec<&str> = paths.iter().filter(is_recorded).map(String::as_str).collect();
+    let recorded = recorded(plant, paths);
     if recorded.is_empty() {
         return Ok(());
     }
@@ -346,7 +345,13 @@ pub(super) async fn counts<'a>(
             }
         }
     }
-    no_pieces_yet(gather, &recorded, found).await
+    Ok(())
+}
+
+/// Those whose pieces are records of counts.
+fn recorded<'a>(plant: &Plant, paths: &'a [String]) -> Vec<&'a str> {
+    let is_recorded = |path: &&String| !matches!(plant.count_source(path), Source::Signal | Source::Operations);
+    paths.iter().filter(is_recorded).map(String::as_str).collect()
 }
 
 /// Calls `take` with the equipment and the pieces that count of each run of count records that are of one.
@@ -386,18 +391,18 @@ pub(crate) fn each_piece(
 }
 
 /// Where pieces are counted, but none in the window, there are none; where nothing counts them, they are not known.
-async fn no_pieces_yet<'a>(
+pub(super) async fn no_pieces_yet<'a>(
     gather: &Gather,
-    paths: &[&'a str],
+    paths: &'a [String],
     found: &mut HashMap<&'a str, Found>,
 ) -> Result<(), QueryError> {
     let mut open: HashSet<String> = HashSet::new();
-    for path in paths {
-        let Some(found) = found.get_mut(*path).filter(|found| found.pieces.is_none()) else { continue };
+    for path in recorded(&gather.plant, paths) {
+        let Some(found) = found.get_mut(path).filter(|found| found.pieces.is_none()) else { continue };
         match gather.plant.count_source(path) {
             Source::Records(_) => found.pieces = Some(Vec::new()),
             _ => {
-                open.insert((*path).to_owned());
+                open.insert(path.to_owned());
             }
         }
     }

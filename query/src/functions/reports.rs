@@ -1,5 +1,7 @@
 //! Reports of equipment: for each node of the tree and each group of its time, what its machines add up to.
 
+mod stages;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -14,6 +16,7 @@ use super::cut::{Bucket, BucketsAhead, buckets};
 use super::gather::{Gather, Machines};
 use super::rollup::Tree;
 use crate::error::QueryError;
+use stages::{Stage, Stages};
 
 /// The report of an equipment for one group of its time.
 pub(super) struct Reported {
@@ -66,26 +69,28 @@ pub(super) async fn batches<F>(
 where
     F: Fn(Vec<Reported>) -> Result<RecordBatch, QueryError> + Send + Copy,
 {
-    let mut needed: Vec<String> = Vec::new();
-    for path in equipment.iter() {
-        needed.push(path.clone());
-        needed.extend(gather.plant.descendants(path).map(|below| below.path.clone()));
-    }
-    needed.sort_unstable();
-    needed.dedup();
-    let machines = gather.machines(&needed, window.0, window.1).await?;
-    let basis = Arc::new(Basis { gather, machines, grouping, window });
-    let walk = Walk { basis, equipment, place: 0, ahead: None };
-    Ok(stream::try_unfold(walk, move |mut walk| async move {
-        let mut reports = Vec::new();
-        while reports.is_empty() {
-            let parts = walk.parts()?;
+    let mut stages = Stages::new(Arc::clone(&gather), Arc::clone(&equipment), grouping, window);
+    let walk = move |stage: Stage| {
+        let Stage { machines, stretches } = stage;
+        let basis = Basis { gather: Arc::clone(&gather), machines, stretches, grouping, window };
+        Walk { basis: Arc::new(basis), equipment: Arc::clone(&equipment), place: 0, ahead: None }
+    };
+    let first = stages.next().await?.map(&walk);
+    Ok(stream::try_unfold((stages, first, walk), move |(mut stages, mut open, walk)| async move {
+        while let Some(present) = &mut open {
+            let parts = present.parts()?;
             if parts.is_empty() {
-                return Ok(None);
+                // What was gathered for it goes before the next comes.
+                drop(open.take());
+                open = stages.next().await?.map(&walk);
+                continue;
             }
-            reports = walk.basis.reports(parts).await?;
+            let reports = present.basis.reports(parts).await?;
+            if !reports.is_empty() {
+                return Ok(Some((batch(reports)?, (stages, open, walk))));
+            }
         }
-        Ok(Some((batch(reports)?, walk)))
+        Ok(None)
     }))
 }
 
@@ -93,6 +98,8 @@ where
 struct Basis {
     gather: Arc<Gather>,
     machines: Machines,
+    /// Of each equipment the stretch whose buckets are reported.
+    stretches: Vec<(i64, i64)>,
     grouping: Grouping,
     window: (i64, i64),
 }
@@ -123,9 +130,10 @@ impl Walk {
         let mut parts = Vec::new();
         while parts.len() < BATCH_REPORTS {
             let Some((path, mut ahead)) = self.ahead.take() else {
-                let Some(path) = self.equipment.get(self.place) else { break };
+                let place = self.place;
+                let Some(path) = self.equipment.get(place) else { break };
                 self.place += 1;
-                self.ahead = self.basis.has_machine(path).then(|| (path.clone(), self.basis.groups(path)));
+                self.ahead = self.basis.has_machine(path).then(|| (path.clone(), self.basis.groups(path, place)));
                 continue;
             };
             let next = match &mut ahead {
@@ -150,8 +158,10 @@ impl Basis {
         self.machines.contains_key(path) || below.any(|below| self.machines.contains_key(below))
     }
 
-    fn groups(&self, path: &str) -> Ahead {
-        let (plant, (from, to)) = (&self.gather.plant, self.window);
+    /// The groups of the equipment at a place.
+    fn groups(&self, path: &str, place: usize) -> Ahead {
+        let plant = &self.gather.plant;
+        let (from, to) = self.stretches.get(place).copied().unwrap_or_default();
         match self.grouping {
             Grouping::Time(cut) => Ahead::Buckets(buckets(plant, path, cut, from, to)),
             Grouping::WorkOrder | Grouping::Product => {

@@ -1,5 +1,7 @@
 //! `state_timeline(from, to)`: the states of each machine, clipped to the window, without gaps.
 
+use std::collections::HashSet;
+
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use oee::machine::StateInterval;
@@ -40,7 +42,7 @@ pub(super) async fn answer(
     from: i64,
     to: i64,
 ) -> Result<RecordBatch, QueryError> {
-    let machines = gather.machines(equipment, from, to).await?;
+    let machines = gather.machines(equipment, from, to, &HashSet::new()).await?;
     let mut rows = Vec::new();
     for path in equipment {
         let Some(machine) = machines.get(path) else { continue };

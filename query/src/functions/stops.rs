@@ -1,5 +1,6 @@
 //! `stops(from, to)`: every stop of each machine that lies in the window or reaches into it.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use ::oee::machine::{Machine, Stop};
@@ -97,7 +98,7 @@ fn row(gather: &Gather, equipment: Arc<str>, machine: &Machine, stop: Stop, from
 
 /// The machines, with states from before the window to after it, as far as the stops at its edges reach.
 async fn whole_stops(gather: &Gather, equipment: &[String], (from, to): (i64, i64)) -> Result<Machines, QueryError> {
-    let mut machines = gather.machines(equipment, from, to).await?;
+    let mut machines = gather.machines(equipment, from, to, &HashSet::new()).await?;
     let (mut lower, mut upper, mut reach) = (from, to, FIRST_REACH_US);
     loop {
         // What began before all that was read may have begun earlier still; what lasts may end after it.
@@ -113,6 +114,6 @@ async fn whole_stops(gather: &Gather, equipment: &[String], (from, to): (i64, i6
         lower = lower.saturating_sub(reach);
         upper = upper.saturating_add(reach).min(gather.now);
         reach = reach.saturating_mul(4);
-        machines.extend(gather.machines(&cut, lower, upper).await?);
+        machines.extend(gather.machines(&cut, lower, upper, &HashSet::new()).await?);
     }
 }
