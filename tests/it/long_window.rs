@@ -28,6 +28,8 @@ calendar = "early"
 [[equipment]]
 path = "site/line/saw"
 default_product = "A"
+[[equipment]]
+path = "site/line/mill"
 
 [[products]]
 product = "A"
@@ -75,7 +77,9 @@ fn filled(folder: &std::path::Path) -> Server {
     fs::write(folder.join("plant.toml"), PLANT).unwrap();
     let server = Server::start(folder);
     let (mut states, mut counts) = (Vec::new(), Vec::new());
-    for (name, source, from) in [("press", "mes", 0), ("saw", "plc", 70 * 24 * HOUR_S)] {
+    for (name, source, from) in
+        [("press", "mes", 0), ("saw", "plc", 70 * 24 * HOUR_S), ("mill", "plc", 80 * 24 * HOUR_S)]
+    {
         let equipment = format!("site/line/{name}");
         let (mut second, mut turn) = (from, 0_i64);
         while second < DAYS * 24 * HOUR_S {
@@ -87,7 +91,9 @@ fn filled(folder: &std::path::Path) -> Server {
             // Some states hold for longer than a stage is.
             second += 137 + turn * turn * 977 % (3 * HOUR_S) + if turn % 150 == 149 { 35 * 24 * HOUR_S } else { 0 };
         }
-        for hour in from / HOUR_S..DAYS * 24 {
+        // Nobody counts what the mill makes.
+        let counted = if name == "mill" { 0..0 } else { from / HOUR_S..DAYS * 24 };
+        for hour in counted {
             let total = (hour * 13) % 40;
             counts.push(
                 json!({"equipment": equipment, "source": source, "time": instant(START_S + hour * HOUR_S + 1799),
@@ -118,7 +124,7 @@ fn stages_of_a_long_window_do_not_show() {
     let (from, to) = (instant(START_S), instant(START_S + DAYS * 24 * HOUR_S));
     let sums: Vec<String> = SUMS.iter().map(|name| format!("sum({name})")).collect();
     let sums = sums.join(", ");
-    for equipment in ["site/line/press", "site/line/saw", "site/line"] {
+    for equipment in ["site/line/press", "site/line/saw", "site/line/mill", "site/line"] {
         let of = format!("WHERE equipment = '{equipment}'");
         // One bucket that is longer than a stage needs none.
         let whole = server.sql(&format!("SELECT {sums} FROM oee('10000 days', '{from}', '{to}') {of}"));

@@ -76,22 +76,35 @@ where
         Walk { basis: Arc::new(basis), equipment: Arc::clone(&equipment), place: 0, ahead: None }
     };
     let first = stages.next().await?.map(&walk);
-    Ok(stream::try_unfold((stages, first, walk), move |(mut stages, mut open, walk)| async move {
+    // The next stage is gathered while the present one is reported on.
+    let coming = first.as_ref().map(|_| ahead(stages));
+    Ok(stream::try_unfold((first, coming, walk), move |(mut open, mut coming, walk)| async move {
         while let Some(present) = &mut open {
             let parts = present.parts()?;
             if parts.is_empty() {
-                // What was gathered for it goes before the next comes.
-                drop(open.take());
-                open = stages.next().await?.map(&walk);
+                open = None;
+                if let Some(gathering) = coming.take() {
+                    let (stages, stage) = gathering.await.map_err(|error| QueryError::Execution(error.to_string()))??;
+                    open = stage.map(&walk);
+                    coming = open.as_ref().map(|_| ahead(stages));
+                }
                 continue;
             }
             let reports = present.basis.reports(parts).await?;
             if !reports.is_empty() {
-                return Ok(Some((batch(reports)?, (stages, open, walk))));
+                return Ok(Some((batch(reports)?, (open, coming, walk))));
             }
         }
         Ok(None)
     }))
+}
+
+/// Gathers the next stage.
+fn ahead(mut stages: Stages) -> SpawnedTask<Result<(Stages, Option<Stage>), QueryError>> {
+    SpawnedTask::spawn(async move {
+        let stage = stages.next().await?;
+        Ok((stages, stage))
+    })
 }
 
 /// What reports are made from.
