@@ -84,7 +84,8 @@ where
             if parts.is_empty() {
                 open = None;
                 if let Some(gathering) = coming.take() {
-                    let (stages, stage) = gathering.await.map_err(|error| QueryError::Execution(error.to_string()))??;
+                    let (stages, stage) =
+                        gathering.await.map_err(|error| QueryError::Execution(error.to_string()))??;
                     open = stage.map(&walk);
                     coming = open.as_ref().map(|_| ahead(stages));
                 }
