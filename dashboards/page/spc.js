@@ -7,7 +7,7 @@
 import { NONE, asCount, asReading, byId, html, mark, oeeAddress, put, request, stopsAddress, svg } from "/session.js";
 import { drawCapability, drawSpreads } from "/capability.js";
 import {
-  ALL, CHARTS, OF, SUBGROUPS, chart, chartWords, combinations, commonWords, fits, inZone, nameOf, named, over, plant, plottedUom, readBack, readPlant, settle,
+  ALL, CHARTS, OF, SUBGROUPS, chart, chartWords, combinations, commonWords, fits, inZone, mixesProducts, nameOf, named, over, plant, plottedUom, readBack, readPlant, settle,
   subgroup, subgroupWords, usualWords,
 } from "/characteristic.js";
 import { EXACT, SHORT, at, begin, go, machine, showWindow, span, state, written, zone } from "/choice.js";
@@ -151,8 +151,8 @@ panel("chart-panel", base, drawChart);
 panel("used", base, drawUsed);
 panel("violations", base, drawViolations);
 panel("point", () => [...base(), state.at, state.nth], drawPoint);
-panel("capability", () => [...base().slice(0, 4), commonWords(), state.distribution, span?.from, span?.to, span?.now], drawCapability);
-panel("spreads", () => [...base().slice(0, 4), commonWords(), span?.from, span?.to, span?.now], drawSpreads);
+panel("capability", () => [...base().slice(0, 4), commonWords(), mixesProducts(), state.distribution, span?.from, span?.to, span?.now], drawCapability);
+panel("spreads", () => [...base().slice(0, 4), commonWords(), mixesProducts(), state.distribution, span?.from, span?.to, span?.now], drawSpreads);
 panel("frozen", () => [...base().slice(0, 4), state.limits, span?.now], drawFrozen);
 panel("exclusions", () => [...base().slice(0, 4), span?.from, span?.to, span?.now], drawExclusions);
 
