@@ -159,6 +159,15 @@ fn stages_of_a_long_window_do_not_show() {
             }
         }
     }
+    // The window ends in the bucket that the first stage ends in.
+    let near = instant(START_S + 31 * 24 * HOUR_S + 2 * HOUR_S);
+    for bucket in ["day", "shift", "40 days"] {
+        let call = format!("FROM oee('{bucket}', '{from}', '{near}') WHERE equipment = 'site/line/press'");
+        let bounds = server.sql(&format!("SELECT time, \"end\" {call} ORDER BY time"));
+        assert!(bounds.iter().all(|row| row[0] != row[1]), "{bucket}: an empty bucket");
+        assert!(bounds.windows(2).all(|pair| pair[0][1] == pair[1][0]), "{bucket}: {bounds:?}");
+        assert_eq!(server.number(&format!("SELECT sum(calendar_s) {call}")), (31 * 24 + 2) as f64 * HOUR_S as f64);
+    }
     let lost = server.sql(&format!(
         "SELECT count(*), count(DISTINCT time) FROM losses('day', '{from}', '{to}') WHERE equipment = 'site/line/press'"
     ));

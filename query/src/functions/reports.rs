@@ -177,6 +177,8 @@ impl Basis {
         let plant = &self.gather.plant;
         let (from, to) = self.stretches.get(place).copied().unwrap_or_default();
         match self.grouping {
+            // Its last bucket was reported with the stage before.
+            Grouping::Time(_) if from >= to => Ahead::Buckets(Box::new(std::iter::empty())),
             Grouping::Time(cut) => Ahead::Buckets(buckets(plant, path, cut, from, to)),
             Grouping::WorkOrder | Grouping::Product => {
                 let below = plant.descendants(path).map(|below| below.path.as_str());
