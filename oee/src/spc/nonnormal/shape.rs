@@ -241,12 +241,20 @@ impl FromStr for Shape {
     /// Reads what [`Display`](fmt::Display) writes.
     fn from_str(text: &str) -> Result<Self, NoShape> {
         let read = || {
-            let (name, rest) = text.split_once('(')?;
+            let (family, rest) = text.split_once('(')?;
             let parts = rest.strip_suffix(')')?.split(", ");
-            let parameters = parts.map(|part| part.split_once('=')?.1.parse().ok());
-            let shape = Self::of(name, &parameters.collect::<Option<Vec<f64>>>()?)?;
+            let named = |part: &str| part.split_once('=').map(|(name, value)| (name.to_owned(), value.parse().ok()));
+            let said: Vec<(String, Option<f64>)> = parts.map(named).collect::<Option<_>>()?;
+            let values: Vec<f64> = said.iter().map(|(_, value)| *value).collect::<Option<_>>()?;
+            let shape = Self::of(family, &values)?;
             // Parameters are named, so that they cannot be mistaken for one another.
-            (shape.to_string() == text).then_some(shape)
+            let fits = |((said, value), (name, _)): (&(String, Option<f64>), (&str, f64))| {
+                let positive = matches!(name, "sigma" | "scale" | "shape" | "eta")
+                    || matches!((family, name), ("exponential", "mean"))
+                    || family.starts_with("johnson") && name == "lambda";
+                said == name && value.is_some_and(|value| value.is_finite() && (!positive || value > 0.0))
+            };
+            said.iter().zip(shape.parameters()).all(fits).then_some(shape)
         };
         read().ok_or_else(|| NoShape(text.to_owned()))
     }

@@ -186,6 +186,9 @@ fn a_distribution_survives_being_written() {
         assert_eq!(shape.to_string().parse(), Ok(shape), "{shape}");
     }
     assert_eq!(Shape::Weibull { shape: 2.5, scale: 10.0 }.to_string(), "weibull(shape=2.5, scale=10)");
+    // However another program writes a number.
+    let small = Ok(Shape::Normal { mean: 2e-7, sigma: 5e-8 });
+    assert_eq!("normal(mean=2e-7, sigma=5e-8)".parse(), small);
     let wrong = [
         "",
         "weibull",
@@ -196,6 +199,10 @@ fn a_distribution_survives_being_written() {
         "johnson(gamma=1, eta=1, epsilon=1, lambda=1)",
         "normal(mean=1)",
         "pareto(shape=1, scale=2)",
+        "normal(mean=0, sigma=-1)",
+        "gamma(shape=0, scale=1)",
+        "normal(mean=NaN, sigma=1)",
+        "exponential(mean=0)",
     ];
     for text in wrong {
         assert!(text.parse::<Shape>().is_err(), "{text}");

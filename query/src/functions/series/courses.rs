@@ -33,16 +33,27 @@ pub(super) async fn summed(
 ) -> Result<Option<Summed>, QueryError> {
     let Some(table) = gather.view.present(SAMPLES) else { return Ok(None) };
     let (plant, sought) = (Arc::clone(&gather.plant), signals.to_vec());
-    let mut laid: HashMap<String, Buckets> = HashMap::new();
+    // Of all equipment that is laid out alike one layout, and which one that is of each.
+    let mut layouts: Vec<(String, Buckets)> = Vec::new();
+    let mut laid: HashMap<String, usize> = HashMap::new();
     let in_bucket = move |key: &SeriesKey, (first, last): (i64, i64)| {
         let [Some(equipment), Some(signal)] = key.as_slice() else { return Ok(false) };
         if place(&sought, (equipment, signal)).is_none() {
             return Ok(false);
         }
-        if !laid.contains_key(equipment.as_ref()) {
-            laid.insert(equipment.to_string(), lay_out(&plant, equipment, layout, window)?);
-        }
-        let Some(buckets) = laid.get(equipment.as_ref()) else { return Ok(false) };
+        let place = match laid.get(equipment.as_ref()) {
+            Some(&place) => place,
+            None => {
+                let alike = layouts.iter().position(|(path, _)| layout.is_alike(&plant, path, equipment));
+                let place = alike.unwrap_or(layouts.len());
+                if place == layouts.len() {
+                    layouts.push((equipment.to_string(), lay_out(&plant, equipment, layout, window)?));
+                }
+                laid.insert(equipment.to_string(), place);
+                place
+            }
+        };
+        let Some((_, buckets)) = layouts.get(place) else { return Ok(false) };
         let behind = buckets.bounds.partition_point(|&edge| edge <= first);
         Ok(behind > 0 && buckets.bounds.get(behind).is_some_and(|&end| last < end))
     };
