@@ -22,7 +22,7 @@ export const CHARTS = {
   ewma: { name: "EWMA", main: "EWMA", parameters: { lambda: ["λ", 0.2], width: ["Width L", 3] }, isValue: true },
   cusum: { name: "CUSUM", main: "C+", parameters: { k: ["k", 0.5], h: ["h", 5], headstart: ["Head start", 0] } },
   moving_average: { name: "Moving average", main: "MA", parameters: { span: ["Span", 5], width: ["Width", 3] }, isValue: true },
-  short_run_deviation: { name: "Short run, deviation", main: "X − nominal", ofProducts: true },
+  short_run_deviation: { name: "Short run, deviation", main: "X − nominal", ofProducts: true, inUom: true },
   short_run_z: { name: "Short run, Z", main: "Z", ofProducts: true },
 };
 export const SUBGROUPS = {
@@ -149,7 +149,7 @@ export const withUom = () => (uom() ? ` ${uom()}` : "");
 /** The same of what is plotted: of counts and sums it is none. */
 /** Whether values of several products, each with its own specification, are on the chart. */
 export const mixesProducts = () => Boolean(chart().ofProducts) && state.product === ALL;
-export const plottedUom = () => (chart().isValue ? withUom() : "");
+export const plottedUom = () => (chart().isValue || chart().inUom ? withUom() : "");
 
 /** Writes values with as many places as their spread, `sigma`, deserves. */
 export function placesFor(sigma) {

@@ -1,7 +1,6 @@
 //! Which cells of outlines a question can take as they are, and which rows it has to read.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BooleanArray, RecordBatch, StringViewArray, TimestampMicrosecondArray};
@@ -15,7 +14,7 @@ use datafusion::physical_expr::{PhysicalExpr, create_physical_expr};
 use storage::{Cell, KeySet, Segment, SeriesOutline, Sums, TableSpec};
 
 use crate::error::QueryError;
-use crate::series_rows::{MOST_SERIES, SeriesRows, Wanted, ranges_of};
+use crate::series_rows::{MOST_SERIES, RowsByPath, SeriesRows, Wanted, ranges_of};
 use crate::series_runs::figures;
 use crate::sums::{schema, unqualified};
 use crate::types::time_type;
@@ -90,7 +89,7 @@ pub(crate) struct KnownCells {
     /// Columns as [`schema`].
     pub(crate) sums: RecordBatch,
     /// By path: of which rows of a segment nothing is known.
-    pub(crate) left: Arc<HashMap<PathBuf, Vec<SeriesRows>>>,
+    pub(crate) left: Arc<RowsByPath>,
 }
 
 /// Cells as they gather.

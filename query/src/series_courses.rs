@@ -3,7 +3,6 @@
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
@@ -13,7 +12,7 @@ use storage::{Cell, Course, KeySet, Segment, SeriesOutline, TableSpec, with_view
 
 use crate::error::QueryError;
 use crate::series_cells::{MOST_CELLS, MOST_SUPERSEDED};
-use crate::series_rows::{MOST_SERIES, SeriesRows, Wanted, ranges_of, series_columns};
+use crate::series_rows::{MOST_SERIES, RowsByPath, SeriesRows, Wanted, ranges_of, series_columns};
 use crate::types::time_type;
 
 /// Rows of a cell that are looked at one by one, where they came late.
@@ -30,7 +29,7 @@ pub(crate) struct KnownCourses {
     /// Of each series by time, with how many rows each has.
     pub(crate) of_series: HashMap<SeriesKey, Vec<(u64, Course)>>,
     /// By path: the other rows of a segment.
-    pub(crate) left: Arc<HashMap<PathBuf, Vec<SeriesRows>>>,
+    pub(crate) left: Arc<RowsByPath>,
 }
 
 /// A cell of a series of a segment, told by their places.
@@ -41,6 +40,17 @@ struct Place<'a> {
     /// Its first and last row, as far as that is known.
     span: (i64, i64),
     found: &'a Cell,
+}
+
+/// What is looked at of a series.
+struct OfSeries<'a> {
+    key: &'a SeriesKey,
+    /// What each segment has of it.
+    parts: Vec<(usize, &'a SeriesOutline)>,
+    /// Its cells that are asked for.
+    places: Vec<Place<'a>>,
+    /// Times of rows that are or are not there, whatever the cells say.
+    single: Vec<i64>,
 }
 
 /// The courses of `segments`, which come with the keys of their rows that are superseded. `in_bucket` tells of a series whether
@@ -73,21 +83,36 @@ pub(crate) fn known_courses(
             by_series.entry(&series.key).or_default().push((segment, series));
         }
     }
-    let mut rows: Vec<Vec<SeriesRows>> = vec![Vec::new(); segments.len()];
-    let mut of_series = HashMap::new();
-    let (mut known, mut unknown, mut cells, mut series_left) = (0, 0, 0, 0);
+    let mut all: Vec<OfSeries<'_>> = Vec::with_capacity(by_series.len());
+    let mut few: Vec<Vec<(Range<usize>, usize)>> = vec![Vec::new(); segments.len()];
+    let mut asked = 0;
     for (key, parts) in by_series {
         let mut places = Vec::new();
         for &(segment, series) in &parts {
             let asked = series.cells.iter().enumerate().filter(|(_, cell)| wanted.meets(series, cell));
             places.extend(asked.map(|(cell, found)| Place { segment, cell, span: span(series, found), found }));
         }
-        let mut single = single.remove(key).unwrap_or_default();
         for place in few_among_many(&mut places) {
-            let read = segments.get(place.segment).zip(parts.iter().find(|part| part.0 == place.segment));
-            let Some(((segment, _), (_, series))) = read else { continue };
-            single.extend(times_in(wanted.spec, segment, ranges_of(series, |cell, _| cell == place.cell))?);
+            let series = parts.iter().find(|part| part.0 == place.segment).map(|part| part.1);
+            let ranges = series.map(|series| ranges_of(series, |cell, _| cell == place.cell)).unwrap_or_default();
+            if let Some(few) = few.get_mut(place.segment) {
+                few.extend(ranges.into_iter().map(|range| (range, all.len())));
+            }
         }
+        asked += places.len();
+        if asked > MOST_CELLS {
+            return Ok(None);
+        }
+        all.push(OfSeries { key, parts, places, single: single.remove(key).unwrap_or_default() });
+    }
+    for ((segment, _), few) in segments.iter().zip(few) {
+        add_times(wanted.spec, segment, few, &mut all)?;
+    }
+
+    let mut rows: Vec<Vec<SeriesRows>> = vec![Vec::new(); segments.len()];
+    let mut of_series = HashMap::new();
+    let (mut known, mut unknown, mut series_left) = (0, 0, 0);
+    for OfSeries { key, parts, places, mut single } in all {
         single.sort_unstable();
         let mut courses = Vec::new();
         let mut taken = HashSet::new();
@@ -102,7 +127,6 @@ pub(crate) fn known_courses(
             }
         }
         known += courses.iter().map(|(rows, _)| rows).sum::<u64>();
-        cells += courses.len();
         for (segment, series) in parts {
             let is_left = |cell: usize, found: &Cell| wanted.meets(series, found) && !taken.contains(&(segment, cell));
             let ranges = ranges_of(series, is_left);
@@ -115,7 +139,7 @@ pub(crate) fn known_courses(
                 rows.push(left);
             }
         }
-        if cells > MOST_CELLS || series_left > MOST_SERIES {
+        if series_left > MOST_SERIES {
             return Ok(None);
         }
         if !courses.is_empty() {
@@ -171,18 +195,36 @@ fn alone(mut places: Vec<Place<'_>>) -> Vec<Place<'_>> {
     places.into_iter().zip(apart).filter(|(_, apart)| *apart).map(|(place, _)| place).collect()
 }
 
-/// The times of some rows of a segment.
-fn times_in(spec: &TableSpec, segment: &Segment, rows: Vec<Range<usize>>) -> Result<Vec<i64>, QueryError> {
+/// Adds the times of some rows of a segment to the series that they are of, which is told by its place.
+fn add_times(
+    spec: &TableSpec,
+    segment: &Segment,
+    mut rows: Vec<(Range<usize>, usize)>,
+    all: &mut [OfSeries<'_>],
+) -> Result<(), QueryError> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    rows.sort_by_key(|(range, _)| range.start);
     let name = time_of(spec);
-    let mut times = Vec::new();
-    for batch in segment.rows_in(rows.into_iter(), &[name], &with_views(&spec.schema), None, BATCH_ROWS)? {
+    let mut times: Vec<i64> = Vec::new();
+    let ranges = rows.iter().map(|(range, _)| range.clone());
+    for batch in segment.rows_in(ranges, &[name], &with_views(&spec.schema), None, BATCH_ROWS)? {
         let unreadable = |message| QueryError::Unreadable { path: segment.path.clone(), message };
         let batch = batch.map_err(|error| unreadable(error.to_string()))?;
         let column =
             batch.column_by_name(name).and_then(|column| column.as_primitive_opt::<TimestampMicrosecondType>());
         times.extend(column.ok_or_else(|| unreadable("its times are none".to_owned()))?.values());
     }
-    Ok(times)
+    let mut rest = times.as_slice();
+    for (range, series) in rows {
+        let (here, behind) = rest.split_at(range.len().min(rest.len()));
+        rest = behind;
+        if let Some(series) = all.get_mut(series) {
+            series.single.extend(here);
+        }
+    }
+    Ok(())
 }
 
 fn time_of(spec: &TableSpec) -> &str {

@@ -1,6 +1,8 @@
 //! Which rows of which series a question can need, as the outlines of segments tell.
 
+use std::collections::HashMap;
 use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use oee::execution::Affected;
@@ -23,6 +25,9 @@ pub(crate) struct SeriesRows {
     /// The only times wanted of them, in order and apart, first and last microsecond; without any, all.
     pub(crate) times: Vec<(i64, i64)>,
 }
+
+/// By path: rows of a segment.
+pub(crate) type RowsByPath = HashMap<PathBuf, Vec<SeriesRows>>;
 
 impl SeriesRows {
     /// How many.

@@ -1,8 +1,6 @@
 //! One table of one snapshot, as DataFusion reads it: clean segments, segments with superseded rows, and the hot buffer,
 //! in one union.
 
-use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::array::{AsArray, BooleanArray};
@@ -34,7 +32,7 @@ use crate::rekey::{DERIVED, NEEDED, Rekey, RekeyExec, Scope};
 use crate::scan::{Files, key_ordering, scan_files};
 use crate::series_cells::{Grouping, KnownCells, known_cells};
 use crate::series_courses::{KnownCourses, SeriesKey, known_courses};
-use crate::series_rows::{SeriesRows, Wanted};
+use crate::series_rows::{RowsByPath, SeriesRows, Wanted};
 use crate::series_scan::SeriesScanExec;
 use crate::types::text;
 
@@ -68,7 +66,7 @@ pub(crate) struct SnapshotTable {
     /// The recorded time that rows are sought for, where it is an earlier one. The table still gives all its rows.
     as_of: Option<i64>,
     /// By path: the only rows of a segment that are wanted, where not all are.
-    rows: Option<Arc<HashMap<PathBuf, Vec<SeriesRows>>>>,
+    rows: Option<Arc<RowsByPath>>,
 }
 
 /// What one scan asks for.
@@ -163,7 +161,7 @@ impl SnapshotTable {
     }
 
     /// The same table, of whose segments only these rows are wanted.
-    pub(crate) fn with_rows(self, rows: Arc<HashMap<PathBuf, Vec<SeriesRows>>>) -> Self {
+    pub(crate) fn with_rows(self, rows: Arc<RowsByPath>) -> Self {
         Self { rows: Some(rows), ..self }
     }
 

@@ -348,7 +348,7 @@ fn outline(segment: &Segment, spec: &TableSpec) -> Result<Option<String>, StoreE
     }
     let found = found.finish();
     // Earlier versions wrote no courses.
-    let found = if said.has_courses() { found } else { found.without_courses() };
+    let found = if said.has_courses { found } else { found.without_courses() };
     Ok((found != said).then(|| "the outline does not fit the rows".to_owned()))
 }
 

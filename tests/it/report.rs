@@ -285,6 +285,32 @@ fn curves_are_those_of_the_distribution_that_was_asked_for() {
 }
 
 #[test]
+fn a_short_run_is_of_all_products_with_their_nominals() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = filled(folder.path());
+    let row = |number: usize| {
+        let (product, target) = [("A", 10.0), ("B", 20.0)][number / 5 % 2];
+        let mut row = measurement("width", number, &json!(target + ((number * 7) % 11) as f64 / 64.0));
+        row["product"] = json!(product);
+        row["target"] = json!(target);
+        row
+    };
+    server.send("measurements", &(0..40).map(row).collect::<Vec<_>>());
+    for chart in ["short_run_deviation", "short_run_z"] {
+        let file = folder.path().join(format!("{chart}.html"));
+        let html = String::from_utf8(report(&server, &file, &["width", "--chart", chart])).unwrap();
+        let points = server.sql(&format!("SELECT value FROM spc('{chart}') WHERE characteristic = 'width'"));
+        assert_eq!(points.len(), 40);
+        assert!(points.iter().all(|point| shown(&html, &point[0])), "{chart}");
+        holds(&html, "every product");
+        assert_eq!(html.matches("each with its own specification").count(), 2, "capability and spread");
+        let words = ["width", "--chart", chart, "--product", "A", "--force"];
+        let one = String::from_utf8(report(&server, &file, &words)).unwrap();
+        assert!(!one.contains("each with its own specification") && one.contains("Histogram"));
+    }
+}
+
+#[test]
 fn pdf_is_small_numbered_and_reads_as_text() {
     let folder = tempfile::tempdir().unwrap();
     let server = filled(folder.path());
@@ -378,6 +404,8 @@ fn where_there_is_no_report_it_says_why() {
         (vec!["same", "--from", "yesterday"], "from=yesterday is no time"),
         (vec!["same", "--chart", "pie"], "pie"),
         (vec!["same", "--rules", "N99"], "N99"),
+        (vec!["same", "--lambda", "0.2"], "i_mr has no parameter lambda; it has width"),
+        (vec!["same", "--chart", "cusum", "--width", "2"], "cusum has no parameter width; it has k, h, headstart"),
         (vec!["same", "--zone", "Mars/Olympus"], "is no time zone"),
         (vec!["look"], "none of 1 measurements is a number"),
         (vec!["same", "--chart", "xbar_r", "--subgroup", "5"], "no whole subgroup"),

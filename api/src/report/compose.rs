@@ -190,11 +190,10 @@ fn spread(gathered: &Gathered, blocks: &mut Vec<Block>) {
     }
 }
 
-/// A distribution in words: the normal one has the mean and sigma that are named beside it.
+/// A distribution in words.
 fn distribution(shape: &Shape) -> String {
     let family = called(shape.family());
     let words = match shape.family() {
-        Family::Normal => return "the normal distribution of these".to_owned(),
         Family::BoxCox | Family::Johnson => format!("the normal distribution behind the {family} transformation"),
         _ => format!("the {family} distribution"),
     };

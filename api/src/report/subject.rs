@@ -123,7 +123,7 @@ impl Subject {
             words: Vec::new(),
             measured,
         };
-        subject.words = subject.chart_words(wish);
+        subject.words = subject.chart_words(wish)?;
         Ok(subject)
     }
 
@@ -138,7 +138,7 @@ impl Subject {
         words
     }
 
-    fn chart_words(&self, wish: &Wish) -> Vec<String> {
+    fn chart_words(&self, wish: &Wish) -> Result<Vec<String>, Failure> {
         let mut words = vec![self.kind.name().to_owned()];
         words.extend(self.common_words());
         words.push(format!("rules={}", self.rules));
@@ -155,11 +155,15 @@ impl Subject {
             ("span", &wish.span),
             ("width", &wish.width),
         ] {
-            if asked::parameters(self.kind).contains(&name) {
-                words.extend(said(value).map(|value| format!("{name}={value}")));
+            let Some(value) = said(value) else { continue };
+            let known = asked::parameters(self.kind);
+            if !known.contains(&name) {
+                let kind = self.kind.name();
+                return Err(Failure::Asked(format!("{kind} has no parameter {name}; it has {}", known.join(", "))));
             }
+            words.push(format!("{name}={value}"));
         }
-        words
+        Ok(words)
     }
 
     /// A function over what is charted, in FROM, with the condition that chooses it.

@@ -38,6 +38,8 @@ const WITHOUT_COURSES: u8 = 1;
 pub struct Outline {
     /// One after another: their rows are those of the segment.
     pub series: Vec<SeriesOutline>,
+    /// Whether it is of a version that says how numbers go.
+    pub(crate) has_courses: bool,
 }
 
 /// One series of a segment: the rows whose keys differ in their time only.
@@ -88,12 +90,8 @@ impl Outline {
     /// The same without courses, as earlier versions wrote it.
     pub(crate) fn without_courses(mut self) -> Self {
         self.series.iter_mut().flat_map(|series| &mut series.cells).for_each(|cell| cell.course = None);
+        self.has_courses = false;
         self
-    }
-
-    /// Whether it says of a cell how its numbers go.
-    pub(crate) fn has_courses(&self) -> bool {
-        self.series.iter().flat_map(|series| &series.cells).any(|cell| cell.course.is_some())
     }
 
     /// Memory that it takes, about.
@@ -264,7 +262,7 @@ impl Draft {
 
     pub(crate) fn finish(mut self) -> Outline {
         self.settle();
-        Outline { series: self.series }
+        Outline { series: self.series, has_courses: true }
     }
 
     /// The last series has all its rows.
@@ -434,13 +432,14 @@ impl Outline {
                 }
             }
         }
-        if *version != WITHOUT_COURSES {
+        let has_courses = *version != WITHOUT_COURSES;
+        if has_courses {
             let cells = || series.iter().flat_map(|series| &series.cells);
             let courses = course::decode(&cells().map(|cell| cell.start_us).collect::<Vec<_>>(), rest)?;
             let cells = series.iter_mut().flat_map(|series| &mut series.cells);
             cells.zip(courses).for_each(|(cell, course)| cell.course = course);
         }
-        rest.is_empty().then_some(Self { series })
+        rest.is_empty().then_some(Self { series, has_courses })
     }
 }
 

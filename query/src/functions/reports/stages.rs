@@ -52,9 +52,20 @@ impl Stages {
 
     pub(super) async fn next(&mut self) -> Result<Option<Stage>, QueryError> {
         let is_first = self.reached == self.window.0;
-        if self.reached >= self.window.1 {
-            return Ok(None);
+        loop {
+            if self.reached >= self.window.1 {
+                return Ok(None);
+            }
+            let (end, stretches) = self.stretches()?;
+            // Behind a bucket that is longer than a stage there are stages without any.
+            if stretches.iter().any(|(from, to)| from < to) {
+                return self.stage(is_first, end, stretches).await.map(Some);
+            }
         }
+    }
+
+    /// Up to where buckets of the next stage begin, and of each equipment the stretch that these fill.
+    fn stretches(&mut self) -> Result<(i64, Vec<(i64, i64)>), QueryError> {
         let end = self.end();
         let mut stretches = Vec::with_capacity(self.equipment.len());
         for (path, next) in self.equipment.iter().zip(&mut self.next) {
@@ -68,6 +79,10 @@ impl Stages {
             *next = stop;
         }
         self.reached = end;
+        Ok((end, stretches))
+    }
+
+    async fn stage(&mut self, is_first: bool, end: i64, stretches: Vec<(i64, i64)>) -> Result<Stage, QueryError> {
         let from = stretches.iter().map(|stretch| stretch.0).min().unwrap_or(end);
         let to = stretches.iter().map(|stretch| stretch.1).max().unwrap_or(end);
         let mut machines = self.gather.machines(&self.needed, from, to, &self.known).await?;
@@ -80,7 +95,7 @@ impl Stages {
             machines.extend(self.gather.machines(&added, from, to, &self.known).await?);
             self.needed.retain(|path| self.known.contains(path));
         }
-        Ok(Some(Stage { machines, stretches }))
+        Ok(Stage { machines, stretches })
     }
 
     /// Up to where buckets of the next stage begin.

@@ -1,7 +1,6 @@
 //! Samples of signals that outlines have summed up, for functions that need no single sample.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use ::oee::series::{Course, Extent, Point};
@@ -13,14 +12,14 @@ use super::edges::{Buckets, Layout, lay_out};
 use super::known::{Signal, place};
 use crate::error::QueryError;
 use crate::series_courses::{KnownCourses, SeriesKey};
-use crate::series_rows::SeriesRows;
+use crate::series_rows::RowsByPath;
 
 /// What outlines say of the samples in a window.
 pub(super) struct Summed {
     /// Of each signal, by time.
     pub(super) courses: Vec<Vec<Course>>,
     /// The samples that they say nothing of.
-    pub(super) left: Arc<HashMap<PathBuf, Vec<SeriesRows>>>,
+    pub(super) left: Arc<RowsByPath>,
 }
 
 /// What they say of signals whose buckets are laid out so; `None` where it takes the samples.
@@ -41,19 +40,19 @@ pub(super) async fn summed(
         if place(&sought, (equipment, signal)).is_none() {
             return Ok(false);
         }
-        let place = match laid.get(equipment.as_ref()) {
-            Some(&place) => place,
+        let laid_as = match laid.get(equipment.as_ref()) {
+            Some(&laid_as) => laid_as,
             None => {
                 let alike = layouts.iter().position(|(path, _)| layout.is_alike(&plant, path, equipment));
-                let place = alike.unwrap_or(layouts.len());
-                if place == layouts.len() {
+                let laid_as = alike.unwrap_or(layouts.len());
+                if laid_as == layouts.len() {
                     layouts.push((equipment.to_string(), lay_out(&plant, equipment, layout, window)?));
                 }
-                laid.insert(equipment.to_string(), place);
-                place
+                laid.insert(equipment.to_string(), laid_as);
+                laid_as
             }
         };
-        let Some((_, buckets)) = layouts.get(place) else { return Ok(false) };
+        let Some((_, buckets)) = layouts.get(laid_as) else { return Ok(false) };
         let behind = buckets.bounds.partition_point(|&edge| edge <= first);
         Ok(behind > 0 && buckets.bounds.get(behind).is_some_and(|&end| last < end))
     };

@@ -1,8 +1,7 @@
 //! Rows of `samples` as aggregates take them, in runs of one signal.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::ops::Range;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use ::oee::series::Severity;
@@ -21,15 +20,12 @@ use super::super::values::typed;
 use super::SAMPLES;
 use super::known::Signal;
 use crate::error::QueryError;
-use crate::series_rows::SeriesRows;
+use crate::series_rows::RowsByPath;
 use crate::types::time_type;
 
 pub(super) const COLUMNS: [&str; 5] = ["equipment", "signal", "time", "value", "quality"];
 /// Beyond so many names a list of them is slower than the condition that gave them.
 const MOST_NAMES: usize = 256;
-
-/// Rows of segments, by path.
-type Rows = Arc<HashMap<PathBuf, Vec<SeriesRows>>>;
 
 /// One sample.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -168,7 +164,7 @@ impl Sought {
     }
 
     /// The samples, or those of `left`. Names are not read where there is only one.
-    pub(super) async fn passing(self, gather: &Gather, left: Option<Rows>) -> Result<Passing, QueryError> {
+    pub(super) async fn passing(self, gather: &Gather, left: Option<Arc<RowsByPath>>) -> Result<Passing, QueryError> {
         let (columns, order): (&[&str], &[&str]) = match &self.only {
             Some(_) => (&["time", "value", "quality"], &["time"]),
             None => (&COLUMNS, &["equipment", "signal", "time"]),

@@ -4,7 +4,7 @@ use super::*;
 
 type Aggregate = (&'static str, fn(&Bucket) -> Figure);
 
-const AGGREGATES: [Aggregate; 15] = [
+pub(super) const AGGREGATES: [Aggregate; 15] = [
     ("interpolative", Bucket::interpolative),
     ("average", Bucket::average),
     ("time_average", Bucket::time_average),
