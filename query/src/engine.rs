@@ -19,6 +19,7 @@ use crate::context::ContextCache;
 use crate::error::QueryError;
 use crate::functions::{self, EdgeCache, GapFilling, Planner, Present, SpcWatch};
 use crate::instant::TimeConstants;
+use crate::keyed_sums::SumsOfKeys;
 use crate::live::LiveOee;
 use crate::newest::NewestRows;
 use crate::session::Session;
@@ -99,6 +100,7 @@ impl Engine {
             .with_query_planner(Arc::new(Planner))
             .with_optimizer_rule(Arc::new(NewestRows))
             .with_optimizer_rule(Arc::new(SumsOfCells))
+            .with_optimizer_rule(Arc::new(SumsOfKeys))
             .with_physical_optimizer_rule(Arc::new(YieldingJoins));
         let template = functions::build(template, limits.function_bytes());
         let contexts = Arc::new(ContextCache::default());

@@ -1,6 +1,8 @@
 //! A store with samples, and an engine that is asked about them.
 #![expect(clippy::unwrap_used, reason = "a failing test may panic")]
 
+pub(crate) mod shop;
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -46,7 +46,7 @@ impl OptimizerRule for NewestRows {
 
 /// The plan that takes the place of `aggregate`.
 fn newest(aggregate: &Aggregate) -> Result<Option<LogicalPlan>> {
-    let Some(StoredScan { scan, table, filters }) = StoredScan::below(&aggregate.input) else { return Ok(None) };
+    let Some(StoredScan { scan, table, filters, .. }) = StoredScan::below(&aggregate.input) else { return Ok(None) };
     let Some(view) = table.current_view() else { return Ok(None) };
     let spec = &view.spec;
     let time = spec.time.map(|index| spec.schema.field(index).name().as_str());

@@ -264,10 +264,10 @@ impl Reach {
 }
 
 /// Rows that are in both, each in order and apart.
-fn both(ones: &[Range<usize>], others: &[Range<usize>]) -> Vec<Range<usize>> {
+pub(crate) fn both(ones: &[Range<usize>], others: &[Range<usize>]) -> Vec<Range<usize>> {
     let (mut found, mut first) = (Vec::new(), 0);
     for one in ones {
-        first += others[first..].iter().take_while(|other| other.end <= one.start).count();
+        first += others[first..].partition_point(|other| other.end <= one.start);
         for other in others[first..].iter().take_while(|other| other.start < one.end) {
             found.push(one.start.max(other.start)..one.end.min(other.end));
         }

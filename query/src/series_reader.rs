@@ -13,6 +13,8 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 use storage::Segment;
 
 use crate::error::QueryError;
+use crate::record_rows::both;
+use crate::run_filter::{PageFilter, RunFilter};
 use crate::series_rows::SeriesRows;
 
 /// Times of more rows than this are not held in memory to find those that are wanted.
@@ -37,6 +39,9 @@ pub(crate) struct SeriesReader {
     columns: Arc<[Column]>,
     time: Arc<str>,
     batch_rows: usize,
+    filter: Option<RunFilter>,
+    /// What it says of pages, from the first segment on: by then it is what it will be.
+    pages: Option<PageFilter>,
 }
 
 /// Rows of one segment as they come.
@@ -58,8 +63,9 @@ impl SeriesReader {
         columns: Arc<[Column]>,
         time: Arc<str>,
         batch_rows: usize,
+        filter: Option<RunFilter>,
     ) -> Self {
-        Self { rows, next: 0, open: None, schema, columns, time, batch_rows }
+        Self { rows, next: 0, open: None, schema, columns, time, batch_rows, filter, pages: None }
     }
 
     /// The next rows; `None` after the last.
@@ -82,9 +88,14 @@ impl SeriesReader {
                 Some(Some(batch)) => batch.num_rows(),
                 Some(None) => return Err(unreadable(&open.segment, &"it has fewer rows than it says")),
             };
-            let batch = self.batch(stored.flatten(), count, &mut open)?;
+            let mut batch = self.batch(stored.flatten(), count, &mut open)?;
             self.open = Some(open);
-            return Ok(Some(batch));
+            if let Some(filter) = &self.filter {
+                batch = filter.kept(batch)?;
+            }
+            if batch.num_rows() > 0 {
+                return Ok(Some(batch));
+            }
         }
     }
 
@@ -96,6 +107,17 @@ impl SeriesReader {
         let count = rest.windows(2).take_while(|pair| continues(pair)).count() + 1;
         let mut rows = rest.get(..count).unwrap_or_default().to_vec();
         self.next += count;
+        if let Some(filter) = &self.filter {
+            let mut pages = match self.pages.take() {
+                Some(pages) => pages,
+                None => filter.of_pages()?,
+            };
+            if let Some(pages) = pages.rows_of(&segment)? {
+                rows.iter_mut().for_each(|rows| rows.ranges = both(&rows.ranges, &pages));
+                rows.retain(|rows| !rows.ranges.is_empty());
+            }
+            self.pages = Some(pages);
+        }
         let at_times = rows.iter().any(|rows| !rows.times.is_empty());
         let mut times = None;
         if at_times && rows.iter().map(SeriesRows::count).sum::<usize>() <= TIMES_AHEAD {

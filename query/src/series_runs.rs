@@ -8,13 +8,14 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray, Float64Array, Int64Array, RecordBatch};
 use arrow::compute::{cast, partition, take};
 use arrow::datatypes::{DataType, Field, Float64Type, SchemaRef, TimestampMicrosecondType};
-use datafusion::common::Result;
 use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::{Result, Statistics};
 use datafusion::config::ConfigOptions;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::projection::ProjectionMapping;
 use datafusion::physical_plan::filter_pushdown::{ChildFilterDescription, FilterDescription, FilterPushdownPhase};
+use datafusion::physical_plan::statistics::StatisticsArgs;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PlanProperties};
 use futures::StreamExt;
@@ -22,7 +23,7 @@ use storage::Sums;
 
 use crate::error::QueryError;
 
-/// Adds up runs of the rows of its input, which has the columns of the key in their order and then the value.
+/// Adds up runs of the rows of its input, which has the columns that tell runs apart, and then the value.
 #[derive(Debug)]
 pub(crate) struct SeriesRunsExec {
     input: Arc<dyn ExecutionPlan>,
@@ -32,7 +33,7 @@ pub(crate) struct SeriesRunsExec {
 }
 
 impl SeriesRunsExec {
-    /// `schema` has the columns of the key and those of a cell.
+    /// `schema` has the columns but the value, and then those of a cell.
     pub(crate) fn new(
         input: Arc<dyn ExecutionPlan>,
         buckets: Arc<[Arc<dyn PhysicalExpr>]>,
@@ -104,12 +105,15 @@ pub(crate) fn figures(rows: Vec<i64>, sums: &[Sums]) -> [ArrayRef; 5] {
 }
 
 /// Marks the rows that differ from the one before.
-fn mark(begins: &mut [bool], column: &ArrayRef) -> Result<(), QueryError> {
+pub(crate) fn mark(begins: &mut [bool], column: &ArrayRef) -> Result<(), QueryError> {
     match column.as_string_view_opt() {
         // Texts that are not one view can be the same all the same: that is a run more, and the answer is no other.
-        Some(texts) if texts.null_count() == 0 => {
+        Some(texts) => {
             for (begins, pair) in begins.iter_mut().skip(1).zip(texts.views().windows(2)) {
                 *begins |= pair.first() != pair.last();
+            }
+            for (row, begins) in begins.iter_mut().enumerate().skip(1).filter(|_| texts.null_count() > 0) {
+                *begins |= texts.is_null(row) != texts.is_null(row - 1);
             }
         }
         _ => {
@@ -180,6 +184,19 @@ impl ExecutionPlan for SeriesRunsExec {
         let names: HashSet<usize> = fields.filter(|(_, field)| is_text(field)).map(|(index, _)| index).collect();
         let child = ChildFilterDescription::from_child_with_allowed_indices(&parent_filters, names, &self.input)?;
         Ok(FilterDescription::new().with_child(child))
+    }
+
+    /// At most as many runs as rows: which side of a join is the smaller one hangs on that.
+    fn statistics_from_inputs(
+        &self,
+        input_stats: &[Arc<Statistics>],
+        _args: &StatisticsArgs,
+    ) -> Result<Arc<Statistics>> {
+        let mut statistics = Statistics::new_unknown(&self.schema());
+        if let [input] = input_stats {
+            statistics.num_rows = input.num_rows.to_inexact();
+        }
+        Ok(Arc::new(statistics))
     }
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {

@@ -16,6 +16,7 @@ use datafusion::physical_expr::expressions::{Column as PhysicalColumn, col};
 use datafusion::physical_expr::utils::collect_columns;
 use datafusion::physical_expr::{
     AcrossPartitions, ConstExpr, EquivalenceProperties, LexOrdering, Partitioning, PhysicalExpr, PhysicalSortExpr,
+    conjunction,
 };
 use datafusion::physical_expr_common::physical_expr::is_volatile;
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
@@ -30,6 +31,7 @@ use futures::TryStreamExt;
 use storage::{TableSpec, with_views};
 
 use crate::error::QueryError;
+use crate::run_filter::RunFilter;
 use crate::scan::{MAX_SORTED_STREAMS, key_ordering};
 use crate::series_reader::{Column, SeriesReader};
 use crate::series_rows::{SeriesRows, series_columns};
@@ -49,6 +51,8 @@ pub(crate) struct SeriesScanExec {
     columns: Arc<[Column]>,
     /// The column of the key that holds the time.
     time: Arc<str>,
+    /// What rows have to fulfil, as far as it is asked here: it is known when they are read.
+    filter: Option<RunFilter>,
     metrics: ExecutionPlanMetricsSet,
     properties: Arc<PlanProperties>,
 }
@@ -77,7 +81,8 @@ impl SeriesScanExec {
             Boundedness::Bounded,
         );
         let time = spec.time.map_or("", |time| spec.schema.field(time).name()).into();
-        Ok(Self { streams, columns, time, metrics: ExecutionPlanMetricsSet::new(), properties: Arc::new(properties) })
+        let metrics = ExecutionPlanMetricsSet::new();
+        Ok(Self { streams, columns, time, filter: None, metrics, properties: Arc::new(properties) })
     }
 
     /// What is left of it where filters on names leave only some series: which filters these are, and the scan, where there
@@ -117,10 +122,30 @@ impl SeriesScanExec {
             streams,
             columns: Arc::clone(&self.columns),
             time: Arc::clone(&self.time),
+            filter: self.filter.clone(),
             metrics: ExecutionPlanMetricsSet::new(),
             properties: Arc::new(properties),
         };
         Ok((decided, Some(scan)))
+    }
+
+    /// The scan with those filters on texts asked run by run: which these are, and the scan, where there are any.
+    fn of_runs(&self, filters: &[&Arc<dyn PhysicalExpr>]) -> (Vec<bool>, Option<Self>) {
+        let schema = self.schema();
+        let of_runs: Vec<bool> = filters.iter().map(|filter| RunFilter::new(filter, &schema).is_some()).collect();
+        let known = self.filter.as_ref().map(|known| Arc::clone(known.expr()));
+        let more = filters.iter().zip(&of_runs).filter(|(_, of_runs)| **of_runs).map(|(filter, _)| Arc::clone(filter));
+        let all = conjunction(known.into_iter().chain(more));
+        let filter = of_runs.contains(&true).then(|| RunFilter::new(&all, &schema)).flatten();
+        let scan = filter.map(|filter| Self {
+            streams: self.streams.clone(),
+            columns: Arc::clone(&self.columns),
+            time: Arc::clone(&self.time),
+            filter: Some(filter),
+            metrics: ExecutionPlanMetricsSet::new(),
+            properties: Arc::clone(&self.properties),
+        });
+        (of_runs, scan)
     }
 
     /// Of each series a row with its names; nothing is said of other columns.
@@ -218,7 +243,11 @@ fn orderings(spec: &TableSpec, schema: &SchemaRef, single: bool) -> Vec<LexOrder
 impl DisplayAs for SeriesScanExec {
     fn fmt_as(&self, _format: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let series: usize = self.streams.iter().map(|rows| rows.len()).sum();
-        write!(f, "SeriesScanExec: streams={}, series={series}, rows={}", self.streams.len(), self.rows(None))
+        write!(f, "SeriesScanExec: streams={}, series={series}, rows={}", self.streams.len(), self.rows(None))?;
+        match &self.filter {
+            Some(filter) => write!(f, ", filter={}", filter.expr()),
+            None => Ok(()),
+        }
     }
 }
 
@@ -237,9 +266,9 @@ impl ExecutionPlan for SeriesScanExec {
 
     fn apply_expressions(
         &self,
-        _f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+        f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
     ) -> Result<TreeNodeRecursion> {
-        Ok(TreeNodeRecursion::Continue)
+        self.filter.as_ref().map_or(Ok(TreeNodeRecursion::Continue), |filter| f(filter.expr()))
     }
 
     fn with_new_children(self: Arc<Self>, _children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
@@ -249,8 +278,8 @@ impl ExecutionPlan for SeriesScanExec {
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let rows = self.streams.get(partition).map_or_else(|| Arc::from([]), Arc::clone);
         let batch_rows = context.session_config().batch_size();
-        let reader =
-            SeriesReader::new(rows, self.schema(), Arc::clone(&self.columns), Arc::clone(&self.time), batch_rows);
+        let (columns, time) = (Arc::clone(&self.columns), Arc::clone(&self.time));
+        let reader = SeriesReader::new(rows, self.schema(), columns, time, batch_rows, self.filter.clone());
         let metrics = BaselineMetrics::new(&self.metrics, partition);
         // Reads files, so it runs off the async threads: a batch at a time, so that none of those threads waits for whoever takes
         // the batches.
@@ -263,19 +292,19 @@ impl ExecutionPlan for SeriesScanExec {
         Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), batches)))
     }
 
-    /// Filters on names are decided here, series by series instead of row by row.
+    /// Filters on names are decided here, series by series instead of row by row; those that change while the plan runs, as a
+    /// join's do, are asked run by run.
     fn handle_child_pushdown_result(
         &self,
         phase: FilterPushdownPhase,
         child_pushdown_result: ChildPushdownResult,
         _config: &ConfigOptions,
     ) -> Result<FilterPushdownPropagation<Arc<dyn ExecutionPlan>>> {
-        // Filters of the later phase change while the plan runs.
-        if phase != FilterPushdownPhase::Pre {
-            return Ok(FilterPushdownPropagation::if_all(child_pushdown_result));
-        }
         let filters: Vec<_> = child_pushdown_result.parent_filters.iter().map(|found| &found.filter).collect();
-        let (decided, scan) = self.of_names(&filters)?;
+        let (decided, scan) = match phase {
+            FilterPushdownPhase::Pre => self.of_names(&filters)?,
+            FilterPushdownPhase::Post => self.of_runs(&filters),
+        };
         let decided = decided.into_iter().map(|decided| if decided { PushedDown::Yes } else { PushedDown::No });
         let propagation = FilterPushdownPropagation::with_parent_pushdown_result(decided.collect());
         Ok(match scan {
@@ -296,7 +325,8 @@ impl ExecutionPlan for SeriesScanExec {
         let mut statistics = Statistics::new_unknown(&self.schema());
         let of_all_times = self.streams.iter().flat_map(|rows| rows.iter()).all(|rows| rows.times.is_empty());
         let rows = self.rows(args.partition());
-        statistics.num_rows = if of_all_times { Precision::Exact(rows) } else { Precision::Inexact(rows) };
+        statistics.num_rows =
+            if of_all_times && self.filter.is_none() { Precision::Exact(rows) } else { Precision::Inexact(rows) };
         Ok(Arc::new(statistics))
     }
 }

@@ -1,5 +1,6 @@
-//! Scans of stored rows below an aggregate: what the rules look for that answer from what is known of rows already.
+//! Scans of a table below an aggregate: what the rules look for that answer from what is known of rows already, or of runs of them.
 
+use datafusion::common::TableReference;
 use datafusion::datasource::source_as_provider;
 use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{Between, BinaryExpr, Expr, LogicalPlan, Operator, TableScan};
@@ -8,20 +9,30 @@ use crate::reach::{column_of, literal, micros};
 use crate::rekey::DERIVED;
 use crate::table::SnapshotTable;
 
-/// A scan of a table's current rows, of whose columns none follows from the context.
+/// A scan of a table's current rows.
 pub(crate) struct StoredScan<'a> {
     pub(crate) scan: &'a TableScan,
+    /// What its columns are called by: the table, or its alias.
+    pub(crate) relation: &'a TableReference,
     pub(crate) table: SnapshotTable,
     /// What rows have to fulfil, all of it.
     pub(crate) filters: Vec<&'a Expr>,
 }
 
 impl<'a> StoredScan<'a> {
-    /// The scan below nothing but filters, aliases and choices of columns.
+    /// The scan below nothing but filters, aliases and choices of columns, where none of its columns follows from the context.
     pub(crate) fn below(plan: &'a LogicalPlan) -> Option<Self> {
+        Self::any_below(plan).filter(|found| {
+            let mut columns = found.scan.projected_schema.fields().iter();
+            columns.all(|field| !DERIVED.contains(&field.name().as_str()))
+        })
+    }
+
+    /// The same, whatever its columns follow from.
+    pub(crate) fn any_below(plan: &'a LogicalPlan) -> Option<Self> {
         match plan {
             LogicalPlan::Filter(filter) => {
-                let mut found = Self::below(&filter.input)?;
+                let mut found = Self::any_below(&filter.input)?;
                 // A filter that a scan was told of can stand above it still.
                 for filter in split_conjunction(&filter.predicate) {
                     if !found.filters.contains(&filter) {
@@ -30,19 +41,19 @@ impl<'a> StoredScan<'a> {
                 }
                 Some(found)
             }
-            LogicalPlan::SubqueryAlias(alias) => Self::below(&alias.input),
+            LogicalPlan::SubqueryAlias(alias) => {
+                Some(Self { relation: &alias.alias, ..Self::any_below(&alias.input)? })
+            }
             // Columns that nobody needs above a filter are left out there.
             LogicalPlan::Projection(projection) => {
                 let plain = projection.expr.iter().all(|expr| matches!(expr, Expr::Column(_)));
-                plain.then(|| Self::below(&projection.input)).flatten()
+                plain.then(|| Self::any_below(&projection.input)).flatten()
             }
             LogicalPlan::TableScan(scan) if scan.fetch.is_none() => {
                 let provider = source_as_provider(&scan.source).ok()?;
                 let table = (provider.as_ref() as &dyn std::any::Any).downcast_ref::<SnapshotTable>()?.clone();
-                let mut columns = scan.projected_schema.fields().iter();
-                let stored = columns.all(|field| !DERIVED.contains(&field.name().as_str()));
                 let filters = scan.filters.iter().flat_map(split_conjunction).collect();
-                (stored && table.current_view().is_some()).then_some(Self { scan, table, filters })
+                table.current_view().is_some().then_some(Self { scan, relation: &scan.table_name, table, filters })
             }
             _ => None,
         }

@@ -73,7 +73,7 @@ impl OptimizerRule for SumsOfCells {
 
 /// What an aggregate asks of the rows of its group.
 #[derive(Debug, Clone, Copy)]
-enum Asked {
+pub(crate) enum Asked {
     Rows,
     Values,
     Sum,
@@ -84,7 +84,7 @@ enum Asked {
 
 /// The plan that takes the place of `aggregate`.
 fn summed(aggregate: &Aggregate) -> Result<Option<LogicalPlan>> {
-    let Some(StoredScan { scan, table, filters }) = StoredScan::below(&aggregate.input) else { return Ok(None) };
+    let Some(StoredScan { scan, table, filters, .. }) = StoredScan::below(&aggregate.input) else { return Ok(None) };
     let spec = Arc::clone(table.spec());
     let (Some(time), Some(value)) = (spec.time.filter(|_| spec.has_series()), spec.measured()) else { return Ok(None) };
     let (time, value) = (spec.schema.field(time).name().as_str(), spec.schema.field(value).name().as_str());
@@ -119,7 +119,8 @@ fn summed(aggregate: &Aggregate) -> Result<Option<LogicalPlan>> {
     // Of rows beside cells it is known already which series are wanted.
     let read = if cells.is_some() { of_time.iter().map(|filter| (*filter).clone()).collect() } else { all };
     let within = of_time.into_iter().cloned().collect();
-    let provider = Arc::new(Summed { table, cells, read, within, buckets, schema: schema(&spec) });
+    let provider =
+        Arc::new(Summed { table, cells, read, within, buckets, key: spec.key.clone(), schema: schema(&spec) });
 
     let source = provider_as_source(provider);
     let input = rebuilt(
@@ -127,9 +128,7 @@ fn summed(aggregate: &Aggregate) -> Result<Option<LogicalPlan>> {
         &|| LogicalPlanBuilder::scan(scan.table_name.clone(), Arc::clone(&source), None),
         &conjunction(of_series.into_iter().cloned()),
     )?;
-    let sums = [sum(ident(ROWS)).alias(ROWS), sum(ident(VALUES)).alias(VALUES), sum(ident(SUM)).alias(SUM)];
-    let extremes = [min(ident(MIN)).alias(MIN), max(ident(MAX)).alias(MAX)];
-    let grouped = input.aggregate(aggregate.group_expr.clone(), sums.into_iter().chain(extremes))?;
+    let grouped = input.aggregate(aggregate.group_expr.clone(), added())?;
     let groups = aggregate.schema.iter().take(aggregate.group_expr.len());
     let mut columns: Vec<Expr> =
         groups.map(|(qualifier, field)| Expr::Column(Column::new(qualifier.cloned(), field.name()))).collect();
@@ -139,8 +138,15 @@ fn summed(aggregate: &Aggregate) -> Result<Option<LogicalPlan>> {
     Ok(Some(grouped.project(columns)?.build()?))
 }
 
+/// What the figures of cells come to in a group.
+pub(crate) fn added() -> [Expr; 5] {
+    let sums = [ROWS, VALUES, SUM].map(|name| sum(ident(name)).alias(name));
+    let [rows, values, total] = sums;
+    [rows, values, total, min(ident(MIN)).alias(MIN), max(ident(MAX)).alias(MAX)]
+}
+
 /// The plan down to the scan with another scan, and of its filters only `kept`, right above it.
-fn rebuilt(
+pub(crate) fn rebuilt(
     plan: &LogicalPlan,
     scan: &dyn Fn() -> Result<LogicalPlanBuilder>,
     kept: &Option<Expr>,
@@ -168,7 +174,7 @@ pub(crate) fn unqualified(expr: &Expr) -> Result<Expr> {
 }
 
 /// Whether an expression gives each time its bucket.
-fn is_bucket(expr: &Expr, time: &str) -> bool {
+pub(crate) fn is_bucket(expr: &Expr, time: &str) -> bool {
     let expr = match expr {
         Expr::Alias(alias) => &alias.expr,
         other => other,
@@ -180,7 +186,7 @@ fn is_bucket(expr: &Expr, time: &str) -> bool {
     MONOTONE.contains(&func.name()) && args.len() > 1 && args.iter().enumerate().all(is_time)
 }
 
-fn asked(expr: &Expr, time: &str, value: &str) -> Option<Asked> {
+pub(crate) fn asked(expr: &Expr, time: &str, value: &str) -> Option<Asked> {
     let expr = match expr {
         Expr::Alias(alias) => &alias.expr,
         other => other,
@@ -206,7 +212,7 @@ fn asked(expr: &Expr, time: &str, value: &str) -> Option<Asked> {
 
 impl Asked {
     /// What it is of the sums of a group.
-    fn answer(self) -> Result<Expr> {
+    pub(crate) fn answer(self) -> Result<Expr> {
         // Where there is no group and no row, there is a sum all the same, and it is NULL.
         let count = |name: &str| when(ident(name).is_null(), lit(0_i64)).otherwise(ident(name));
         Ok(match self {
@@ -223,8 +229,13 @@ impl Asked {
 
 /// Columns of a cell: those of its series, its start, and what its rows add up to.
 pub(crate) fn schema(spec: &TableSpec) -> SchemaRef {
+    schema_of_runs(spec, &spec.key)
+}
+
+/// Columns of a run: those that tell it from the next, and what its rows add up to.
+pub(crate) fn schema_of_runs(spec: &TableSpec, key: &[usize]) -> SchemaRef {
     let all = storage::with_views(&spec.schema);
-    let key = spec.key.iter().map(|&index| all.field(index).clone());
+    let key = key.iter().map(|&index| all.field(index).clone());
     let counts = [ROWS, VALUES].map(|name| Field::new(name, DataType::Int64, true));
     let numbers = [SUM, MIN, MAX].map(|name| Field::new(name, DataType::Float64, true));
     Arc::new(Schema::new(key.chain(counts).chain(numbers).collect::<Vec<_>>()))
@@ -232,15 +243,18 @@ pub(crate) fn schema(spec: &TableSpec) -> SchemaRef {
 
 /// Cells of a table that are known, and runs of its other rows.
 #[derive(Debug)]
-struct Summed {
-    table: SnapshotTable,
-    cells: Option<KnownCells>,
+pub(crate) struct Summed {
+    pub(crate) table: SnapshotTable,
+    pub(crate) cells: Option<KnownCells>,
     /// What the rows that are read have to fulfil, as far as that tells which these are.
-    read: Vec<Expr>,
+    pub(crate) read: Vec<Expr>,
     /// What their times have to fulfil. What their names have to is asked of the runs.
-    within: Vec<Expr>,
-    buckets: Vec<Expr>,
-    schema: SchemaRef,
+    pub(crate) within: Vec<Expr>,
+    pub(crate) buckets: Vec<Expr>,
+    /// The columns that tell runs apart, and the time where it is asked for.
+    pub(crate) key: Vec<usize>,
+    /// These, and what rows add up to.
+    pub(crate) schema: SchemaRef,
 }
 
 #[async_trait]
@@ -262,7 +276,7 @@ impl TableProvider for Summed {
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let spec = self.table.spec();
         let value = spec.measured().ok_or_else(|| QueryError::Layout(format!("{} without a number", spec.name)))?;
-        let columns: Vec<usize> = spec.key.iter().copied().chain([value]).collect();
+        let columns: Vec<usize> = self.key.iter().copied().chain([value]).collect();
         let table = match &self.cells {
             Some(cells) => self.table.clone().with_rows(Arc::clone(&cells.left)),
             None => self.table.clone(),

@@ -413,9 +413,8 @@ impl SnapshotTable {
         let chosen: usize = rows.iter().map(SeriesRows::count).sum();
         let all: u64 = segments.iter().map(|segment| segment.rows).sum();
         let few = chosen as u64 <= all / 2;
-        // A join on keys hands what it knows of them to a Parquet reader, row by row.
+        let located = places.is_some() || !request.on_derived;
         let keyed = request.columns.iter().any(|&column| DERIVED.contains(&self.name_of(column)));
-        let located = places.is_some() || !request.on_derived && !keyed;
         let narrow = request.only_series && !keyed && columns.len() <= self.spec.key.len() + 1;
         Ok((few && located || narrow).then_some(rows))
     }

@@ -3,4 +3,3 @@
 
 mod figures;
 mod model;
-mod shop;

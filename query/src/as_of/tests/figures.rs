@@ -1,6 +1,6 @@
 //! Figures of functions: they stay what they were when their time was now.
 
-use super::shop::{Shop, Value};
+use crate::fixture::shop::{Shop, Value};
 use crate::fixture::{HOUR, NEW_YEAR, Random, SECOND, time};
 
 const STATES: [&str; 3] = ["RUN", "DOWN", "SETUP"];

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use oee::calendar::timestamp;
 use oee::execution::{Execution, Executions};
 
-use super::shop::{Shop, Value};
+use crate::fixture::shop::{Shop, Value};
 use crate::fixture::{NEW_YEAR, Random, SECOND, time};
 
 const EQUIPMENT: [&str; 3] = ["site", "site/a", "site/b"];
