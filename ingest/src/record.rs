@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use oee::execution::derived_run;
 use oee::plant::Plant;
-use oee::spc::{ChartKind, Companion, Limits, Parameters, RuleSet};
+use oee::spc::{ChartKind, Companion, Limits, Parameters, Rational, RuleSet};
 use oee::state::Category;
 use oee::tables::{ColumnType, RECORD_COLUMNS, TABLES, Table, Upsert};
 use serde::de::value::MapAccessDeserializer;
@@ -437,13 +437,35 @@ impl RecordTable {
             k: number("k", usual.k),
             h: number("h", usual.h),
             headstart: number("headstart", usual.headstart),
+            // What is no number of subgroups is none that a chart can have.
+            span: match self.cell(row, "span") {
+                Cell::Integer(span) => usize::try_from(*span).unwrap_or(0),
+                _ => usual.span,
+            },
             ..usual
         };
-        let limits = chart.and_then(|chart| Limits::known(chart, *centre, *sigma, parameters));
-        let rules = self.text(row, "rules").map(RuleSet::parse).transpose();
-        let companion = self.text(row, "companion").map(Companion::parse).transpose();
-        let all = limits.map(|_| ()).and(rules.map(|_| ())).and(companion.map(|_| ()));
-        all.map_err(|error| refusal(format!("`control_limits`: {error}")))
+        let wrong = |error: oee::spc::Error| refusal(format!("`control_limits`: {error}"));
+        let limits = chart.and_then(|chart| Limits::known(chart, *centre, *sigma, parameters)).map_err(wrong)?;
+        if *sigma <= 0.0 {
+            return Err(refusal(format!("`control_limits`: sigma is {sigma}: limits without a width judge nothing")));
+        }
+        self.text(row, "rules").map(RuleSet::parse).transpose().map_err(wrong)?;
+        self.text(row, "subgroup").map(Rational::parse).transpose().map_err(wrong)?;
+        let companion = self.text(row, "companion").map(Companion::parse).transpose().map_err(wrong)?;
+        if let Some(companion) = companion
+            && !limits.kind.companions().contains(&companion)
+        {
+            let known: Vec<&str> = limits.kind.companions().iter().map(|companion| companion.name()).collect();
+            let known = if known.is_empty() { "none".to_owned() } else { known.join(" or ") };
+            let (kind, companion) = (limits.kind.name(), companion.name());
+            return Err(refusal(format!("`control_limits`: {kind} has no chart {companion} below it; it has {known}")));
+        }
+        match self.cell(row, "subgroups") {
+            Cell::Integer(count) if *count < 0 => {
+                Err(refusal(format!("`control_limits`: `subgroups` is {count}: so many cannot be estimated from")))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn check_word(&self, row: &RecordRow, name: &str, words: &[&str]) -> Result<(), Refusal> {

@@ -7,7 +7,7 @@
 //!
 //! 1. **Time is `i64` microseconds UTC**; intervals are half-open `[start, end)`; an open end is [`OPEN`].
 //!    Names end in `_us` where the unit is not obvious.
-//! 2. **One rule, one place.** Keys: [`execution`]. Shifts and daylight saving: [`calendar`]. Which state holds:
+//! 2. **One rule, one place.** Keys: [`execution`]. Shifts and daylight saving: [`calendar`]. Widths of time, and where buckets begin: [`bucket`]. Which state holds:
 //!    [`state`], and whether a value tells it: [`condition`]. Why a machine
 //!    stood: [`symptom`], [`reason`]. Counter resets and rollovers: [`counter`]. Energy and cost: [`energy`]. Time elements and counts: [`machine`]. Ratios: [`kpi`].
 //!    Roll-up over a line or an area: [`line`]. What holds between samples, and aggregates over time: [`series`]. Which
@@ -30,6 +30,7 @@
 
 #![cfg_attr(test, expect(clippy::expect_used, reason = "a test fails by panicking"))]
 
+pub mod bucket;
 pub mod calendar;
 pub mod condition;
 pub mod count;

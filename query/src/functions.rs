@@ -6,7 +6,6 @@
 
 mod arguments;
 mod bounded;
-mod bucket;
 mod columns;
 mod current_user;
 mod cut;
@@ -44,8 +43,6 @@ use datafusion::execution::session_state::SessionState;
 use crate::catalog::Current;
 use crate::live::LiveOee;
 pub(crate) use bounded::{bound, build, check_shape};
-#[cfg(test)]
-pub(crate) use bucket::zone;
 use function::Function;
 pub(crate) use gap_fill::{GapFilling, Planner};
 pub(crate) use gather::{Gather, Present};

@@ -207,17 +207,31 @@ impl Board {
     }
 
     fn wanted(&self, is_wanted: &impl Fn(&str, u64) -> bool) -> Wanted {
-        let machines: Vec<bool> = self.machines.iter().map(|entry| is_wanted(entry.path(), entry.changes())).collect();
-        let changes_below = |line: &Line| {
+        // What is a machine itself is not added up. What is none is asked for once, for itself and for what lies below it.
+        let own = |line: &Line| line.place().and_then(|at| self.machines.get(at));
+        let is_machine = |line: &Line| own(line).is_some_and(Entry::is_known);
+        let changes = |line: &Line| {
             let below = line.machines().iter().filter_map(|&place| self.machines.get(place));
-            below.map(Entry::changes).fold(0, u64::wrapping_add)
+            below.chain(own(line)).map(Entry::changes).fold(0, u64::wrapping_add)
         };
-        let changes = self.lines.iter().map(|line| (line, changes_below(line)));
-        // What is a machine itself is not added up.
-        let is_machine = |line: &Line| line.place().and_then(|at| self.machines.get(at)).is_some_and(Entry::is_known);
-        let lines: Vec<Option<u64>> = changes
+        let lines: Vec<Option<u64>> = self
+            .lines
+            .iter()
+            .map(|line| (line, changes(line)))
             .map(|(line, changes)| (!is_machine(line) && is_wanted(line.path(), changes)).then_some(changes))
             .collect();
+        let of_lines: HashMap<usize, bool> = self
+            .lines
+            .iter()
+            .zip(&lines)
+            .filter(|(line, _)| !is_machine(line))
+            .filter_map(|(line, changes)| Some((line.place()?, changes.is_some())))
+            .collect();
+        let is_wanted_at = |(place, entry): (usize, &Entry)| match of_lines.get(&place) {
+            Some(wanted) => *wanted,
+            None => is_wanted(entry.path(), entry.changes()),
+        };
+        let machines: Vec<bool> = self.machines.iter().enumerate().map(is_wanted_at).collect();
         let mut looked_at = machines.clone();
         let wanted_lines = self.lines.iter().zip(&lines).filter(|(_, changes)| changes.is_some());
         for place in wanted_lines.flat_map(|(line, _)| line.machines()) {

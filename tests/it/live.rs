@@ -382,6 +382,10 @@ fn a_line_is_told_as_its_machines_add_up() {
     assert_eq!(told["shift"]["scrap"], 1.0, "what the test stand rejected is lost to the line");
     let row = server.sql("SELECT good, scrap FROM oee_live() WHERE equipment = 'site/cell'");
     assert_eq!(json!(row), json!([[7.0, 1.0]]));
+    // Nothing comes any more: it is told of again, and never taken back.
+    for _ in 0..2 {
+        assert_eq!(screen.hear().unwrap().payload.get(..1), Some("{"));
+    }
 }
 
 #[test]

@@ -42,6 +42,7 @@ mod simulated;
 mod spc;
 mod spc_live;
 mod spc_page;
+mod spc_told;
 mod stops;
 mod stops_page;
 mod thinning;

@@ -191,7 +191,7 @@ fn events_are_what_the_charts_say_whatever_comes_however_late() {
     let seed = rand::random::<u64>();
     let mut dice = StdRng::seed_from_u64(seed);
     // Of one chart nobody can cut subgroups: the others are judged all the same.
-    freeze(&server, "broken", "xbar_r", Some("five of them"), "nelson");
+    freeze(&server, "broken", "xbar_r", None, "nelson");
     server.send("measurements", &[measurement("broken", 1, 50.0)]);
     freeze(&server, "hourly", "xbar_s", Some("10 seconds"), "nelson");
     freeze(&server, "passed", "p", Some("operator"), "nelson");

@@ -141,16 +141,6 @@ pub(crate) fn usual_subgroup(kind: ChartKind) -> Option<&'static str> {
     }
 }
 
-/// The parameters that a chart has.
-pub(crate) fn parameters(kind: ChartKind) -> &'static [&'static str] {
-    match kind.name() {
-        "ewma" => &["lambda", "width"],
-        "cusum" => &["k", "h", "headstart"],
-        "moving_average" => &["span", "width"],
-        _ => &["width"],
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -156,7 +156,7 @@ impl Subject {
             ("width", &wish.width),
         ] {
             let Some(value) = said(value) else { continue };
-            let known = asked::parameters(self.kind);
+            let known = self.kind.parameters();
             if !known.contains(&name) {
                 let kind = self.kind.name();
                 return Err(Failure::Asked(format!("{kind} has no parameter {name}; it has {}", known.join(", "))));

@@ -23,6 +23,8 @@ use index::taguchi;
 pub struct Capability {
     /// How many values.
     pub n: usize,
+    /// How many of them are in a subgroup: sigma within subgroups is of these.
+    pub n_within: usize,
     /// Their mean.
     pub mean: f64,
     /// The smallest.
@@ -46,11 +48,12 @@ pub struct Capability {
 }
 
 impl Capability {
-    /// Of values in the order of production, in subgroups of `sizes`; single values are subgroups of 1.
+    /// Of values in the order of production, in subgroups of `sizes`; single values are subgroups of 1. Values behind those of
+    /// all subgroups are in none: they count in everything but sigma within subgroups.
     ///
     /// # Errors
     ///
-    /// Where there is no value, one is not finite, or the sizes are not those of the values.
+    /// Where there is no value, one is not finite, or the subgroups have more values than there are.
     pub fn of(values: &[f64], sizes: &[usize], spec: Spec, method: SigmaMethod) -> Result<Self, Error> {
         let subgroups = subgroups(values, sizes)?;
         let (mean, sigma) = mean_and_sigma(values)?;
@@ -61,6 +64,7 @@ impl Capability {
         let cpm = sigma.and_then(|sigma| taguchi(n, mean, sigma, &spec));
         Ok(Self {
             n,
+            n_within: sizes.iter().sum(),
             mean,
             min: sorted.first().copied().unwrap_or(mean),
             max: sorted.last().copied().unwrap_or(mean),
@@ -104,8 +108,7 @@ fn subgroups(values: &[f64], sizes: &[usize]) -> Result<Vec<Subgroup>, Error> {
         rest = after;
         Subgroup::of(values)
     });
-    let subgroups = subgroups.collect::<Result<Vec<_>, Error>>()?;
-    if total == values.len() { Ok(subgroups) } else { Err(wrong) }
+    subgroups.collect()
 }
 
 /// The mean, and the standard deviation (n − 1) where there are two values or more.

@@ -15,6 +15,17 @@ pub enum Error {
         /// What is known.
         known: Vec<&'static str>,
     },
+    /// A word that does not say how values become subgroups.
+    #[error(
+        "subgroup={word:?} is not known; write a number of values ('subgroup=5'), a time ('subgroup=1 hour', shift, day) or a \
+         column ({})", .columns.join(", ")
+    )]
+    NoSubgroup {
+        /// The word.
+        word: String,
+        /// Columns that make subgroups.
+        columns: &'static [&'static str],
+    },
     /// A text where a number should be.
     #[error("\"{text}\" is not a number")]
     NoNumber {
@@ -32,7 +43,7 @@ pub enum Error {
         must: &'static str,
     },
     /// A value that is no finite number, or sums that are too large.
-    #[error("a value is not a finite number: leave it out, or exclude its subgroup")]
+    #[error("a value is not a finite number, or too large to calculate with: leave it out, or exclude its subgroup")]
     NotFinite {
         /// The number.
         value: f64,

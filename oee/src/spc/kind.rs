@@ -102,6 +102,12 @@ impl ChartKind {
         }
     }
 
+    /// It brings different parts onto one chart.
+    #[must_use]
+    pub fn is_short_run(self) -> bool {
+        matches!(self, Self::ShortRunDeviation | Self::ShortRunZ)
+    }
+
     /// It counts nonconforming units or nonconformities.
     #[must_use]
     pub fn is_attribute(self) -> bool {
@@ -112,6 +118,18 @@ impl ChartKind {
     /// It counts units, of which there cannot be more than were looked at.
     pub(super) fn counts_units(self) -> bool {
         matches!(self, Self::P | Self::Np | Self::LaneyP)
+    }
+
+    /// Names of the parameters that it has, apart from a target and a sigma that are known.
+    #[must_use]
+    pub fn parameters(self) -> &'static [&'static str] {
+        match self {
+            Self::Ewma => &["lambda", "width", "steady"],
+            Self::Cusum => &["k", "h", "headstart"],
+            Self::MovingAverage => &["span", "width", "steady"],
+            Self::T2 => &[],
+            _ => &["width"],
+        }
     }
 
     /// Its points depend on those before them by construction, so that runs of them say nothing and only limits are

@@ -11,7 +11,7 @@ pub struct Parameters {
     pub width: f64,
     /// EWMA: weight of the newest subgroup, above 0 and up to 1.
     pub lambda: f64,
-    /// EWMA: limits as they are after many points, from the first one on.
+    /// EWMA and moving average: limits as they are after many points, from the first one on.
     pub steady: bool,
     /// CUSUM: allowance, in sigmas of the mean; half of the shift that is to be found.
     pub k: f64,
@@ -316,6 +316,14 @@ impl Subgroup {
 }
 
 impl ChartKind {
+    /// What can be drawn below it.
+    #[must_use]
+    pub fn companions(self) -> Vec<Companion> {
+        let mut found: Vec<Companion> = [false, true].into_iter().filter_map(|single| self.companion(single)).collect();
+        found.dedup();
+        found
+    }
+
     fn companion(self, single: bool) -> Option<Companion> {
         match self {
             Self::XbarR => Some(Companion::Range),

@@ -3,10 +3,10 @@
 use datafusion::common::{Result, ScalarValue, plan_err};
 use datafusion::logical_expr::Expr;
 use jiff::tz::TimeZone;
+use oee::bucket::{Cut, Width};
 use oee::calendar::timestamp;
 use oee::plant::Interpolation;
 
-use super::bucket::Width;
 use super::function::Function;
 use super::spc::{self, Asked};
 use super::trace;
@@ -17,17 +17,6 @@ use crate::reach::{literal, micros};
 pub(crate) const MOST_POINTS: u32 = 100_000;
 /// Most other signals of an as-of join: each is a stream of its own.
 pub(crate) const MOST_JOINED: usize = 16;
-
-/// How the window is cut.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Cut {
-    /// Equal widths, by the calendar of the equipment's zone.
-    Width(Width),
-    /// Shift instances, and the time between them.
-    Shift,
-    /// Production days.
-    Day,
-}
 
 /// What reports of equipment are grouped by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,9 +3,8 @@
 use ::oee::calendar::Calendar;
 use ::oee::plant::Plant;
 
-use super::arguments::Cut;
-use super::bucket::{Anchor, Buckets};
 use crate::error::QueryError;
+use oee::bucket::{Anchor, Buckets, Cut};
 
 /// One stretch of the window.
 #[derive(Debug, Clone, PartialEq, Eq)]

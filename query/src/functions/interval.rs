@@ -15,7 +15,7 @@ use datafusion::logical_expr::{
 };
 use datafusion::sql::sqlparser::ast::BinaryOperator;
 
-use super::bucket::DAY_US;
+use oee::bucket::DAY_US;
 
 /// Days of a month, where an interval has to have a length.
 const MONTH_DAYS: i64 = 30;

@@ -32,8 +32,7 @@ use datafusion::physical_expr::expressions::col;
 use datafusion::physical_expr::{LexOrdering, PhysicalSortExpr};
 use futures::stream::{self, BoxStream};
 
-use super::arguments::{Cut, Reading, Task};
-use super::bucket::Width;
+use super::arguments::{Reading, Task};
 use super::function::Function;
 use super::gather::Gather;
 use super::names::Names;
@@ -42,6 +41,7 @@ use crate::error::QueryError;
 use bounds::{Nearest, Until, nearest_after, nearest_before};
 use edges::Layout;
 use known::Signal;
+use oee::bucket::{Cut, Width};
 use samples::Sought;
 use sheet::Sheet;
 use walk::Walk;

@@ -36,7 +36,7 @@ use super::gather::{Gather, at};
 use super::names::Names;
 use crate::error::QueryError;
 use frozen::{Frozen, Version};
-use measured::{Measured, Measurements, Series};
+use measured::{Measured, Measurements, Series, counts_failures};
 use subgroups::Group;
 
 /// Columns by which WHERE chooses the values that are charted.
@@ -163,7 +163,17 @@ impl Question<'_> {
             let part = match subgroups::of(self, measurements, series, values, &by) {
                 // Fewer values than a subgroup has, before the first frozen limits: nothing to chart, and no mistake.
                 Ok(groups) if groups.is_empty() && version.is_none() && cut_by.is_some() => continue,
-                Ok(groups) => Part { judged: self.judged(&groups, version), groups },
+                Ok(groups) if groups.is_empty() && !values.is_empty() && version.is_none() => {
+                    let judged = Err(mistaken(format!("{} values make no whole subgroup {by}", values.len())));
+                    Part { groups, judged }
+                }
+                Ok(groups) => {
+                    let mut judged = self.judged(&groups, version);
+                    if let (Ok(judged), None) = (&mut judged, version) {
+                        judged.origin.push_str(&self.left_out(series, values, &groups));
+                    }
+                    Part { judged, groups }
+                }
                 Err(error) if matches!(error, QueryError::Statement { .. }) => {
                     Part { groups: Vec::new(), judged: Err(error) }
                 }
@@ -174,9 +184,35 @@ impl Question<'_> {
         Ok(ChartOf { series, parts })
     }
 
+    /// What the points do not show of what was measured, in words.
+    fn left_out(&self, series: &Series, values: &[Measured], groups: &[Group]) -> String {
+        let grouped: usize = groups.iter().map(|group| group.n).sum();
+        let mut words = String::new();
+        if grouped < values.len() {
+            words.push_str(&format!(
+                "; {} of {} values are in no whole subgroup",
+                values.len() - grouped,
+                values.len()
+            ));
+        }
+        if counts_failures(self.asked.kind) && series.texts > 0 {
+            words.push_str(&format!(
+                "; {} rows are left out that say neither pass nor fail (results in plant.toml say what words mean)",
+                series.texts
+            ));
+        }
+        words
+    }
+
     /// Frozen limits where there are any. Else those of the subgroups themselves.
     fn judged(&self, groups: &[Group], version: Option<&Version>) -> Result<Judged, QueryError> {
         let Some(version) = version else { return self.own(groups) };
+        if let Some(word) = self.asked.of_own_limits {
+            return Err(mistaken(format!(
+                "{word}= is about limits of the chart's own, and these are {}: leave it out, or write 'limits=own' as well",
+                version.words
+            )));
+        }
         Ok(Judged {
             limits: version.limits,
             rules: version.rules.clone().unwrap_or_else(|| Arc::clone(&self.asked.rules)),

@@ -8,8 +8,8 @@ use datafusion::common::{DataFusionError, Result, ScalarValue, plan_err};
 use datafusion::logical_expr::sort_properties::{ExprProperties, SortProperties};
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
 
-use super::bucket::{Anchor, BucketError, Buckets, Width, zone};
 use crate::types::time_type;
+use oee::bucket::{Anchor, BucketError, Buckets, Width, zone};
 
 /// The function, ready to be registered.
 pub(crate) fn time_bucket() -> ScalarUDF {

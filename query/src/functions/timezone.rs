@@ -15,8 +15,8 @@ use datafusion::sql::sqlparser::ast::{
 use jiff::Timestamp;
 use jiff::tz::{Offset, TimeZone};
 
-use super::bucket::zone;
 use crate::types::time_type;
+use oee::bucket::zone;
 
 const NAME: &str = "timezone";
 

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use jiff::tz::Offset;
 
 use super::*;
-use crate::functions::zone;
+use oee::bucket::zone;
 
 #[test]
 fn a_zone_is_named_so_that_the_function_knows_it() {

@@ -68,13 +68,24 @@ fn what_cannot_be_is_refused() {
         Capability::of(values, sizes, Spec::default(), SigmaMethod::Pooled).expect_err("no capability").to_string()
     };
     assert!(error(&[], &[]).contains("needs 1 or more"));
-    assert!(error(&[1.0, 2.0], &[1]).contains("1 values in all were announced, and there are 2"));
-    assert!(error(&[1.0, 2.0], &[3]).contains("3 values"));
+    assert!(error(&[1.0, 2.0], &[3]).contains("3 values in all were announced, and there are 2"));
     assert!(error(&[1.0, f64::NAN], &[2]).contains("not a finite number"));
     let refused = |lower, upper| Spec::new(lower, upper, None).expect_err("no specification").to_string();
     assert!(refused(Some(3.0), Some(1.0)).contains("the lower specification limit 3 is not below the upper one 1"));
     assert!(refused(Some(1.0), Some(1.0)).contains("not below"));
     assert!(refused(Some(f64::NAN), None).contains("finite"));
+}
+
+#[test]
+fn what_is_in_no_subgroup_counts_in_all_but_sigma_within() {
+    let spec = Spec::new(Some(0.0), Some(4.0), None).expect("a specification");
+    let of = |values: &[f64]| Capability::of(values, &[2, 2], spec, SigmaMethod::Pooled).expect("a capability");
+    let (all, whole) = (of(&[1.0, 2.0, 2.0, 3.0, 9.0]), of(&[1.0, 2.0, 2.0, 3.0]));
+    let sigma = |found: &Capability| found.within.as_ref().map(|(sigma, _)| sigma.value).expect("a sigma");
+    assert_eq!((all.n, all.n_within, all.max), (5, 4, 9.0));
+    assert_eq!((sigma(&all), all.observed_ppm.above), (sigma(&whole), Some(200_000.0)));
+    let none = Capability::of(&[1.0, 2.0], &[], spec, SigmaMethod::Pooled).expect("a capability");
+    assert!(none.within.is_err() && none.overall.is_ok());
 }
 
 #[test]

@@ -86,7 +86,10 @@ impl Memory {
         last.push_back((subgroup.value, subgroup.n));
         let count = last.len() as f64;
         let mean = last.iter().map(|(value, _)| value - limits.centre).sum::<f64>() / count + limits.centre;
-        let share = last.iter().map(|(_, n)| 1.0 / n).sum::<f64>().sqrt() / count;
+        let share = match limits.parameters.steady {
+            true => (limits.parameters.span as f64 * subgroup.n).sqrt().recip(),
+            false => last.iter().map(|(_, n)| 1.0 / n).sum::<f64>().sqrt() / count,
+        };
         Scale::open(limits.centre, sigma * share, limits.parameters.width).point(Some(mean))
     }
 }

@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use super::*;
-use crate::functions::bucket::Width;
+use oee::bucket::Width;
 
 const HOUR: i64 = 3_600_000_000;
 

@@ -11,9 +11,9 @@ use arrow::record_batch::RecordBatch;
 use datafusion::common::Result;
 use datafusion::common::utils::memory::get_record_batch_memory_size;
 
-use super::super::bucket::{BucketError, Buckets};
 use super::super::time_bucket::refuse;
 use super::series::Series;
+use oee::bucket::{BucketError, Buckets};
 
 /// The buckets of a window.
 #[derive(Debug, Clone)]

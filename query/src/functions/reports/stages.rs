@@ -4,7 +4,9 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::super::arguments::{Cut, Grouping};
+use oee::bucket::Cut;
+
+use super::super::arguments::Grouping;
 use super::super::cut::buckets;
 use super::super::gather::{Gather, Machines};
 use crate::error::QueryError;

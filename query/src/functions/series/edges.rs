@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
+use ::oee::bucket::Cut;
 use ::oee::plant::Plant;
 use ::oee::series::Edges;
 
-use super::super::arguments::Cut;
 use super::super::cut::buckets;
 use crate::error::QueryError;
 

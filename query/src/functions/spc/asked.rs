@@ -7,23 +7,11 @@ use datafusion::logical_expr::Expr;
 use oee::spc::capability::Spec;
 use oee::spc::nonnormal::Family;
 use oee::spc::t2::ALPHA;
-use oee::spc::{ChartKind, Parameters, RuleSet, SigmaMethod};
+use oee::spc::{ChartKind, Parameters, Rational, RuleSet, SigmaMethod};
 
 use super::measured::COLUMNS_OF_CHARTS;
-use crate::functions::arguments::{Cut, text};
-use crate::functions::bucket::Width;
+use crate::functions::arguments::text;
 use crate::functions::function::Function;
-
-/// How values become rational subgroups.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum By {
-    /// So many in a row. Those left over at the end wait for company.
-    Count(usize),
-    /// A stretch of time.
-    Time(Cut),
-    /// Those that agree in a column.
-    Column(&'static str),
-}
 
 /// What one value is made of where it is a signal's: of its samples at one unit and operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,10 +37,6 @@ impl Reduction {
     ];
 }
 
-/// Columns of `measurements` that can make subgroups.
-const COLUMNS_OF_SUBGROUPS: [&str; 9] =
-    ["unit", "work_order", "product", "operation", "operator", "gauge", "subgroup", "run", "equipment"];
-
 /// What a call asks for.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Asked {
@@ -62,7 +46,7 @@ pub(crate) struct Asked {
     /// How many subgroups limits are estimated from; all where it is not said.
     pub(crate) phase_i: Option<usize>,
     /// None where it is not said.
-    pub(crate) subgroup: Option<By>,
+    pub(crate) subgroup: Option<Rational>,
     /// Values that agree in these are one chart.
     pub(crate) by: Vec<&'static str>,
     /// Samples of a signal instead of measurements.
@@ -71,6 +55,8 @@ pub(crate) struct Asked {
     pub(crate) counts: bool,
     /// Whether frozen limits are used where there are any.
     pub(crate) frozen: bool,
+    /// The first of the words that are about limits of the chart's own.
+    pub(crate) of_own_limits: Option<&'static str>,
     /// What overrides the specification of the rows and of the characteristic.
     pub(crate) spec: Spec,
     pub(crate) sigma_method: Option<SigmaMethod>,
@@ -97,6 +83,7 @@ impl Asked {
             signal: None,
             counts: false,
             frozen: true,
+            of_own_limits: None,
             spec: Spec::default(),
             sigma_method: None,
             distribution: Family::Normal,
@@ -110,9 +97,8 @@ impl Asked {
 
 /// Short runs bring different products onto one chart, and T² different characteristics.
 fn by_default(kind: ChartKind) -> Vec<&'static str> {
-    let short_run = matches!(kind, ChartKind::ShortRunDeviation | ChartKind::ShortRunZ);
     let several = kind == ChartKind::T2;
-    let brought = |name: &str| short_run && name == "product" || several && name == "characteristic";
+    let brought = |name: &str| kind.is_short_run() && name == "product" || several && name == "characteristic";
     COLUMNS_OF_CHARTS.into_iter().filter(|name| !brought(name)).collect()
 }
 
@@ -135,6 +121,11 @@ const CHART_WORDS: &[&str] = &[
     "headstart",
     "span",
 ];
+/// Of these, those that frozen limits have said already.
+const OF_OWN_LIMITS: &[&str] =
+    &["target", "sigma", "phase_i", "width", "lambda", "steady", "k", "h", "headstart", "span"];
+/// Of these, those that only some charts have.
+const OF_SOME_CHARTS: &[&str] = &["width", "lambda", "steady", "k", "h", "headstart", "span"];
 const T2_WORDS: &[&str] = &["characteristics", "subgroup", "by", "phase_i", "alpha"];
 const CAPABILITY_WORDS: &[&str] =
     &["subgroup", "by", "signal", "reduce", "lower", "upper", "target", "sigma_method", "distribution"];
@@ -167,6 +158,7 @@ pub(crate) fn read(function: Function, arguments: &[Expr]) -> Result<(Asked, &[E
     let mut asked = Asked::new(kind);
     let mut reduction = None;
     let mut rest = words;
+    let mut taken: Vec<&str> = Vec::new();
     while let [word, after @ ..] = rest
         && let Some((name, value)) = text(word).and_then(|word| word.split_once('='))
     {
@@ -174,6 +166,15 @@ pub(crate) fn read(function: Function, arguments: &[Expr]) -> Result<(Asked, &[E
         if !known.contains(&name) {
             return plan_err!("{} knows no word {name:?}; its words are {}", function.name(), known.join(", "));
         }
+        if taken.contains(&name) {
+            return plan_err!("{name}= is said twice");
+        }
+        taken.extend(known.iter().find(|known| **known == name));
+        let of_chart = kind.parameters();
+        if OF_SOME_CHARTS.contains(&name) && !of_chart.contains(&name) {
+            return plan_err!("{} has no {name}=; its parameters are {}", kind.name(), of_chart.join(", "));
+        }
+        asked.of_own_limits = asked.of_own_limits.or_else(|| OF_OWN_LIMITS.iter().find(|word| **word == name).copied());
         if name == "reduce" {
             reduction = Some(one_of(name, value, &Reduction::WORDS)?);
         } else {
@@ -208,7 +209,10 @@ impl Asked {
     fn take(&mut self, name: &str, value: &str) -> Result<()> {
         let parameters = &mut self.parameters;
         match name {
-            "subgroup" => self.subgroup = Some(subgroup(value)?),
+            "subgroup" => match Rational::parse(value) {
+                Ok(by) => self.subgroup = Some(by),
+                Err(error) => return plan_err!("{error}"),
+            },
             "by" => self.by = columns(value)?,
             "rules" => match RuleSet::parse(value) {
                 Ok(rules) => self.rules = Arc::new(rules),
@@ -298,28 +302,6 @@ fn count(name: &str, value: &str) -> Result<usize> {
     match value.parse::<usize>() {
         Ok(count) if count > 0 => Ok(count),
         _ => plan_err!("{name}={value:?} is not a whole number above 0"),
-    }
-}
-
-pub(super) fn subgroup(value: &str) -> Result<By> {
-    if value.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Ok(By::Count(count("subgroup", value)?));
-    }
-    match value {
-        "shift" => return Ok(By::Time(Cut::Shift)),
-        "day" => return Ok(By::Time(Cut::Day)),
-        _ => {}
-    }
-    if let Some(column) = COLUMNS_OF_SUBGROUPS.into_iter().find(|column| *column == value) {
-        return Ok(By::Column(column));
-    }
-    match Width::parse(value) {
-        Ok(width) => Ok(By::Time(Cut::Width(width))),
-        Err(_) => plan_err!(
-            "subgroup={value:?} is not known; write a number of values ('subgroup=5'), a time ('subgroup=1 hour', shift, \
-             day) or a column ({})",
-            COLUMNS_OF_SUBGROUPS.join(", ")
-        ),
     }
 }
 

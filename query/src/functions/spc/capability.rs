@@ -17,6 +17,8 @@ use crate::functions::columns::{Column, Value, batch};
 /// Figures of one characteristic.
 struct Row {
     head: Head,
+    /// How many values there are, whatever can be said of them.
+    n: usize,
     spec: Spec,
     capability: Option<Capability>,
     nonnormal: Option<Nonnormal>,
@@ -71,7 +73,8 @@ macro_rules! number {
 }
 
 const COLUMNS: &[Column<Row>] = &[
-    Column { name: "n", value: Value::Integer(|row| row.normal().map_or(0, |found| found.n as u64)) },
+    Column { name: "n", value: Value::Integer(|row| row.n as u64) },
+    Column { name: "n_within", value: Value::Integer(|row| row.normal().map_or(0, |found| found.n_within as u64)) },
     number!("mean", |row| row.normal().map(|found| found.mean)),
     number!("min", |row| row.normal().map(|found| found.min)),
     number!("max", |row| row.normal().map(|found| found.max)),
@@ -137,7 +140,7 @@ pub(in crate::functions) async fn answer(question: &Question<'_>) -> Result<Reco
     for series in measurements.series() {
         let by = subgroups::by_or_single(question.asked, &measurements, &series.values);
         let groups = subgroups::of(question, &measurements, series, &series.values, &by)?;
-        let values = subgroups::values(&measurements, &series.values, &by, &groups);
+        let values = subgroups::values(&measurements, &series.values, &by);
         let sizes: Vec<usize> = groups.iter().map(|group| group.n).collect();
         let head = Head::of(&measurements, series);
         rows.push(row(question, head, series, (&values, &sizes), declared.of(question, series)));
@@ -160,6 +163,7 @@ fn row(question: &Question<'_>, head: Head, series: &Series, (values, sizes): (&
     let method = question.asked.sigma_method.unwrap_or_else(|| SigmaMethod::usual(sizes));
     let mut row = Row {
         head,
+        n: values.len(),
         spec,
         capability: None,
         nonnormal: None,
@@ -178,7 +182,13 @@ fn row(question: &Question<'_>, head: Head, series: &Series, (values, sizes): (&
     match Capability::of(values, sizes, spec, method) {
         Ok(found) => {
             let within = found.within.as_ref().err().map(ToString::to_string);
-            row.reason = within.or_else(|| found.reason.map(str::to_owned));
+            let left_out = (found.n_within < found.n).then(|| {
+                let left = found.n - found.n_within;
+                format!("{left} of {} values are in no whole subgroup, so Cp and Cpk are without them", found.n)
+            });
+            let words: Vec<String> =
+                within.or_else(|| found.reason.map(str::to_owned)).into_iter().chain(left_out).collect();
+            row.reason = (!words.is_empty()).then(|| words.join("; "));
             let sigma = found.overall.as_ref().ok().map(|(sigma, _)| *sigma).filter(|sigma| *sigma > 0.0);
             row.fitted = sigma.map(|sigma| Shape::Normal { mean: found.mean, sigma }.to_string());
             row.capability = Some(found);

@@ -7,11 +7,10 @@ use datafusion::logical_expr::{Expr, lit};
 use datafusion::prelude::ident;
 use futures::TryStreamExt;
 use oee::calendar::timestamp;
-use oee::spc::{ChartKind, Companion, Limits, Parameters, RuleSet};
+use oee::spc::{ChartKind, Companion, Limits, Parameters, Rational, RuleSet};
 
-use super::asked::By;
+use super::Question;
 use super::measured::{Key, Series};
-use super::{Question, asked};
 use crate::error::QueryError;
 use crate::functions::gather::Gather;
 use crate::functions::values::{Doubles, Integers, Texts, Times};
@@ -50,7 +49,7 @@ pub(super) struct Version {
     /// None: those that the call asks for.
     pub(super) rules: Option<Arc<RuleSet>>,
     /// How values become subgroups; none where it is not said, an error where nobody can read it.
-    pub(super) subgroup: Option<Result<By, String>>,
+    pub(super) subgroup: Option<Result<Rational, String>>,
     /// When they were frozen.
     pub(super) recorded: i64,
     /// Which they are, in words.
@@ -138,7 +137,7 @@ impl Frozen {
     pub(super) fn columns(&self) -> impl Iterator<Item = &'static str> {
         let versions = self.0.iter().flat_map(|(_, versions)| versions);
         versions.filter_map(|version| match &version.subgroup {
-            Some(Ok(By::Column(column))) => Some(*column),
+            Some(Ok(Rational::Column(column))) => Some(*column),
             _ => None,
         })
     }
@@ -189,8 +188,7 @@ fn take(batch: &RecordBatch, found: &mut Vec<(ChartKind, Frozen)>) -> Result<(),
             ..known
         };
         let rules = rules.at(row).and_then(|rules| RuleSet::parse(rules).ok());
-        let subgroup =
-            by.at(row).map(|word| asked::subgroup(word).map_err(|error| QueryError::from(error).to_string()));
+        let subgroup = by.at(row).map(|word| Rational::parse(word).map_err(|error| error.to_string()));
         let recorded = recorded_times.at(row).unwrap_or(valid_from);
         let words = words(valid_from, approver.at(row), reason.at(row));
         let version = Version { valid_from, limits, rules: rules.map(Arc::new), subgroup, recorded, words };

@@ -8,11 +8,13 @@ use std::sync::Arc;
 use arrow::record_batch::RecordBatch;
 use futures::TryStreamExt;
 use oee::count::CountRecord;
+use oee::plant::Plant;
 use oee::spc::ChartKind;
 use oee::spc::capability::Spec;
 
 use super::asked::Asked;
 use super::frozen::Frozen;
+use super::specification::Declared;
 use super::{FEW, NAMES, Question};
 use crate::error::QueryError;
 use crate::functions::gather::among;
@@ -64,7 +66,7 @@ pub(super) struct Series {
     pub(super) key: Key,
     /// In the order of production.
     pub(super) values: Vec<Measured>,
-    /// Rows that hold no number.
+    /// Rows that hold no number, or no result that says whether the unit conforms where that is counted.
     pub(super) texts: usize,
     /// The newest specification that the rows name.
     pub(super) spec: Spec,
@@ -153,6 +155,8 @@ impl<'m> Labels<'m> {
 pub(super) struct Measurements {
     series: Vec<Series>,
     kept: Vec<Kept>,
+    /// Short runs: declared specifications, which tell what each product should measure.
+    declared: Declared,
 }
 
 impl Measurements {
@@ -176,6 +180,9 @@ impl Measurements {
             }
         };
         measurements.in_order();
+        if question.asked.kind.is_short_run() {
+            measurements.declared = Declared::gather(question).await?;
+        }
         Ok(measurements)
     }
 
@@ -205,17 +212,23 @@ impl Measurements {
         }
         let begin = |_| Reading::new(&question.asked.by);
         let excluded = Arc::clone(excluded);
-        let take = move |reading: &mut Reading, batch: &RecordBatch| reading.take(batch, judged, &excluded);
+        let plant = judged.then(|| Arc::clone(&question.gather.plant));
+        let take = move |reading: &mut Reading, batch: &RecordBatch| reading.take(batch, plant.as_deref(), &excluded);
         let parts = question.gather.each_part(MEASUREMENTS, filter, &columns, begin, take).await?;
         let all = parts.into_iter().reduce(Reading::joined);
         Ok(all.unwrap_or_else(|| begin(0)).done())
     }
 
     /// The values of rows that have just been written.
-    pub(super) fn of_rows(rows: &[RecordBatch], kind: ChartKind, excluded: &Excluded) -> Result<Self, QueryError> {
+    pub(super) fn of_rows(
+        rows: &[RecordBatch],
+        kind: ChartKind,
+        plant: &Plant,
+        excluded: &Excluded,
+    ) -> Result<Self, QueryError> {
         let mut reading = Reading::new(&Asked::new(kind).by);
         for batch in rows {
-            reading.take(batch, counts_failures(kind), excluded)?;
+            reading.take(batch, counts_failures(kind).then_some(plant), excluded)?;
         }
         let mut measurements = reading.done();
         measurements.in_order();
@@ -304,6 +317,11 @@ impl Measurements {
     pub(super) fn units(&self, place: Place) -> f64 {
         let kept = self.kept.get(place.batch as usize);
         kept.and_then(|kept| kept.units.get(place.row as usize)).copied().unwrap_or(1.0)
+    }
+
+    /// What is declared of what values should be; nothing where no chart asks for it.
+    pub(super) fn declared(&self) -> &Declared {
+        &self.declared
     }
 
     /// What a value should have been, as its row says.

@@ -113,14 +113,21 @@ pub(in crate::functions) async fn answer(question: &Question<'_>) -> Result<Reco
     for chart in question.charts(&measurements, &frozen) {
         let chart = chart?;
         let spec = declared.of(question, chart.series);
-        add(&measurements, &chart, spec, &mut rows)?;
+        add(question.asked.kind, &measurements, &chart, spec, &mut rows)?;
         tokio::task::yield_now().await;
     }
     batch(COLUMNS, &rows)
 }
 
 /// The points of one chart. Where there are no limits the values are shown, and why nothing judges them.
-fn add(measurements: &Measurements, chart: &ChartOf<'_>, spec: Spec, rows: &mut Vec<Row>) -> Result<(), QueryError> {
+fn add(
+    kind: ChartKind,
+    measurements: &Measurements,
+    chart: &ChartOf<'_>,
+    spec: Spec,
+    rows: &mut Vec<Row>,
+) -> Result<(), QueryError> {
+    let is_short_run = kind.is_short_run();
     let mut number = 0;
     for part in &chart.parts {
         let drawn = part.judged.as_ref().ok().map(|judged| draw(judged, &part.groups)).transpose()?;
@@ -146,7 +153,11 @@ fn add(measurements: &Measurements, chart: &ChartOf<'_>, spec: Spec, rows: &mut 
                 number,
                 point,
                 companion,
-                spec,
+                spec: match is_short_run {
+                    // Each product has its own.
+                    true => Spec { target: Some(group.subgroup.nominal), ..Spec::default() },
+                    false => spec,
+                },
                 phase: if at < phase_i { "I" } else { "II" },
                 rules,
                 message,

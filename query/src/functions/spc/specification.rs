@@ -5,10 +5,10 @@ use std::collections::HashMap;
 use datafusion::prelude::lit;
 use futures::TryStreamExt;
 use oee::spc::capability::Spec;
-use oee::spc::{SigmaMethod, Subgroup};
+use oee::spc::{ChartKind, Subgroup, short_run};
 
-use super::Question;
-use super::measured::{Measurements, Series};
+use super::measured::{Measured, Measurements, Series};
+use super::{Question, mistaken, said, subgroups};
 use crate::error::QueryError;
 use crate::functions::values::{Doubles, Texts};
 
@@ -43,7 +43,7 @@ impl Declared {
     }
 
     /// Of the declarations that fit, the one that says most.
-    fn find(&self, characteristic: &str, product: Option<&str>, operation: Option<&str>) -> Option<Spec> {
+    pub(super) fn find(&self, characteristic: &str, product: Option<&str>, operation: Option<&str>) -> Option<Spec> {
         let fits = |said: &str, is: Option<&str>| said.is_empty() || Some(said) == is;
         let fitting = self.0.iter().filter(|([name, of_product, at], _)| {
             name == characteristic && fits(of_product, product) && fits(at, operation)
@@ -69,29 +69,53 @@ impl Declared {
     }
 }
 
-/// Short runs: what each product should measure, and its sigma.
-pub(super) fn of_parts(
+/// Short runs: what each product should measure, and its sigma where the chart is about it.
+pub(super) fn of_products(
     question: &Question<'_>,
     measurements: &Measurements,
     series: &Series,
-) -> HashMap<Option<String>, (f64, f64)> {
-    let mut values: HashMap<Option<String>, (Vec<f64>, Option<f64>)> = HashMap::new();
-    for value in &series.values {
-        let product = measurements.label(value.place, "product").map(str::to_owned);
-        let target = question.asked.spec.target.or(measurements.target(value.place));
-        let of_product = values.entry(product).or_default();
-        of_product.0.push(value.value);
-        of_product.1 = target.or(of_product.1);
+    subgroups: &[subgroups::Part<'_>],
+) -> Result<HashMap<Option<String>, short_run::Part>, QueryError> {
+    let mut targets: HashMap<Option<String>, Option<f64>> = HashMap::new();
+    let mut of_product: HashMap<Option<String>, Vec<Subgroup>> = HashMap::new();
+    let product_of = |value: &Measured| measurements.label(value.place, "product").map(str::to_owned);
+    for value in subgroups.iter().flat_map(|(_, values)| values.iter()) {
+        let target = measurements.target(value.place);
+        let newest = targets.entry(product_of(value)).or_default();
+        *newest = target.or(*newest);
     }
-    let sigma = |values: &[f64]| {
-        let subgroups: Vec<Subgroup> = values.iter().filter_map(|value| Subgroup::of(&[*value]).ok()).collect();
-        SigmaMethod::MovingRange.estimate(&subgroups).map_or(1.0, |sigma| sigma.value)
-    };
-    values
-        .into_iter()
-        .filter_map(|(product, (values, target))| {
-            let scale = sigma(&values);
-            Some((product, (target?, if scale > 0.0 { scale } else { 1.0 })))
-        })
-        .collect()
+    for (_, values) in subgroups {
+        let Some(last) = values.last() else { continue };
+        let numbers: Vec<f64> = values.iter().map(|value| value.value).collect();
+        let subgroup = Subgroup::of(&numbers).map_err(said)?;
+        let excluded = values.iter().any(|value| value.excluded);
+        of_product.entry(product_of(last)).or_default().push(if excluded { subgroup.exclude() } else { subgroup });
+    }
+    let [_, characteristic, _, operation] = &series.key;
+    let mut parts = HashMap::with_capacity(of_product.len());
+    for (product, subgroups) in of_product {
+        let declared = || {
+            let found = measurements.declared();
+            found.find(characteristic.as_deref()?, product.as_deref(), operation.as_deref())?.target
+        };
+        let name = product.as_deref().unwrap_or("a measurement without product");
+        let target = question.asked.spec.target.or_else(|| targets.get(&product).copied().flatten()).or_else(declared);
+        let Some(nominal) = target else {
+            return Err(mistaken(format!(
+                "a short-run chart needs a target of each product: {name} has none; give its measurements or its \
+                 characteristic a target"
+            )));
+        };
+        let part = match question.asked.kind {
+            ChartKind::ShortRunZ => short_run::Part::estimate(Some(nominal), &subgroups).map_err(|error| {
+                mistaken(format!(
+                    "short_run_z needs sigma of each product: of {name} it is not known ({error}); leave the product out, or \
+                     draw short_run_deviation"
+                ))
+            })?,
+            _ => short_run::Part { nominal, sigma: 1.0 },
+        };
+        parts.insert(product, part);
+    }
+    Ok(parts)
 }

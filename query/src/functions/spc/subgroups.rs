@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use oee::spc::{ChartKind, Subgroup};
+use oee::spc::{ChartKind, Rational, Subgroup, short_run};
 
-use super::asked::{Asked, By};
+use super::asked::Asked;
 use super::frozen::Version;
 use super::measured::{Measured, Measurements, Place, Series};
 use super::{Question, mistaken, said, specification};
@@ -56,7 +56,7 @@ pub(super) fn by(
     version: Option<&Version>,
     is_empty: bool,
     named: impl FnOnce() -> bool,
-) -> Result<By, QueryError> {
+) -> Result<Rational, QueryError> {
     if let Some(by) = &asked.subgroup {
         return Ok(by.clone());
     }
@@ -69,11 +69,11 @@ pub(super) fn by(
     let needs = matches!(kind, ChartKind::XbarR | ChartKind::XbarS | ChartKind::P | ChartKind::Np | ChartKind::LaneyP);
     // A record of counts is a subgroup already.
     if kind == ChartKind::IMr || asked.counts || is_empty {
-        return Ok(By::Count(1));
+        return Ok(Rational::Count(1));
     }
     match (named(), needs) {
-        (true, _) => Ok(By::Column("subgroup")),
-        (false, false) => Ok(By::Count(1)),
+        (true, _) => Ok(Rational::Column("subgroup")),
+        (false, false) => Ok(Rational::Count(1)),
         (false, true) => Err(mistaken(format!(
             "{} is a chart of subgroups, and these measurements name none: write for example 'subgroup=5', \
              'subgroup=1 hour' or 'subgroup=work_order'",
@@ -83,8 +83,9 @@ pub(super) fn by(
 }
 
 /// The same of values that may be single ones too.
-pub(super) fn by_or_single(asked: &Asked, measurements: &Measurements, values: &[Measured]) -> By {
-    let named = || if names_subgroups(measurements, values) { By::Column("subgroup") } else { By::Count(1) };
+pub(super) fn by_or_single(asked: &Asked, measurements: &Measurements, values: &[Measured]) -> Rational {
+    let named =
+        || if names_subgroups(measurements, values) { Rational::Column("subgroup") } else { Rational::Count(1) };
     asked.subgroup.clone().unwrap_or_else(named)
 }
 
@@ -99,31 +100,57 @@ pub(super) fn of(
     measurements: &Measurements,
     series: &Series,
     values: &[Measured],
-    by: &By,
+    by: &Rational,
 ) -> Result<Vec<Group>, QueryError> {
-    let maker = Maker::new(question, measurements, series);
     let parts = cut(question, measurements, series, values, by)?;
+    let maker = Maker::new(question, measurements, series, &parts)?;
     let mut numbers = Vec::new();
     parts.into_iter().map(|(label, values)| maker.group(&values, label, &mut numbers)).collect()
 }
 
 /// Values of a subgroup, and what they agree in.
-type Part<'v> = (Option<String>, Cow<'v, [Measured]>);
+pub(super) type Part<'v> = (Option<String>, Cow<'v, [Measured]>);
 
-/// Values cut into subgroups.
+/// Values cut into subgroups. In a short run each is of one product: with another one, another subgroup begins.
 pub(super) fn cut<'v>(
     question: &Question<'_>,
     measurements: &Measurements,
     series: &Series,
     values: &'v [Measured],
-    by: &By,
+    by: &Rational,
+) -> Result<Vec<Part<'v>>, QueryError> {
+    if !question.asked.kind.is_short_run() {
+        return cut_any(question, measurements, series, values, by);
+    }
+    let products = measurements.labels("product");
+    let of_one = |one: &Measured, next: &Measured| products.agree(one.place, next.place);
+    let mut parts = Vec::new();
+    if let Rational::Count(_) = by {
+        for run in values.chunk_by(of_one) {
+            parts.extend(cut_any(question, measurements, series, run, by)?);
+        }
+        return Ok(parts);
+    }
+    for (label, values) in cut_any(question, measurements, series, values, by)? {
+        let runs = values.chunk_by(of_one).map(|run| (label.clone(), Cow::Owned(run.to_vec())));
+        parts.extend(runs);
+    }
+    Ok(parts)
+}
+
+fn cut_any<'v>(
+    question: &Question<'_>,
+    measurements: &Measurements,
+    series: &Series,
+    values: &'v [Measured],
+    by: &Rational,
 ) -> Result<Vec<Part<'v>>, QueryError> {
     match by {
         // What is left over is no subgroup yet.
-        By::Count(size) => {
+        Rational::Count(size) => {
             Ok(values.chunks_exact((*size).max(1)).map(|values| (None, Cow::Borrowed(values))).collect())
         }
-        By::Time(cut) => {
+        Rational::Time(cut) => {
             let equipment = series.key.first().and_then(|name| name.as_deref()).unwrap_or_default();
             let Some(end) = values.last().map(|last| last.time.saturating_add(1)) else { return Ok(Vec::new()) };
             let mut parts = Vec::new();
@@ -138,43 +165,43 @@ pub(super) fn cut<'v>(
             }
             Ok(parts)
         }
-        By::Column(column) => {
+        Rational::Column(column) => {
             let groups = in_groups(measurements, values, column);
             Ok(groups.into_iter().map(|(label, values)| (Some(label.to_owned()), values)).collect())
         }
     }
 }
 
-/// The values in their subgroups: what is left over, and what belongs to no subgroup, is not among them.
-pub(super) fn values(measurements: &Measurements, values: &[Measured], by: &By, groups: &[Group]) -> Vec<f64> {
-    let all = || values.iter().map(|value| value.value);
-    match by {
-        By::Time(_) => all().collect(),
-        By::Count(size) => all().take(groups.len() * size).collect(),
-        By::Column(column) => {
-            let groups = in_groups(measurements, values, column);
-            groups.iter().flat_map(|(_, values)| values.iter()).map(|value| value.value).collect()
-        }
-    }
+/// The values in their subgroups, and behind them what is left over, and what belongs to no subgroup.
+pub(super) fn values(measurements: &Measurements, values: &[Measured], by: &Rational) -> Vec<f64> {
+    let all = values.iter().map(|value| value.value);
+    let Rational::Column(column) = by else { return all.collect() };
+    let groups = in_groups(measurements, values, column);
+    let labels = measurements.labels(column);
+    let of_none = values.iter().filter(|value| labels.at(value.place).is_none());
+    groups.iter().flat_map(|(_, values)| values.iter()).chain(of_none).map(|value| value.value).collect()
 }
 
 struct Maker<'a> {
     kind: ChartKind,
     measurements: &'a Measurements,
-    /// Short runs: nominal and sigma of each product.
-    parts: HashMap<Option<String>, (f64, f64)>,
+    /// Short runs: what is known of each product.
+    parts: HashMap<Option<String>, short_run::Part>,
 }
 
 impl<'a> Maker<'a> {
-    fn new(question: &Question<'_>, measurements: &'a Measurements, series: &'a Series) -> Self {
+    fn new(
+        question: &Question<'_>,
+        measurements: &'a Measurements,
+        series: &Series,
+        subgroups: &[Part<'_>],
+    ) -> Result<Self, QueryError> {
         let kind = question.asked.kind;
-        let parts = match kind {
-            ChartKind::ShortRunDeviation | ChartKind::ShortRunZ => {
-                specification::of_parts(question, measurements, series)
-            }
-            _ => HashMap::new(),
+        let parts = match kind.is_short_run() {
+            true => specification::of_products(question, measurements, series, subgroups)?,
+            false => HashMap::new(),
         };
-        Self { kind, measurements, parts }
+        Ok(Self { kind, measurements, parts })
     }
 
     /// `numbers` is room for values, which need not be made anew for each subgroup.
@@ -191,18 +218,14 @@ impl<'a> Maker<'a> {
         let counted = values.iter().filter(|_| self.kind.is_attribute());
         let units = counted.map(|value| self.measurements.units(value.place)).sum();
         let subgroup = subgroup(self.kind, numbers, units)?;
-        if !matches!(self.kind, ChartKind::ShortRunDeviation | ChartKind::ShortRunZ) {
+        if !self.kind.is_short_run() {
             return Ok(subgroup);
         }
         let product = values.last().and_then(|value| self.measurements.label(value.place, "product"));
-        let (nominal, scale) = self.parts.get(&product.map(str::to_owned)).copied().ok_or_else(|| {
-            mistaken(format!(
-                "a short-run chart needs a target of each product: {} has none; give its measurements or its \
-                 characteristic a target",
-                product.unwrap_or("a measurement without product")
-            ))
-        })?;
-        subgroup.of_part(nominal, scale).map_err(said)
+        match self.parts.get(&product.map(str::to_owned)) {
+            Some(part) => part.apply(subgroup).map_err(said),
+            None => Err(QueryError::Execution("a product that nothing is known of".into())),
+        }
     }
 }
 

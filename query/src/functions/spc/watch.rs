@@ -15,6 +15,7 @@ use arrow::record_batch::RecordBatch;
 use datafusion::logical_expr::Expr;
 use datafusion::prelude::{ident, lit};
 use futures::TryStreamExt;
+use oee::plant::Plant;
 use oee::spc::ChartKind;
 use oee::tables::{CONTROL_LIMITS, EVENTS, EXCLUSIONS, MEASUREMENTS, TABLES};
 
@@ -278,7 +279,7 @@ impl Board {
             waiting.measurements.iter().filter(|(at, _)| *at > self.position).map(|(_, rows)| rows).collect();
         let mut late: HashMap<ChartKind, HashSet<Key>> = HashMap::new();
         for rows in new {
-            self.take_in(rows, &mut late)?;
+            self.take_in(&gather.plant, rows, &mut late)?;
         }
         let frozen = std::mem::take(&mut self.frozen);
         for (kind, frozen) in &frozen {
@@ -346,7 +347,12 @@ impl Board {
         }
     }
 
-    fn take_in(&mut self, rows: &RecordBatch, late: &mut HashMap<ChartKind, HashSet<Key>>) -> Result<(), QueryError> {
+    fn take_in(
+        &mut self,
+        plant: &Plant,
+        rows: &RecordBatch,
+        late: &mut HashMap<ChartKind, HashSet<Key>>,
+    ) -> Result<(), QueryError> {
         let deleted = rows.column_by_name("deleted").and_then(|column| column.as_boolean_opt());
         let deleted = deleted.filter(|deleted| deleted.true_count() > 0);
         let (standing, gone) = match deleted {
@@ -356,10 +362,10 @@ impl Board {
         for (kind, frozen) in &self.frozen {
             let late = late.entry(*kind).or_default();
             if let Some(gone) = &gone {
-                let found = Measurements::of_rows(std::slice::from_ref(gone), *kind, &self.excluded)?;
+                let found = Measurements::of_rows(std::slice::from_ref(gone), *kind, plant, &self.excluded)?;
                 late.extend(found.series().iter().map(|series| series.key.clone()));
             }
-            let found = Measurements::of_rows(std::slice::from_ref(&standing), *kind, &self.excluded)?;
+            let found = Measurements::of_rows(std::slice::from_ref(&standing), *kind, plant, &self.excluded)?;
             for series in found.series() {
                 let key = (series.key.clone(), *kind);
                 // A chart that is known, or one that limits are waiting for.

@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use super::*;
-use crate::functions::bucket::Width;
+use oee::bucket::Width;
 
 fn bounds(layout: Layout, from: i64, to: i64) -> Vec<i64> {
     lay_out(&Plant::empty(), "anywhere", layout, (from, to)).unwrap().bounds.to_vec()

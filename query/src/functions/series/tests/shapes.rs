@@ -63,7 +63,7 @@ async fn days_follow_the_clocks() {
     for (from, to, hours) in [("2025-03-30", "2025-03-31", 23), ("2025-10-26", "2025-10-27", 25)] {
         let window = format!("time >= '{from} 00:00' AND time < '{to} 00:00' AND equipment = 'site/a'");
         let session = bench.engine.session("test");
-        session.set_time_zone(crate::functions::zone("Europe/Berlin").unwrap());
+        session.set_time_zone(oee::bucket::zone("Europe/Berlin").unwrap());
         let count = |rows: Vec<RecordBatch>| rows.iter().map(RecordBatch::num_rows).sum::<usize>();
         let ask = async |function: &str| {
             count(session.query(&format!("SELECT time FROM {function} WHERE {window}")).await.unwrap())

@@ -4,10 +4,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::record_batch::RecordBatch;
+use oee::plant::Plant;
 use oee::spc::capability::Spec;
+use oee::verdict::Verdict;
 
 use super::{COLUMNS_OF_CHARTS, CONTEXT, Excluded, Kept, Key, Measured, Measurements, Place, Series};
 use crate::error::QueryError;
+use crate::functions::spc::specification::Declared;
 use crate::functions::values::{Doubles, Integers, Names, Texts, Times};
 
 /// Reads batches into charts.
@@ -162,7 +165,13 @@ impl Reading {
         self
     }
 
-    pub(super) fn take(&mut self, batch: &RecordBatch, judged: bool, excluded: &Excluded) -> Result<(), QueryError> {
+    /// `judged`: whether units that do not conform are counted, by what the plant says that results mean.
+    pub(super) fn take(
+        &mut self,
+        batch: &RecordBatch,
+        judged: Option<&Plant>,
+        excluded: &Excluded,
+    ) -> Result<(), QueryError> {
         self.keep(batch)?;
         let at = self.kept.len() - 1;
         let (times, values, pieces) =
@@ -170,7 +179,7 @@ impl Reading {
         let [lower, upper, target] = ["lower_limit", "upper_limit", "target"].map(|name| Doubles::of(batch, name));
         let (lower, upper, target) = (lower?, upper?, target?);
         let specified = lower.any() || upper.any() || target.any();
-        let results = if judged { Some(Names::of(batch, "result")?) } else { None };
+        let mut results = judged.map(|plant| Results::of(plant, batch)).transpose()?;
         let mut next = 0;
         while next < batch.num_rows() {
             // Rows of one chart mostly follow one another.
@@ -192,7 +201,7 @@ impl Reading {
                     (*newest, series.spec) = (time, spec);
                 }
                 let number = values.at(row).filter(|value| value.is_finite());
-                let value = match &results {
+                let value = match &mut results {
                     Some(results) => failure(results.at(row), number, &spec),
                     None => number,
                 };
@@ -209,21 +218,45 @@ impl Reading {
     }
 
     pub(super) fn done(self) -> Measurements {
-        Measurements { series: self.series, kept: self.kept }
+        Measurements { series: self.series, kept: self.kept, declared: Declared::default() }
+    }
+}
+
+/// What the results of a batch mean.
+struct Results<'a> {
+    plant: &'a Plant,
+    equipment: Names,
+    results: Names,
+    /// By the numbers of equipment and result.
+    known: HashMap<[Option<i32>; 2], Option<Verdict>, ahash::RandomState>,
+}
+
+impl<'a> Results<'a> {
+    fn of(plant: &'a Plant, batch: &RecordBatch) -> Result<Self, QueryError> {
+        let names = |name: &str| Names::of(batch, name);
+        Ok(Self { plant, equipment: names("equipment")?, results: names("result")?, known: HashMap::default() })
+    }
+
+    fn at(&mut self, row: usize) -> Option<Verdict> {
+        let result = self.results.at(row)?;
+        let equipment = self.equipment.at(row).unwrap_or_default();
+        let numbers = [self.equipment.key(row), self.results.key(row)];
+        *self.known.entry(numbers).or_insert_with(|| self.plant.verdict(equipment, result))
     }
 }
 
 /// 1 for a unit that does not conform: as the station judged, else as its value lies to its specification, else as the value
-/// itself says.
-fn failure(result: Option<&str>, value: Option<f64>, spec: &Spec) -> Option<f64> {
+/// itself says, which is 0 or 1.
+fn failure(result: Option<Verdict>, value: Option<f64>, spec: &Spec) -> Option<f64> {
     match (result, value) {
-        (Some("fail"), _) => Some(1.0),
-        (Some("pass"), _) => Some(0.0),
+        // What is sent to rework did not conform.
+        (Some(Verdict::Fail | Verdict::Rework), _) => Some(1.0),
+        (Some(Verdict::Pass), _) => Some(0.0),
         (_, Some(value)) if spec.lower.is_some() || spec.upper.is_some() => {
             let outside =
                 spec.lower.is_some_and(|lower| value < lower) || spec.upper.is_some_and(|upper| value > upper);
             Some(if outside { 1.0 } else { 0.0 })
         }
-        (_, value) => value,
+        (_, value) => value.filter(|value| [0.0, 1.0].contains(value)),
     }
 }

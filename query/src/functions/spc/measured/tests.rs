@@ -22,9 +22,10 @@ fn rows(values: &[f64]) -> RecordBatch {
 
 #[test]
 fn values_that_nothing_tells_apart_are_in_one_order_however_they_come() {
+    let plant = Plant::parse(crate::fixture::PLANT).unwrap();
     let (one, other) = (rows(&[3.0, 1.0]), rows(&[2.0, 4.0]));
     for batches in [[one.clone(), other.clone()], [other, one]] {
-        let found = Measurements::of_rows(&batches, ChartKind::IMr, &Excluded::default()).unwrap();
+        let found = Measurements::of_rows(&batches, ChartKind::IMr, &plant, &Excluded::default()).unwrap();
         let values: Vec<f64> = found.series[0].values.iter().map(|measured| measured.value).collect();
         assert_eq!((found.series.len(), values), (1, vec![1.0, 2.0, 3.0, 4.0]));
     }

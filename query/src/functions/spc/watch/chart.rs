@@ -4,9 +4,9 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use oee::spc::{ChartKind, Judge, RuleSet, Verdict};
+use oee::spc::{ChartKind, Judge, Rational, RuleSet, Verdict};
 
-use super::super::asked::{Asked, By};
+use super::super::asked::Asked;
 use super::super::frozen::Version;
 use super::super::measured::{Key, Measured, Measurements, Series};
 use super::super::points::violations;
@@ -40,7 +40,7 @@ struct Part {
     /// Which version; none before the first, when nothing is judged.
     version: Option<usize>,
     /// How its values become subgroups; none before there is one.
-    by: Option<By>,
+    by: Option<Rational>,
     /// Judges what comes next.
     judge: Option<Judge>,
     /// Values of the subgroup that is not whole yet, and what they agree in.
@@ -119,28 +119,28 @@ impl Watched {
         let by = self.by(measurements, version, values)?;
         let groups = subgroups::of(question, measurements, series, values, &by)?;
         // A subgroup that a column tells apart can go on.
-        let whole = if let By::Column(_) = by { groups.len().saturating_sub(1) } else { groups.len() };
-        let members = members(measurements, values, &by, &groups);
-        for (place, (group, values)) in groups.iter().zip(&members).enumerate() {
+        let whole = if let Rational::Column(_) = by { groups.len().saturating_sub(1) } else { groups.len() };
+        let members = subgroups::cut(question, measurements, series, values, &by)?;
+        for (place, (group, (_, values))) in groups.iter().zip(&members).enumerate() {
             self.judge_group(measurements, version, (group, values), place < whole)?;
         }
         let rest: Vec<Measured> = match &by {
-            By::Count(size) => values.get(groups.len() * size..).unwrap_or_default().to_vec(),
-            By::Column(column) => {
+            Rational::Count(size) => values.get(groups.len() * size..).unwrap_or_default().to_vec(),
+            Rational::Column(column) => {
                 let mut named = subgroups::in_groups(measurements, values, column);
                 let (label, last) = named.pop().unzip();
                 self.part.closed = named.into_iter().map(|(label, _)| label.to_owned()).collect();
                 self.part.open_label = label.map(str::to_owned);
                 last.map(Cow::into_owned).unwrap_or_default()
             }
-            By::Time(_) => Vec::new(),
+            Rational::Time(_) => Vec::new(),
         };
         self.part.open = rest.into_iter().map(|value| Kept::of(measurements, value)).collect();
         self.part.by = Some(by);
         Ok(())
     }
 
-    fn by(&self, measurements: &Measurements, version: usize, values: &[Measured]) -> Result<By, QueryError> {
+    fn by(&self, measurements: &Measurements, version: usize, values: &[Measured]) -> Result<Rational, QueryError> {
         let named = || subgroups::names_subgroups(measurements, values);
         subgroups::by(&Asked::new(self.kind), self.versions.get(version), values.is_empty(), named)
     }
@@ -176,7 +176,7 @@ impl Watched {
     /// Takes values that came; false where the chart has to be begun anew for them.
     pub(super) fn take(&mut self, measurements: &Measurements, series: &Series) -> Result<bool, QueryError> {
         // Short runs take all values to know the parts, subgroups by time a calendar.
-        if matches!(self.kind, ChartKind::ShortRunDeviation | ChartKind::ShortRunZ) || series.texts > 0 {
+        if self.kind.is_short_run() || series.texts > 0 {
             return Ok(false);
         }
         for measured in &series.values {
@@ -216,19 +216,19 @@ impl Watched {
         &mut self,
         measurements: &Measurements,
         version: usize,
-        by: &By,
+        by: &Rational,
         value: Kept,
     ) -> Result<bool, QueryError> {
         match by {
-            By::Time(_) => return Ok(false),
-            By::Count(size) => {
+            Rational::Time(_) => return Ok(false),
+            Rational::Count(size) => {
                 self.part.open.push(value);
                 if self.part.open.len() >= *size {
                     let whole = std::mem::take(&mut self.part.open);
                     self.judge_values(version, &whole, true)?;
                 }
             }
-            By::Column(column) => {
+            Rational::Column(column) => {
                 let label_of = |value: &Kept| measurements.label(value.measured.place, column).map(str::to_owned);
                 let Some(label) = label_of(&value) else { return Ok(true) };
                 let open = self.part.open_label.take();
@@ -365,30 +365,6 @@ fn prefix(key: &Key, kind: ChartKind) -> String {
     let [equipment, characteristic, product, operation] =
         key.each_ref().map(|name| escaped(name.as_deref().unwrap_or_default()));
     format!("{PREFIX}{}|{characteristic}|{equipment}|{product}|{operation}|", kind.name())
-}
-
-/// The values of each subgroup.
-fn members<'v>(
-    measurements: &Measurements,
-    values: &'v [Measured],
-    by: &By,
-    groups: &[Group],
-) -> Vec<Cow<'v, [Measured]>> {
-    match by {
-        By::Count(size) => values.chunks_exact((*size).max(1)).map(Cow::Borrowed).collect(),
-        By::Column(column) => {
-            let groups = subgroups::in_groups(measurements, values, column);
-            groups.into_iter().map(|(_, values)| values).collect()
-        }
-        By::Time(_) => {
-            let within = |group: &Group| {
-                let first = values.partition_point(|value| value.time < group.first);
-                let last = values.partition_point(|value| value.time <= group.last);
-                Cow::Borrowed(values.get(first..last).unwrap_or_default())
-            };
-            groups.iter().map(within).collect()
-        }
-    }
 }
 
 /// Names, each once, in order.

@@ -5,7 +5,7 @@ use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp, Unit};
 
 /// Microseconds of a day of 24 hours.
-pub(crate) const DAY_US: i64 = 86_400_000_000;
+pub const DAY_US: i64 = 86_400_000_000;
 /// Most buckets of one signal, or of one group: a week by the second, a year by the minute.
 const MOST_BUCKETS: i64 = 1_000_000;
 /// A Monday, so that weeks begin on Mondays.
@@ -15,7 +15,7 @@ const ORIGIN_US: i64 = 946_857_600_000_000;
 
 /// A bucket width.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Width {
+pub enum Width {
     /// Calendar months.
     Months(i32),
     /// Calendar days: 23 to 25 hours each in a zone with daylight saving.
@@ -24,9 +24,20 @@ pub(crate) enum Width {
     Micros(i64),
 }
 
+/// How time is cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cut {
+    /// Equal widths, by the calendar of the equipment's zone.
+    Width(Width),
+    /// Shift instances, and the time between them.
+    Shift,
+    /// Production days.
+    Day,
+}
+
 /// Why a width or a bucket is not possible, in words that say what to write instead.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum BucketError {
+pub enum BucketError {
     /// The text is not a width.
     #[error("{0:?} is not a bucket width; write for example '15 minutes', '1 hour', '1 day', '1 week' or '1 month'")]
     Text(String),
@@ -57,7 +68,10 @@ pub(crate) enum BucketError {
 
 impl Width {
     /// Reads `1 hour`, `15 minutes`, `300.000s`, `1 hour 30 minutes`.
-    pub(crate) fn parse(text: &str) -> Result<Self, BucketError> {
+    ///
+    /// # Errors
+    /// Where the text is no width.
+    pub fn parse(text: &str) -> Result<Self, BucketError> {
         let fail = || BucketError::Text(text.to_owned());
         let (mut months, mut days, mut micros) = (0_i64, 0_i64, 0_i64);
         let mut rest = text.trim();
@@ -93,7 +107,10 @@ impl Width {
     }
 
     /// The width of an SQL interval.
-    pub(crate) fn of(months: i64, days: i64, micros: i64) -> Result<Self, BucketError> {
+    ///
+    /// # Errors
+    /// Where it is not more than zero, or mixes months with days.
+    pub fn of(months: i64, days: i64, micros: i64) -> Result<Self, BucketError> {
         if months < 0 || days < 0 || micros < 0 || (months, days, micros) == (0, 0, 0) {
             return Err(BucketError::NotPositive);
         }
@@ -107,7 +124,10 @@ impl Width {
     }
 
     /// Refuses to cut `[from, to)` into more buckets than a query may ask for.
-    pub(crate) fn check_fits(self, name: &str, (from, to): (i64, i64)) -> Result<(), BucketError> {
+    ///
+    /// # Errors
+    /// Where it would be more.
+    pub fn check_fits(self, name: &str, (from, to): (i64, i64)) -> Result<(), BucketError> {
         let shortest_us = match self {
             Self::Micros(width) => width,
             Self::Days(days) => i64::from(days) * DAY_US,
@@ -143,7 +163,7 @@ fn unit_word(unit: &str) -> Option<&'static str> {
 
 /// Where bucket edges lie.
 #[derive(Debug, Clone)]
-pub(crate) enum Anchor {
+pub enum Anchor {
     /// The calendar of a zone.
     Zone(TimeZone),
     /// Whole widths before and after an instant.
@@ -151,7 +171,10 @@ pub(crate) enum Anchor {
 }
 
 /// The zone of a name.
-pub(crate) fn zone(name: &str) -> Result<TimeZone, BucketError> {
+///
+/// # Errors
+/// Where there is none.
+pub fn zone(name: &str) -> Result<TimeZone, BucketError> {
     if name.eq_ignore_ascii_case("utc") {
         return Ok(TimeZone::UTC);
     }
@@ -160,7 +183,7 @@ pub(crate) fn zone(name: &str) -> Result<TimeZone, BucketError> {
 
 /// Finds the bucket of a time; remembers the last one, because neighbouring rows mostly share it.
 #[derive(Debug, Clone)]
-pub(crate) struct Buckets {
+pub struct Buckets {
     width: Width,
     anchor: Anchor,
     last: Option<(i64, i64)>,
@@ -169,12 +192,17 @@ pub(crate) struct Buckets {
 }
 
 impl Buckets {
-    pub(crate) fn new(width: Width, anchor: Anchor) -> Self {
+    /// Buckets of one width.
+    #[must_use]
+    pub fn new(width: Width, anchor: Anchor) -> Self {
         Self { width, anchor, last: None, day: None }
     }
 
     /// Start of the bucket that holds `at_us`.
-    pub(crate) fn start(&mut self, at_us: i64) -> Result<i64, BucketError> {
+    ///
+    /// # Errors
+    /// Where no calendar reaches the time.
+    pub fn start(&mut self, at_us: i64) -> Result<i64, BucketError> {
         if let Some((start, end)) = self.last
             && start <= at_us
             && at_us < end
@@ -187,7 +215,10 @@ impl Buckets {
     }
 
     /// End of the bucket that holds `at_us`. Cheap for one bucket after another.
-    pub(crate) fn end(&mut self, at_us: i64) -> Result<i64, BucketError> {
+    ///
+    /// # Errors
+    /// Where no calendar reaches the time.
+    pub fn end(&mut self, at_us: i64) -> Result<i64, BucketError> {
         let (Anchor::Zone(zone), Width::Micros(width)) = (&self.anchor, self.width) else {
             return Ok(self.bounds(at_us)?.1);
         };
@@ -203,7 +234,10 @@ impl Buckets {
     }
 
     /// `[start, end)` of the bucket that holds `at_us`.
-    pub(crate) fn bounds(&self, at_us: i64) -> Result<(i64, i64), BucketError> {
+    ///
+    /// # Errors
+    /// Where no calendar reaches the time.
+    pub fn bounds(&self, at_us: i64) -> Result<(i64, i64), BucketError> {
         let zoned = match (&self.anchor, self.width) {
             (Anchor::Instant(origin), Width::Micros(width)) => return floor(at_us, *origin, width),
             (Anchor::Instant(origin), Width::Days(days)) => return floor(at_us, *origin, i64::from(days) * DAY_US),
