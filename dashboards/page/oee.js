@@ -160,7 +160,9 @@ async function drawPareto(query, say) {
   say(`${state.loss ? lossName() : "All stops"}${below().length ? " of all machines below" : ""}, ${state.by === "count" ? "by number" : "by counted time"}.`);
   if (rows[0].rows > rows.length) say(`The ${rows.length} largest of ${rows[0].rows}.`);
   const amount = state.by === "count" ? asCount : asDuration;
-  return pareto(rows.map((row) => ({ ...row, name: reasonName(row.code) })), amount, state.reason,
+  // What has no reason is told apart by what it was.
+  const cause = (row) => (row.code === NO_REASON ? `${reasonName(row.code)} (${(STATES[row.category]?.word ?? row.category).toLowerCase()})` : reasonName(row.code));
+  return pareto(rows.map((row) => ({ ...row, name: cause(row) })), amount, state.reason,
     (reason) => go({ reason: state.reason === reason ? undefined : reason }));
 }
 
@@ -311,6 +313,17 @@ async function drawSignals(query, say) {
     query(`SELECT "end", duration_s, reason_name, state FROM stops(${times}) WHERE equipment = ${quoted(state.at)} AND start = timestamptz ${quoted(state.stop)}`),
   ]);
   const of = new Map(declared.map((row) => [row.signal, row])); // the nearest declaration comes last
+  const isStepped = (signal) => of.get(signal)?.interpolation === "stepped";
+  // A value that is stepped holds until the next one, so the one before belongs to the picture.
+  const names = [...of.keys()].filter(isStepped).map(quoted).join(", ");
+  const held = new Map(!names ? [] : (await query(`SELECT signal, last_value(value ORDER BY time) AS value FROM samples
+    WHERE equipment = ${quoted(state.at)} AND signal IN (${names}) AND value IS NOT NULL
+      AND time < timestamptz ${low} AND time >= timestamptz ${low} - interval '1 day' GROUP BY signal`)).map((row) => [row.signal, row.value]));
+  for (const [signal, value] of held) {
+    const known = found.find((row) => row.signal === signal);
+    if (known) known.value ??= value;
+    else found.push({ signal, value });
+  }
   const [stop] = stops;
   say(`${machineName(state.at)}, ${timeFormat(zone(), EXACT).format(start)}${stop ? `: ${stop.reason_name ?? stop.state ?? "stop"}, ${asDuration(stop.duration_s)}` : ""}. Five minutes before to five minutes after; the line is the stop's start.`);
   // What states and counts are made of says what is known already: the process signals come first.
@@ -322,9 +335,15 @@ async function drawSignals(query, say) {
     WHERE equipment = ${quoted(state.at)} AND signal IN (${shown.map((row) => quoted(row.signal)).join(", ")}) ORDER BY signal, time`);
   const pointsOf = Map.groupBy(points, (row) => row.signal);
   const end = stop?.end ? at(stop.end) : to;
-  const lines = shown.filter((row) => pointsOf.has(row.signal)).map((row) => trend({
-    name: row.signal, uom: of.get(row.signal)?.uom, stepped: of.get(row.signal)?.interpolation === "stepped",
-    points: pointsOf.get(row.signal).map((point) => [at(point.time), point.value]), atStart: row.value, from, to, start, end, zone: zone(),
+  const drawn = (signal) => {
+    const points = (pointsOf.get(signal) ?? []).map((point) => [at(point.time), point.value]);
+    if (!isStepped(signal)) return points;
+    if (held.has(signal)) points.unshift([from, held.get(signal)]);
+    return points.length ? [...points, [Math.max(points.at(-1)[0], Math.min(to, Date.now())), points.at(-1)[1]]] : points;
+  };
+  const lines = shown.filter((row) => drawn(row.signal).length).map((row) => trend({
+    name: row.signal, uom: of.get(row.signal)?.uom, stepped: isStepped(row.signal),
+    points: drawn(row.signal), atStart: row.value, from, to, start, end, zone: zone(),
   }));
   if (!lines.length) throw new Words(`No signal of ${machineName(state.at)} has usable values within five minutes of that moment.`);
   return html("div", { cls: "trends" }, ...lines);

@@ -63,12 +63,15 @@ function showSince(parts) {
   hint(parts.fields.since, `since ${timeFormat(view.zone, { dateStyle: "medium", timeStyle: "medium" }).format(parts.since)}`);
 }
 
+/** Nothing ever came from it. */
+const isSilent = (machine) => !machine.state && !machine.work_order && !machine.signals.length;
+
 function showOee(parts, machine) {
-  const shift = machine.shift ?? { oee: null, reason: "no shift is running" };
+  const shift = machine.shift ?? { oee: null, reason: isSilent(machine) ? "nothing is known of this machine yet" : "no shift is running" };
   mark(parts.card, "oee", shift.oee);
   put(parts.fields.oee, asPercent(shift.oee));
   hint(parts.fields.oee, shift.oee === null ? shift.reason ?? "not enough data in this shift yet" : "");
-  put(parts.fields.shift, machine.shift ? `of shift ${shift.shift}` : "outside shifts");
+  put(parts.fields.shift, machine.shift ? `of shift ${shift.shift}` : isSilent(machine) ? "not known yet" : "outside shifts");
   for (const [name, bar] of Object.entries(parts.bars)) {
     const value = shift[name] ?? null;
     mark(bar, "value", value);

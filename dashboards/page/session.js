@@ -29,6 +29,8 @@ export const asReading = written(reading);
 export function asSpan(seconds) {
   if (seconds < 60) return `${Math.max(0, Math.floor(seconds))} s`;
   const minutes = Math.floor(seconds / 60);
+  // Seconds tell short stops apart.
+  if (minutes < 10 && Math.floor(seconds) % 60) return `${minutes} min ${Math.floor(seconds) % 60} s`;
   if (minutes < 60) return `${minutes} min`;
   const hours = Math.floor(minutes / 60);
   if (hours < 48) return `${hours} h ${minutes % 60} min`;

@@ -3,18 +3,19 @@
 
 import { LoginNeeded, STATES, ask, askLogin, asSpan, byId, hint, html, icon, isAskingLogin, knownZone, mark, oeeAddress, put, quoted, request, spcAddress, timeFormat } from "/session.js";
 
-const HOURS_SHOWN = 24;
 const DAYS_COUNTED = 30;     // what is frequent is counted over these
 const FREQUENT = 6;
 const REFRESH_MS = 10000;
+const DAY_HOURS = 24;
 const CLOCK = { hour: "2-digit", minute: "2-digit", second: "2-digit" };
 
 const plant = { machines: [], reasons: new Map() };
-const state = { equipment: null, stops: [], given: [], frequent: [], chosen: null, merged: false, until: null };
+const state = { equipment: null, hours: DAY_HOURS, stops: [], given: [], frequent: [], chosen: null, merged: false, until: null };
 
 const at = (text) => Date.parse(text);
 const machine = () => plant.machines.find((row) => row.equipment === state.equipment);
-const clock = (time) => timeFormat(knownZone(machine()?.zone ?? "UTC"), CLOCK).format(at(time));
+const dated = () => (state.hours > DAY_HOURS ? { ...CLOCK, weekday: "short", day: "numeric", month: "short" } : CLOCK);
+const clock = (time, style = CLOCK) => timeFormat(knownZone(machine()?.zone ?? "UTC"), style).format(at(time));
 const nameOf = (code) => plant.reasons.get(code)?.name ?? code;
 const wantsReason = (stop) => stop.reason === null && stop.category === "unplanned" && !stop.microstop;
 
@@ -37,12 +38,12 @@ async function readPlant() {
 
 async function readStops() {
   const here = quoted(state.equipment);
-  const recent = `time > now() - interval '${HOURS_SHOWN} hours'`;
+  const recent = `time > now() - interval '${state.hours} hours'`;
   const columns = `start, "end", state, category, microstop, reason, duration_s, work_order, product`;
   const [stops, given, frequent] = await Promise.all([
     ask(`SELECT ${columns} FROM stops() WHERE equipment = ${here} AND ${recent} ORDER BY start DESC`),
     ask(`SELECT start, "end", reason, recorded_by FROM stop_reasons
-         WHERE equipment = ${here} AND ("end" IS NULL OR "end" > now() - interval '${HOURS_SHOWN} hours')`),
+         WHERE equipment = ${here} AND ("end" IS NULL OR "end" > now() - interval '${state.hours} hours')`),
     ask(`SELECT reason, count(*) AS times FROM stops()
          WHERE equipment = ${here} AND time > now() - interval '${DAYS_COUNTED} days' AND reason IS NOT NULL
          GROUP BY reason ORDER BY times DESC, reason LIMIT ${FREQUENT}`),
@@ -67,7 +68,7 @@ function stopButton(stop) {
   const button = html("button", { type: "button", class: "stop", "data-start": stop.start, "data-explained": explained, "data-reason": stop.reason ?? "", "aria-pressed": stop.start === state.chosen });
   const title = stop.reason ? nameOf(stop.reason) : explained ? stop.microstop ? "Micro-stop" : word : "Why?";
   const length = html("span", { class: "length" }, asSpan(stop.duration_s));
-  const detail = [`${clock(stop.start)} – ${stop.end ? clock(stop.end) : "now"}`, stop.state, stop.work_order].filter(Boolean).join(" · ");
+  const detail = [`${clock(stop.start, dated())} – ${stop.end ? clock(stop.end) : "now"}`, stop.state, stop.work_order].filter(Boolean).join(" · ");
   button.append(icon(path), html("b", {}, title), length, html("small", {}, detail));
   button.onclick = () => choose(stop.start === state.chosen ? null : stop.start);
   return html("li", {}, button);
@@ -107,7 +108,7 @@ function showChosen() {
   put(byId("explain-title"), stop.reason ? `${nameOf(stop.reason)}: correct?` : "Why did it stand?");
   const next = following(stop);
   const end = state.until ?? (state.merged && next ? next.end : stop.end);
-  put(byId("explain-detail"), `${clock(stop.start)} – ${end ? clock(end) : "now"}${state.merged ? ", two stops together" : ""}`);
+  put(byId("explain-detail"), `${clock(stop.start, dated())} – ${end ? clock(end) : "now"}${state.merged ? ", two stops together" : ""}`);
   byId("merge").hidden = !next;
   byId("merge").setAttribute("aria-pressed", state.merged);
   byId("split").hidden = !stop.end || state.merged || stop.duration_s < 2;
@@ -241,6 +242,10 @@ byId("split-at").oninput = () => {
   const part = new Date(at(stop.start) + seconds * 1000).toISOString();
   state.until = seconds < Number(byId("split-at").max) ? part : null;
   showChosen();
+};
+byId("period").onchange = () => {
+  state.hours = Number(byId("period").value);
+  show();
 };
 byId("back").onclick = takeBack;
 byId("close").onclick = () => choose(null);

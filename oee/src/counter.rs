@@ -2,7 +2,7 @@
 //!
 //! The first good reading is the baseline. A step is credited at the later reading's time. Readings that are not
 //! good are passed over. A reading below its predecessor is a rollover where the counter has a modulus and the step
-//! over it is plausible; otherwise the counter was reset and the reading itself is the step.
+//! over it is plausible; otherwise the counter was reset and the reading itself is the step; nothing where it is below 0.
 
 /// What is known about a counter.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -50,7 +50,8 @@ impl Counter {
             let plausible = self.rule.max_step.unwrap_or(modulus / 10.0);
             (step >= 0.0 && step <= plausible).then_some(step)
         });
-        rollover.unwrap_or(value)
+        // Nothing is made backwards, whatever the counter was reset to.
+        rollover.unwrap_or(value.max(0.0))
     }
 }
 

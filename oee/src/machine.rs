@@ -104,7 +104,7 @@ pub struct StateInterval {
     pub start: i64,
     /// End.
     pub end: i64,
-    /// The state; none where it is unknown.
+    /// The state; none where none is known. One that the plant does not know has no category.
     pub value: Option<StateValue>,
     /// Whether it still lasts.
     pub open: bool,
@@ -121,7 +121,7 @@ impl Machine {
         pieces.sort_by_key(|piece| piece.time);
         let jobs = inputs.jobs;
         Self {
-            breaks: inputs.shifts.iter().flat_map(|shift| shift.breaks.iter().copied()).collect(),
+            breaks: apart(inputs.shifts.iter().flat_map(|shift| shift.breaks.iter().copied()).collect()),
             startups: startups(&inputs.states, &jobs, inputs.startup_us),
             shifts: inputs.shifts,
             states: inputs.states,
@@ -155,24 +155,48 @@ impl Machine {
     /// The report for `[from, min(to, now))`.
     #[must_use]
     pub fn report(&self, from: i64, to: i64, now: i64) -> Report {
+        let mut stops = Stopped::default();
+        let mut report = self.report_of(from, to, now, &mut stops);
+        self.add_stops(&mut report, &stops, now);
+        report
+    }
+
+    /// The report without its numbers of stops.
+    fn report_of(&self, from: i64, to: i64, now: i64, stops: &mut Stopped) -> Report {
         let end = to.min(now).max(from);
         let mut report = Report { start: from, end, ..Report::default() };
-        self.add_time(&mut report, now);
+        self.add_time(&mut report, now, stops);
         self.add_pieces(&mut report);
         report.energy = self.energy.as_ref().map(|taken| Energy::of(taken, &self.states, from, end));
         report.cost = self.rates.cost(report.elements.scheduled_us, report.energy);
         report
     }
 
-    /// The report for several stretches of time, each ending by `now`; none where there are none.
+    /// The report for several stretches of time, in order, each ending by `now`; none where there are none. A stop that reaches
+    /// from one into the next is one.
     #[must_use]
     pub fn report_over(&self, stretches: &[(i64, i64)], now: i64) -> Option<Report> {
-        let mut reports = stretches.iter().map(|&(from, to)| self.report(from, to, now));
+        let mut stops = Stopped::default();
+        let mut reports = stretches.iter().map(|&(from, to)| self.report_of(from, to, now, &mut stops));
         let mut sum = reports.next()?;
         for report in reports {
             sum.merge(&report);
         }
+        self.add_stops(&mut sum, &stops, now);
         Some(sum)
+    }
+
+    fn add_stops(&self, report: &mut Report, stops: &Stopped, now: i64) {
+        let stopped =
+            stops.0.iter().filter(|(_, us)| *us >= SECOND_US).filter_map(|(state, _)| self.states.get(*state));
+        for span in stopped {
+            if self.is_microstop(span, now) {
+                report.microstops += 1;
+                report.provisional |= span.end > now;
+            } else {
+                report.unplanned_stops += 1;
+            }
+        }
     }
 
     /// The time of `[from, to)` by what the job in force says, by first appearance; time without a job is of no value.
@@ -247,8 +271,7 @@ impl Machine {
                 intervals.push(StateInterval { start: t, end: span.start, value: None, open: false });
             }
             let (start, until) = (span.start.max(from), span.end.min(end));
-            let value = span.value.category.is_some().then(|| span.value.clone());
-            intervals.push(StateInterval { start, end: until, value, open: span.end > now });
+            intervals.push(StateInterval { start, end: until, value: Some(span.value.clone()), open: span.end > now });
             t = until;
         }
         if t < end {
@@ -267,21 +290,10 @@ impl Machine {
         span.value.category == Some(Category::Unplanned) && until - span.start < self.microstop_threshold_us
     }
 
-    fn add_time(&self, report: &mut Report, now: i64) {
+    fn add_time(&self, report: &mut Report, now: i64, stops: &mut Stopped) {
         let (from, end) = (report.start, report.end);
-        let mut stop: Option<(usize, i64)> = None;
         let elements = &mut report.elements;
         elements.calendar_us = end - from;
-        let mut finish = |stop: Option<(usize, i64)>| {
-            let Some((state, us)) = stop else { return };
-            let Some(span) = self.states.get(state).filter(|_| us >= SECOND_US) else { return };
-            if self.is_microstop(span, now) {
-                report.microstops += 1;
-                report.provisional |= span.end > now;
-            } else {
-                report.unplanned_stops += 1;
-            }
-        };
         for slice in self.slices_in(from, end) {
             let us = slice.us();
             elements.order_us += if slice.has_order { us } else { 0 };
@@ -322,19 +334,14 @@ impl Machine {
                         elements.order_production_us += of_order_us;
                     } else {
                         elements.unplanned_us += us;
-                        elements.unplanned_without_order_us += if slice.ordered { 0 } else { us };
+                        elements.unplanned_without_order_us += us - of_order_us;
                     }
-                    stop = match (stop, slice.state) {
-                        (Some((current, sum)), Some(state)) if current == state => Some((state, sum + us)),
-                        (previous, state) => {
-                            finish(previous);
-                            state.map(|state| (state, us))
-                        }
-                    };
+                    if let Some(state) = slice.state {
+                        stops.add(state, us);
+                    }
                 }
             }
         }
-        finish(stop);
         elements.not_scheduled_us = elements.calendar_us - elements.scheduled_us;
     }
 
@@ -359,7 +366,9 @@ impl Machine {
         for piece in self.pieces.iter().skip(first).take_while(|piece| piece.time < report.end) {
             let detail = piece.detail();
             let at = job_at.covering(piece.time).filter(|_| detail.unjudged.is_none());
-            let Some((at, job)) = at.and_then(|at| Some((at, self.jobs.get(at)?))) else {
+            let job = at.and_then(|at| Some((at, self.jobs.get(at)?)));
+            // An operation that names neither order nor product says of none what it is.
+            let Some((at, job)) = job.filter(|(_, job)| job.work_order.is_some() || job.product.is_some()) else {
                 report.counts.uncounted += piece.total;
                 if report.unjudged.is_none() {
                     report.unjudged.clone_from(&detail.unjudged);
@@ -402,6 +411,32 @@ impl Machine {
                 }
                 None => {}
             }
+        }
+    }
+}
+
+/// The same time as intervals in order and apart: shifts that overlap have breaks that do.
+fn apart(mut intervals: Vec<(i64, i64)>) -> Vec<(i64, i64)> {
+    intervals.sort_unstable();
+    let mut found: Vec<(i64, i64)> = Vec::with_capacity(intervals.len());
+    for (start, end) in intervals {
+        match found.last_mut() {
+            Some(last) if start < last.1 => last.1 = last.1.max(end),
+            _ => found.push((start, end)),
+        }
+    }
+    found
+}
+
+/// Of unplanned stops, in order, the place of their state and how much of them counts, microseconds.
+#[derive(Default)]
+struct Stopped(Vec<(usize, i64)>);
+
+impl Stopped {
+    fn add(&mut self, state: usize, us: i64) {
+        match self.0.last_mut() {
+            Some((last, sum)) if *last == state => *sum += us,
+            _ => self.0.push((state, us)),
         }
     }
 }

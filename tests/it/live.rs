@@ -225,6 +225,8 @@ fn happen(server: &Server, dice: &mut StdRng, parts: &mut i64) {
         }
         2 => {
             let reason = *["jam", "service"].choose(dice).unwrap();
+            // What is given to a line holds for the machines below it.
+            let path = *[path, path, "site/cell", "site"].choose(dice).unwrap();
             let mut row = json!({"equipment": path, "start": instant(at), "reason": reason});
             if dice.random_ratio(1, 2) {
                 row["end"] = json!(instant(end(dice, 20)));

@@ -256,6 +256,16 @@ fn a_reason_given_later_shows_in_every_number() {
     let retracted = json!({"equipment": "site/press", "start": at("05:59:00"), "deleted": true});
     server.send("stop_reasons", &[retracted]);
     assert_eq!(figures(), [3_600.0, 4_800.0, 1_800.0, 1.0]);
+    // What is given to what lies above holds for the machine, until it is taken back.
+    let of_site = |more: Value| {
+        let mut row = json!({"equipment": "site", "start": at("07:00:00")});
+        row.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        server.send("stop_reasons", &[row]);
+    };
+    of_site(json!({"end": at("07:30:00"), "reason": "maintenance"}));
+    assert_eq!(figures(), [1_800.0, 4_800.0, 3_600.0, 1.0]);
+    of_site(json!({"deleted": true}));
+    assert_eq!(figures(), [3_600.0, 4_800.0, 1_800.0, 1.0]);
     // What was known between.
     let sql = format!("SELECT count(*) FROM stop_reasons_history WHERE start = '{}'", at("05:59:00"));
     assert_eq!(server.number(&sql), 1.0);

@@ -38,3 +38,21 @@ fn a_baseline_carries_over_from_before() {
     assert_eq!(counter.push(12.0), Some(2.0));
     assert_eq!(Counter::from_baseline(CounterRule::default(), f64::NAN).push(12.0), None);
 }
+
+#[test]
+fn nothing_is_counted_backwards() {
+    let steps = |rule, values: &[f64]| -> Vec<f64> {
+        deltas(rule, (0..).zip(values).map(|(time, value)| (time, *value, true)))
+            .into_iter()
+            .map(|(_, step)| step)
+            .collect()
+    };
+    assert_eq!(steps(CounterRule::default(), &[2.5, -7.0, 5.0]), [12.0]);
+    // A signed register of 16 bits: the plant says that it rolls over.
+    let rolls = CounterRule { modulus: Some(65_536.0), max_step: None };
+    let wrapped = [32_760.0, 32_767.0, -32_768.0, -32_760.0];
+    assert_eq!(
+        (steps(rolls, &wrapped), steps(CounterRule::default(), &wrapped)),
+        (vec![7.0, 1.0, 8.0], vec![7.0, 8.0])
+    );
+}

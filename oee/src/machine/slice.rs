@@ -15,8 +15,6 @@ pub(super) struct Slice {
     pub(super) is_break: bool,
     /// Index of the state span.
     pub(super) state: Option<usize>,
-    /// Whether an order, or the default product, is in force.
-    pub(super) ordered: bool,
     /// Whether a work order is.
     pub(super) has_order: bool,
 }
@@ -119,7 +117,6 @@ impl Iterator for Slices<'_> {
             scheduled: self.shifts.covering(start).is_some(),
             is_break: self.breaks.covering(start).is_some(),
             state: self.states.covering(start),
-            ordered: job.is_some(),
             has_order: job.is_some_and(|job| job.work_order.is_some()),
         })
     }

@@ -281,7 +281,7 @@ fn state_intervals_fill_the_window() {
     let machine = Machine::new(inputs(vec![run(10, 30), lost, run(40, OPEN)]));
     let found = machine.state_intervals(0, 100, 50);
     let bounds: Vec<_> = found.iter().map(|i| (i.start, i.end, i.value.is_some(), i.open)).collect();
-    assert_eq!(bounds, [(0, 10, false, false), (10, 30, true, false), (30, 40, false, false), (40, 50, true, true)]);
+    assert_eq!(bounds, [(0, 10, false, false), (10, 30, true, false), (30, 40, true, false), (40, 50, true, true)]);
     assert_eq!(machine.state_intervals(60, 100, 50), []);
     assert_eq!(machine.state_intervals(15, 20, 50)[0].start, 15);
 }
@@ -444,4 +444,47 @@ fn energy_belongs_to_the_order_and_the_state_of_its_time() {
     assert_eq!(kwh.collect::<Vec<_>>(), [(Some("WO1"), Some(5.0)), (None, Some(25.0))]);
     let unmetered = Machine::new(inputs(vec![run(0, OPEN)])).report(0, MINUTE_US, OPEN);
     assert_eq!((unmetered.energy, unmetered.cost), (None, None));
+}
+
+#[test]
+fn a_stop_that_reaches_over_a_pause_of_its_order_is_one() {
+    let machine = Machine::new(inputs(vec![
+        run(0, 30 * MINUTE_US),
+        stop(30 * MINUTE_US, 90 * MINUTE_US, Category::Unplanned, "JAM"),
+    ]));
+    let stretches = [(0, 50 * MINUTE_US), (70 * MINUTE_US, 90 * MINUTE_US)];
+    let report = machine.report_over(&stretches, 480 * MINUTE_US).expect("stretches");
+    assert_eq!((report.unplanned_stops, report.elements.unplanned_us), (1, 40 * MINUTE_US));
+    // Half a second here and there is a second.
+    let short = [(29 * MINUTE_US, 30 * MINUTE_US + SECOND_US / 2), (90 * MINUTE_US - SECOND_US / 2, 90 * MINUTE_US)];
+    assert_eq!(machine.report_over(&short, 480 * MINUTE_US).expect("stretches").unplanned_stops, 1);
+}
+
+#[test]
+fn what_names_neither_order_nor_product_is_uncounted() {
+    let nobody = Job { work_order: None, product: None, ideal_cycle_s: None, ..job(60 * MINUTE_US, OPEN, "P", None) };
+    let jobs = vec![job(0, 60 * MINUTE_US, "P", Some(10.0)), nobody];
+    let pieces = [50, 70].map(|minute| Piece::new(minute * MINUTE_US, 1.0, 0.0));
+    let stands = stop(61 * MINUTE_US, 80 * MINUTE_US, Category::Unplanned, "JAM");
+    let machine =
+        Machine::new(Inputs { jobs, pieces: Some(pieces.into()), ..inputs(vec![run(0, 61 * MINUTE_US), stands]) });
+    let report = machine.report(0, 80 * MINUTE_US, OPEN);
+    assert_eq!((report.counts.total, report.counts.uncounted), (1.0, 1.0));
+    assert!(report.kpi().oee.is_some() && report.kpi().reason.is_some_and(|reason| reason.contains("1 pieces")));
+    // Nor is it busy for an order.
+    assert_eq!(report.elements.unplanned_without_order_us, 19 * MINUTE_US);
+}
+
+#[test]
+fn breaks_of_shifts_that_overlap_are_all_breaks() {
+    let shifts = vec![
+        shift(0, 480 * MINUTE_US, &[(420 * MINUTE_US, 430 * MINUTE_US)]),
+        shift(
+            240 * MINUTE_US,
+            720 * MINUTE_US,
+            &[(300 * MINUTE_US, 310 * MINUTE_US), (425 * MINUTE_US, 435 * MINUTE_US)],
+        ),
+    ];
+    let machine = Machine::new(Inputs { shifts, ..inputs(vec![run(0, 720 * MINUTE_US)]) });
+    assert_eq!(machine.report(0, 720 * MINUTE_US, OPEN).elements.planned_break_us, 25 * MINUTE_US);
 }

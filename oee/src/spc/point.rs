@@ -6,6 +6,11 @@ use std::fmt;
 /// figures themselves are.
 pub(super) const TIE: f64 = 1e-9;
 
+/// What numbers of this size cannot tell apart: a mean of equal ones can be a digit off.
+pub(super) fn rounding(one: f64, other: f64) -> f64 {
+    4.0 * f64::EPSILON * one.abs().max(other.abs())
+}
+
 /// Why a point lacks a figure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Reason {
@@ -131,11 +136,17 @@ impl Point {
         Self { reason: reason.or(self.reason), ..self }
     }
 
+    /// Sigmas that are no distance: rounding must not decide on which side of a line it lies.
+    pub(super) fn tie(&self) -> f64 {
+        let (Some(plotted), Some(centre), Some(sigma)) = (self.plotted, self.centre, self.sigma) else { return TIE };
+        if sigma > 0.0 { TIE.max(rounding(plotted, centre) / sigma) } else { TIE }
+    }
+
     /// It lies strictly beyond its own limits.
     #[must_use]
     pub fn is_beyond_limits(&self) -> bool {
         let Some((plotted, centre)) = self.plotted.zip(self.centre) else { return false };
-        let tie = |limit: f64| TIE * (limit - centre).abs();
+        let tie = |limit: f64| (TIE * (limit - centre).abs()).max(rounding(limit, plotted));
         self.ucl.is_some_and(|ucl| plotted > ucl + tie(ucl)) || self.lcl.is_some_and(|lcl| plotted < lcl - tie(lcl))
     }
 }

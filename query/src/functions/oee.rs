@@ -154,7 +154,7 @@ pub(super) fn live(machines: &[EquipmentNow], equipment: &[String]) -> Result<Re
             rows.push(row(path, group, &running.report));
         }
         if let Some(running) = &machine.now.order {
-            let group = Group { work_order: Some(running.work_order.to_string()), ..Group::default() };
+            let group = Group::of_order(running.work_order.to_string(), &running.report);
             rows.push(row(path, group, &running.report));
         }
     }

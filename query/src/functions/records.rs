@@ -9,6 +9,7 @@ use datafusion::logical_expr::Expr;
 use datafusion::prelude::{ident, lit};
 use futures::TryStreamExt;
 use oee::count::{CountRecord, Piece};
+use oee::path::lineage;
 use oee::plant::{Plant, Source, WorkOrder};
 use oee::reason::GivenReason;
 use oee::state::{Category, RecordKind, StateRecord, StateValue};
@@ -281,14 +282,18 @@ pub(super) async fn reasons(gather: &Gather, span: Span, found: &mut HashMap<&st
         return Ok(());
     }
     let reaches_in = ident("end").is_null().or(ident("end").gt(at(span.from)));
-    let filter = among("equipment", found.keys().copied()).and(ident("start").lt(at(span.to))).and(reaches_in);
+    let mut paths: Vec<&str> = found.keys().flat_map(|path| lineage(path)).collect();
+    paths.sort_unstable();
+    paths.dedup();
+    let filter = among("equipment", paths).and(ident("start").lt(at(span.to))).and(reaches_in);
     let mut stream = gather.rows(STOP_REASONS, filter, &REASON_COLUMNS, &[]).await?;
+    let mut given: HashMap<String, Vec<GivenReason>> = HashMap::new();
     while let Some(batch) = stream.try_next().await? {
-        each_reason(&gather.plant, &batch, |path, reason| {
-            if let Some(found) = found.get_mut(path) {
-                found.reasons.push(reason);
-            }
-        })?;
+        each_reason(&gather.plant, &batch, |path, reason| given.entry(path.to_owned()).or_default().push(reason))?;
+    }
+    // What is given to a line holds for the machines below it.
+    for (path, found) in found.iter_mut().filter(|_| !given.is_empty()) {
+        found.reasons.extend(lineage(path).filter_map(|path| given.get(path)).flatten().cloned());
     }
     Ok(())
 }

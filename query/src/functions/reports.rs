@@ -34,6 +34,16 @@ pub(super) struct Group {
     pub(super) product: Option<String>,
 }
 
+impl Group {
+    /// An order, with its product where its report is of one only.
+    pub(super) fn of_order(work_order: String, report: &Report) -> Self {
+        let mut made = report.orders.iter().filter(|order| order.work_order.as_deref() == Some(work_order.as_str()));
+        let product = made.next().and_then(|order| order.product.as_deref());
+        let product = product.filter(|product| made.all(|order| order.product.as_deref() == Some(product)));
+        Self { product: product.map(str::to_owned), work_order: Some(work_order), ..Self::default() }
+    }
+}
+
 /// A row that tells of an equipment in one group of its time.
 pub(super) trait Grouped {
     fn equipment(&self) -> &str;
@@ -212,6 +222,10 @@ impl Basis {
             let (some, basis) = (std::mem::replace(&mut parts, rest), Arc::clone(self));
             let reported = move |(equipment, group, part): (String, Group, Part)| {
                 let report = basis.report(&equipment, &part)?;
+                let group = match group.work_order {
+                    Some(work_order) => Group::of_order(work_order, &report),
+                    None => group,
+                };
                 Some(Reported { equipment, group, report })
             };
             tasks.push(SpawnedTask::spawn_blocking(move || some.into_iter().filter_map(reported).collect::<Vec<_>>()));

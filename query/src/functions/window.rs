@@ -1,9 +1,13 @@
 //! The window of a table function from `WHERE`: AND-ed comparisons of `time` with constants.
 
 use datafusion::common::{Result, ScalarValue, plan_err};
-use datafusion::logical_expr::expr::Between;
+use datafusion::logical_expr::expr::{Between, ScalarFunction};
 use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{BinaryExpr, Expr, Operator, TableProviderFilterPushDown};
+
+use jiff::tz::TimeZone;
+use oee::bucket::zone;
+use oee::calendar::instant;
 
 use super::function::Function;
 use crate::reach::{column_of, is_plain, literal, micros};
@@ -27,15 +31,12 @@ impl Window {
 
     /// The same where a last instant that is named belongs to it.
     pub(crate) fn with_its_end(filters: &[Expr]) -> Self {
-        let compared = filters
-            .iter()
-            .flat_map(split_conjunction)
-            .flat_map(|filter| comparisons(filter, |expr| column_of(expr) == Some(TIME)));
+        let compared = filters.iter().flat_map(split_conjunction).flat_map(compared);
         Self::within(compared.filter_map(|(op, constant)| {
-            let constant = literal(constant)?;
+            let constant = constant?;
             match op {
-                Operator::LtEq => micros(constant).map(|(floor, _)| Bound::To(floor.saturating_add(1))),
-                _ => Bound::of(op, constant),
+                Operator::LtEq => micros(&constant).map(|(floor, _)| Bound::To(floor.saturating_add(1))),
+                _ => Bound::of(op, &constant),
             }
         }))
     }
@@ -91,11 +92,42 @@ pub(crate) fn comparisons(filter: &Expr, is_time: impl Fn(&Expr) -> bool) -> Vec
     }
 }
 
+/// What a conjunct compares `time` with, as instants; nothing in the place of what is no constant.
+fn compared(filter: &Expr) -> Vec<(Operator, Option<ScalarValue>)> {
+    let sides: Vec<&Expr> = match filter {
+        Expr::BinaryExpr(BinaryExpr { left, right, .. }) => vec![left, right],
+        Expr::Between(Between { expr, .. }) => vec![expr],
+        _ => Vec::new(),
+    };
+    // A day or a time without a zone is compared with what the clock on the wall says.
+    let zone = sides.into_iter().find_map(wall_of);
+    let found = comparisons(filter, |expr| column_of(expr) == Some(TIME) || wall_of(expr).is_some());
+    let instant = |constant: &Expr| {
+        let constant = literal(constant)?.clone();
+        let Some(zone) = &zone else { return Some(constant) };
+        let (local_us, _) = micros(&constant)?;
+        let local = jiff::Timestamp::from_microsecond(local_us).ok()?.to_zoned(TimeZone::UTC);
+        let us = instant(zone, local.date(), local.time());
+        Some(ScalarValue::TimestampMicrosecond(Some(us), Some("UTC".into())))
+    };
+    found.into_iter().map(|(op, constant)| (op, instant(constant))).collect()
+}
+
+/// The zone whose wall time of `time` an expression is.
+fn wall_of(expr: &Expr) -> Option<TimeZone> {
+    let Expr::ScalarFunction(ScalarFunction { func, args }) = expr else { return None };
+    match args.as_slice() {
+        [name, time] if func.name() == "timezone" && column_of(time) == Some(TIME) => {
+            zone(literal(name)?.try_as_str().flatten()?).ok()
+        }
+        _ => None,
+    }
+}
+
 /// The bounds that one conjunct sets; none where it is not a comparison of `time` with constants.
 fn bounds(filter: &Expr) -> Option<Vec<Bound>> {
-    let compared = comparisons(filter, |expr| column_of(expr) == Some(TIME));
-    let bounds: Vec<Bound> =
-        compared.into_iter().map(|(op, constant)| Bound::of(op, literal(constant)?)).collect::<Option<_>>()?;
+    let compared = compared(filter).into_iter();
+    let bounds: Vec<Bound> = compared.map(|(op, constant)| Bound::of(op, &constant?)).collect::<Option<_>>()?;
     (!bounds.is_empty()).then_some(bounds)
 }
 

@@ -70,6 +70,18 @@ impl Committed {
     /// Calls `take` with the equipment and what is said of it.
     pub(super) fn each(&self, plant: &Plant, mut take: impl FnMut(&str, Row<'_>)) -> Result<(), QueryError> {
         for (table, batch) in &self.rows {
+            if *table == STOP_REASONS.name {
+                let all = |path: &str| -> Vec<String> {
+                    let below = plant.descendants(path).map(|below| below.path.as_str());
+                    std::iter::once(path).chain(below).map(str::to_owned).collect()
+                };
+                let batch =
+                    standing(batch, &mut |path: &str, _| all(path).iter().for_each(|path| take(path, Row::Retracted)))?;
+                each_reason(plant, &batch, |path, reason| {
+                    all(path).iter().for_each(|path| take(path, Row::Reason(reason.clone())));
+                })?;
+                continue;
+            }
             let batch = standing(batch, &mut take)?;
             if *table == SAMPLES.name {
                 each_sample(&batch, |path, signal, reading| take(path, Row::Sample(signal, reading)))?;
@@ -77,15 +89,13 @@ impl Committed {
                 StateRows::default().each(plant, &batch, |path, records| {
                     records.drain(..).for_each(|record| take(path, Row::State(record)));
                 })?;
-            } else if *table == COUNTS.name {
+            } else {
                 let mut pieces: Vec<(String, Vec<Piece>)> = Vec::new();
                 each_piece(plant, &batch, |path, more| match pieces.iter_mut().find(|(known, _)| known == path) {
                     Some((_, pieces)) => pieces.append(more),
                     None => pieces.push((path.to_owned(), std::mem::take(more))),
                 })?;
                 pieces.into_iter().for_each(|(path, pieces)| take(&path, Row::Pieces(pieces)));
-            } else {
-                each_reason(plant, &batch, |path, reason| take(path, Row::Reason(reason)))?;
             }
         }
         Ok(())

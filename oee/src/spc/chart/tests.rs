@@ -314,3 +314,26 @@ fn parameters_that_cannot_be() {
     assert!(error(ChartKind::T2, &single(&[1.0])).contains("several characteristics"));
     assert!(error(ChartKind::IMr, &single(&[1e308, -1e308])).contains("not a finite number"));
 }
+
+/// What is left of a sum of decimals is no sum.
+#[test]
+fn a_cusum_at_zero_begins_anew() {
+    let parameters = Parameters { target: Some(0.3), sigma: Some(0.1), ..Parameters::default() };
+    let runs = |parameters, values: &[f64]| -> Vec<Option<u32>> {
+        let drawn = Chart::estimate(ChartKind::Cusum, parameters, &rules(), &single(values), None).expect("a chart");
+        drawn.points.iter().map(|point| point.run).collect()
+    };
+    assert_eq!(runs(parameters, &[0.4, 0.3]), [Some(1), Some(0)]);
+    let headstart = Parameters { target: Some(5.0), k: 1.0, headstart: 1.0, ..parameters };
+    assert_eq!(runs(headstart, &[5.0]), [Some(0)]);
+}
+
+/// A centre line of large numbers is a digit off their mean: that is on no side of it.
+#[test]
+fn large_numbers_on_the_centre_line_are_on_it() {
+    for (values, on_line) in [([10_000_000.3, 9_999_999.9], 10_000_000.1), ([293.150_07, 293.150_05], 293.150_06)] {
+        let all: Vec<f64> = values.into_iter().chain([on_line; 9]).collect();
+        let drawn = Chart::estimate(ChartKind::IMr, Parameters::default(), &rules(), &single(&all), Some(2));
+        assert!(drawn.expect("a chart").points.iter().skip(2).all(|point| point.flags.is_empty()), "{on_line}");
+    }
+}

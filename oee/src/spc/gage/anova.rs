@@ -105,6 +105,10 @@ impl Study {
         let interaction = t * cells.iter().enumerate().map(beyond).sum::<f64>();
         let within = |(cell, mean): (&[f64], &f64)| cell.iter().map(|value| (value - mean).powi(2)).sum::<f64>();
         let equipment = self.cells().zip(&cells).map(within).sum();
+        // What is left of equal numbers is no variance, and nothing can be measured against it.
+        let largest = self.values.iter().fold(0.0, |largest: f64, value| largest.max(value.abs()));
+        let rounding = (16.0 * f64::EPSILON * largest).powi(2);
+        let row = |ss: f64, df: f64| if ss <= rounding * df { row(0.0, df) } else { row(ss, df) };
         Squares {
             appraiser: row(p * t * sum(&of_appraiser), a - 1.0),
             part: row(a * t * sum(&of_part), p - 1.0),

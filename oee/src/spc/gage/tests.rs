@@ -81,3 +81,14 @@ fn variances_add_up() {
     let contribution = anova.chosen().components.contribution().expect("something varies");
     assert!((contribution.grr + contribution.pv - 100.0).abs() < 1e-10);
 }
+
+#[test]
+fn rounding_is_no_variance_to_measure_against() {
+    let data = [[[0.1, 0.2], [0.3, 0.4]], [[0.2, 0.3], [0.4, 0.5]]].map(|rows| rows.map(Vec::from).to_vec());
+    let anova = Study::new(&data).expect("a study").anova();
+    assert_eq!(
+        (anova.interaction.ss, anova.with_interaction.appraiser.f, anova.with_interaction.part.p),
+        (0.0, None, None)
+    );
+    assert!(anova.pooled.part.f.is_some_and(|f| f > 1.0));
+}

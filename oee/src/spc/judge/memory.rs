@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::spc::point::Scale;
+use crate::spc::point::{Scale, TIE, rounding};
 use crate::spc::{ChartKind, Limits, Point, Reason, Subgroup};
 
 #[derive(Debug, Clone)]
@@ -70,9 +70,10 @@ impl Memory {
         let Self::Sums(sums) = self else { return missing };
         let (parameters, sigma) = (&limits.parameters, sigma / subgroup.n.sqrt());
         let (x, allowance) = (subgroup.value, parameters.k * sigma);
-        let beyond = [x - (limits.centre + allowance), (limits.centre - allowance) - x];
+        let beyond = [x - limits.centre - allowance, limits.centre - x - allowance];
+        let tie = (TIE * sigma).max(rounding(x, limits.centre));
         let (start, limit) = (parameters.headstart * sigma, parameters.h * sigma);
-        let [upper, lower] = [0, 1].map(|side: usize| sums[side].push(beyond[side], start, limit));
+        let [upper, lower] = [0, 1].map(|side: usize| sums[side].push(beyond[side], start, limit, tie));
         (upper, Some(lower))
     }
 
@@ -95,10 +96,11 @@ impl Memory {
 }
 
 impl Sum {
-    fn push(&mut self, beyond: f64, start: f64, limit: f64) -> Point {
+    /// What is not more than `tie` is nothing.
+    fn push(&mut self, beyond: f64, start: f64, limit: f64, tie: f64) -> Point {
         let value = (beyond + self.value.unwrap_or(start)).max(0.0);
         self.value = Some(value);
-        self.run = if value > 0.0 { self.run.saturating_add(1) } else { 0 };
+        self.run = if value > tie { self.run.saturating_add(1) } else { 0 };
         let finite = |value: f64| Some(value).filter(|value| value.is_finite());
         let no_spread = (limit <= 0.0).then_some(Reason::NoSpread);
         Point {

@@ -1,7 +1,7 @@
 //! The window of one rule, point by point, in constant time and memory. Charts and the live judge both go through here.
 
 use super::Test;
-use crate::spc::point::{Point, TIE};
+use crate::spc::point::{Point, TIE, rounding};
 
 /// What a rule remembers of the points before.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -35,7 +35,7 @@ impl Window {
             (Test::Limits, _) => point.is_beyond_limits(),
             (&Test::Trend { points }, _) => self.step(plotted, point.sigma, true) + 1 >= points,
             (&Test::Alternating { points }, _) => self.step(plotted, point.sigma, false) + 1 >= points,
-            (_, Some(z)) => self.judge(test, z),
+            (_, Some(z)) => self.judge(test, z, point.tie()),
             (_, None) => {
                 *self = Self::default();
                 false
@@ -43,19 +43,19 @@ impl Window {
         }
     }
 
-    fn judge(&mut self, test: &Test, z: f64) -> bool {
+    fn judge(&mut self, test: &Test, z: f64, tie: f64) -> bool {
         match *test {
-            Test::Beyond { sigmas } => z.abs() > sigmas + TIE,
-            Test::Run { points } => self.run(sign(z, TIE)) >= points,
+            Test::Beyond { sigmas } => z.abs() > sigmas + tie,
+            Test::Run { points } => self.run(sign(z, tie)) >= points,
             Test::Zone { hits, points, sigmas } => {
-                self.mark(z, sigmas);
+                self.mark(z, sigmas, tie);
                 let enough = |side: u64| side & 1 == 1 && newest(side, points).count_ones() >= hits;
                 self.seen >= points && (enough(self.above) || enough(self.below))
             }
-            Test::Inside { points, sigmas } => self.run(i8::from(z.abs() < sigmas - TIE)) >= points,
+            Test::Inside { points, sigmas } => self.run(i8::from(z.abs() < sigmas - tie)) >= points,
             Test::Outside { points, sigmas, both_sides } => {
-                self.mark(z, sigmas);
-                let count = self.run(i8::from(z.abs() > sigmas + TIE));
+                self.mark(z, sigmas, tie);
+                let count = self.run(i8::from(z.abs() > sigmas + tie));
                 let both = newest(self.above, points) != 0 && newest(self.below, points) != 0;
                 count >= points && (both || !both_sides)
             }
@@ -77,7 +77,8 @@ impl Window {
     /// How many steps in a row go the same way, or by turns.
     fn step(&mut self, plotted: f64, sigma: Option<f64>, same: bool) -> u32 {
         let Some(previous) = self.previous.replace(plotted) else { return 0 };
-        let direction = sign(plotted - previous, TIE * sigma.unwrap_or(0.0));
+        let tie = (TIE * sigma.unwrap_or(0.0)).max(rounding(plotted, previous));
+        let direction = sign(plotted - previous, tie);
         // By turns means: always the other way than the step before.
         let on = direction == if same { self.side } else { -self.side };
         self.count = match direction {
@@ -89,10 +90,10 @@ impl Window {
         self.count
     }
 
-    fn mark(&mut self, z: f64, sigmas: f64) {
+    fn mark(&mut self, z: f64, sigmas: f64, tie: f64) {
         self.seen = self.seen.saturating_add(1);
-        self.above = self.above << 1 | u64::from(z > sigmas + TIE);
-        self.below = self.below << 1 | u64::from(z < -sigmas - TIE);
+        self.above = self.above << 1 | u64::from(z > sigmas + tie);
+        self.below = self.below << 1 | u64::from(z < -sigmas - tie);
     }
 }
 

@@ -22,6 +22,25 @@ fn the_window_is_what_all_comparisons_leave() {
     assert_eq!(Window::of(&[col("equipment").eq(lit("press"))]), Window::default());
 }
 
+/// 2025-03-29 and the day after are days of Berlin: the second one has 23 hours.
+#[test]
+fn a_day_is_one_of_the_zone_that_the_clock_on_the_wall_is_of() {
+    let wall = |name: &str| crate::functions::timezone::timezone().call(vec![lit(name), col("time")]);
+    let day = |text: &str| {
+        let us = text.parse::<jiff::Timestamp>().unwrap().as_microsecond();
+        Expr::Literal(ScalarValue::TimestampMicrosecond(Some(us), None), None)
+    };
+    let us = |text: &str| Some(text.parse::<jiff::Timestamp>().unwrap().as_microsecond());
+    let filters = [
+        wall("Europe/Berlin").gt_eq(day("2025-03-29T00:00:00Z")),
+        wall("Europe/Berlin").lt(day("2025-03-31T00:00:00Z")),
+    ];
+    let window = Window { from: us("2025-03-28T23:00:00Z"), to: us("2025-03-30T22:00:00Z") };
+    assert_eq!((Window::of(&filters), Window::with_its_end(&filters)), (window, window));
+    assert_eq!(push(&filters[0], false).unwrap(), TableProviderFilterPushDown::Inexact);
+    assert!(push(&wall("Nowhere").gt_eq(day("2025-03-29T00:00:00Z")), false).is_err());
+}
+
 #[test]
 fn a_condition_on_time_that_is_no_bound_is_refused_and_the_explicit_form_is_named() {
     for filter in [col("time").eq(at(10)), col("time").gt(at(10)).or(col("time").lt(at(5))), col("time").gt(col("end"))]
