@@ -24,7 +24,7 @@ export async function drawCapability(query, say) {
   if (mixesProducts()) throw new Words(EACH_ITS_OWN);
   const [row] = await query(`SELECT * FROM ${over("capability", [...commonWords(), `distribution=${state.distribution}`])} WHERE ${named()}`);
   if (!row) throw new Words("No measurement in this period.");
-  if (!row.n) throw new Words(`No capability: ${row.reason ?? "there are no numbers"}.`);
+  if (row.mean === null) throw new Words(`No capability: ${row.reason ?? "there are no numbers"}.`);
   const write = placesFor(row.sigma_overall);
   // Percentiles of another distribution have no sigma within subgroups, and so no Cp and Cpk; transformed values no Cpm.
   const lacks = (name) => row.distribution !== "normal" && row.ppk !== null && (name === "cpm" || (row.cpk === null && name.startsWith("cp")));
@@ -42,7 +42,7 @@ export async function drawCapability(query, say) {
       ["95 % interval", ([name]) => interval(name), "number"],
     ], INDICES, ([name]) => ({ data: { index: name, value: row[name] } }))),
     listed([
-      ["Values", asCount(row.n), { fact: "n", value: row.n }], ["Mean", `${write(row.mean)}${withUom()}`], ["Least … most", `${write(row.min)} … ${write(row.max)}`],
+      ["Values", row.n_within === row.n ? asCount(row.n) : `${asCount(row.n)}; Cp and Cpk of the ${asCount(row.n_within)} in whole subgroups`, { fact: "n", value: row.n }], ["Mean", `${write(row.mean)}${withUom()}`], ["Least … most", `${write(row.min)} … ${write(row.max)}`],
       ["Specification", `${asReading(row.lower_limit)} … ${asReading(row.upper_limit)}${row.target === null ? "" : `, target ${asReading(row.target)}`}`],
       [`Sigma within (${row.sigma_method ?? NONE})`, asReading(row.sigma_within)], ["Sigma of all", asReading(row.sigma_overall)],
       ["Outside, seen", row.observed_ppm === null ? why("ppm") : `${asPpm(row.observed_ppm)} ppm${side(row.observed_ppm_below, row.observed_ppm_above)}`],

@@ -77,6 +77,12 @@ struct SpcArgs {
     /// Limits of X̄, X and EWMA charts and moving averages: so many sigma from the centre
     #[arg(long, value_name = "SIGMAS")]
     width: Option<f64>,
+    /// Mean that is known, instead of an estimated one: what a CUSUM is measured from
+    #[arg(long, value_name = "VALUE", allow_negative_numbers = true)]
+    target: Option<f64>,
+    /// Sigma of a single value that is known, instead of an estimated one
+    #[arg(long, value_name = "VALUE")]
+    sigma: Option<f64>,
     /// EWMA: weight of the newest point, above 0, at most 1
     #[arg(long, value_name = "WEIGHT")]
     lambda: Option<f64>,
@@ -215,6 +221,7 @@ fn address(asked: &SpcArgs, format: Format) -> String {
     let (phase_i, span) = (count(asked.phase_i), count(asked.span));
     let (width, lambda, k) = (number(asked.width), number(asked.lambda), number(asked.k));
     let (h, headstart) = (number(asked.h), number(asked.headstart));
+    let (target, sigma) = (number(asked.target), number(asked.sigma));
     let said = [
         ("equipment", &asked.equipment),
         ("product", &asked.product),
@@ -224,6 +231,8 @@ fn address(asked: &SpcArgs, format: Format) -> String {
         ("limits", &asked.limits),
         ("phase_i", &phase_i),
         ("width", &width),
+        ("target", &target),
+        ("sigma", &sigma),
         ("lambda", &lambda),
         ("k", &k),
         ("h", &h),

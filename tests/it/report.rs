@@ -365,7 +365,7 @@ fn a_workbook_has_numbers_and_dates() {
     assert_eq!(chart.height(), points.len() + 1);
     for (row, point) in points.iter().enumerate() {
         for (column, value) in point.iter().enumerate() {
-            assert_eq!(Some(number(chart.get((row + 1, column + 5)))), value.as_f64(), "{row} {column}");
+            assert_eq!(Some(number(chart.get((row + 1, column + 6)))), value.as_f64(), "{row} {column}");
         }
     }
     let summary = sheet("Summary");

@@ -24,6 +24,8 @@ pub(crate) struct Wish {
     pub(crate) headstart: Option<String>,
     pub(crate) span: Option<String>,
     pub(crate) width: Option<String>,
+    pub(crate) target: Option<String>,
+    pub(crate) sigma: Option<String>,
     pub(crate) distribution: Option<String>,
     pub(crate) from: Option<String>,
     pub(crate) to: Option<String>,

@@ -12,6 +12,7 @@ use crate::columns::{Doubles, Integers, Texts};
 #[derive(Debug)]
 pub(crate) struct Capability {
     pub(crate) n: i64,
+    pub(crate) n_within: i64,
     pub(crate) mean: Option<f64>,
     pub(crate) min: Option<f64>,
     pub(crate) max: Option<f64>,
@@ -81,6 +82,7 @@ pub(crate) async fn read(source: &Source, subject: &Subject) -> Result<Option<Ca
     };
     Ok(Some(Capability {
         n: Integers::of(&found, "n")?.at(0).unwrap_or(0),
+        n_within: Integers::of(&found, "n_within")?.at(0).unwrap_or(0),
         mean: number("mean")?,
         min: number("min")?,
         max: number("max")?,

@@ -29,6 +29,7 @@ pub(crate) struct Measured {
     pub(crate) operator: Option<String>,
     pub(crate) gauge: Option<String>,
     pub(crate) equipment: Option<String>,
+    pub(crate) product: Option<String>,
     pub(crate) operation: Option<String>,
     pub(crate) run: Option<String>,
     /// What it agrees in with others of its subgroup.
@@ -41,7 +42,7 @@ pub(crate) struct Measured {
 pub(crate) async fn read(source: &Source, subject: &Subject, points: &[Point]) -> Result<Vec<Measured>, Failure> {
     let column = subject.subgroup.as_deref().filter(|by| COLUMNS.contains(by));
     let sql = format!(
-        "SELECT time, value, result, lower_limit, upper_limit, unit, piece, work_order, operator, gauge, equipment, operation, \
+        "SELECT time, value, result, lower_limit, upper_limit, unit, piece, work_order, operator, gauge, equipment, product, operation, \
            run, {} AS label FROM measurements WHERE {} \
          ORDER BY time, coalesce(piece, 1), unit NULLS FIRST, run NULLS FIRST LIMIT {}",
         column.unwrap_or("NULL"),
@@ -60,7 +61,7 @@ pub(crate) async fn read(source: &Source, subject: &Subject, points: &[Point]) -
     let [value, lower, upper] = [numbers("value")?, numbers("lower_limit")?, numbers("upper_limit")?];
     let [result, unit, work_order] = [texts("result")?, texts("unit")?, texts("work_order")?];
     let [operator, gauge, label, run] = [texts("operator")?, texts("gauge")?, texts("label")?, texts("run")?];
-    let [equipment, operation] = [texts("equipment")?, texts("operation")?];
+    let [equipment, product, operation] = [texts("equipment")?, texts("product")?, texts("operation")?];
     let mut values: Vec<Measured> = (0..found.num_rows())
         .map(|row| Measured {
             time: time.at(row).unwrap_or(0),
@@ -74,6 +75,7 @@ pub(crate) async fn read(source: &Source, subject: &Subject, points: &[Point]) -
             operator: operator.owned(row),
             gauge: gauge.owned(row),
             equipment: equipment.owned(row),
+            product: product.owned(row),
             operation: operation.owned(row),
             run: run.owned(row),
             label: label.owned(row),
@@ -202,6 +204,7 @@ mod tests {
             operator: None,
             gauge: None,
             equipment: Some("lab".to_owned()),
+            product: None,
             operation: None,
             run: None,
             label: label.map(str::to_owned),

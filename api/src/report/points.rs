@@ -18,6 +18,7 @@ pub(crate) struct Point {
     pub(crate) time: i64,
     pub(crate) start: i64,
     pub(crate) equipment: Option<String>,
+    pub(crate) product: Option<String>,
     pub(crate) operation: Option<String>,
     pub(crate) work_order: Option<String>,
     pub(crate) unit: Option<String>,
@@ -109,7 +110,8 @@ pub(crate) async fn read(source: &Source, subject: &Subject) -> Result<Vec<Point
     };
     let (time, start, number, n) =
         (Times::of(&found, "time")?, Times::of(&found, "start")?, flags("point")?, flags("n")?);
-    let [equipment, operation, work_order] = [texts("equipment")?, texts("operation")?, texts("work_order")?];
+    let [equipment, product, operation] = [texts("equipment")?, texts("product")?, texts("operation")?];
+    let work_order = texts("work_order")?;
     let [unit, operator, gauge, run] = [texts("unit")?, texts("operator")?, texts("gauge")?, texts("run")?];
     let [subgroup, companion, phase] = [texts("subgroup")?, texts("companion")?, texts("phase")?];
     let [rules, message, limits, reason] = [texts("rules")?, texts("message")?, texts("limits")?, texts("reason")?];
@@ -122,6 +124,7 @@ pub(crate) async fn read(source: &Source, subject: &Subject) -> Result<Vec<Point
             time: time.at(row).unwrap_or(0),
             start: start.at(row).unwrap_or(0),
             equipment: equipment.owned(row),
+            product: product.owned(row),
             operation: operation.owned(row),
             work_order: work_order.owned(row),
             unit: unit.owned(row),

@@ -154,10 +154,12 @@ impl Subject {
             ("headstart", &wish.headstart),
             ("span", &wish.span),
             ("width", &wish.width),
+            ("target", &wish.target),
+            ("sigma", &wish.sigma),
         ] {
             let Some(value) = said(value) else { continue };
             let known = self.kind.parameters();
-            if !known.contains(&name) {
+            if !known.contains(&name) && !["target", "sigma"].contains(&name) {
                 let kind = self.kind.name();
                 return Err(Failure::Asked(format!("{kind} has no parameter {name}; it has {}", known.join(", "))));
             }

@@ -15,7 +15,7 @@ pub(super) fn add(gathered: &Gathered, blocks: &mut Vec<Block>) {
         blocks.push(Block::Note(EACH_ITS_OWN.to_owned()));
         return;
     }
-    let Some(found) = gathered.capability.as_ref().filter(|found| found.n > 0) else {
+    let Some(found) = gathered.capability.as_ref().filter(|found| found.mean.is_some()) else {
         let reason = gathered.capability.as_ref().and_then(|found| found.reason.as_deref());
         blocks.push(Block::Note(format!("No capability: {NONE} ({}).", reason.unwrap_or("there are no numbers"))));
         return;
@@ -75,6 +75,12 @@ fn indices(found: &Capability) -> Table {
     }
 }
 
+/// How many values there are, and of how many Cp and Cpk are where that is not all.
+fn of_values(found: &Capability) -> String {
+    let (all, within) = (grouped(found.n), grouped(found.n_within));
+    if found.n_within == found.n { all } else { format!("{all}; Cp and Cpk of the {within} in whole subgroups") }
+}
+
 fn facts(gathered: &Gathered, found: &Capability) -> Vec<Fact> {
     let uom = with_uom(gathered);
     let places = places_for(found.sigma_overall);
@@ -95,7 +101,7 @@ fn facts(gathered: &Gathered, found: &Capability) -> Vec<Fact> {
     let mut facts = vec![
         Fact::new("Specification", format!("{} … {}{uom}{target}", limit(found.lower), limit(found.upper))),
         Fact::new("Method", found.method.as_deref().unwrap_or(NONE)),
-        Fact::new("Values", Cell::Phrase(found.n as f64, grouped(found.n))),
+        Fact::new("Values", Cell::Phrase(found.n as f64, of_values(found))),
         Fact::new("Mean", figure(found.mean, format!("{}{uom}", value(found.mean)))),
         Fact::new("Least … most", format!("{} … {}{uom}", value(found.min), value(found.max))),
         Fact::new(

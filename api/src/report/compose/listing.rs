@@ -66,10 +66,12 @@ pub(super) fn points(gathered: &Gathered, blocks: &mut Vec<Block>) {
         blocks.push(Block::Note(format!("The last {POINTS_ON_PAPER} points; the workbook (XLSX) has all.")));
     }
     let places = plotted_places(gathered);
+    let of_products = gathered.subject.mixes_products();
     let row = |point: &Point| {
         vec![
             Cell::Integer(point.number),
             Cell::Time(point.time),
+            Cell::text(point.product.as_deref().filter(|_| of_products)),
             Cell::text(point.subgroup.as_deref()),
             Cell::Integer(point.n),
             Cell::number(point.main.value, places, ""),
@@ -84,6 +86,7 @@ pub(super) fn points(gathered: &Gathered, blocks: &mut Vec<Block>) {
     let columns = vec![
         Column::right("No."),
         Column::left("Last value"),
+        Column::left("Product"),
         Column::left("Subgroup"),
         Column::right("n"),
         Column::right(format!("{main}{}", plotted_brackets(gathered))),
@@ -112,6 +115,7 @@ fn chart_data(gathered: &Gathered) -> Table {
             Cell::Integer(point.number),
             Cell::Time(point.time),
             Cell::Utc(point.time),
+            Cell::text(point.product.as_deref()),
             Cell::text(point.subgroup.as_deref()),
             Cell::Integer(point.n),
             number(point.main.value),
@@ -139,7 +143,7 @@ fn chart_data(gathered: &Gathered) -> Table {
     let left = |names: &[&str]| names.iter().map(|name| Column::left(*name)).collect::<Vec<_>>();
     let right = |names: &[&str]| names.iter().map(|name| Column::right(*name)).collect::<Vec<_>>();
     let mut columns = right(&["No."]);
-    columns.extend(left(&["Last value", "Last value (UTC)", "Subgroup"]));
+    columns.extend(left(&["Last value", "Last value (UTC)", "Product", "Subgroup"]));
     columns.extend(right(&["n"]));
     columns.push(Column::right(format!("{main}{}", plotted_brackets(gathered))));
     columns.extend(right(&["LCL", "Centre", "UCL", "z"]));
@@ -160,6 +164,7 @@ pub(super) fn values(gathered: &Gathered, blocks: &mut Vec<Block>) {
     // As many places as the values have.
     let places = gathered.values.iter().filter_map(|value| value.value).map(own_places).max().unwrap_or(0);
     let subgrouped = gathered.points.iter().any(|point| point.n > 1);
+    let of_products = gathered.subject.mixes_products();
     let rows = gathered.values.iter().enumerate().map(|(place, value)| {
         let mut row =
             vec![Cell::Integer(place as i64 + 1), Cell::Time(value.time), Cell::number(value.value, places, "")];
@@ -167,6 +172,7 @@ pub(super) fn values(gathered: &Gathered, blocks: &mut Vec<Block>) {
             row.push(value.point.map_or(Cell::None, Cell::Integer));
         }
         row.extend([
+            Cell::text(value.product.as_deref().filter(|_| of_products)),
             Cell::text(value.unit.as_deref()),
             value.piece.map_or(Cell::None, Cell::Integer),
             Cell::text(value.work_order.as_deref()),
@@ -185,6 +191,7 @@ pub(super) fn values(gathered: &Gathered, blocks: &mut Vec<Block>) {
         columns.push(Column::right("Point"));
     }
     columns.extend([
+        Column::left("Product"),
         Column::left("Unit"),
         Column::right("Piece"),
         Column::left("Order"),
@@ -210,9 +217,12 @@ fn by_time(excluded: &[Excluded]) -> HashMap<i64, Vec<&Excluded>> {
     by_time
 }
 
-/// Digits after the point, at most 6.
+/// Digits after the point, at most 6 or as many as make 6 that count.
 fn own_places(value: f64) -> usize {
-    let text = format!("{value:.6}");
+    let small =
+        if value != 0.0 && value.is_finite() { (5.0 - value.abs().log10().floor()).clamp(6.0, 15.0) } else { 6.0 };
+    let most = small as usize;
+    let text = format!("{value:.most$}");
     text.trim_end_matches('0').split('.').nth(1).map_or(0, str::len)
 }
 
