@@ -8,3 +8,8 @@ pub(crate) fn nearest<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) 
     let best = scored.max_by(|a, b| a.0.total_cmp(&b.0));
     best.filter(|(score, _)| *score > 0.75).map(|(_, candidate)| candidate)
 }
+
+/// Whether a name differs from a word by a letter at most, or by the case of letters.
+pub(crate) fn is_like(name: &str, word: &str) -> bool {
+    strsim::levenshtein(&name.to_lowercase(), word) <= 1
+}

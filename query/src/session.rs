@@ -222,7 +222,7 @@ impl Session {
         statement::check_reads(&parsed)?;
         statement::check_tables(&parsed)?;
         statement::call_at_time_zone(&mut parsed);
-        statement::plain_function_times(&mut parsed);
+        statement::plain_functions(&mut parsed);
         if let Some(parameters) = parameters {
             statement::bind_function_arguments(&mut parsed, parameters)?;
         }

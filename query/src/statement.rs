@@ -7,8 +7,8 @@ use datafusion::common::{DataFusionError, ScalarValue};
 use datafusion::logical_expr::{Cast, Expr as PlanExpr, LogicalPlan, Statement as PlanStatement, TryCast};
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{
-    DataType, Expr, FunctionArg, FunctionArgExpr, Statement as SqlStatement, TableFactor, Value, Visit, VisitMut,
-    Visitor, VisitorMut,
+    DataType, Expr, FunctionArg, FunctionArgExpr, ObjectNamePart, Statement as SqlStatement, TableFactor, Value, Visit,
+    VisitMut, Visitor, VisitorMut,
 };
 
 use crate::error::QueryError;
@@ -211,20 +211,29 @@ pub(crate) fn call_at_time_zone(statement: &mut Statement) {
     }
 }
 
-/// Has times in the arguments of table functions read by the function, in the session's zone: `timestamptz '…'`, `timestamp '…'`,
-/// `date '…'` and casts to these are left as their text.
-pub(crate) fn plain_function_times(statement: &mut Statement) {
+/// Calls table functions by their names in small letters, as tables are, and has times in their arguments read by the function, in
+/// the session's zone: `timestamptz '…'`, `timestamp '…'`, `date '…'` and casts to these are left as their text.
+pub(crate) fn plain_functions(statement: &mut Statement) {
     if let Some(statement) = sql_of_mut(statement) {
-        let _: ControlFlow<std::convert::Infallible> = VisitMut::visit(statement, &mut PlainTimes);
+        let _: ControlFlow<std::convert::Infallible> = VisitMut::visit(statement, &mut PlainFunctions);
     }
 }
 
-struct PlainTimes;
+struct PlainFunctions;
 
-impl VisitorMut for PlainTimes {
+impl VisitorMut for PlainFunctions {
     type Break = std::convert::Infallible;
 
     fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Self::Break> {
+        if let TableFactor::Table { name, args: Some(_), .. } | TableFactor::Function { name, .. } = factor {
+            for part in &mut name.0 {
+                if let ObjectNamePart::Identifier(part) = part
+                    && part.quote_style.is_none()
+                {
+                    part.value = part.value.to_lowercase();
+                }
+            }
+        }
         for argument in function_arguments(factor) {
             if let FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) = argument
                 && let Some(text) = time_text(expr)

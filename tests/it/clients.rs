@@ -178,7 +178,7 @@ fn days_and_hours_are_counted_in_the_session_zone() {
         ),
         ("count(*) FROM samples WHERE time < date '2025-03-04' AND time >= date '2025-03-03'".to_owned(), "10"),
         ("count(*) FROM time_weighted_avg('1 day') WHERE time < date '2025-03-05' AND time >= date '2025-03-03'".to_owned(), "2"),
-        ("count(*) > 0 FROM oee('shift') WHERE time >= current_date".to_owned(), "t"),
+        ("count(*) > 0 FROM OEE('shift') WHERE time >= current_date".to_owned(), "t"),
         (
             "date_trunc('day', time) AS day, count(*) FROM samples GROUP BY ROLLUP (date_trunc('day', time)) ORDER BY 1"
                 .to_owned(),

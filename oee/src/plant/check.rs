@@ -9,6 +9,7 @@ use super::draft::{Draft, ShiftDraft, SignalDraft, leads_to};
 use super::mistake::{Located, Mistakes};
 use super::{Role, Rollup};
 use crate::path::{is_within, parent};
+use crate::spelling::is_like;
 
 const DAY_S: i64 = 86_400;
 const WEEK_S: i64 = 7 * DAY_S;
@@ -179,6 +180,18 @@ fn signals(draft: &Draft, mistakes: &mut Mistakes<'_>) {
             if let Some(source) = source.as_ref().filter(|source| state && source.value == "operations") {
                 let message = "operations say no states";
                 mistakes.add(source.at, message, "write `signal` or the source of records, or leave the key out");
+            }
+            // Sources of records have names of their own, but hardly ones like these.
+            let words: &[&str] = if state { &["signal"] } else { &["signal", "operations"] };
+            if let Some(source) = source.as_ref().filter(|source| !words.contains(&source.value.as_str()))
+                && let Some(meant) = words.iter().find(|word| is_like(&source.value, word))
+            {
+                let message = format!("`{key}` is \"{}\", which is taken for a source of records", source.value);
+                mistakes.add(
+                    source.at,
+                    message,
+                    format!("write \"{meant}\", or give the source a name that is not so like it"),
+                );
             }
             let Some(source) = source.as_ref().filter(|source| source.value == "signal") else { continue };
             let reaches = |signal: &&SignalDraft| {

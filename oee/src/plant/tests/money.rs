@@ -27,6 +27,14 @@ fn meters_count_in_units_of_energy() {
 fn a_meter_is_no_source_of_counts() {
     let added = format!("[[equipment]]\npath = \"bonn\"\ncount_source = \"signal\"\n{}", meter("uom = \"J\""));
     check_added(&added.replace("tokyo", "bonn"), "`count_source` is \"signal\", but no signal", "total_count");
+    for (key, word, meant) in [("count_source", "operation", "operations"), ("state_source", "Signal", "signal")] {
+        let added = format!("[[equipment]]\npath = \"bonn\"\n{key} = \"{word}\"\n");
+        check_added(
+            &added,
+            &format!("`{key}` is \"{word}\", which is taken for a source"),
+            &format!("write \"{meant}\""),
+        );
+    }
 }
 
 #[test]
