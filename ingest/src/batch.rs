@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use arrow::array::{ArrayRef, AsArray};
 use arrow::record_batch::RecordBatch;
 use oee::tables::{QUARANTINE, TABLES};
 use storage::{Rows, Store, Write};
 
 use crate::column::{Cell, Column};
 use crate::quarantine::{Refusals, Room};
-use crate::sample::{Sample, Samples, Series};
+use crate::sample::{SAMPLE_BYTES, Sample, Samples, Series};
 use crate::schema::{columns, table_index};
 
 /// What a row of a record table takes beyond its texts, roughly.
@@ -65,6 +66,13 @@ impl Batch {
             refused: Vec::new(),
             room: None,
         }
+    }
+
+    /// A batch of samples that came as columns, each of them a message.
+    pub(crate) fn of_samples(by: Arc<str>, source: &'static str, rows: RecordBatch) -> Self {
+        let messages = rows.num_rows() as u64;
+        let bytes = rows.num_rows() * SAMPLE_BYTES + rows.column_by_name("text").map_or(0, text_bytes);
+        Self { samples: Samples::whole(rows), bytes, messages, ..Self::new(by, source) }
     }
 
     /// Bytes that the batch takes, roughly: its share of the byte budget.
@@ -191,6 +199,14 @@ impl Batch {
         }
         Ok(Write { rows, by: self.by, patient })
     }
+}
+
+/// What texts of rows take; rows may be a part of those that the texts were made for.
+fn text_bytes(texts: &ArrayRef) -> usize {
+    let texts = texts.as_string::<i32>();
+    let offsets = texts.value_offsets();
+    let all = offsets.last().zip(offsets.first()).map_or(0, |(last, first)| last - first);
+    usize::try_from(all).unwrap_or_default()
 }
 
 fn cell_bytes(cell: &Cell) -> usize {

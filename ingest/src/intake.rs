@@ -71,6 +71,11 @@ impl Source {
     pub fn batch(&self) -> Batch {
         Batch::new(Arc::clone(&self.by), self.kind)
     }
+
+    /// A batch of samples that came as columns of the table.
+    pub(crate) fn whole(&self, rows: RecordBatch) -> Batch {
+        Batch::of_samples(Arc::clone(&self.by), self.kind, rows)
+    }
 }
 
 impl fmt::Display for Source {

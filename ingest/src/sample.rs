@@ -13,7 +13,7 @@ pub(crate) const BAD: i64 = 0x8000_0000;
 pub(crate) const GOOD: i64 = 0;
 
 /// Memory and log space of one sample beyond its text, roughly.
-const SAMPLE_BYTES: usize = 64;
+pub(crate) const SAMPLE_BYTES: usize = 64;
 
 /// One value of one signal, on its way into a batch.
 #[derive(Debug, Clone, Copy)]
@@ -80,9 +80,16 @@ pub(crate) struct Samples {
     operation: Names,
     unit: Names,
     key_source: Names,
+    /// Rows that came as columns, in the place of all others.
+    whole: Option<RecordBatch>,
 }
 
 impl Samples {
+    /// Rows in the column order of [`oee::tables::SAMPLES`].
+    pub(crate) fn whole(rows: RecordBatch) -> Self {
+        Self { whole: Some(rows), ..Self::default() }
+    }
+
     /// Appends a sample and says how many bytes it takes.
     pub(crate) fn push(&mut self, sample: &Sample<'_>) -> usize {
         let series = self.series(sample.equipment, sample.signal);
@@ -110,11 +117,14 @@ impl Samples {
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.time.len()
+        self.whole.as_ref().map_or_else(|| self.time.len(), RecordBatch::num_rows)
     }
 
     /// The rows, in the column order of [`oee::tables::SAMPLES`].
     pub(crate) fn finish(self, schema: SchemaRef) -> Result<RecordBatch, ArrowError> {
+        if let Some(whole) = self.whole {
+            return Ok(whole);
+        }
         let columns = vec![
             self.time.times(),
             self.equipment.finish()?,

@@ -1,5 +1,7 @@
 //! Samples that come as Arrow columns: files of another historian.
 
+mod whole;
+
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, Float64Array, Int64Array, StringArray, new_null_array};
@@ -14,9 +16,12 @@ use crate::login::Login;
 use crate::quarantine::{Refusal, Refusals};
 use crate::record::RowRefusal;
 use crate::route::unknown_equipment;
-use crate::sample::{GOOD, Keys, Sample};
-use crate::schema::DERIVED;
+use crate::sample::{GOOD, Keys, SAMPLE_BYTES, Sample};
+use crate::schema::{DERIVED, table_index};
+use whole::whole;
 
+/// Rows of one commit at most, where they come as columns: as many as others bring with their bytes.
+const PIECE_ROWS: usize = PIECE_BYTES / SAMPLE_BYTES;
 /// Refused rows that a receipt names.
 const NAMED: usize = 100;
 
@@ -57,6 +62,10 @@ impl Intake {
         rows: &RecordBatch,
     ) -> Result<ImportReceipt, StoreError> {
         let source = Source::new("import", &login.name);
+        let schema = table_index(oee::tables::SAMPLES.name).and_then(|table| self.store.memory_schema(table));
+        if let Some(whole) = schema.and_then(|schema| whole(self, rows, schema, now_us())) {
+            return self.import_whole(&source, &whole).await;
+        }
         let columns = Columns::of(rows)?;
         let (now, mut receipt, mut batch) = (now_us(), ImportReceipt::default(), source.batch());
         let mut submitted: Vec<Submitted> = Vec::new();
@@ -87,6 +96,19 @@ impl Intake {
             piece.stored().await?;
         }
         Ok(receipt)
+    }
+
+    /// Stores rows that are as they will be, piece by piece.
+    async fn import_whole(self: &Arc<Self>, source: &Source, rows: &RecordBatch) -> Result<ImportReceipt, StoreError> {
+        let mut submitted: Vec<Submitted> = Vec::new();
+        for start in (0..rows.num_rows()).step_by(PIECE_ROWS) {
+            let piece = rows.slice(start, PIECE_ROWS.min(rows.num_rows() - start));
+            submitted.push(self.hand_over(source.whole(piece), false).await?);
+        }
+        for piece in &mut submitted {
+            piece.stored().await?;
+        }
+        Ok(ImportReceipt { accepted: rows.num_rows(), ..ImportReceipt::default() })
     }
 
     fn check_import(&self, sample: &Sample<'_>, now: i64) -> Result<(), Refusal> {
@@ -168,3 +190,6 @@ fn column(rows: &RecordBatch, name: &str, kind: &DataType) -> Result<ArrayRef, S
         None => Ok(new_null_array(kind, rows.num_rows())),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -291,7 +291,11 @@ fn check_query(place: &str, machine: &Machine, query: &Value, expected: &Value) 
     for (shift, wanted) in shifts.into_iter().zip(by_shift) {
         let place = format!("{place} shift {}", shift.name);
         let day = shift.production_day.to_string();
-        assert_eq!((shift.name.as_str(), day.as_str()), (text(&wanted["shift"]), text(&wanted["production_day"])), "{place}");
+        assert_eq!(
+            (shift.name.as_str(), day.as_str()),
+            (text(&wanted["shift"]), text(&wanted["production_day"])),
+            "{place}"
+        );
         let part = machine.report(shift.start.max(from), shift.end.min(to), now);
         assert_eq!((part.start, part.end), (time(&wanted["start"]), time(&wanted["end"])), "{place}");
         check_buckets(&place, &part, &wanted["buckets_s"]);
