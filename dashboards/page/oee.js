@@ -128,12 +128,12 @@ async function drawLosses(query, say) {
   return waterfall(rows, state.loss, (loss) => go({ loss: state.loss === loss ? undefined : loss, reason: undefined }));
 }
 
-const NO_REASON = "no-reason";
+const NO_REASON = "no-reason:"; // and the category: what has no reason is told apart by what it was
 
 /** The code of a stop's reason at the chosen level of the tree; stops recorded higher up keep their own. */
 function codeSql() {
   const level = Math.min(20, Math.max(1, Number.parseInt(state.level, 10) || 1));
-  return `coalesce(nullif(split_part(reason_path, '/', ${level}), ''), reason, '${NO_REASON}')`;
+  return `coalesce(nullif(split_part(reason_path, '/', ${level}), ''), reason, '${NO_REASON}' || category)`;
 }
 
 /** The condition of the chosen loss; NULL where that loss consists of no stops. */
@@ -142,7 +142,11 @@ function lossSql() {
   return LOSSES[state.loss]?.where ?? null;
 }
 
-const reasonName = (code) => (code === NO_REASON ? "no reason given" : plant.reasons.get(code)?.name ?? code);
+const reasonName = (code) => {
+  if (!code?.startsWith(NO_REASON)) return plant.reasons.get(code)?.name ?? code;
+  const category = code.slice(NO_REASON.length);
+  return `no reason given (${(STATES[category]?.word ?? category).toLowerCase()})`;
+};
 const lossName = () => LOSSES[state.loss]?.name ?? state.loss;
 
 async function drawPareto(query, say) {
@@ -160,9 +164,7 @@ async function drawPareto(query, say) {
   say(`${state.loss ? lossName() : "All stops"}${below().length ? " of all machines below" : ""}, ${state.by === "count" ? "by number" : "by counted time"}.`);
   if (rows[0].rows > rows.length) say(`The ${rows.length} largest of ${rows[0].rows}.`);
   const amount = state.by === "count" ? asCount : asDuration;
-  // What has no reason is told apart by what it was.
-  const cause = (row) => (row.code === NO_REASON ? `${reasonName(row.code)} (${(STATES[row.category]?.word ?? row.category).toLowerCase()})` : reasonName(row.code));
-  return pareto(rows.map((row) => ({ ...row, name: cause(row) })), amount, state.reason,
+  return pareto(rows.map((row) => ({ ...row, name: reasonName(row.code) })), amount, state.reason,
     (reason) => go({ reason: state.reason === reason ? undefined : reason }));
 }
 

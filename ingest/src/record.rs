@@ -446,6 +446,12 @@ impl RecordTable {
         };
         let wrong = |error: oee::spc::Error| refusal(format!("`control_limits`: {error}"));
         let limits = chart.and_then(|chart| Limits::known(chart, *centre, *sigma, parameters)).map_err(wrong)?;
+        if limits.kind == ChartKind::ShortRunZ {
+            return Err(refusal(
+                "`control_limits`: short_run_z divides by sigma of each product, which its values tell and which would move with them: \
+                 freeze short_run_deviation, or a chart of each product",
+            ));
+        }
         if *sigma <= 0.0 {
             return Err(refusal(format!("`control_limits`: sigma is {sigma}: limits without a width judge nothing")));
         }

@@ -44,6 +44,9 @@ pub enum BucketError {
     /// Nothing, or less than nothing.
     #[error("a bucket width must be more than zero")]
     NotPositive,
+    /// Longer than there is time.
+    #[error("a bucket width of more than 9,000 years holds all there is; write a narrower one")]
+    TooWide,
     /// Months are not a number of days.
     #[error("a bucket width cannot mix months with days or hours; write whole months, or days and hours")]
     Mixed,
@@ -96,11 +99,11 @@ impl Width {
                 "month" => months += whole()?,
                 "week" => days += 7 * whole()?,
                 "day" => days += whole()?,
-                "hour" => micros += fixed(3.6e9)?,
-                "minute" => micros += fixed(6e7)?,
-                "second" => micros += fixed(1e6)?,
-                "millisecond" => micros += fixed(1e3)?,
-                _ => micros += fixed(1.0)?,
+                "hour" => micros = micros.checked_add(fixed(3.6e9)?).ok_or_else(fail)?,
+                "minute" => micros = micros.checked_add(fixed(6e7)?).ok_or_else(fail)?,
+                "second" => micros = micros.checked_add(fixed(1e6)?).ok_or_else(fail)?,
+                "millisecond" => micros = micros.checked_add(fixed(1e3)?).ok_or_else(fail)?,
+                _ => micros = micros.checked_add(fixed(1.0)?).ok_or_else(fail)?,
             }
         }
         Self::of(months, days, micros)
@@ -114,11 +117,18 @@ impl Width {
         if months < 0 || days < 0 || micros < 0 || (months, days, micros) == (0, 0, 0) {
             return Err(BucketError::NotPositive);
         }
-        let small = |value: i64| i32::try_from(value).map_err(|_| BucketError::NotPositive);
+        let small = |value: i64| i32::try_from(value).map_err(|_| BucketError::TooWide);
+        // The calendar ends in the year 9999.
+        if months > 12 * 9_000 || days > 366 * 9_000 || micros / DAY_US > 366 * 9_000 {
+            return Err(BucketError::TooWide);
+        }
         match (months, days, micros) {
             (months, 0, 0) => Ok(Self::Months(small(months)?)),
             (0, days, 0) => Ok(Self::Days(small(days)?)),
-            (0, days, micros) => Ok(Self::Micros(days * DAY_US + micros)),
+            (0, days, micros) => {
+                let all = days.checked_mul(DAY_US).and_then(|days| days.checked_add(micros));
+                all.map(Self::Micros).ok_or(BucketError::TooWide)
+            }
             _ => Err(BucketError::Mixed),
         }
     }

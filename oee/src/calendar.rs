@@ -177,6 +177,18 @@ pub fn timestamp(us: i64) -> Timestamp {
     Timestamp::from_microsecond(clamped).unwrap_or(Timestamp::UNIX_EPOCH)
 }
 
+/// The same, but the later one of a wall time that comes twice.
+#[must_use]
+pub fn last_instant(zone: &TimeZone, date: Date, time: Time) -> i64 {
+    let local = date.to_datetime(time);
+    match zone.to_ambiguous_timestamp(local).offset() {
+        AmbiguousOffset::Fold { after, .. } => {
+            after.to_timestamp(local).map_or_else(|_| instant(zone, date, time), |moment| moment.as_microsecond())
+        }
+        _ => instant(zone, date, time),
+    }
+}
+
 /// The UTC instant of a local wall time, by the rules of this module.
 #[must_use]
 pub fn instant(zone: &TimeZone, date: Date, time: Time) -> i64 {

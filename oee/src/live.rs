@@ -247,7 +247,8 @@ impl Live {
     /// Takes a reason given to a stop.
     pub fn reason(&mut self, reason: GivenReason) {
         self.late |= reason.start < self.cut;
-        self.reasons.retain(|known| known.start != reason.start);
+        // A row of the same equipment and start takes the place of the one before.
+        self.reasons.retain(|known| (&known.equipment, known.start) != (&reason.equipment, reason.start));
         self.reasons.push(reason);
     }
 

@@ -12,6 +12,8 @@ use crate::state::{Category, StateSpan, StateValue, append};
 /// A reason given to a stretch of time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GivenReason {
+    /// To what it was given: a machine, or what lies above it.
+    pub equipment: Arc<str>,
     /// From when.
     pub start: i64,
     /// Until when, exclusive; none: until the machine runs again.

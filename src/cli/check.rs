@@ -27,6 +27,9 @@ pub(super) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     match Plant::parse(&text) {
         Ok(plant) => {
             terminal::say(format_args!("{file}: OK, {}", summary(&plant)))?;
+            if let Some(told) = unscheduled(&plant) {
+                terminal::say(format_args!("{file}: {told}"))?;
+            }
             Ok(ExitCode::SUCCESS)
         }
         Err(mistakes) => {
@@ -45,6 +48,19 @@ fn summary(plant: &Plant) -> String {
     let counts: Vec<String> =
         plant.master_rows().iter().map(|(table, rows)| format!("{} {table}", rows.len())).collect();
     counts.join(", ")
+}
+
+/// Machines that work round the clock because nothing says when they do: whoever forgot it reads an OEE that is too low.
+fn unscheduled(plant: &Plant) -> Option<String> {
+    const NAMED: usize = 3;
+    let leaves = plant.tree().filter(|node| plant.children(&node.path).next().is_none());
+    let without: Vec<&str> =
+        leaves.map(|node| node.path.as_str()).filter(|path| plant.calendar(path).is_none()).collect();
+    let named = without.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
+    let more = if without.len() > NAMED { format!(" and {} more", without.len() - NAMED) } else { String::new() };
+    let counts = "without a calendar all time is scheduled";
+    (!without.is_empty())
+        .then(|| format!("note: {counts}, so it is for {named}{more}; give them `calendar` if they have shifts"))
 }
 
 fn counted(count: usize, noun: &str) -> String {

@@ -390,6 +390,32 @@ fn a_line_is_told_as_its_machines_add_up() {
     }
 }
 
+/// A reason of the line and one of its machine may begin at the same moment.
+#[test]
+fn reasons_of_a_line_stand_beside_those_of_its_machines() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = start(folder.path());
+    let at = |second: i64| instant(now_us() / 1_000_000 * 1_000_000 - 300_000_000 + second * 1_000_000);
+    let (begun, part) = (at(10), at(70));
+    server.send("states", &[json!({"equipment": "site/cell/pack", "source": "mes", "start": begun, "state": "STOP"})]);
+    wait_for("the machine", Duration::from_secs(10), || {
+        (server.number("SELECT count(*) FROM oee_live() WHERE equipment = 'site/cell/pack'") > 0.0).then_some(())
+    });
+    let given = |equipment: &str, reason: &str, end: Option<&str>| {
+        server.send("stop_reasons", &[json!({"equipment": equipment, "start": begun, "end": end, "reason": reason})]);
+    };
+    given("site/cell/pack", "service", None);
+    given("site/cell", "jam", Some(&part));
+    wait_for("both reasons", Duration::from_secs(10), || {
+        let (live, batch) = both(&server);
+        let planned =
+            "SELECT planned_downtime_s FROM oee_live() WHERE equipment = 'site/cell/pack' AND shift IS NOT NULL";
+        let planned = server.number(planned);
+        (planned > 0.0).then(|| assert_eq!(live.len(), batch.len()))
+    });
+    assert_same(&server, "a line and its machine from the same moment on");
+}
+
 #[test]
 fn what_is_live_says_so_in_words() {
     let folder = tempfile::tempdir().unwrap();

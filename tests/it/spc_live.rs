@@ -108,6 +108,13 @@ fn a_violation_is_an_event_a_message_and_a_hold_until_it_is_none() {
     };
     let (status, answer) = release(None);
     assert!(status == 400 && answer.contains("`message`"), "{answer}");
+    // Whoever gives the unit another status does not: it is put back.
+    server.send("units", &[json!({"unit": "U2", "status": "ok"})]);
+    wait_for("the hold", PATIENCE, || {
+        let rows = server.sql("SELECT status, change_reason FROM units WHERE unit = 'U2'");
+        let why = rows[0][1].as_str().unwrap_or_default().to_owned();
+        (rows[0][0] == "hold" && why.contains("only a release lifts a hold")).then_some(())
+    });
     assert_eq!(release(Some("measured again: 10.1")).0, 200);
     wait_for("the release", PATIENCE, || {
         let rows = server.sql("SELECT status, change_reason FROM units WHERE unit = 'U2'");

@@ -120,11 +120,21 @@ fn short_runs_are_cut_where_the_product_changes() {
         let told = &server.sql(&format!("SELECT limits FROM spc_limits('{chart}', 'subgroup=4')"))[0][0];
         assert!(told.as_str().unwrap().contains("8 of 40 values are in no whole subgroup"), "{told}");
     }
+    // A target that changes is that of its time.
+    server.send(
+        "measurements",
+        &[50, 51].map(|number| measurement("length", number, json!({"product": "P1", "value": 111.0, "target": 111}))),
+    );
+    let last =
+        server.sql("SELECT value, target FROM spc('short_run_deviation', 'subgroup=2') ORDER BY point DESC LIMIT 1");
+    assert_eq!(json!(last), json!([[0.0, 111.0]]));
+    let first = server.sql("SELECT target FROM spc('short_run_deviation', 'subgroup=2') ORDER BY point LIMIT 1");
+    assert_eq!(json!(first), json!([[100.0]]));
     server.send("measurements", &[measurement("length", 41, json!({"product": "P2", "value": 50.1}))]);
     server.send("measurements", &[measurement("length", 42, json!({"product": "P9", "value": 70.5, "target": 70}))]);
     let refused = refusal(&server, "SELECT * FROM spc('short_run_z', 'subgroup=1')");
     assert!(refused.contains("of P9 it is not known"), "{refused}");
-    assert_eq!(server.number("SELECT count(*) FROM spc('short_run_deviation', 'subgroup=1')"), 42.0);
+    assert_eq!(server.number("SELECT count(*) FROM spc('short_run_deviation', 'subgroup=1')"), 44.0);
 }
 
 #[test]
@@ -140,6 +150,20 @@ fn results_are_read_as_the_plant_means_them() {
     assert_eq!(json!(points), json!([[35, 3.0 / 7.0], [35, 3.0 / 7.0]]));
     let told = &server.sql("SELECT limits FROM spc_limits('p', 'subgroup=work_order')")[0][0];
     assert!(told.as_str().unwrap().contains("10 rows are left out that say neither pass nor fail"), "{told}");
+    // Limits that cross tell nothing of a value, and texts are told.
+    let crossed =
+        |number: usize| measurement("crossed", number, json!({"value": 10, "lower_limit": 11, "upper_limit": 9}));
+    server.send("measurements", &[crossed(1), crossed(2)]);
+    let rows = server.sql("SELECT value FROM spc('p', 'subgroup=operation') WHERE characteristic = 'crossed'");
+    assert!(rows.is_empty(), "{rows:?}");
+    let texts = [1, 2, 3, 4].map(|number| {
+        measurement("texts", number, if number < 4 { json!({"value": number}) } else { json!({"text": "OVERRANGE"}) })
+    });
+    server.send("measurements", &texts);
+    let told =
+        |sql: &str| server.sql(&format!("{sql} WHERE characteristic = 'texts'"))[0][0].as_str().unwrap().to_owned();
+    assert!(told("SELECT limits FROM spc_limits('i_mr')").contains("1 rows are left out that hold no number"));
+    assert!(told("SELECT reason FROM capability()").contains("1 rows are left out that hold no number"));
     // Half a unit is none.
     let half = measurement("half", 1, json!({"value": 0.5}));
     server.send(
@@ -162,6 +186,14 @@ fn no_word_is_ignored() {
     );
     assert!(refused("'cusum', 'width=3'").contains("its parameters are k, h, headstart"));
     assert!(refused("'i_mr', 'subgroup=5', 'subgroup=7'").contains("subgroup= is said twice"));
+    assert!(refused("'xbar_r', 'subgroup=200000 months'").contains("subgroup=\\\"200000 months\\\" is not known"));
+    assert!(refused("'c', 'source=counts'").contains("source=counts is for charts of counts"));
+    assert_eq!(
+        server.number("SELECT count(*) FROM spc('i_mr', 'rules=none', 'target=0', 'sigma=0.001') WHERE violated"),
+        0.0
+    );
+    let one = server.sql("SELECT n, reason FROM spc('xbar_r', 'subgroup=unit', 'target=10', 'sigma=1') LIMIT 1");
+    assert!(one[0][0] == 1 && one[0][1].as_str().is_some_and(|why| why.contains("its spread needs two")), "{one:?}");
     // Limits as they are in the long run are those of the newest points.
     for span in [2, 10] {
         let of = |function: &str| format!("SELECT lcl, ucl FROM {function}('moving_average', 'span={span}')");
@@ -185,6 +217,7 @@ fn no_word_is_ignored() {
         (json!({"subgroups": -3}), "`subgroups` is -3"),
         (json!({"companion": "S"}), "xbar_r has no chart S below it; it has R"),
         (json!({"sigma": 0}), "limits without a width judge nothing"),
+        (json!({"chart": "short_run_z", "centre": 0, "sigma": 1}), "freeze short_run_deviation"),
     ] {
         let (status, answer) = server.post("/api/v1/control_limits", limits(more).to_string());
         // The reason comes as JSON within JSON.
@@ -194,6 +227,9 @@ fn no_word_is_ignored() {
     let (status, answer) = server.post("/api/v1/control_limits", limits(json!({})).to_string());
     assert_eq!(status, 200, "{answer}");
     let reason = |words: &str| server.sql(&format!("SELECT DISTINCT reason FROM spc('xbar_r', {words})"))[0][0].clone();
+    let limits_of =
+        |words: &str| server.sql(&format!("SELECT DISTINCT limits FROM spc('xbar_r', {words})"))[0][0].clone();
+    assert!(!limits_of("'rules=nelson'").as_str().unwrap().contains("its rules"));
     let told = reason("'target=25'");
     assert!(told.as_str().unwrap().contains("target= is about limits of the chart's own"), "{told}");
     assert_eq!(reason("'subgroup=5'"), Value::Null);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow::record_batch::RecordBatch;
 use ingest::listener::Notices;
 use ingest::{Login, Role, now_us};
-use oee::tables::{EVENTS, TABLES};
+use oee::tables::{EVENTS, TABLES, UNITS};
 use query::{Change, QueryError, VIOLATION, Violation};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -16,6 +16,8 @@ use crate::faces::Faces;
 
 /// Who writes them.
 const AUTHOR: &str = "takt";
+/// The status of a unit that waits for a decision.
+const HOLD: &str = "hold";
 /// Events in one write.
 const CHUNK: usize = 500;
 
@@ -107,13 +109,17 @@ pub(super) async fn raise(faces: &Faces, notices: &Notices) -> Result<(), QueryE
     Ok(())
 }
 
-/// Whether there is a release among durable rows.
+/// Whether there is a release among durable rows, or a unit that is on hold no more.
 pub(super) fn releases(rows: &[(usize, RecordBatch)]) -> bool {
-    let events = rows.iter().filter(|(at, _)| TABLES.get(*at).is_some_and(|table| table.name == EVENTS.name));
-    let is_release = |(_, batch): &(usize, RecordBatch)| {
-        Texts::of(batch, "kind").is_ok_and(|kinds| (0..batch.num_rows()).any(|row| kinds.at(row) == Some("release")))
+    let any = |table: &str, column: &str, is_one: fn(&str) -> bool| {
+        let of_table = rows.iter().filter(|(at, _)| TABLES.get(*at).is_some_and(|known| known.name == table));
+        let says = |(_, batch): &(usize, RecordBatch)| {
+            Texts::of(batch, column)
+                .is_ok_and(|texts| (0..batch.num_rows()).filter_map(|row| texts.at(row)).any(is_one))
+        };
+        of_table.into_iter().any(says)
     };
-    events.into_iter().any(is_release)
+    any(EVENTS.name, "kind", |kind| kind == "release") || any(UNITS.name, "status", |status| status != HOLD)
 }
 
 /// Releases the units that are on hold and were released by a signed decision since, however long ago that was said.
@@ -130,7 +136,26 @@ pub(super) async fn release(faces: &Faces) -> Result<(), QueryError> {
             rows.push(json!({"unit": units.at(row), "status": "ok", "change_reason": why}));
         }
     }
-    if rows.is_empty() { Ok(()) } else { store(faces, "units", &rows).await }
+    rows.extend(lifted(faces).await?);
+    if rows.is_empty() { Ok(()) } else { store(faces, UNITS.name, &rows).await }
+}
+
+/// Units that takt had put on hold and somebody took off it without a release: they are put back.
+async fn lifted(faces: &Faces) -> Result<Vec<Value>, QueryError> {
+    const SQL: &str = "SELECT u.unit, u.recorded_by FROM units u JOIN units_history h ON u.unit = h.unit \
+                       WHERE h.status = 'hold' AND h.recorded_by = 'takt' AND h.superseded = u.recorded \
+                       AND u.status <> 'hold' AND u.recorded_by <> 'takt' AND NOT EXISTS (SELECT 1 FROM events e \
+                       WHERE e.unit = u.unit AND e.kind = 'release' AND e.recorded > h.recorded)";
+    let mut rows = Vec::new();
+    for batch in faces.engine.session(AUTHOR).query(SQL).await? {
+        let (units, authors) = (Texts::of(&batch, "unit")?, Texts::of(&batch, "recorded_by")?);
+        for row in 0..batch.num_rows() {
+            let who = authors.at(row).unwrap_or("nobody");
+            let why = format!("still on hold: {who} gave another status, and only a release lifts a hold");
+            rows.push(json!({"unit": units.at(row), "status": HOLD, "change_reason": why}));
+        }
+    }
+    Ok(rows)
 }
 
 fn reaction_plan<'a>(faces: &'a Faces, violation: &Violation) -> Option<&'a str> {

@@ -161,6 +161,7 @@ pub(crate) struct Now {
     pub(crate) sigma: Option<f64>,
     pub(crate) estimated_from: Option<i64>,
     pub(crate) rules: Option<String>,
+    pub(crate) parameters: Option<String>,
     pub(crate) reason: Option<String>,
 }
 
@@ -187,6 +188,7 @@ pub(crate) async fn limits_now(source: &Source, subject: &Subject) -> Result<Opt
         sigma: number("sigma")?,
         estimated_from: integer("estimated_from")?,
         rules: text("rules")?,
+        parameters: text("parameters")?,
         reason: text("reason")?,
     }))
 }

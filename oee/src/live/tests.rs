@@ -185,7 +185,8 @@ fn history(seeded: &mut Seeded, way: Way) -> Vec<(i64, Row)> {
             let end = seeded.chance(50).then(|| start + seeded.within(1, length + 1));
             let known = start + seeded.within(0, 30 * MINUTE_US);
             let category = seeded.pick(&[Category::Unplanned, Category::Planned]);
-            let reason = GivenReason { start, end, recorded: known, reason: "jam".into(), category };
+            let reason =
+                GivenReason { equipment: "press".into(), start, end, recorded: known, reason: "jam".into(), category };
             rows.push((known, Row::Reason(reason)));
         }
         t += length;

@@ -15,7 +15,7 @@ fn stop(start: i64, end: i64) -> StateSpan {
 
 fn given(start: i64, end: Option<i64>, recorded: i64, reason: &str) -> GivenReason {
     let category = if reason == "SETUP" { Category::Changeover } else { Category::Unplanned };
-    GivenReason { start, end, recorded, reason: Arc::from(reason), category }
+    GivenReason { equipment: "press".into(), start, end, recorded, reason: Arc::from(reason), category }
 }
 
 /// Start, end and reason of what is not running.

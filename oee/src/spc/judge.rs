@@ -107,8 +107,8 @@ impl Judge {
                 point.flags.set(place);
             }
         }
-        // The lower sum is half of one chart; the others are judged by their limits and nothing else.
-        let judged = self.limits.companion != Some(Companion::LowerSum) || !self.rules.rules().is_empty();
+        // The lower sum is half of one chart; the others are judged by their limits and nothing else, unless nothing is.
+        let judged = !self.rules.rules().is_empty();
         if let Some(companion) = companion.as_mut().filter(|companion| judged && companion.is_beyond_limits()) {
             companion.flags.set(0);
         }

@@ -81,6 +81,24 @@ impl Parameters {
     }
 }
 
+impl Parameters {
+    /// Those that a chart has, in words: `lambda 0.2, width 3`.
+    #[must_use]
+    pub fn words(&self, kind: ChartKind) -> String {
+        let word = |name: &&str| match *name {
+            "width" => Some(format!("width {}", self.width)),
+            "lambda" => Some(format!("lambda {}", self.lambda)),
+            "k" => Some(format!("k {}", self.k)),
+            "h" => Some(format!("h {}", self.h)),
+            "headstart" => Some(format!("headstart {}", self.headstart)),
+            "span" => Some(format!("span {}", self.span)),
+            "steady" => self.steady.then(|| "steady".to_owned()),
+            _ => None,
+        };
+        kind.parameters().iter().filter_map(word).collect::<Vec<_>>().join(", ")
+    }
+}
+
 /// The chart below the chart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Companion {

@@ -223,7 +223,14 @@ impl Case {
             "reason" => {
                 let category = self.plant.reason_category(says).expect("a reason");
                 let (start, end) = (from(), to());
-                more.reasons.push(GivenReason { start, end, recorded: known(start), reason: says.into(), category });
+                more.reasons.push(GivenReason {
+                    equipment: "machine".into(),
+                    start,
+                    end,
+                    recorded: known(start),
+                    reason: says.into(),
+                    category,
+                });
             }
             "counter" | "meter" if line.from.is_empty() => {}
             "counter" | "meter" | "speed" | "door" => {

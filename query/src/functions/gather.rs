@@ -65,7 +65,11 @@ impl Found {
     fn needs_earlier(&self, kind: RecordKind, from: i64, known: i64) -> bool {
         let began = self.reasons.iter().any(|given| given.end.is_none() && given.start < known);
         let untold = self.tracks.needs_earlier(from, known);
-        if untold || !(began || !self.symptoms.is_empty()) || self.states.is_empty() {
+        // Of changes the last one before is known. An interval that ended before may be the run that ended the stop.
+        if self.states.is_empty() {
+            return untold || began && kind == RecordKind::Interval;
+        }
+        if untold || !(began || !self.symptoms.is_empty()) {
             return untold;
         }
         let spans = timeline(kind, self.states.clone());

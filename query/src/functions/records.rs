@@ -312,6 +312,7 @@ pub(crate) fn each_reason(
             continue;
         };
         let given = GivenReason {
+            equipment: path.into(),
             start,
             end: ends.at(row),
             recorded: recorded.at(row).unwrap_or(start),

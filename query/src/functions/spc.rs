@@ -169,7 +169,7 @@ impl Question<'_> {
                 }
                 Ok(groups) => {
                     let mut judged = self.judged(&groups, version);
-                    if let (Ok(judged), None) = (&mut judged, version) {
+                    if let Ok(judged) = &mut judged {
                         judged.origin.push_str(&self.left_out(series, values, &groups));
                     }
                     Part { judged, groups }
@@ -195,11 +195,12 @@ impl Question<'_> {
                 values.len()
             ));
         }
-        if counts_failures(self.asked.kind) && series.texts > 0 {
-            words.push_str(&format!(
-                "; {} rows are left out that say neither pass nor fail (results in plant.toml say what words mean)",
-                series.texts
-            ));
+        match (series.texts, counts_failures(self.asked.kind)) {
+            (0, _) => {}
+            (rows, true) => words.push_str(&format!(
+                "; {rows} rows are left out that say neither pass nor fail (results in plant.toml say what words mean)"
+            )),
+            (rows, false) => words.push_str(&format!("; {rows} rows are left out that hold no number")),
         }
         words
     }
@@ -217,7 +218,10 @@ impl Question<'_> {
             limits: version.limits,
             rules: version.rules.clone().unwrap_or_else(|| Arc::clone(&self.asked.rules)),
             phase_i: 0,
-            origin: version.words.clone(),
+            origin: match &version.rules {
+                Some(rules) if **rules != *self.asked.rules => format!("{}; its rules are {rules}", version.words),
+                _ => version.words.clone(),
+            },
         })
     }
 

@@ -7,7 +7,7 @@ use datafusion::logical_expr::{BinaryExpr, Expr, Operator, TableProviderFilterPu
 
 use jiff::tz::TimeZone;
 use oee::bucket::zone;
-use oee::calendar::instant;
+use oee::calendar::{instant, last_instant};
 
 use super::function::Function;
 use crate::reach::{column_of, is_plain, literal, micros};
@@ -102,15 +102,19 @@ fn compared(filter: &Expr) -> Vec<(Operator, Option<ScalarValue>)> {
     // A day or a time without a zone is compared with what the clock on the wall says.
     let zone = sides.into_iter().find_map(wall_of);
     let found = comparisons(filter, |expr| column_of(expr) == Some(TIME) || wall_of(expr).is_some());
-    let instant = |constant: &Expr| {
+    let instant = |op: Operator, constant: &Expr| {
         let constant = literal(constant)?.clone();
         let Some(zone) = &zone else { return Some(constant) };
         let (local_us, _) = micros(&constant)?;
         let local = jiff::Timestamp::from_microsecond(local_us).ok()?.to_zoned(TimeZone::UTC);
-        let us = instant(zone, local.date(), local.time());
+        // An hour that comes twice: from its first time on, and until its second.
+        let us = match op {
+            Operator::Lt | Operator::LtEq => last_instant(zone, local.date(), local.time()),
+            _ => instant(zone, local.date(), local.time()),
+        };
         Some(ScalarValue::TimestampMicrosecond(Some(us), Some("UTC".into())))
     };
-    found.into_iter().map(|(op, constant)| (op, instant(constant))).collect()
+    found.into_iter().map(|(op, constant)| (op, instant(op, constant))).collect()
 }
 
 /// The zone whose wall time of `time` an expression is.

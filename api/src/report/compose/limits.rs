@@ -55,6 +55,8 @@ fn facts(gathered: &Gathered) -> Vec<Fact> {
         },
     ));
     facts.push(Fact::new("Points", sizes(gathered)));
+    let parameters = now.and_then(|now| now.parameters.as_deref()).filter(|words| !words.is_empty());
+    facts.extend(parameters.map(|words| Fact::new("Parameters", words)));
     let rules = now.and_then(|now| now.rules.as_deref()).filter(|rules| !rules.is_empty()).unwrap_or("none");
     facts.push(Fact::new("Rules", rules.replace("),", "), ")));
     let use_of_frozen = if gathered.subject.own_limits {

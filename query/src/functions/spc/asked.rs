@@ -190,7 +190,7 @@ pub(crate) fn read(function: Function, arguments: &[Expr]) -> Result<(Asked, &[E
     if asked.signal.is_some() && kind.is_attribute() {
         return plan_err!("{} counts, and a signal is measured: write i_mr or xbar_r for it", kind.name());
     }
-    if asked.counts && !kind.is_attribute() {
+    if asked.counts && (!kind.is_attribute() || kind == ChartKind::C) {
         return plan_err!("source=counts is for charts of counts: write p, np, u or laney_p for it");
     }
     if kind == ChartKind::T2 && (asked.characteristics.len() < 2 || asked.by.contains(&"characteristic")) {

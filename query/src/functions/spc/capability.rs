@@ -186,8 +186,9 @@ fn row(question: &Question<'_>, head: Head, series: &Series, (values, sizes): (&
                 let left = found.n - found.n_within;
                 format!("{left} of {} values are in no whole subgroup, so Cp and Cpk are without them", found.n)
             });
+            let texts = (series.texts > 0).then(|| format!("{} rows are left out that hold no number", series.texts));
             let words: Vec<String> =
-                within.or_else(|| found.reason.map(str::to_owned)).into_iter().chain(left_out).collect();
+                within.or_else(|| found.reason.map(str::to_owned)).into_iter().chain(left_out).chain(texts).collect();
             row.reason = (!words.is_empty()).then(|| words.join("; "));
             let sigma = found.overall.as_ref().ok().map(|(sigma, _)| *sigma).filter(|sigma| *sigma > 0.0);
             row.fitted = sigma.map(|sigma| Shape::Normal { mean: found.mean, sigma }.to_string());

@@ -1,5 +1,6 @@
 //! Frozen limits: rows of `control_limits`.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::record_batch::RecordBatch;
@@ -61,7 +62,12 @@ type Names = [String; 4];
 
 /// Frozen limits of one kind of chart.
 #[derive(Debug, Default)]
-pub(super) struct Frozen(Vec<(Names, Vec<Version>)>);
+pub(super) struct Frozen {
+    /// By what they are for, what says more first.
+    all: Vec<(Names, Vec<Version>)>,
+    /// Places among these by characteristic: there may be thousands, and a chart is of one.
+    places: HashMap<String, Vec<usize>>,
+}
 
 impl Frozen {
     /// None where the call wants its own limits.
@@ -80,43 +86,66 @@ impl Frozen {
     }
 
     async fn read(gather: &Gather, filter: Expr) -> Result<Vec<(ChartKind, Self)>, QueryError> {
-        let mut found: Vec<(ChartKind, Self)> = Vec::new();
+        let mut found: Vec<(ChartKind, HashMap<Names, Vec<Version>>)> = Vec::new();
         if gather.view.table(CONTROL_LIMITS).is_none() {
-            return Ok(found);
+            return Ok(Vec::new());
         }
         let mut stream = gather.rows(CONTROL_LIMITS, filter, &COLUMNS, &[]).await?;
         while let Some(batch) = stream.try_next().await? {
             take(&batch, &mut found)?;
         }
-        for (_, frozen) in &mut found {
-            for (_, versions) in &mut frozen.0 {
-                versions.sort_by_key(|version| version.valid_from);
-            }
-            // What says more of what it is for comes first.
-            frozen.0.sort_by_key(|(names, _)| (names.iter().filter(|name| name.is_empty()).count(), names.clone()));
+        let of_kind = |(kind, by_names): (ChartKind, HashMap<Names, Vec<Version>>)| (kind, Self::of_names(by_names));
+        Ok(found.into_iter().map(of_kind).collect())
+    }
+
+    fn of_names(by_names: HashMap<Names, Vec<Version>>) -> Self {
+        let mut all: Vec<(Names, Vec<Version>)> = by_names.into_iter().collect();
+        for (_, versions) in &mut all {
+            versions.sort_by_key(|version| version.valid_from);
         }
-        Ok(found)
+        // What says more of what it is for comes first.
+        all.sort_by_cached_key(|(names, _)| (names.iter().filter(|name| name.is_empty()).count(), names.clone()));
+        let mut places: HashMap<String, Vec<usize>> = HashMap::new();
+        for (place, ([_, characteristic, ..], _)) in all.iter().enumerate() {
+            places.entry(characteristic.clone()).or_default().push(place);
+        }
+        Self { all, places }
+    }
+
+    /// Those that are for a chart, what says more first.
+    fn fitting<'f>(&'f self, key: &Key) -> impl Iterator<Item = &'f [Version]> {
+        let of = |name: &str| self.places.get(name).map(Vec::as_slice).unwrap_or_default();
+        let named = key[1].as_deref().filter(|name| !name.is_empty()).map(of).unwrap_or_default();
+        let mut places: Vec<usize> = named.iter().chain(of("")).copied().collect();
+        places.sort_unstable();
+        let found = places.into_iter().filter_map(|place| self.all.get(place));
+        let fitting: Vec<&[Version]> =
+            found.filter(|(names, _)| fits(names, key)).map(|(_, versions)| versions.as_slice()).collect();
+        fitting.into_iter()
+    }
+
+    /// Whether there are any.
+    pub(super) fn is_empty(&self) -> bool {
+        self.all.is_empty()
     }
 
     /// When the first of all limits begins to judge.
     pub(super) fn first(&self) -> Option<i64> {
-        self.0.iter().filter_map(|(_, versions)| versions.first()).map(|version| version.valid_from).min()
+        self.all.iter().filter_map(|(_, versions)| versions.first()).map(|version| version.valid_from).min()
     }
 
     /// Whether there are limits for a chart.
     pub(super) fn governs(&self, key: &Key) -> bool {
-        self.0.iter().any(|(names, _)| fits(names, key))
+        self.fitting(key).next().is_some()
     }
 
     /// The versions for a chart, by time. At each time those that say most of what they are for are in force, the newest of
     /// them.
     pub(super) fn of(&self, series: &Series) -> Vec<Version> {
-        let fitting: Vec<&[Version]> = self
-            .0
-            .iter()
-            .filter(|(names, _)| fits(names, &series.key))
-            .map(|(_, versions)| versions.as_slice())
-            .collect();
+        if self.is_empty() {
+            return Vec::new();
+        }
+        let fitting: Vec<&[Version]> = self.fitting(&series.key).collect();
         let mut starts: Vec<i64> = fitting.iter().copied().flatten().map(|version| version.valid_from).collect();
         starts.sort_unstable();
         starts.dedup();
@@ -135,7 +164,7 @@ impl Frozen {
 
     /// Columns that make subgroups of values.
     pub(super) fn columns(&self) -> impl Iterator<Item = &'static str> {
-        let versions = self.0.iter().flat_map(|(_, versions)| versions);
+        let versions = self.all.iter().flat_map(|(_, versions)| versions);
         versions.filter_map(|version| match &version.subgroup {
             Some(Ok(Rational::Column(column))) => Some(*column),
             _ => None,
@@ -147,7 +176,7 @@ fn fits(names: &Names, key: &Key) -> bool {
     names.iter().zip(key).all(|(name, is)| name.is_empty() || Some(name.as_str()) == is.as_deref())
 }
 
-fn take(batch: &RecordBatch, found: &mut Vec<(ChartKind, Frozen)>) -> Result<(), QueryError> {
+fn take(batch: &RecordBatch, found: &mut Vec<(ChartKind, HashMap<Names, Vec<Version>>)>) -> Result<(), QueryError> {
     let texts = |name: &str| Texts::of(batch, name);
     let numbers = |name: &str| Doubles::of(batch, name);
     let of = [texts("equipment")?, texts("characteristic")?, texts("product")?, texts("operation")?];
@@ -194,14 +223,11 @@ fn take(batch: &RecordBatch, found: &mut Vec<(ChartKind, Frozen)>) -> Result<(),
         let version = Version { valid_from, limits, rules: rules.map(Arc::new), subgroup, recorded, words };
         let names: Names = of.each_ref().map(|texts| texts.at(row).unwrap_or_default().to_owned());
         let place = found.iter().position(|(known, _)| *known == kind).unwrap_or_else(|| {
-            found.push((kind, Frozen::default()));
+            found.push((kind, HashMap::new()));
             found.len() - 1
         });
-        let Some((_, frozen)) = found.get_mut(place) else { continue };
-        match frozen.0.iter_mut().find(|(known, _)| *known == names) {
-            Some((_, versions)) => versions.push(version),
-            None => frozen.0.push((names, vec![version])),
-        }
+        let Some((_, by_names)) = found.get_mut(place) else { continue };
+        by_names.entry(names).or_default().push(version);
     }
     Ok(())
 }

@@ -23,6 +23,8 @@ struct Row {
     below: Point,
     origin: Option<String>,
     rules: Option<String>,
+    /// In words.
+    parameters: Option<String>,
     reason: Option<String>,
 }
 
@@ -52,6 +54,7 @@ const COLUMNS: &[Column<Row>] = &[
     Column { name: "companion_ucl", value: Value::Double(|row| row.below.ucl) },
     Column { name: "estimated_from", value: Value::Double(|row| row.limits.map(|limits| limits.subgroups as f64)) },
     Column { name: "rules", value: Value::Text(|row| row.rules.as_deref()) },
+    Column { name: "parameters", value: Value::Text(|row| row.parameters.as_deref()) },
     Column { name: "limits", value: Value::Text(|row| row.origin.as_deref()) },
     Column { name: "reason", value: Value::Text(|row| row.reason.as_deref()) },
 ];
@@ -87,6 +90,7 @@ fn row(question: &Question<'_>, measurements: &Measurements, chart: &ChartOf<'_>
         below: Point::default(),
         origin: None,
         rules: None,
+        parameters: None,
         reason: None,
     };
     match parts.last().map(|part| (&part.judged, part.groups.last())) {
@@ -94,6 +98,7 @@ fn row(question: &Question<'_>, measurements: &Measurements, chart: &ChartOf<'_>
         Some((Ok(judged), last)) => {
             row.limits = Some(judged.limits);
             row.origin = Some(judged.origin.clone());
+            row.parameters = Some(judged.limits.parameters.words(judged.limits.kind));
             // Limits as they are in the long run; those of subgroups of different sizes are those of the last one.
             let parameters = Parameters { steady: true, ..judged.limits.parameters };
             let judge = Judge::new(Limits { parameters, ..judged.limits }, &judged.rules);

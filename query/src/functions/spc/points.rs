@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use oee::spc::capability::Spec;
-use oee::spc::{Chart, ChartKind, Companion, Point, RuleSet, Subgroup};
+use oee::spc::{Chart, ChartKind, Companion, Point, Reason, RuleSet, Subgroup};
 
 use super::frozen::Frozen;
 use super::measured::{Key, Measurements};
@@ -144,7 +144,11 @@ fn add(
                 None => (None, None),
             };
             let reason = match &part.judged {
-                Ok(_) => point.reason.map(|reason| reason.to_string()),
+                Ok(_) => {
+                    let below =
+                        companion.and_then(|(_, below)| below.reason).filter(|why| *why != Reason::NoValueBefore);
+                    point.reason.or(below).map(|reason| reason.to_string())
+                }
                 Err(error) => Some(error.to_string()),
             };
             rows.push(Row {

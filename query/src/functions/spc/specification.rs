@@ -84,7 +84,9 @@ pub(super) fn of_products(
         let newest = targets.entry(product_of(value)).or_default();
         *newest = target.or(*newest);
     }
-    for (_, values) in subgroups {
+    // What limits are estimated from tells of the products too.
+    let phase_i = question.asked.phase_i.unwrap_or(subgroups.len());
+    for (_, values) in subgroups.iter().take(phase_i) {
         let Some(last) = values.last() else { continue };
         let numbers: Vec<f64> = values.iter().map(|value| value.value).collect();
         let subgroup = Subgroup::of(&numbers).map_err(said)?;
@@ -99,7 +101,9 @@ pub(super) fn of_products(
             found.find(characteristic.as_deref()?, product.as_deref(), operation.as_deref())?.target
         };
         let name = product.as_deref().unwrap_or("a measurement without product");
-        let target = question.asked.spec.target.or_else(|| targets.get(&product).copied().flatten()).or_else(declared);
+        // Of values that name none themselves: what is declared, else what another value of the product named.
+        let named = targets.get(&product).copied().flatten();
+        let target = question.asked.spec.target.or_else(declared).or(named);
         let Some(nominal) = target else {
             return Err(mistaken(format!(
                 "a short-run chart needs a target of each product: {name} has none; give its measurements or its \

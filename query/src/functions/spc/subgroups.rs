@@ -185,6 +185,8 @@ pub(super) fn values(measurements: &Measurements, values: &[Measured], by: &Rati
 struct Maker<'a> {
     kind: ChartKind,
     measurements: &'a Measurements,
+    /// What the call says that all should measure.
+    target: Option<f64>,
     /// Short runs: what is known of each product.
     parts: HashMap<Option<String>, short_run::Part>,
 }
@@ -201,7 +203,7 @@ impl<'a> Maker<'a> {
             true => specification::of_products(question, measurements, series, subgroups)?,
             false => HashMap::new(),
         };
-        Ok(Self { kind, measurements, parts })
+        Ok(Self { kind, measurements, target: question.asked.spec.target, parts })
     }
 
     /// `numbers` is room for values, which need not be made anew for each subgroup.
@@ -223,8 +225,16 @@ impl<'a> Maker<'a> {
         }
         let product = values.last().and_then(|value| self.measurements.label(value.place, "product"));
         match self.parts.get(&product.map(str::to_owned)) {
-            Some(part) => part.apply(subgroup).map_err(said),
-            None => Err(QueryError::Execution("a product that nothing is known of".into())),
+            Some(part) => {
+                // A row's own target is the one in force when it was measured.
+                let own = values.last().and_then(|value| self.measurements.target(value.place));
+                let nominal = self.target.or(own).unwrap_or(part.nominal);
+                short_run::Part { nominal, ..*part }.apply(subgroup).map_err(said)
+            }
+            None => Err(mistaken(format!(
+                "nothing was measured of {} where limits are estimated from",
+                product.unwrap_or("values without product")
+            ))),
         }
     }
 }

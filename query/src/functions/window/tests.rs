@@ -37,6 +37,10 @@ fn a_day_is_one_of_the_zone_that_the_clock_on_the_wall_is_of() {
     ];
     let window = Window { from: us("2025-03-28T23:00:00Z"), to: us("2025-03-30T22:00:00Z") };
     assert_eq!((Window::of(&filters), Window::with_its_end(&filters)), (window, window));
+    // 02:30 comes twice on that day.
+    let twice = |compare: fn(Expr, Expr) -> Expr| compare(wall("Europe/Berlin"), day("2025-10-26T02:30:00Z"));
+    let window = Window::of(&[twice(Expr::gt_eq), twice(Expr::lt)]);
+    assert_eq!(window, Window { from: us("2025-10-26T00:30:00Z"), to: us("2025-10-26T01:30:00Z") });
     assert_eq!(push(&filters[0], false).unwrap(), TableProviderFilterPushDown::Inexact);
     assert!(push(&wall("Nowhere").gt_eq(day("2025-03-29T00:00:00Z")), false).is_err());
 }

@@ -252,6 +252,8 @@ fn failure(result: Option<Verdict>, value: Option<f64>, spec: &Spec) -> Option<f
         // What is sent to rework did not conform.
         (Some(Verdict::Fail | Verdict::Rework), _) => Some(1.0),
         (Some(Verdict::Pass), _) => Some(0.0),
+        // Limits that cross tell of no value where it lies.
+        (_, Some(_)) if spec.lower.zip(spec.upper).is_some_and(|(lower, upper)| lower >= upper) => None,
         (_, Some(value)) if spec.lower.is_some() || spec.upper.is_some() => {
             let outside =
                 spec.lower.is_some_and(|lower| value < lower) || spec.upper.is_some_and(|upper| value > upper);
