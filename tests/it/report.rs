@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::browser::Browser;
-use crate::harness::{Server, takt, wait_for};
+use crate::harness::{Server, python, takt, wait_for};
 use crate::oee_page::drawn;
 
 const PLANT: &str = r#"
@@ -368,6 +368,32 @@ fn a_workbook_has_numbers_and_dates() {
             assert_eq!(Some(number(chart.get((row + 1, column + 6)))), value.as_f64(), "{row} {column}");
         }
     }
+    // What Excel draws is what stands there: the plotted value and its limits, bins, and ranked values with the fitted line.
+    let script = "import re, sys, zipfile\nz = zipfile.ZipFile(sys.argv[1])\nfor n in sorted(z.namelist()):\n    \
+                  if n.startswith('xl/charts/chart'): print(*re.findall('<c:f>([^<]*)</c:f>', z.read(n).decode()))";
+    let ranges = python().args(["-c", script]).arg(folder.path().join("r.xlsx")).output().unwrap();
+    assert!(ranges.status.success(), "{ranges:?}");
+    let ranges = String::from_utf8(ranges.stdout).unwrap();
+    let last = points.len() + 1;
+    for (sheet, column, rows) in [
+        ("'Chart data'", 'G', last),
+        ("'Chart data'", 'H', last),
+        ("'Chart data'", 'J', last),
+        ("Histogram", 'C', sheet("Histogram").height()),
+        ("Histogram", 'D', sheet("Histogram").height()),
+        ("'Probability plot'", 'D', sheet("Probability plot").height()),
+        ("'Probability plot'", 'E', sheet("Probability plot").height()),
+    ] {
+        let range = format!("{sheet}!${column}$2:${column}${rows}");
+        assert!(ranges.contains(&range), "{range} is not in {ranges}");
+    }
+    let titles = |column: usize| chart.get((0, column)).unwrap().to_string();
+    assert!([titles(7), titles(8), titles(9)] == ["LCL", "Centre", "UCL"], "{:?}", chart.rows().next());
+    let bins = sheet("Histogram");
+    let total: f64 = (1..bins.height()).map(|row| number(bins.get((row, 2)))).sum();
+    let expected: f64 = (1..bins.height()).map(|row| number(bins.get((row, 3)))).sum();
+    assert!(total == VALUES as f64 && (0.7..=1.0).contains(&(expected / total)), "{total} {expected}");
+
     let summary = sheet("Summary");
     let indices = server.sql("SELECT cp, cpk, pp, ppk, cpm FROM capability() WHERE characteristic = 'bore'");
     for (name, value) in ["Cp", "Cpk", "Pp", "Ppk", "Cpm"].into_iter().zip(&indices[0]) {

@@ -356,6 +356,11 @@ fn frozen_limits_do_not_move_and_exclusions_do_what_they_say() {
     assert_eq!(limits[10], "frozen from 2025-01-14T00:00:10Z, approved by quality: after the new spindle");
     assert!(limits[9].as_str().unwrap().starts_with("estimated from these 10"), "{}", limits[9]);
     assert_eq!((both.column("phase")[9], both.column("phase")[10]), (&json!("I"), &json!("II")));
+    // Rules that were frozen too stay, whatever is asked for.
+    let sql =
+        "SELECT limits FROM spc('i_mr', 'rules=nelson') WHERE characteristic = 'bore' ORDER BY point DESC LIMIT 1";
+    let told = server.sql(sql)[0][0].clone();
+    assert!(told.as_str().unwrap().ends_with("; its rules are N1(3)"), "{told}");
     // More values move nothing that is frozen.
     server.send("measurements", &[measurement(&json!("bore"), 31, &json!(50.0), json!({}))]);
     assert_near("frozen", &chart().numbers("ucl")[10..31], &both.numbers("ucl")[10..]);

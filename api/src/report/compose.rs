@@ -1,6 +1,7 @@
 //! Makes the document of an SPC report out of what SQL said.
 
 mod capability;
+mod distribution;
 mod limits;
 mod listing;
 mod violation;
@@ -174,6 +175,7 @@ fn spread(gathered: &Gathered, blocks: &mut Vec<Block>) {
             let capability = gathered.capability.as_ref();
             let figures = vec![histogram(spread, capability), probability_plot(spread, capability)];
             blocks.push(Block::Figures(figures));
+            distribution::add(spread, capability, blocks);
             let digits = |value: f64| reading(value, 5);
             blocks.push(Block::Note(format!(
                 "{} values, mean {} and sigma {}{}; the curve and the line are {}. Bins of {} ({}).",
@@ -181,7 +183,7 @@ fn spread(gathered: &Gathered, blocks: &mut Vec<Block>) {
                 digits(spread.mean),
                 digits(spread.sigma),
                 with_uom(gathered),
-                distribution(&drawn(spread, capability)),
+                fitted(&drawn(spread, capability)),
                 digits(spread.bins.width),
                 spread.bins.rule
             )));
@@ -191,7 +193,7 @@ fn spread(gathered: &Gathered, blocks: &mut Vec<Block>) {
 }
 
 /// A distribution in words.
-fn distribution(shape: &Shape) -> String {
+fn fitted(shape: &Shape) -> String {
     let family = called(shape.family());
     let words = match shape.family() {
         Family::BoxCox | Family::Johnson => format!("the normal distribution behind the {family} transformation"),

@@ -97,6 +97,11 @@ impl Column {
     }
 }
 
+/// Sheets that a workbook draws from.
+pub(crate) const CHART_DATA: &str = "Chart data";
+pub(crate) const HISTOGRAM: &str = "Histogram";
+pub(crate) const PROBABILITY: &str = "Probability plot";
+
 /// What stands in a place.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Cell {

@@ -105,6 +105,11 @@ pub(crate) fn drawn(spread: &Spread, capability: Option<&Capability>) -> Distrib
     capability.and_then(|found| found.fitted).unwrap_or(normal)
 }
 
+/// The share of values that lie below one of a rank: Hazen's plotting position, as on the page.
+pub(crate) fn plotted_at(rank: i64, n: i64) -> f64 {
+    (rank as f64 - 0.5) / n as f64
+}
+
 /// What people call a family of distributions.
 pub(crate) fn called(family: Family) -> &'static str {
     match family {
@@ -172,8 +177,7 @@ pub(crate) fn histogram(spread: &Spread, capability: Option<&Capability>) -> Fig
 /// Values against the quantile of the normal distribution where their rank lies: near the line of the fitted distribution,
 /// which is straight where that is normal.
 pub(crate) fn probability_plot(spread: &Spread, capability: Option<&Capability>) -> Figure {
-    // Hazen's plotting position, as on the page.
-    let position = |rank: i64| normal_quantile((rank as f64 - 0.5) / spread.n as f64);
+    let position = |rank: i64| normal_quantile(plotted_at(rank, spread.n));
     let ends = [spread.ranked.first(), spread.ranked.last()].map(|one| one.copied().unwrap_or((0.0, 1)));
     let [(least, first), (most, last)] = ends;
     let edge = position(first).abs().max(position(last).abs()).max(2.5) * 1.05;

@@ -1,18 +1,17 @@
 //! Writes a report as a workbook: figures are numbers and times are dates, so that they can be computed with.
 
 use rust_xlsxwriter::{
-    Chart, ChartFormat, ChartLine, ChartLineDashType, ChartMarker, ChartType, DocProperties, ExcelDateTime, Format,
-    FormatAlign, FormatBorder, Workbook, Worksheet, XlsxError,
+    Chart, ChartAxisCrossing, ChartFormat, ChartLine, ChartLineDashType, ChartMarker, ChartSolidFill, ChartType,
+    DocProperties, ExcelDateTime, Format, FormatAlign, FormatBorder, Workbook, Worksheet, XlsxError,
 };
 
 use super::clock::Clock;
-use super::document::{Block, Cell, Document, Fact, Place, Table};
+use super::document::{Block, CHART_DATA, Cell, Document, Fact, HISTOGRAM, PROBABILITY, Place, Table};
 
 const SUMMARY: &str = "Summary";
-const CHART_DATA: &str = "Chart data";
-/// Columns of the chart data: last value's time, plotted value, limits, and the same of the chart below.
-const MAIN: [(u16, &str); 4] = [(5, "#1d4f8f"), (6, "#a01318"), (7, "#0b6130"), (8, "#a01318")];
-const BELOW: [(u16, &str); 4] = [(10, "#1d4f8f"), (11, "#a01318"), (12, "#0b6130"), (13, "#a01318")];
+/// What is drawn of a chart, in the order of its columns: the plotted value, LCL, centre and UCL.
+const COLOURS: [&str; 4] = ["#1d4f8f", "#a01318", "#0b6130", "#a01318"];
+const QUIET: &str = "#9aa7b8";
 /// Excel ends a text there.
 const LONGEST_TEXT: usize = 32_000;
 const WIDEST: usize = 60;
@@ -74,8 +73,14 @@ pub(crate) fn write(document: &Document) -> Result<Vec<u8>, XlsxError> {
         }
         widths(sheet, table, &document.clock)?;
     }
-    if let Some(rows) = chart_rows(document) {
-        charts(&mut workbook, document, rows)?;
+    if let Some(points) = drawn_from(document, CHART_DATA) {
+        charts(&mut workbook, document, points)?;
+    }
+    if let Some(bins) = drawn_from(document, HISTOGRAM) {
+        workbook.worksheet_from_name(HISTOGRAM)?.insert_chart(1, 6, &histogram(last_row(bins)))?;
+    }
+    if let Some(ranked) = drawn_from(document, PROBABILITY) {
+        workbook.worksheet_from_name(PROBABILITY)?.insert_chart(1, 7, &probability_plot(last_row(ranked)))?;
     }
     workbook.save_to_buffer()
 }
@@ -246,34 +251,38 @@ fn widths(sheet: &mut Worksheet, table: &Table, clock: &Clock) -> Result<(), Xls
     Ok(())
 }
 
-/// How many points there are to draw.
-fn chart_rows(document: &Document) -> Option<u32> {
+/// What a sheet that charts are drawn from holds.
+fn drawn_from<'d>(document: &'d Document, name: &str) -> Option<&'d Table> {
     document.blocks.iter().find_map(|block| match block {
-        Block::Table(table) if table.place == Place::SheetOnly(CHART_DATA) => u32::try_from(table.rows.len()).ok(),
+        Block::Table(table) if matches!(table.place, Place::SheetOnly(known) if known == name) => Some(table),
         _ => None,
     })
 }
 
+fn last_row(table: &Table) -> u32 {
+    u32::try_from(table.rows.len()).unwrap_or(u32::MAX)
+}
+
 /// The control chart as Excel draws it, from the sheet with its data.
-fn charts(workbook: &mut Workbook, document: &Document, rows: u32) -> Result<(), XlsxError> {
-    let has = |column: usize| {
-        document.blocks.iter().any(|block| match block {
-            Block::Table(table) if table.place == Place::SheetOnly(CHART_DATA) => {
-                table.rows.iter().any(|row| row.get(column).is_some_and(|cell| *cell != Cell::None))
-            }
-            _ => false,
-        })
+fn charts(workbook: &mut Workbook, document: &Document, points: &Table) -> Result<(), XlsxError> {
+    let rows = last_row(points);
+    let has = |column: u16| {
+        points.rows.iter().any(|row| row.get(usize::from(column)).is_some_and(|cell| *cell != Cell::None))
     };
+    // The plotted value stands before its lower limit, and so it does below.
+    let lower = points.columns.iter().enumerate().filter(|(_, column)| column.title.ends_with("LCL"));
+    let firsts = lower.filter_map(|(place, _)| u16::try_from(place.checked_sub(1)?).ok());
     let sheet = workbook.add_worksheet();
     page(sheet.set_name("Chart")?, document);
     sheet.set_landscape();
-    for (row, height, columns) in [(0, 380, MAIN), (20, 220, BELOW)] {
-        if !has(usize::from(columns[0].0)) {
+    for ((row, height), first) in [(0, 380), (20, 220)].into_iter().zip(firsts) {
+        if !has(first) {
             continue;
         }
         let mut chart = Chart::new(ChartType::Line);
-        for (place, (column, colour)) in columns.into_iter().enumerate() {
-            if !has(usize::from(column)) {
+        for (place, colour) in (0..).zip(COLOURS) {
+            let column = first + place;
+            if !has(column) {
                 continue;
             }
             let mut line = ChartLine::new();
@@ -290,8 +299,56 @@ fn charts(workbook: &mut Workbook, document: &Document, rows: u32) -> Result<(),
                 .set_marker(ChartMarker::new().set_none());
         }
         chart.set_width(1000).set_height(height);
-        chart.title().set_name((CHART_DATA, 0, columns[0].0));
+        chart.title().set_name((CHART_DATA, 0, first));
         sheet.insert_chart(row, 0, &chart)?;
     }
     Ok(())
+}
+
+/// Bars of what was measured, and the line of what the fitted distribution expects.
+fn histogram(rows: u32) -> Chart {
+    let mut bars = Chart::new(ChartType::Column);
+    bars.add_series()
+        .set_name((HISTOGRAM, 0, 2))
+        .set_categories((HISTOGRAM, 1, 0, rows, 0))
+        .set_values((HISTOGRAM, 1, 2, rows, 2))
+        .set_gap(5)
+        .set_format(ChartFormat::new().set_solid_fill(ChartSolidFill::new().set_color(QUIET)));
+    let mut curve = Chart::new(ChartType::Line);
+    let mut line = ChartLine::new();
+    line.set_color(COLOURS[0]).set_width(1.5);
+    curve
+        .add_series()
+        .set_name((HISTOGRAM, 0, 3))
+        .set_categories((HISTOGRAM, 1, 0, rows, 0))
+        .set_values((HISTOGRAM, 1, 3, rows, 3))
+        .set_format(ChartFormat::new().set_line(&line))
+        .set_marker(ChartMarker::new().set_none())
+        .set_smooth(true);
+    bars.combine(&curve).set_width(640).set_height(360);
+    bars.title().set_name(HISTOGRAM);
+    bars
+}
+
+/// Values against the scores that their ranks have in a normal distribution, and where the fitted one expects them.
+fn probability_plot(rows: u32) -> Chart {
+    let mut plot = Chart::new(ChartType::Scatter);
+    plot.add_series()
+        .set_name((PROBABILITY, 0, 0))
+        .set_categories((PROBABILITY, 1, 0, rows, 0))
+        .set_values((PROBABILITY, 1, 3, rows, 3))
+        .set_marker(ChartMarker::new().set_size(4));
+    let mut line = ChartLine::new();
+    line.set_color(COLOURS[1]).set_width(1.25);
+    plot.add_series()
+        .set_name((PROBABILITY, 0, 4))
+        .set_categories((PROBABILITY, 1, 4, rows, 4))
+        .set_values((PROBABILITY, 1, 3, rows, 3))
+        .set_format(ChartFormat::new().set_line(&line))
+        .set_marker(ChartMarker::new().set_none());
+    plot.set_width(640).set_height(420);
+    plot.title().set_name(PROBABILITY);
+    plot.y_axis().set_name("Normal score").set_crossing(ChartAxisCrossing::Min);
+    plot.x_axis().set_crossing(ChartAxisCrossing::Min);
+    plot
 }

@@ -219,7 +219,9 @@ impl Question<'_> {
             rules: version.rules.clone().unwrap_or_else(|| Arc::clone(&self.asked.rules)),
             phase_i: 0,
             origin: match &version.rules {
-                Some(rules) if **rules != *self.asked.rules => format!("{}; its rules are {rules}", version.words),
+                Some(rules) if self.asked.names_rules && **rules != *self.asked.rules => {
+                    format!("{}; its rules are {rules}", version.words)
+                }
                 _ => version.words.clone(),
             },
         })

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::super::Gathered;
 use super::super::asked;
 use super::super::data::{Excluded, Measured};
-use super::super::document::{Block, Cell, Column, Place, Table, reading};
+use super::super::document::{Block, CHART_DATA, Cell, Column, Place, Table, reading};
 use super::super::points::Point;
 use super::{in_brackets, plotted_brackets, plotted_places, table_or};
 
@@ -152,7 +152,7 @@ fn chart_data(gathered: &Gathered) -> Table {
     columns.extend(left(&["Phase", "Excluded", "Rules", "What they say"]));
     columns.extend(right(&["LSL", "USL"]));
     columns.extend(left(&["Unit", "Order", "Operator", "Limits", "Why a figure is missing"]));
-    Table { place: Place::SheetOnly("Chart data"), columns, rows: gathered.points.iter().map(row).collect() }
+    Table { place: Place::SheetOnly(CHART_DATA), columns, rows: gathered.points.iter().map(row).collect() }
 }
 
 /// Adds every value.

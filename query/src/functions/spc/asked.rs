@@ -42,6 +42,8 @@ impl Reduction {
 pub(crate) struct Asked {
     pub(crate) kind: ChartKind,
     pub(crate) rules: Arc<RuleSet>,
+    /// Whether the call names them.
+    pub(crate) names_rules: bool,
     pub(crate) parameters: Parameters,
     /// How many subgroups limits are estimated from; all where it is not said.
     pub(crate) phase_i: Option<usize>,
@@ -76,6 +78,7 @@ impl Asked {
         Self {
             kind,
             rules: Arc::new(RuleSet::nelson()),
+            names_rules: false,
             parameters: Parameters::default(),
             phase_i: None,
             subgroup: None,
@@ -215,7 +218,7 @@ impl Asked {
             },
             "by" => self.by = columns(value)?,
             "rules" => match RuleSet::parse(value) {
-                Ok(rules) => self.rules = Arc::new(rules),
+                Ok(rules) => (self.rules, self.names_rules) = (Arc::new(rules), true),
                 Err(error) => return plan_err!("{error}"),
             },
             "characteristics" => self.characteristics = different(name, value)?,
