@@ -66,6 +66,8 @@ pub struct Kpi {
     pub mttf_s: Option<f64>,
     /// Energy / good pieces, kWh.
     pub energy_per_good_piece_kwh: Option<f64>,
+    /// Energy / pieces made, good or not, kWh.
+    pub energy_per_piece_kwh: Option<f64>,
     /// Cost / good pieces, in the plant's currency.
     pub cost_per_good_piece: Option<f64>,
     /// Why a ratio is none, or pieces are uncounted.
@@ -121,6 +123,7 @@ impl Report {
             mtbf_s: ratio(seconds(production_us), stops),
             mttf_s: ratio(seconds(time.able_us()), stops),
             energy_per_good_piece_kwh: self.energy.and_then(|energy| ratio(energy.total_kwh, self.counts.good)),
+            energy_per_piece_kwh: self.energy.and_then(|energy| ratio(energy.total_kwh, self.counts.total)),
             cost_per_good_piece: self.cost.and_then(|cost| ratio(cost, self.counts.good)),
             reason: self.reason(),
         }

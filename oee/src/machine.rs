@@ -280,6 +280,12 @@ impl Machine {
         intervals
     }
 
+    /// What was taken in `[from, to)`, kWh; none where no meter is bound.
+    #[must_use]
+    pub fn energy_kwh(&self, from: i64, to: i64) -> Option<f64> {
+        self.energy.as_ref().map(|taken| Energy::of(taken, &[], from, to).total_kwh)
+    }
+
     fn slices_in(&self, from: i64, end: i64) -> impl Iterator<Item = Slice> {
         Slices::new(&self.shifts, &self.breaks, &self.states, &self.jobs, (from, end))
     }

@@ -463,6 +463,13 @@ fn a_speed_tells_the_state_a_door_the_reason_and_a_meter_the_energy() {
     for (found, expected) in figures.iter().zip(expected) {
         assert!((found - expected).abs() < 1e-9, "{columns}: {figures:?}");
     }
+    let by_state = server.sql(&format!(
+        "SELECT category, round(sum(energy_kwh), 9) FROM state_timeline({window}) {of_mill} GROUP BY 1 ORDER BY 1"
+    ));
+    assert_eq!(json!(by_state), json!([["run", 0.5], ["unplanned", 0.1]]));
+    let elsewhere =
+        server.sql(&format!("SELECT energy_kwh FROM state_timeline({window}) WHERE equipment = 'site/saw'"));
+    assert!(elsewhere.iter().all(|row| row[0].is_null()), "no meter is bound there");
     let stops = server.sql(&format!("SELECT start, duration_s, reason FROM stops({window}) {of_mill}"));
     assert_eq!(json!(stops), json!([[instant(1_000_000 * at(1_000)).replace("Z", ".000000Z"), 600.0, "door"]]));
 }

@@ -21,7 +21,7 @@ pub struct Indicator {
 }
 
 /// Every indicator, in the order of the document.
-pub const INDICATORS: [Indicator; 27] = [
+pub const INDICATORS: [Indicator; 28] = [
     Indicator {
         name: "availability",
         formula: "(run + micro-stop) / planned production",
@@ -229,6 +229,14 @@ pub const INDICATORS: [Indicator; 27] = [
         source: "as ISO 22400-2: comprehensive energy consumption, but of good pieces",
         null_when: "no good pieces; no meter bound, or not to each of the machines",
         value: |kpi| kpi.energy_per_good_piece_kwh,
+    },
+    Indicator {
+        name: "energy_per_piece_kwh",
+        formula: "energy / PQ",
+        unit: "kWh/piece",
+        source: "ISO 22400-2: comprehensive energy consumption",
+        null_when: "no pieces; no meter bound, or not to each of the machines",
+        value: |kpi| kpi.energy_per_piece_kwh,
     },
     Indicator {
         name: "cost_per_good_piece",

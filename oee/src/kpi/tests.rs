@@ -94,6 +94,7 @@ fn every_ratio_is_among_the_indicators() {
         oee_index,
         nee,
         energy_per_good_piece_kwh,
+        energy_per_piece_kwh,
         cost_per_good_piece,
         reason: _,
     } = full().kpi();
@@ -124,6 +125,7 @@ fn every_ratio_is_among_the_indicators() {
         ("oee_index", oee_index),
         ("nee", nee),
         ("energy_per_good_piece_kwh", energy_per_good_piece_kwh),
+        ("energy_per_piece_kwh", energy_per_piece_kwh),
         ("cost_per_good_piece", cost_per_good_piece),
     ];
     let kpi = full().kpi();
@@ -192,6 +194,9 @@ fn energy_and_cost_are_known_of_all_machines_or_not_at_all() {
     assert_eq!(per_piece(&sum), (Some(2.0), Some(4.0)));
     sum.merge(&report(80, 60, 5.0));
     assert_eq!((sum.energy, per_piece(&sum)), (None, (None, None)));
+    let made = Report { counts: Counts { total: 4.0, good: 3.0, scrap: 1.0, ..Counts::default() }, ..full() };
+    let energy = made.energy.expect("a meter").total_kwh;
+    assert_eq!((per_piece(&made).0, made.kpi().energy_per_piece_kwh), (Some(energy / 3.0), Some(energy / 4.0)));
     let nothing_good = Report { counts: Counts::default(), ..full() };
     assert_eq!(per_piece(&nothing_good), (None, None));
 }

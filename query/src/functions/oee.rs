@@ -101,6 +101,7 @@ const COLUMNS: &[Column<Row>] = &[
     Column { name: "energy_kwh", value: Value::Double(|row| row.report.energy.map(|energy| energy.total_kwh)) },
     Column { name: "idle_energy_kwh", value: Value::Double(|row| row.report.energy.map(|energy| energy.idle_kwh)) },
     ratio!("energy_per_good_piece_kwh", energy_per_good_piece_kwh),
+    ratio!("energy_per_piece_kwh", energy_per_piece_kwh),
     Column { name: "cost", value: Value::Double(|row| row.report.cost) },
     ratio!("cost_per_good_piece", cost_per_good_piece),
     Column { name: "reason", value: Value::Text(|row| row.kpi.reason.as_deref()) },

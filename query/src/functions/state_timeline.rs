@@ -13,6 +13,7 @@ use crate::error::QueryError;
 struct Row {
     equipment: String,
     interval: StateInterval,
+    energy_kwh: Option<f64>,
 }
 
 const COLUMNS: &[Column<Row>] = &[
@@ -25,6 +26,7 @@ const COLUMNS: &[Column<Row>] = &[
         name: "reason",
         value: Value::Text(|row| row.interval.value.as_ref().and_then(|value| value.reason.as_deref())),
     },
+    Column { name: "energy_kwh", value: Value::Double(|row| row.energy_kwh) },
     Column { name: "open", value: Value::Flag(|row| row.interval.open) },
 ];
 
@@ -49,7 +51,8 @@ pub(super) async fn answer(
         for mut interval in machine.state_intervals(from, to, gather.now) {
             // What follows the window is not loaded, so only a window up to now can tell what still lasts.
             interval.open &= interval.end == gather.now;
-            rows.push(Row { equipment: path.clone(), interval });
+            let energy_kwh = machine.energy_kwh(interval.start, interval.end);
+            rows.push(Row { equipment: path.clone(), interval, energy_kwh });
         }
     }
     batch(COLUMNS, &rows)
