@@ -38,12 +38,14 @@ async function readPlant() {
 
 async function readStops() {
   const here = quoted(state.equipment);
+  const above = state.equipment.split("/").map((_, place, parts) => quoted(parts.slice(0, place + 1).join("/"))).join(", ");
   const recent = `time > now() - interval '${state.hours} hours'`;
   const columns = `start, "end", state, category, microstop, reason, duration_s, work_order, product`;
   const [stops, given, frequent] = await Promise.all([
     ask(`SELECT ${columns} FROM stops() WHERE equipment = ${here} AND ${recent} ORDER BY start DESC`),
-    ask(`SELECT start, "end", reason, recorded_by FROM stop_reasons
-         WHERE equipment = ${here} AND ("end" IS NULL OR "end" > now() - interval '${state.hours} hours')`),
+    // What was given to a line or a site holds here too.
+    ask(`SELECT equipment, start, "end", reason, recorded_by FROM stop_reasons
+         WHERE equipment IN (${above}) AND ("end" IS NULL OR "end" > now() - interval '${state.hours} hours')`),
     ask(`SELECT reason, count(*) AS times FROM stops()
          WHERE equipment = ${here} AND time > now() - interval '${DAYS_COUNTED} days' AND reason IS NOT NULL
          GROUP BY reason ORDER BY times DESC, reason LIMIT ${FREQUENT}`),
@@ -91,8 +93,9 @@ function showStops() {
 const chosen = () => state.stops.find((stop) => stop.start === state.chosen);
 /** The stop after the chosen one. */
 const following = (stop) => state.stops.filter((other) => at(other.start) > at(stop.start)).at(-1);
-/** The row that says what is said of a stop now. */
-const saidOf = (stop) => state.given.find((row) => row.reason === stop.reason && at(row.start) <= at(stop.start) && (row.end === null || at(stop.start) < at(row.end)));
+const isOwn = (row) => row.equipment === state.equipment;
+/** The row that says what is said of a stop now: one of its own before one of what lies above. */
+const saidOf = (stop) => state.given.toSorted((one, other) => isOwn(other) - isOwn(one)).find((row) => row.reason === stop.reason && at(row.start) <= at(stop.start) && (row.end === null || at(stop.start) < at(row.end)));
 
 function choose(start) {
   Object.assign(state, { chosen: start, merged: false, until: null });
@@ -116,7 +119,9 @@ function showChosen() {
   range.max = Math.max(1, Math.floor(stop.duration_s));
   range.value = state.until ? Math.round((at(state.until) - at(stop.start)) / 1000) : range.max;
   put(byId("split-time"), end ? clock(end) : "now");
-  byId("back").hidden = !saidOf(stop);
+  const said = saidOf(stop);
+  byId("back").hidden = !said || !isOwn(said);
+  if (said && !isOwn(said)) byId("explain-detail").append(` · said of all of ${said.equipment}`);
   showReasons(stop);
 }
 
@@ -148,7 +153,7 @@ function showReasons(stop) {
 
 /** Rows that keep what an earlier row says of later time, where a new row with its start takes its place. */
 function kept(stop, end) {
-  const before = state.given.find((row) => at(row.start) === at(stop.start));
+  const before = state.given.find((row) => isOwn(row) && at(row.start) === at(stop.start));
   if (!before || end === null) return [];
   const row = (start, until) => ({ equipment: state.equipment, start, end: until, reason: before.reason });
   const rest = stop.reason === before.reason && (stop.end === null || at(end) < at(stop.end)) ? [row(end, stop.end)] : [];

@@ -135,6 +135,34 @@ fn a_touch_explains_a_stop() {
     assert_eq!(first, "jam");
 }
 
+/// What was given to the site is shown on its machine and cannot be taken back there; longer ago takes a longer period.
+#[test]
+fn a_reason_of_the_site_says_where_it_was_given() {
+    let folder = tempfile::tempdir().unwrap();
+    let (server, browser) = looking(folder.path());
+    wait_until(&browser, "the stops", &json!({"open": "3", "reasons": ["", "", "", "jam"]}));
+    let now = jiff::Timestamp::now().as_second();
+    let row = |more: Value| {
+        let mut row = json!({"equipment": "site"});
+        row.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        json!([row]).to_string()
+    };
+    let given = row(json!({"start": now - 60 * 250, "end": now - 60 * 170, "reason": "setup"}));
+    assert_eq!(server.post("/api/v1/stop_reasons", given).0, 200);
+    wait_until(&browser, "the set up", &json!({"open": "2", "reasons": ["", "", "jam", "setup"]}));
+    browser.script("document.querySelectorAll('.stop')[3].click()");
+    let shown =
+        "return [document.querySelector('#explain-detail').textContent, document.querySelector('#back').hidden]";
+    let shown = browser.script(shown);
+    assert!(shown[0].as_str().unwrap().ends_with("said of all of site") && shown[1] == true, "{shown}");
+
+    let states = [(3 * 1440, "RUN"), (3 * 1440 - 60, "STOP"), (3 * 1440 - 90, "RUN")];
+    let states = states.map(|(minutes, state)| json!({"equipment": "site/press", "source": "mes", "start": now - 60 * minutes, "state": state}));
+    assert_eq!(server.post("/api/v1/states", json!(states).to_string()).0, 200);
+    browser.script("const period = document.querySelector('#period'); period.value = 168; period.onchange()");
+    wait_until(&browser, "the older stop", &json!({"open": "3", "reasons": ["", "", "", "jam", "setup"]}));
+}
+
 #[test]
 fn a_stop_page_says_what_is_missing() {
     let folder = tempfile::tempdir().unwrap();
