@@ -9,6 +9,7 @@ mod follow;
 mod look;
 mod message;
 mod newest;
+mod release;
 mod running;
 
 use std::sync::{Arc, Mutex, PoisonError};

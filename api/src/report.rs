@@ -31,7 +31,7 @@ mod xlsx;
 use jiff::Timestamp;
 use query::{Engine, QueryError};
 
-pub(crate) use asked::Wish;
+pub(crate) use asked::{Wish, quoted};
 use capability::Capability;
 use data::{Excluded, Measured};
 use document::Document;

@@ -220,8 +220,8 @@ fn dates(first: Date, last: Date) -> impl Iterator<Item = Date> {
     (0..=i64::from(count)).map(move |days| first.saturating_add(days.days()))
 }
 
-/// Sorted, with touching and overlapping intervals joined.
-fn union(mut intervals: Vec<(i64, i64)>) -> Vec<(i64, i64)> {
+/// The same time as intervals in order and apart. Those that only touch stay two.
+pub(crate) fn union(mut intervals: Vec<(i64, i64)>) -> Vec<(i64, i64)> {
     intervals.sort_unstable();
     let mut joined: Vec<(i64, i64)> = Vec::with_capacity(intervals.len());
     for (start, end) in intervals {

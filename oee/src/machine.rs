@@ -15,7 +15,7 @@ pub use report::{Counts, FallOff, OrderCount, Report, ScrapByReason, Scrapped};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use crate::calendar::Shift;
+use crate::calendar::{Shift, union};
 use crate::count::Piece;
 use crate::energy::{Consumption, Energy, Rates};
 use crate::state::{Category, StateSpan, StateValue};
@@ -121,7 +121,8 @@ impl Machine {
         pieces.sort_by_key(|piece| piece.time);
         let jobs = inputs.jobs;
         Self {
-            breaks: apart(inputs.shifts.iter().flat_map(|shift| shift.breaks.iter().copied()).collect()),
+            // Shifts that overlap have breaks that do.
+            breaks: union(inputs.shifts.iter().flat_map(|shift| shift.breaks.iter().copied()).collect()),
             startups: startups(&inputs.states, &jobs, inputs.startup_us),
             shifts: inputs.shifts,
             states: inputs.states,
@@ -419,19 +420,6 @@ impl Machine {
             }
         }
     }
-}
-
-/// The same time as intervals in order and apart: shifts that overlap have breaks that do.
-fn apart(mut intervals: Vec<(i64, i64)>) -> Vec<(i64, i64)> {
-    intervals.sort_unstable();
-    let mut found: Vec<(i64, i64)> = Vec::with_capacity(intervals.len());
-    for (start, end) in intervals {
-        match found.last_mut() {
-            Some(last) if start < last.1 => last.1 = last.1.max(end),
-            _ => found.push((start, end)),
-        }
-    }
-    found
 }
 
 /// Of unplanned stops, in order, the place of their state and how much of them counts, microseconds.

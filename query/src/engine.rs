@@ -19,11 +19,10 @@ use crate::context::ContextCache;
 use crate::error::QueryError;
 use crate::functions::{self, EdgeCache, GapFilling, Planner, Present, SpcWatch};
 use crate::instant::TimeConstants;
-use crate::keyed_sums::SumsOfKeys;
 use crate::live::LiveOee;
 use crate::newest::NewestRows;
 use crate::session::Session;
-use crate::sums::SumsOfCells;
+use crate::sums::SumsOfRows;
 use crate::wall_time::WallTimes;
 use crate::yielding::YieldingJoins;
 
@@ -99,8 +98,7 @@ impl Engine {
             .with_default_features()
             .with_query_planner(Arc::new(Planner))
             .with_optimizer_rule(Arc::new(NewestRows))
-            .with_optimizer_rule(Arc::new(SumsOfCells))
-            .with_optimizer_rule(Arc::new(SumsOfKeys))
+            .with_optimizer_rule(Arc::new(SumsOfRows))
             .with_physical_optimizer_rule(Arc::new(YieldingJoins));
         let template = functions::build(template, limits.function_bytes());
         let contexts = Arc::new(ContextCache::default());

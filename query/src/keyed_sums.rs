@@ -6,42 +6,17 @@
 
 use std::sync::Arc;
 
-use datafusion::common::tree_node::Transformed;
 use datafusion::common::{Column, JoinType, Result, TableReference};
 use datafusion::datasource::provider_as_source;
 use datafusion::logical_expr::expr::AggregateFunction;
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Aggregate, Expr, Filter, Join, LogicalPlan, LogicalPlanBuilder};
-use datafusion::optimizer::optimizer::ApplyOrder;
-use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 
 use crate::reach::is_plain;
 use crate::rekey::DERIVED;
 use crate::series_rows::series_columns;
 use crate::stored::{StoredScan, time_bound};
 use crate::sums::{Asked, Summed, added, asked, is_bucket, rebuilt, schema_of_runs, unqualified};
-
-/// Puts runs of samples in the place of samples.
-#[derive(Debug)]
-pub(crate) struct SumsOfKeys;
-
-impl OptimizerRule for SumsOfKeys {
-    fn name(&self) -> &str {
-        "sums_of_keys"
-    }
-
-    fn apply_order(&self) -> Option<ApplyOrder> {
-        Some(ApplyOrder::BottomUp)
-    }
-
-    fn rewrite(&self, plan: LogicalPlan, _config: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
-        let LogicalPlan::Aggregate(aggregate) = &plan else { return Ok(Transformed::no(plan)) };
-        match summed(aggregate)? {
-            Some(plan) => Ok(Transformed::yes(plan)),
-            None => Ok(Transformed::no(plan)),
-        }
-    }
-}
 
 /// What takes the place of one aggregate.
 enum Answer {
@@ -60,8 +35,8 @@ struct Leaf<'a> {
     value: &'a str,
 }
 
-/// The plan that takes the place of `aggregate`.
-fn summed(aggregate: &Aggregate) -> Result<Option<LogicalPlan>> {
+/// The plan that takes the place of `aggregate`: runs of samples in the place of samples.
+pub(crate) fn summed(aggregate: &Aggregate) -> Result<Option<LogicalPlan>> {
     let Some(stored) = leaf(&aggregate.input) else { return Ok(None) };
     let spec = Arc::clone(stored.table.spec());
     let (Some(time), Some(value)) = (spec.time.filter(|_| spec.has_series()), spec.measured()) else { return Ok(None) };

@@ -112,8 +112,10 @@ pub(crate) fn mark(begins: &mut [bool], column: &ArrayRef) -> Result<(), QueryEr
             for (begins, pair) in begins.iter_mut().skip(1).zip(texts.views().windows(2)) {
                 *begins |= pair.first() != pair.last();
             }
-            for (row, begins) in begins.iter_mut().enumerate().skip(1).filter(|_| texts.null_count() > 0) {
-                *begins |= texts.is_null(row) != texts.is_null(row - 1);
+            if texts.null_count() > 0 {
+                for (row, begins) in begins.iter_mut().enumerate().skip(1) {
+                    *begins |= texts.is_null(row) != texts.is_null(row - 1);
+                }
             }
         }
         _ => {

@@ -32,6 +32,7 @@ use datafusion::prelude::{ident, lit};
 use storage::TableSpec;
 
 use crate::error::QueryError;
+use crate::keyed_sums;
 use crate::reach::{Reach, column_of, is_plain, literal};
 use crate::series_cells::{Grouping, KnownCells};
 use crate::series_rows::{Wanted, series_columns};
@@ -49,13 +50,13 @@ pub(crate) const MAX: &str = "cell_max";
 /// Functions of a time and constants that never give less for a later time.
 const MONOTONE: [&str; 3] = ["time_bucket", "date_bin", "date_trunc"];
 
-/// Puts cells in the place of rows.
+/// Puts cells, or runs of rows with the same keys, in the place of rows.
 #[derive(Debug)]
-pub(crate) struct SumsOfCells;
+pub(crate) struct SumsOfRows;
 
-impl OptimizerRule for SumsOfCells {
+impl OptimizerRule for SumsOfRows {
     fn name(&self) -> &str {
-        "sums_of_cells"
+        "sums_of_rows"
     }
 
     fn apply_order(&self) -> Option<ApplyOrder> {
@@ -64,10 +65,11 @@ impl OptimizerRule for SumsOfCells {
 
     fn rewrite(&self, plan: LogicalPlan, _config: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
         let LogicalPlan::Aggregate(aggregate) = &plan else { return Ok(Transformed::no(plan)) };
-        match summed(aggregate)? {
-            Some(plan) => Ok(Transformed::yes(plan)),
-            None => Ok(Transformed::no(plan)),
-        }
+        let summed = match of_cells(aggregate)? {
+            None => keyed_sums::summed(aggregate)?,
+            of_cells => of_cells,
+        };
+        Ok(summed.map_or_else(|| Transformed::no(plan), Transformed::yes))
     }
 }
 
@@ -82,8 +84,8 @@ pub(crate) enum Asked {
     Max,
 }
 
-/// The plan that takes the place of `aggregate`.
-fn summed(aggregate: &Aggregate) -> Result<Option<LogicalPlan>> {
+/// The plan that takes the place of `aggregate`: cells in the place of samples.
+fn of_cells(aggregate: &Aggregate) -> Result<Option<LogicalPlan>> {
     let Some(StoredScan { scan, table, filters, .. }) = StoredScan::below(&aggregate.input) else { return Ok(None) };
     let spec = Arc::clone(table.spec());
     let (Some(time), Some(value)) = (spec.time.filter(|_| spec.has_series()), spec.measured()) else { return Ok(None) };

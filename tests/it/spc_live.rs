@@ -108,8 +108,8 @@ fn a_violation_is_an_event_a_message_and_a_hold_until_it_is_none() {
     };
     let (status, answer) = release(None);
     assert!(status == 400 && answer.contains("`message`"), "{answer}");
-    // Whoever gives the unit another status does not: it is put back.
-    server.send("units", &[json!({"unit": "U2", "status": "ok"})]);
+    // Whoever gives the unit another status does not, and no more by two: it is put back.
+    server.send("units", &[json!({"unit": "U2", "status": "ok"}), json!({"unit": "U2", "status": "scrap"})]);
     wait_for("the hold", PATIENCE, || {
         let rows = server.sql("SELECT status, change_reason FROM units WHERE unit = 'U2'");
         let why = rows[0][1].as_str().unwrap_or_default().to_owned();

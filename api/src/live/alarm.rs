@@ -3,21 +3,21 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::record_batch::RecordBatch;
 use ingest::listener::Notices;
 use ingest::{Login, Role, now_us};
-use oee::tables::{EVENTS, TABLES, UNITS};
+use oee::tables::{EVENTS, UNITS};
 use query::{Change, QueryError, VIOLATION, Violation};
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::columns::{Texts, rfc3339};
 use crate::faces::Faces;
+use crate::report::quoted;
 
 /// Who writes them.
-const AUTHOR: &str = "takt";
+pub(super) const AUTHOR: &str = "takt";
 /// The status of a unit that waits for a decision.
-const HOLD: &str = "hold";
+pub(super) const HOLD: &str = "hold";
 /// Events in one write.
 const CHUNK: usize = 500;
 
@@ -109,55 +109,6 @@ pub(super) async fn raise(faces: &Faces, notices: &Notices) -> Result<(), QueryE
     Ok(())
 }
 
-/// Whether there is a release among durable rows, or a unit that is on hold no more.
-pub(super) fn releases(rows: &[(usize, RecordBatch)]) -> bool {
-    let any = |table: &str, column: &str, is_one: fn(&str) -> bool| {
-        let of_table = rows.iter().filter(|(at, _)| TABLES.get(*at).is_some_and(|known| known.name == table));
-        let says = |(_, batch): &(usize, RecordBatch)| {
-            Texts::of(batch, column)
-                .is_ok_and(|texts| (0..batch.num_rows()).filter_map(|row| texts.at(row)).any(is_one))
-        };
-        of_table.into_iter().any(says)
-    };
-    any(EVENTS.name, "kind", |kind| kind == "release") || any(UNITS.name, "status", |status| status != HOLD)
-}
-
-/// Releases the units that are on hold and were released by a signed decision since, however long ago that was said.
-pub(super) async fn release(faces: &Faces) -> Result<(), QueryError> {
-    const SQL: &str = "SELECT e.unit, e.message, e.recorded_by FROM events e JOIN units u ON e.unit = u.unit \
-                       WHERE e.kind = 'release' AND u.status = 'hold' AND e.recorded > u.recorded";
-    let mut rows = Vec::new();
-    for batch in faces.engine.session(AUTHOR).query(SQL).await? {
-        let [units, messages, authors] = ["unit", "message", "recorded_by"].map(|name| Texts::of(&batch, name));
-        let (units, messages, authors) = (units?, messages?, authors?);
-        for row in 0..batch.num_rows() {
-            let why = |texts: &Texts| texts.at(row).unwrap_or_default().to_owned();
-            let why = format!("released by {}: {}", why(&authors), why(&messages));
-            rows.push(json!({"unit": units.at(row), "status": "ok", "change_reason": why}));
-        }
-    }
-    rows.extend(lifted(faces).await?);
-    if rows.is_empty() { Ok(()) } else { store(faces, UNITS.name, &rows).await }
-}
-
-/// Units that takt had put on hold and somebody took off it without a release: they are put back.
-async fn lifted(faces: &Faces) -> Result<Vec<Value>, QueryError> {
-    const SQL: &str = "SELECT u.unit, u.recorded_by FROM units u JOIN units_history h ON u.unit = h.unit \
-                       WHERE h.status = 'hold' AND h.recorded_by = 'takt' AND h.superseded = u.recorded \
-                       AND u.status <> 'hold' AND u.recorded_by <> 'takt' AND NOT EXISTS (SELECT 1 FROM events e \
-                       WHERE e.unit = u.unit AND e.kind = 'release' AND e.recorded > h.recorded)";
-    let mut rows = Vec::new();
-    for batch in faces.engine.session(AUTHOR).query(SQL).await? {
-        let (units, authors) = (Texts::of(&batch, "unit")?, Texts::of(&batch, "recorded_by")?);
-        for row in 0..batch.num_rows() {
-            let who = authors.at(row).unwrap_or("nobody");
-            let why = format!("still on hold: {who} gave another status, and only a release lifts a hold");
-            rows.push(json!({"unit": units.at(row), "status": HOLD, "change_reason": why}));
-        }
-    }
-    Ok(rows)
-}
-
 fn reaction_plan<'a>(faces: &'a Faces, violation: &Violation) -> Option<&'a str> {
     let (product, operation) = (violation.product.as_deref(), violation.operation.as_deref());
     faces.plant.characteristic(violation.characteristic.as_deref()?, product, operation)?.reaction_plan.as_deref()
@@ -167,14 +118,14 @@ fn reaction_plan<'a>(faces: &'a Faces, violation: &Violation) -> Option<&'a str>
 async fn record(faces: &Faces, changes: &[Change]) -> Result<(), QueryError> {
     let held = hold(faces, changes).await?;
     if !held.is_empty() {
-        store(faces, "units", &held).await?;
+        store(faces, UNITS.name, &held).await?;
     }
     let events: Vec<Value> = changes.iter().map(|change| event(faces, change)).collect();
-    store(faces, "events", &events).await
+    store(faces, EVENTS.name, &events).await
 }
 
 /// Stores rows. One that is refused is so for ever: it is told, and what came with it goes on.
-async fn store(faces: &Faces, table: &str, rows: &[Value]) -> Result<(), QueryError> {
+pub(super) async fn store(faces: &Faces, table: &str, rows: &[Value]) -> Result<(), QueryError> {
     let failed = |error: String| QueryError::Execution(error);
     let json = serde_json::to_vec(rows).map_err(|error| failed(error.to_string()))?;
     let login = Login::new(AUTHOR, Role::Admin);
@@ -226,7 +177,7 @@ async fn hold(faces: &Faces, changes: &[Change]) -> Result<Vec<Value>, QueryErro
     if wanted.is_empty() {
         return Ok(Vec::new());
     }
-    let units: Vec<String> = wanted.keys().map(|unit| format!("'{}'", unit.replace('\'', "''"))).collect();
+    let units: Vec<String> = wanted.keys().map(|unit| quoted(unit)).collect();
     let sql = format!("SELECT unit FROM units WHERE status <> 'ok' AND unit IN ({})", units.join(", "));
     for batch in faces.engine.session(AUTHOR).query(&sql).await? {
         let units = Texts::of(&batch, "unit")?;
@@ -234,6 +185,6 @@ async fn hold(faces: &Faces, changes: &[Change]) -> Result<Vec<Value>, QueryErro
             wanted.remove(unit);
         }
     }
-    let row = |(unit, why): (&str, String)| json!({"unit": unit, "status": "hold", "change_reason": why});
+    let row = |(unit, why): (&str, String)| json!({"unit": unit, "status": HOLD, "change_reason": why});
     Ok(wanted.into_iter().map(row).collect())
 }

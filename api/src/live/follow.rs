@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 use ingest::listener::Notices;
 use ingest::{Committed, now_us};
 use query::QueryError;
-use tokio::sync::Notify;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::task::JoinSet;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use super::alarm::{raise, release, releases};
+use super::alarm::raise;
+use super::release::Decisions;
 use super::running::Running;
 use crate::faces::Faces;
 
@@ -42,12 +42,12 @@ struct Told {
 pub async fn follow(faces: Arc<Faces>, notices: Notices, stop: CancellationToken) {
     let writes = faces.intake.follow();
     faces.engine.live().feed();
-    let releases = Arc::new(Notify::new());
+    let decisions = Arc::new(Decisions::default());
     // Tasks of their own: what judges for long holds up neither the figures nor what is noted for them.
     let mut tasks = JoinSet::new();
-    tasks.spawn(note(Arc::clone(&faces), writes, Arc::clone(&releases)));
+    tasks.spawn(note(Arc::clone(&faces), writes, Arc::clone(&decisions)));
     tasks.spawn(judge_on(Arc::clone(&faces), notices.clone()));
-    tasks.spawn(release_on(Arc::clone(&faces), releases));
+    tasks.spawn(release_on(Arc::clone(&faces), decisions));
     tasks.spawn(tell_on(Arc::clone(&faces), notices));
     tokio::select! {
         () = stop.cancelled() => {}
@@ -59,21 +59,19 @@ pub async fn follow(faces: Arc<Faces>, notices: Notices, stop: CancellationToken
 }
 
 /// Hands writes in until the store is closed.
-async fn note(faces: Arc<Faces>, mut writes: Receiver<Arc<Committed>>, released: Arc<Notify>) {
+async fn note(faces: Arc<Faces>, mut writes: Receiver<Arc<Committed>>, decisions: Arc<Decisions>) {
     let (oee, spc) = (faces.engine.live(), faces.engine.spc());
     loop {
         match writes.recv().await {
             Ok(write) => {
                 oee.note(write.position, &write.rows);
                 spc.note(write.position, &write.rows);
-                if releases(&write.rows) {
-                    released.notify_one();
-                }
+                decisions.note(&write.rows);
             }
             Err(RecvError::Lagged(_)) => {
                 oee.lose();
                 spc.lose();
-                released.notify_one();
+                decisions.lose();
             }
             Err(RecvError::Closed) => return,
         }
@@ -96,15 +94,15 @@ async fn judge_on(faces: Arc<Faces>, notices: Notices) {
     }
 }
 
-/// Also at the start: a decision may have been stored last thing before the end.
-async fn release_on(faces: Arc<Faces>, released: Arc<Notify>) {
-    let mut trouble = Trouble::new("releases");
+async fn release_on(faces: Arc<Faces>, decisions: Arc<Decisions>) {
+    let (mut ticks, mut trouble) = (ticks(), Trouble::new("releases"));
     loop {
-        if trouble.note(release(&faces).await) {
+        ticks.tick().await;
+        if trouble.note(decisions.act(&faces).await) {
             tokio::time::sleep(REST).await;
             continue;
         }
-        released.notified().await;
+        decisions.come().await;
     }
 }
 

@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::collections::VecDeque;
 
+use oee::spc::Rational;
+
 use super::Failure;
 use super::points::Point;
 use super::source::Source;
@@ -11,9 +13,6 @@ use crate::columns::{Doubles, Integers, Texts, Times};
 
 /// Most values of a report.
 const MOST_VALUES: usize = 50_000;
-/// Columns of `measurements` that make subgroups by themselves.
-const COLUMNS: [&str; 9] =
-    ["unit", "work_order", "product", "operation", "operator", "gauge", "subgroup", "run", "equipment"];
 
 /// A measurement.
 #[derive(Debug)]
@@ -40,7 +39,11 @@ pub(crate) struct Measured {
 
 /// The values of the period, in the order of production.
 pub(crate) async fn read(source: &Source, subject: &Subject, points: &[Point]) -> Result<Vec<Measured>, Failure> {
-    let column = subject.subgroup.as_deref().filter(|by| COLUMNS.contains(by));
+    // What agrees in a column is one subgroup, and the column says which.
+    let column = subject.subgroup.as_deref().and_then(|by| match Rational::parse(by) {
+        Ok(Rational::Column(column)) => Some(column),
+        _ => None,
+    });
     let sql = format!(
         "SELECT time, value, result, lower_limit, upper_limit, unit, piece, work_order, operator, gauge, equipment, product, operation, \
            run, {} AS label FROM measurements WHERE {} \

@@ -292,7 +292,7 @@ pub(super) async fn reasons(gather: &Gather, span: Span, found: &mut HashMap<&st
         each_reason(&gather.plant, &batch, |path, reason| given.entry(path.to_owned()).or_default().push(reason))?;
     }
     // What is given to a line holds for the machines below it.
-    for (path, found) in found.iter_mut().filter(|_| !given.is_empty()) {
+    for (path, found) in found {
         found.reasons.extend(lineage(path).filter_map(|path| given.get(path)).flatten().cloned());
     }
     Ok(())
