@@ -4,7 +4,7 @@ mod whole;
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Float64Array, Int64Array, StringArray, new_null_array};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Float64Array, Int64Array, StringArray, new_null_array};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float64Type, Int64Type, TimeUnit};
 use arrow::record_batch::RecordBatch;
@@ -38,6 +38,8 @@ pub struct ImportReceipt {
 
 /// The columns of `samples`, as far as they are there.
 struct Columns {
+    /// Columns with rows that are none of their type, what that is, and which rows.
+    spoilt: Vec<(&'static str, &'static str, BooleanArray)>,
     time: Int64Array,
     equipment: StringArray,
     signal: StringArray,
@@ -131,13 +133,18 @@ impl Columns {
         }
         let instants = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
         let times = cast(&column(rows, "time", &instants)?, &DataType::Int64)?;
+        let value = column(rows, "value", &DataType::Float64)?;
+        let quality = column(rows, "quality", &DataType::Int64)?;
+        let read = [("time", &times, "time"), ("value", &value, "number"), ("quality", &quality, "code")];
+        let spoilt = read.into_iter().filter_map(|(name, read, noun)| Some((name, noun, spoilt(rows, name, read)?)));
         Ok(Self {
+            spoilt: spoilt.collect(),
             time: times.as_primitive::<Int64Type>().clone(),
             equipment: texts("equipment")?,
             signal: texts("signal")?,
-            value: column(rows, "value", &DataType::Float64)?.as_primitive::<Float64Type>().clone(),
+            value: value.as_primitive::<Float64Type>().clone(),
             text: texts("text")?,
-            quality: column(rows, "quality", &DataType::Int64)?.as_primitive::<Int64Type>().clone(),
+            quality: quality.as_primitive::<Int64Type>().clone(),
             work_order: texts("work_order")?,
             operation: texts("operation")?,
             unit: texts("unit")?,
@@ -149,6 +156,9 @@ impl Columns {
         let refusal = |reason: &str| Refusal::new("record", reason);
         let equipment = text(&self.equipment, row).ok_or_else(|| refusal("`equipment` is missing"))?;
         let signal = text(&self.signal, row).ok_or_else(|| refusal("`signal` is missing"))?;
+        if let Some((name, noun, _)) = self.spoilt.iter().find(|(_, _, spoilt)| spoilt.value(row)) {
+            return Err(refusal(&format!("`{name}` is no {noun}")));
+        }
         if self.time.is_null(row) {
             return Err(refusal("`time` is missing"));
         }
@@ -183,12 +193,23 @@ fn text(column: &StringArray, row: usize) -> Option<&str> {
     (!column.is_null(row)).then(|| column.value(row)).filter(|text| !text.is_empty())
 }
 
-/// A column as a type; all null where it is not there.
+/// A column as a type; all null where it is not there. What is none of that type is null: [`spoilt`] tells.
 fn column(rows: &RecordBatch, name: &str, kind: &DataType) -> Result<ArrayRef, StoreError> {
     match rows.column_by_name(name) {
         Some(column) => cast(column, kind).map_err(|error| StoreError::Invalid(format!("column `{name}`: {error}"))),
         None => Ok(new_null_array(kind, rows.num_rows())),
     }
+}
+
+/// Where a column says something that is nothing as another type; none where that is nowhere.
+fn spoilt(rows: &RecordBatch, name: &str, read: &dyn Array) -> Option<BooleanArray> {
+    let column = rows.column_by_name(name)?;
+    if read.logical_null_count() == column.logical_null_count() {
+        return None;
+    }
+    let (read, said) = (read.logical_nulls()?, column.logical_nulls());
+    let is_said = |row: usize| said.as_ref().is_none_or(|said| said.is_valid(row));
+    Some((0..rows.num_rows()).map(|row| Some(read.is_null(row) && is_said(row))).collect())
 }
 
 #[cfg(test)]

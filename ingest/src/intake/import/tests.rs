@@ -136,3 +136,29 @@ async fn what_needs_a_look_is_looked_at() {
     );
     assert!(!looked_at_whole(&fixture, &derived.unwrap()));
 }
+
+/// A text that is no number is a mistake to tell of, and no missing value.
+#[tokio::test]
+async fn what_is_not_of_its_type_is_told() {
+    let login = Login::new("importer", Role::Write);
+    let numbers = |last: &str| texts((0..8).map(|row| Some(if row == 7 { last.to_owned() } else { row.to_string() })));
+    for (name, last, said) in [
+        ("value", "7.5", None),
+        ("value", "n/a", Some("`value` is no number")),
+        ("quality", "good", Some("`quality` is no code")),
+        ("time", "yesterday", Some("`time` is no time")),
+    ] {
+        let fixture = Fixture::new(Limits::default());
+        let rows = rows(8, |of| match (of == name, name) {
+            (true, "time") => Some(texts(
+                (0..8).map(|row| Some(if row == 7 { last.to_owned() } else { format!("2025-01-01T00:00:0{row}Z") })),
+            )),
+            (is_one, _) => is_one.then(|| numbers(last)),
+        });
+        let receipt = fixture.intake.import_samples(&login, &rows).await.unwrap();
+        let refused: Vec<(usize, &str)> =
+            receipt.first_refused.iter().map(|refused| (refused.row, refused.reason.as_str())).collect();
+        assert_eq!((refused.first().map(|(_, why)| *why), refused.len()), (said, usize::from(said.is_some())));
+        assert_eq!((receipt.accepted, fixture.show("samples", &SHOWN).len()), (8 - refused.len(), 8 - refused.len()));
+    }
+}

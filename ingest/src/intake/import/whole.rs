@@ -3,11 +3,12 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, DictionaryArray, Int32Array, Int64Array, StringArray, new_null_array};
-use arrow::compute::{cast, max, min};
+use arrow::array::{Array, ArrayRef, AsArray, DictionaryArray, Int32Array, Int64Array, StringArray};
+use arrow::compute::{max, min};
 use arrow::datatypes::{DataType, Float64Type, Int32Type, Int64Type, SchemaRef, TimeUnit, TimestampMicrosecondType};
 use arrow::record_batch::RecordBatch;
 
+use super::{column, spoilt};
 use crate::intake::Intake;
 use crate::sample::GOOD;
 use crate::schema::{DERIVED, EXPLICIT};
@@ -18,10 +19,8 @@ type Names = DictionaryArray<Int32Type>;
 /// The rows as columns of `schema`, which are those of `samples`; `None` where one of them may have to be refused, or says
 /// what only a look at it tells.
 pub(super) fn whole(intake: &Intake, rows: &RecordBatch, schema: &SchemaRef, now: i64) -> Option<RecordBatch> {
-    let kept = |name: &str, kind: &DataType| match rows.column_by_name(name) {
-        Some(column) => cast(column, kind).ok(),
-        None => Some(new_null_array(kind, rows.num_rows())),
-    };
+    let kept =
+        |name: &str, kind: &DataType| column(rows, name, kind).ok().filter(|read| spoilt(rows, name, read).is_none());
     let time = kept("time", &DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())))?;
     let times = time.as_primitive::<TimestampMicrosecondType>();
     let (first, last) = (min(times)?, max(times)?);
@@ -70,11 +69,8 @@ pub(super) fn whole(intake: &Intake, rows: &RecordBatch, schema: &SchemaRef, now
 /// A column as names; none where an empty one is among them, or one comes twice, or there are more of them than rows.
 fn names(rows: &RecordBatch, name: &str) -> Option<Names> {
     let kind = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
-    let column = match rows.column_by_name(name) {
-        Some(column) => cast(column, &kind).ok()?,
-        None => new_null_array(&kind, rows.num_rows()),
-    };
-    let names = column.as_dictionary_opt::<Int32Type>()?.clone();
+    let names = column(rows, name, &kind).ok()?;
+    let names = names.as_dictionary_opt::<Int32Type>()?.clone();
     let known = texts(&names);
     let mut seen = HashSet::with_capacity(known.len());
     let is_plain = |name: Option<&'_ str>| name.is_some_and(|name| !name.is_empty());
