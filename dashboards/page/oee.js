@@ -3,7 +3,7 @@
 // Every figure is asked for in SQL and shown as the server sent it. A panel asks again only where what it depends on
 // has changed.
 
-import { STATES, ask, asCount, asPercent, byId, html, oeeAddress, put, quoted, spcAddress, stopsAddress, timeFormat } from "/session.js";
+import { STATES, ask, asCount, asPercent, asReading, byId, html, oeeAddress, put, quoted, spcAddress, stopsAddress, timeFormat } from "/session.js";
 import { LOSSES, asDuration, pareto, timeline, trend, waterfall } from "/chart.js";
 import { EXACT, SHORT, at, begin, go, machine, machineName, machinesOf, showWindow, span, state, written, zone } from "/choice.js";
 import { INSTANT, Words, listed, panel, table } from "/panel.js";
@@ -15,10 +15,13 @@ const INTERVALS_SHOWN = 30000;
 const UNITS_SHOWN = 400;        // more than this are drawn as counts per stretch of time
 const BUCKETS = 120;
 const SIGNALS_SHOWN = 12;
+const ENERGY_TONES = { run: "run", unplanned: "unplanned", minor_stops: "unplanned", changeover: "changeover", no_order: "no_order", unknown: "unknown" };
 const AROUND_MS = 5 * 60000;    // signals are shown from so long before a stop's start until so long after
 const STARTING = { period: "shift", level: "1", by: "time", order: "latest" };
 const KNOWN = ["equipment", "period", "from", "to", "loss", "level", "by", "reason", "order", "at", "stop"];
 const away = { loss: undefined, reason: undefined, at: undefined, stop: undefined };
+
+const asKwh = (value) => (value === null ? asReading(value) : `${asReading(value)} kWh`);
 
 const plant = { equipment: new Map(), below: new Map(), reasons: new Map(), depth: 1 };
 
@@ -100,9 +103,14 @@ const FACTS = [
   ["planned_production_s", "Planned production", asDuration], ["unplanned_stops", "Unplanned stops", asCount],
   ["microstops", "Minor stops", asCount], ["mttr_s", "MTTR", asDuration], ["mtbf_s", "MTBF", asDuration],
 ];
+// Shown where a meter or a cost is known.
+const RESOURCES = [
+  ["energy_kwh", "Energy", asKwh], ["idle_energy_kwh", "while not running", asKwh], ["energy_per_good_piece_kwh", "Energy per good piece", asKwh],
+  ["cost_per_good_piece", "Cost per good piece", asReading],
+];
 
 async function drawRatios(query, say) {
-  const [row] = await query(`SELECT oee, availability, performance, quality, reason, ${FACTS.map(([name]) => name).join(", ")}
+  const [row] = await query(`SELECT oee, availability, performance, quality, reason, ${[...FACTS, ...RESOURCES].map(([name]) => name).join(", ")}
     FROM oee(${WHOLE}, ${windowSql()}) WHERE equipment = ${quoted(state.equipment)}`);
   if (!row) throw nothing("No figures of this equipment in this period: it has neither states nor counts.");
   if (machine().rollup === "serial" && below().length) say("A line: its time is that of its bottleneck, its good pieces are those that leave the last machine.");
@@ -113,7 +121,8 @@ async function drawRatios(query, say) {
     return html("div", { cls: "tile", title: row[name] === null ? row.reason : null, data: { ratio: name, value: row[name] } },
       html("dt", {}, title), html("dd", {}, html("b", {}, asPercent(row[name])), html("span", { cls: "track", "aria-hidden": "true" }, bar)));
   });
-  const facts = FACTS.map(([name, title, write]) => [title, write(row[name]), { fact: name, value: row[name] }]);
+  const known = RESOURCES.filter(([name]) => row[name] !== null);
+  const facts = [...FACTS, ...known].map(([name, title, write]) => [title, write(row[name]), { fact: name, value: row[name] }]);
   return [html("dl", { cls: "tiles" }, ...tiles), listed(facts)];
 }
 
@@ -178,6 +187,23 @@ async function drawScrap(query, say) {
   say(`${asCount(rows[0].total)} pieces scrapped${startup}.`);
   if (rows[0].rows > rows.length) say(`The ${rows.length} most frequent reasons of ${rows[0].rows}.`);
   return pareto(rows.map((row) => ({ ...row, category: "scrap", name: row.code === null ? "no reason given" : reasonName(row.code) })), asCount);
+}
+
+// ---- energy --------------------------------------------------------------------------------------
+
+async function drawEnergy(query, say) {
+  const here = `WHERE equipment = ${quoted(state.equipment)}`;
+  const rows = await query(`
+    WITH spent AS (
+      SELECT 'run' AS spent_on, energy_kwh - idle_energy_kwh AS kwh FROM oee(${WHOLE}, ${windowSql()}) ${here}
+      UNION ALL SELECT loss, idle_energy_kwh FROM losses(${WHOLE}, ${windowSql()}) ${here})
+    SELECT spent_on AS code, kwh AS value, sum(kwh) OVER () AS total, kwh / nullif(sum(kwh) OVER (), 0) AS share,
+      sum(kwh) OVER (ORDER BY kwh DESC, spent_on ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) / nullif(sum(kwh) OVER (), 0) AS so_far
+    FROM spent WHERE kwh > 0 ORDER BY kwh DESC, spent_on`);
+  byId("energy").hidden = !rows.length;
+  if (!rows.length) throw nothing("No meter is bound here, or it has counted nothing in this period.");
+  say(`${asKwh(rows[0].total)} in all.`);
+  return pareto(rows.map((row) => ({ ...row, category: ENERGY_TONES[row.code] ?? "planned", name: row.code === "run" ? "Running" : LOSSES[row.code]?.name ?? row.code })), asKwh);
 }
 
 // ---- timeline ------------------------------------------------------------------------------------
@@ -359,6 +385,7 @@ panel("waterfall", base, drawLosses);
 panel("timeline", base, drawTimeline);
 panel("pareto", () => [...base(), state.loss, state.level, state.by], drawPareto);
 panel("scrap", base, drawScrap);
+panel("energy", base, drawEnergy);
 panel("below", base, drawMachines);
 panel("shifts", base, drawShifts);
 panel("stops", () => [...base(), state.loss, state.reason, state.reason && state.level, state.order], drawStops);

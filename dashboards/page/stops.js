@@ -7,6 +7,7 @@ const DAYS_COUNTED = 30;     // what is frequent is counted over these
 const FREQUENT = 6;
 const REFRESH_MS = 10000;
 const DAY_HOURS = 24;
+const SPLIT_STEPS_S = [-300, -60, -10, 10, 60, 300];
 const CLOCK = { hour: "2-digit", minute: "2-digit", second: "2-digit" };
 
 const plant = { machines: [], reasons: new Map() };
@@ -27,11 +28,15 @@ function trouble(text) {
 // ---- what there is -------------------------------------------------------------------------------
 
 async function readPlant() {
-  const [machines, reasons] = await Promise.all([
+  const [declared, stating, reasons] = await Promise.all([
     ask(`SELECT e.equipment, e.name, e.zone FROM equipment e
-         WHERE NOT EXISTS (SELECT 1 FROM equipment c WHERE c.parent = e.equipment) ORDER BY e.equipment`),
+         WHERE e.level = 'work_unit' OR NOT EXISTS (SELECT 1 FROM equipment c WHERE c.parent = e.equipment) ORDER BY e.equipment`),
+    ask("SELECT DISTINCT equipment FROM state_timeline() WHERE time > now() - interval '1 day' AND state IS NOT NULL"),
     ask("SELECT reason, parent, name, category FROM reasons"),
   ]);
+  // A hall has no stops to explain. Where nothing says any state, all are shown.
+  const states = new Set(stating.map((row) => row.equipment));
+  const machines = states.size ? declared.filter((row) => states.has(row.equipment) || row.equipment === state.equipment) : declared;
   plant.machines = machines.map((row) => ({ ...row, name: row.name ?? row.equipment.split("/").at(-1) }));
   plant.reasons = new Map(reasons.map((row) => [row.reason, row]));
 }
@@ -97,6 +102,9 @@ const isOwn = (row) => row.equipment === state.equipment;
 /** The row that says what is said of a stop now: one of its own before one of what lies above. */
 const saidOf = (stop) => state.given.toSorted((one, other) => isOwn(other) - isOwn(one)).find((row) => row.reason === stop.reason && at(row.start) <= at(stop.start) && (row.end === null || at(stop.start) < at(row.end)));
 
+/** Whether the chosen stop can be split after so many seconds, or ends then. */
+const isWithin = (seconds) => seconds >= 1 && seconds <= Number(byId("split-at").max);
+
 function choose(start) {
   Object.assign(state, { chosen: start, merged: false, until: null });
   showStops();
@@ -119,6 +127,7 @@ function showChosen() {
   range.max = Math.max(1, Math.floor(stop.duration_s));
   range.value = state.until ? Math.round((at(state.until) - at(stop.start)) / 1000) : range.max;
   put(byId("split-time"), end ? clock(end) : "now");
+  for (const button of byId("split").querySelectorAll("button")) button.disabled = !isWithin(Number(range.value) + Number(button.dataset.step));
   const said = saidOf(stop);
   byId("back").hidden = !said || !isOwn(said);
   if (said && !isOwn(said)) byId("explain-detail").append(` · said of all of ${said.equipment}`);
@@ -240,14 +249,20 @@ byId("merge").onclick = () => {
   Object.assign(state, { merged: !state.merged, until: null });
   showChosen();
 };
-byId("split-at").oninput = () => {
-  const stop = chosen();
-  const seconds = Number(byId("split-at").value);
+function splitAt(seconds) {
   // At its right end the whole stop is meant, to the last microsecond.
-  const part = new Date(at(stop.start) + seconds * 1000).toISOString();
+  const part = new Date(at(chosen().start) + seconds * 1000).toISOString();
   state.until = seconds < Number(byId("split-at").max) ? part : null;
   showChosen();
-};
+}
+byId("split-at").oninput = () => splitAt(Number(byId("split-at").value));
+// A glove does not hit a second on a slider.
+byId("split").querySelector(".steps").replaceChildren(...SPLIT_STEPS_S.map((step) => {
+  const length = Math.abs(step) < 60 ? `${Math.abs(step)} s` : `${Math.abs(step) / 60} min`;
+  const button = html("button", { type: "button", "data-step": step, "aria-label": `${length} ${step < 0 ? "earlier" : "later"}` }, `${step < 0 ? "−" : "+"} ${length}`);
+  button.onclick = () => splitAt(Number(byId("split-at").value) + step);
+  return button;
+}));
 byId("period").onchange = () => {
   state.hours = Number(byId("period").value);
   show();

@@ -2,9 +2,10 @@
 //!
 //! A step of a meter is spread evenly over the time since the reading before, over 15 minutes at most: what was taken
 //! in a longer silence is known, when it was taken is not, and it is put at its end. So energy adds up over any split of
-//! a window, and belongs to the state and the order of the time in which it was taken.
+//! a window, and belongs to the state and the order of the time in which it was taken. What is taken while the machine does not
+//! run is a loss of its own, by what the time was lost to.
 
-use crate::state::{Category, StateSpan};
+use crate::loss::Loss;
 use crate::{SECOND_US, seconds};
 
 /// The longest time that a step of a meter is spread over.
@@ -54,38 +55,70 @@ impl Consumption {
 pub struct Energy {
     /// All of it, kWh.
     pub total_kwh: f64,
-    /// That taken while the machine did not run, in shifts and outside, within the total.
-    pub idle_kwh: f64,
+    /// That taken while the machine did not run, by what its time was lost to, in the order of [`Loss::ALL`], kWh.
+    idle_kwh: [f64; Loss::ALL.len()],
 }
 
 impl Energy {
-    /// That of `[from, to)`, of ascending and disjoint consumptions and states.
+    /// All that was taken, kWh, without saying while what.
     #[must_use]
-    pub fn of(consumptions: &[Consumption], states: &[StateSpan], from: i64, to: i64) -> Self {
-        let first = consumptions.partition_point(|consumption| consumption.end <= from);
-        let taken = |from: i64, to: i64, at: usize| -> f64 {
-            let rest = consumptions.iter().skip(at).take_while(|consumption| consumption.start < to);
-            // From a zero of its own: the sum of nothing is −0.
-            rest.map(|consumption| consumption.within(from, to)).fold(0.0, |sum, kwh| sum + kwh)
-        };
-        let (mut at, mut running_kwh) = (first, 0.0);
-        let begun = states.partition_point(|span| span.end <= from);
-        let spans = states.iter().skip(begun).take_while(|span| span.start < to && from < to);
-        for span in spans.filter(|span| span.value.category == Some(Category::Run)) {
-            let start = span.start.max(from);
-            while consumptions.get(at).is_some_and(|consumption| consumption.end <= start) {
-                at += 1;
-            }
-            running_kwh += taken(start, span.end.min(to), at);
+    pub fn of(total_kwh: f64) -> Self {
+        Self { total_kwh, ..Self::default() }
+    }
+
+    /// With some of it taken while time was lost and the machine did not run, kWh.
+    pub(crate) fn add_idle(&mut self, loss: Loss, kwh: f64) {
+        for (each, idle) in Loss::ALL.iter().zip(&mut self.idle_kwh) {
+            *idle += if *each == loss { kwh } else { 0.0 };
         }
-        let total_kwh = taken(from, to, first);
-        Self { total_kwh, idle_kwh: (total_kwh - running_kwh).max(0.0) }
+    }
+
+    /// That taken while the machine did not run, in shifts and outside, within the total, kWh.
+    #[must_use]
+    pub fn idle_kwh(&self) -> f64 {
+        self.idle_kwh.iter().sum()
+    }
+
+    /// That taken while time was lost to `loss` and the machine did not run, kWh; none of losses in which it runs.
+    #[must_use]
+    pub fn lost_kwh(&self, loss: Loss) -> Option<f64> {
+        Loss::ALL
+            .iter()
+            .zip(self.idle_kwh)
+            .find(|(each, _)| **each == loss && loss.is_of_idle_time())
+            .map(|(_, kwh)| kwh)
     }
 
     /// That of both.
     #[must_use]
-    pub fn plus(self, other: Self) -> Self {
-        Self { total_kwh: self.total_kwh + other.total_kwh, idle_kwh: self.idle_kwh + other.idle_kwh }
+    pub fn plus(mut self, other: Self) -> Self {
+        self.total_kwh += other.total_kwh;
+        self.idle_kwh.iter_mut().zip(other.idle_kwh).for_each(|(idle, kwh)| *idle += kwh);
+        self
+    }
+}
+
+/// What was taken in stretches of time that follow one another, of ascending and disjoint consumptions.
+#[derive(Debug)]
+pub(crate) struct Taken<'a> {
+    /// Those that have not ended before the last stretch began.
+    left: &'a [Consumption],
+}
+
+impl<'a> Taken<'a> {
+    /// From `from` on.
+    pub(crate) fn since(consumptions: &'a [Consumption], from: i64) -> Self {
+        let ended = consumptions.partition_point(|consumption| consumption.end <= from);
+        Self { left: consumptions.get(ended..).unwrap_or_default() }
+    }
+
+    /// In `[from, to)`, kWh; no stretch begins before the one asked of before.
+    pub(crate) fn within(&mut self, from: i64, to: i64) -> f64 {
+        let ended = self.left.iter().take_while(|consumption| consumption.end <= from).count();
+        self.left = self.left.get(ended..).unwrap_or_default();
+        let reached = self.left.iter().take_while(|consumption| consumption.start < to);
+        // From a zero of its own: the sum of nothing is −0.
+        reached.map(|consumption| consumption.within(from, to)).fold(0.0, |sum, kwh| sum + kwh)
     }
 }
 

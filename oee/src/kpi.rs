@@ -64,6 +64,8 @@ pub struct Kpi {
     pub mtbf_s: Option<f64>,
     /// (Run + micro-stops + changeovers + no order) / unplanned stops, seconds.
     pub mttf_s: Option<f64>,
+    /// Ideal time of all pieces / scheduled: pieces made of those that could be made in the shifts.
+    pub equipment_load_ratio: Option<f64>,
     /// Energy / good pieces, kWh.
     pub energy_per_good_piece_kwh: Option<f64>,
     /// Energy / pieces made, good or not, kWh.
@@ -122,6 +124,7 @@ impl Report {
             mttr_s: ratio(seconds(time.unplanned_us), stops),
             mtbf_s: ratio(seconds(production_us), stops),
             mttf_s: ratio(seconds(time.able_us()), stops),
+            equipment_load_ratio: over(self.ideal_total_s, time.scheduled_us),
             energy_per_good_piece_kwh: self.energy.and_then(|energy| ratio(energy.total_kwh, self.counts.good)),
             energy_per_piece_kwh: self.energy.and_then(|energy| ratio(energy.total_kwh, self.counts.total)),
             cost_per_good_piece: self.cost.and_then(|cost| ratio(cost, self.counts.good)),

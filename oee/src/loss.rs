@@ -68,6 +68,12 @@ impl Loss {
         }
     }
 
+    /// Whether it is of time in which the machine does not have to run; reduced speed and rejects are of its running.
+    #[must_use]
+    pub fn is_of_idle_time(self) -> bool {
+        !matches!(self, Self::ReducedSpeed | Self::StartupRejects | Self::ProductionRejects)
+    }
+
     /// Which factor of OEE it lowers; none where the time was not to be used for production.
     #[must_use]
     pub fn factor(self) -> Option<&'static str> {
@@ -103,6 +109,8 @@ pub struct Step {
     pub lost_s: Option<f64>,
     /// What is left after it, seconds.
     pub left_s: Option<f64>,
+    /// What was taken meanwhile while the machine did not run, kWh; none where no meter is bound, or of losses in which it runs.
+    pub idle_kwh: Option<f64>,
 }
 
 impl Report {
@@ -139,7 +147,8 @@ impl Report {
         let step = |loss| {
             let lost_s = self.lost_s(loss);
             left_s = left_s.zip(lost_s).map(|(left, lost)| left - lost);
-            Step { loss, lost_s, left_s }
+            let idle_kwh = self.energy.and_then(|energy| energy.lost_kwh(loss));
+            Step { loss, lost_s, left_s, idle_kwh }
         };
         Loss::ALL.into_iter().map(step).collect()
     }

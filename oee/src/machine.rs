@@ -17,7 +17,8 @@ use std::sync::Arc;
 
 use crate::calendar::{Shift, union};
 use crate::count::Piece;
-use crate::energy::{Consumption, Energy, Rates};
+use crate::energy::{Consumption, Energy, Rates, Taken};
+use crate::loss::Loss;
 use crate::state::{Category, StateSpan, StateValue};
 use crate::{OPEN, SECOND_US};
 use report::order_place;
@@ -168,7 +169,7 @@ impl Machine {
         let mut report = Report { start: from, end, ..Report::default() };
         self.add_time(&mut report, now, stops);
         self.add_pieces(&mut report);
-        report.energy = self.energy.as_ref().map(|taken| Energy::of(taken, &self.states, from, end));
+        report.energy = self.energy_in(from, end, now);
         report.cost = self.rates.cost(report.elements.scheduled_us, report.energy);
         report
     }
@@ -284,7 +285,37 @@ impl Machine {
     /// What was taken in `[from, to)`, kWh; none where no meter is bound.
     #[must_use]
     pub fn energy_kwh(&self, from: i64, to: i64) -> Option<f64> {
-        self.energy.as_ref().map(|taken| Energy::of(taken, &[], from, to).total_kwh)
+        self.energy.as_ref().map(|taken| Taken::since(taken, from).within(from, to))
+    }
+
+    fn energy_in(&self, from: i64, end: i64, now: i64) -> Option<Energy> {
+        let mut energy = Energy::of(self.energy_kwh(from, end)?);
+        let mut taken = Taken::since(self.energy.as_deref()?, from);
+        for slice in self.slices_in(from, end) {
+            if let Some(loss) = self.idle_time_of(&slice, now) {
+                energy.add_idle(loss, taken.within(slice.start, slice.end));
+            }
+        }
+        Some(energy)
+    }
+
+    /// What the time of a slice is lost to; none while the machine runs, also in breaks and outside shifts.
+    fn idle_time_of(&self, slice: &Slice, now: i64) -> Option<Loss> {
+        let span = slice.state.and_then(|state| self.states.get(state));
+        let category = span.and_then(|span| span.value.category);
+        match category {
+            Some(Category::Run) => None,
+            _ if !slice.scheduled => Some(Loss::NotScheduled),
+            _ if slice.is_break => Some(Loss::PlannedBreak),
+            Some(Category::Planned) => Some(Loss::PlannedDowntime),
+            Some(Category::Changeover) => Some(Loss::Changeover),
+            Some(Category::NoOrder) => Some(Loss::NoOrder),
+            Some(Category::Unplanned) if span.is_some_and(|span| self.is_microstop(span, now)) => {
+                Some(Loss::MinorStops)
+            }
+            Some(Category::Unplanned) => Some(Loss::Unplanned),
+            None => Some(Loss::Unknown),
+        }
     }
 
     fn slices_in(&self, from: i64, end: i64) -> impl Iterator<Item = Slice> {

@@ -53,6 +53,9 @@ impl Wanted<'_> {
             let outline = segment.outline()?;
             for series in outline.series.iter().filter(|series| self.names(&series.key)) {
                 let times = self.times_at(series);
+                if times.is_empty() {
+                    continue;
+                }
                 let ranges = ranges_of(series, |_, cell| times.iter().any(|times| overlaps(series, cell, *times)));
                 if ranges.is_empty() {
                     continue;

@@ -49,7 +49,7 @@ impl Line {
         let mut dice = Dice::new(seed, 0);
         let orders = OrderBook::open(start_us, &mut dice, out);
         let mut line = Self {
-            stations: LINE.iter().map(|_| Station::new()).collect(),
+            stations: LINE.iter().map(|spec| Station::new(spec, start_us)).collect(),
             orders,
             stock: Stock::new(start_us),
             breaks: Breaks::new(start_us),
@@ -89,6 +89,7 @@ impl Line {
 
     /// Everything that happens at `now_us`.
     pub(super) fn step(&mut self, now_us: i64, out: &mut Vec<Message>) {
+        self.meter(now_us);
         self.breaks.roll(now_us);
         self.orders.step(now_us, &mut self.dice, out);
         for index in 0..LINE.len() {
@@ -108,6 +109,20 @@ impl Line {
     /// The product that the station is set up for, by place in the list of products.
     pub(super) fn product(&self, index: usize) -> usize {
         self.orders.get(self.stations[index].order).product
+    }
+
+    /// Every station's meter counts on to `now_us`, before anything changes then.
+    fn meter(&mut self, now_us: i64) {
+        self.stations.iter_mut().zip(&LINE).for_each(|(station, spec)| station.meter(spec, now_us));
+    }
+
+    /// What the meters show.
+    pub(super) fn read_meters(&mut self, now_us: i64, out: &mut Vec<Message>) {
+        self.meter(now_us);
+        for (index, station) in self.stations.iter().enumerate() {
+            let payload = Object::reading(now_us).decimal("energy", station.energy_kwh, 3).close();
+            out.push(Message::reading(now_us, topic(index), payload));
+        }
     }
 
     /// How many stations move right now.
@@ -273,7 +288,9 @@ impl Line {
         if counted {
             station.total += 1;
             station.good += u64::from(job.passes);
-            station.scrap += u64::from(!job.passes);
+            if let Some(failed) = outcome::failed(index, &job, order.product) {
+                station.scrap[failed] += 1;
+            }
             station.order_good += u64::from(job.passes);
         }
         station.phase = Phase::Unloading(job);
@@ -336,10 +353,12 @@ impl Line {
 
     fn report_counters(&self, index: usize, now_us: i64, out: &mut Vec<Message>) {
         let station = &self.stations[index];
-        let reading = Object::reading(now_us)
-            .integer("total", station.total as i64)
-            .integer("good", station.good as i64)
-            .integer("scrap", station.scrap as i64);
+        let reading =
+            Object::reading(now_us).integer("total", station.total as i64).integer("good", station.good as i64);
+        let scrap = LINE[index].characteristics.iter().zip(&station.scrap);
+        let reading = scrap.fold(reading, |reading, (characteristic, pieces)| {
+            reading.integer(&format!("scrap_{}", characteristic.name), *pieces as i64)
+        });
         out.push(Message::reading(now_us, topic(index), reading.close()));
     }
 

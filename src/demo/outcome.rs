@@ -38,6 +38,21 @@ pub(super) fn draw(dice: &mut Dice, index: usize, product: usize, weld_wear: f64
     (values, passes)
 }
 
+/// The first characteristic that is out of its limits, by place in the station's list.
+pub(super) fn failed(index: usize, job: &Job, product: usize) -> Option<usize> {
+    let characteristics = LINE[index].characteristics.iter().enumerate();
+    let expected = characteristics
+        .flat_map(|(place, characteristic)| std::iter::repeat_n((place, characteristic), characteristic.values));
+    let mut bad =
+        expected.zip(&job.values).filter(|((_, characteristic), value)| !is_within(characteristic, product, **value));
+    bad.next().map(|((place, _), _)| place)
+}
+
+fn is_within(characteristic: &Characteristic, product: usize, value: f64) -> bool {
+    let (lower, upper) = (characteristic.lower_limit(product), characteristic.upper_limit(product));
+    lower.is_none_or(|limit| value >= limit) && upper.is_none_or(|limit| value <= limit)
+}
+
 /// The measurement records of a finished attempt.
 pub(super) fn measurements(index: usize, job: &Job, order: &Order, now_us: i64) -> Vec<Object> {
     let spec = &LINE[index];
@@ -50,7 +65,7 @@ pub(super) fn measurements(index: usize, job: &Job, order: &Order, now_us: i64) 
         .map(|((characteristic, piece), value)| {
             let lower = characteristic.lower_limit(order.product);
             let upper = characteristic.upper_limit(order.product);
-            let within = lower.is_none_or(|limit| *value >= limit) && upper.is_none_or(|limit| *value <= limit);
+            let within = is_within(characteristic, order.product, *value);
             Object::new()
                 .time("time", now_us)
                 .text("unit", &job.piece.unit)

@@ -7,7 +7,7 @@ use super::line::{Line, topic};
 use super::message::{Message, Object};
 use super::station::LINE;
 use super::stop::code;
-use super::utilities::{COMPRESSOR_HZ, HALL_INTERVAL_US, compressor, hall};
+use super::utilities::{COMPRESSOR_HZ, HALL_INTERVAL_US, METER_INTERVAL_US, compressor, hall};
 use super::{MILLISECOND_US, SECOND_US, curve, seconds_us};
 
 /// Who sends readings.
@@ -16,6 +16,7 @@ enum Sensors {
     Station(usize),
     Compressor,
     Hall,
+    Meters,
 }
 
 /// Sends readings at regular times.
@@ -72,6 +73,7 @@ impl Simulation {
             .collect();
         samplers.push(sampler(Sensors::Compressor, seconds_us(1.0 / COMPRESSOR_HZ), 101));
         samplers.push(sampler(Sensors::Hall, HALL_INTERVAL_US, 102));
+        samplers.push(sampler(Sensors::Meters, METER_INTERVAL_US, 103));
         Self { now_us, opening, line, samplers, bare_scalars: true }
     }
 
@@ -121,7 +123,8 @@ impl Simulation {
     /// times a second.
     pub fn set_rate(&mut self, readings_hz: f64) {
         let slower = Self::live_rate_hz() / readings_hz.max(1e-3);
-        for sampler in self.samplers.iter_mut().filter(|sampler| sampler.sensors != Sensors::Hall) {
+        let scaled = |sensors| !matches!(sensors, Sensors::Hall | Sensors::Meters);
+        for sampler in self.samplers.iter_mut().filter(|sampler| scaled(sampler.sensors)) {
             let interval_s = sampler.live_interval_us as f64 / SECOND_US as f64 * slower;
             sampler.set_interval(seconds_us(interval_s), self.now_us);
         }
@@ -181,6 +184,7 @@ impl Simulation {
                     messages.push(Message::reading(now_us, topic(index), payload));
                 }
                 Sensors::Compressor => messages.push(compressor(now_us, self.line.moving(), &mut sampler.dice)),
+                Sensors::Meters => self.line.read_meters(now_us, messages),
                 Sensors::Hall => {
                     let readings = hall(now_us, &mut sampler.dice);
                     if self.bare_scalars {

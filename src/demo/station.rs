@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use super::SECOND_US;
 use super::stock::Feed;
 use super::stop::Interruption;
 
@@ -20,6 +21,8 @@ pub(super) struct Spec {
     pub(super) buffer_pieces: usize,
     /// Time to set up for another product, seconds.
     pub(super) changeover_s: f64,
+    /// Electric power while it moves, kW; while it stands it takes [`STANDBY_SHARE`] of that.
+    pub(super) power_kw: f64,
     /// How prone to faults it is; 1 is ordinary.
     pub(super) proneness: f64,
     /// Share of pieces that fail at the first attempt.
@@ -69,6 +72,9 @@ impl Characteristic {
     }
 }
 
+/// Share of its power that a station takes while it stands.
+const STANDBY_SHARE: f64 = 0.3;
+
 /// Places of the stations in [`LINE`].
 pub(super) const PRESS: usize = 0;
 pub(super) const WELD: usize = 1;
@@ -86,6 +92,7 @@ pub(super) static LINE: [Spec; 6] = [
         readings_hz: 10.0,
         buffer_pieces: 0,
         changeover_s: 180.0,
+        power_kw: 5.5,
         proneness: 1.0,
         fail_chance: 0.004,
         retry_pass_chance: None,
@@ -102,6 +109,7 @@ pub(super) static LINE: [Spec; 6] = [
         readings_hz: 10.0,
         buffer_pieces: 4,
         changeover_s: 280.0,
+        power_kw: 9.0,
         proneness: 1.2,
         fail_chance: 0.003,
         retry_pass_chance: None,
@@ -118,6 +126,7 @@ pub(super) static LINE: [Spec; 6] = [
         readings_hz: 10.0,
         buffer_pieces: 4,
         changeover_s: 120.0,
+        power_kw: 0.9,
         proneness: 1.3,
         fail_chance: 0.012,
         retry_pass_chance: Some(0.9),
@@ -142,6 +151,7 @@ pub(super) static LINE: [Spec; 6] = [
         readings_hz: 5.0,
         buffer_pieces: 4,
         changeover_s: 150.0,
+        power_kw: 1.2,
         proneness: 0.7,
         fail_chance: 0.012,
         retry_pass_chance: Some(0.5),
@@ -155,6 +165,7 @@ pub(super) static LINE: [Spec; 6] = [
         readings_hz: 2.0,
         buffer_pieces: 4,
         changeover_s: 220.0,
+        power_kw: 1.6,
         proneness: 0.8,
         fail_chance: 0.007,
         retry_pass_chance: None,
@@ -172,6 +183,7 @@ pub(super) static LINE: [Spec; 6] = [
         readings_hz: 1.0,
         buffer_pieces: 6,
         changeover_s: 60.0,
+        power_kw: 2.2,
         proneness: 0.8,
         fail_chance: 0.003,
         retry_pass_chance: Some(1.0),
@@ -249,7 +261,11 @@ pub(super) struct Station {
     pub(super) order_good: u64,
     pub(super) total: u64,
     pub(super) good: u64,
-    pub(super) scrap: u64,
+    /// Scrapped pieces, by the first characteristic that was out of its limits.
+    pub(super) scrap: Vec<u64>,
+    /// What its meter shows, kWh, and when it was read last.
+    pub(super) energy_kwh: f64,
+    pub(super) metered_us: i64,
     /// The last state it reported.
     pub(super) reported: Option<u16>,
     /// Wear of its tool, 0 to 1.
@@ -258,7 +274,7 @@ pub(super) struct Station {
 
 impl Station {
     /// An empty station, set up for the first order.
-    pub(super) fn new() -> Self {
+    pub(super) fn new(spec: &Spec, now_us: i64) -> Self {
         Self {
             phase: Phase::Ready,
             due_us: None,
@@ -269,7 +285,9 @@ impl Station {
             order_good: 0,
             total: 0,
             good: 0,
-            scrap: 0,
+            scrap: vec![0; spec.characteristics.len()],
+            energy_kwh: 0.0,
+            metered_us: now_us,
             reported: None,
             wear: 0.0,
         }
@@ -284,6 +302,13 @@ impl Station {
         };
         let share = done_us as f64 / job.length_us.max(1) as f64;
         Some((job, share.clamp(0.0, 1.0)))
+    }
+
+    /// The meter counts on to `now_us`; until then the station did what it does now.
+    pub(super) fn meter(&mut self, spec: &Spec, now_us: i64) {
+        let hours = (now_us - self.metered_us) as f64 / (3_600.0 * SECOND_US as f64);
+        self.energy_kwh += hours * spec.power_kw * if self.moves() { 1.0 } else { STANDBY_SHARE };
+        self.metered_us = now_us;
     }
 
     /// Whether it moves right now.

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::Value;
 
+use super::line::topic;
 use super::station::{LINE, PRESS};
 use super::{Message, PLANT, SECOND_US, Simulation, breaks, order, stock, stop};
 
@@ -145,13 +146,31 @@ fn no_signal_has_two_values_at_one_time() {
 }
 
 #[test]
+fn meters_count_what_stations_take() {
+    let mut shown: HashMap<String, f64> = HashMap::new();
+    for message in run(4, 12).iter().filter(|message| message.topic.starts_with("plant/")) {
+        let Some(kwh) = json(message)["energy"].as_f64() else { continue };
+        let before = shown.insert(message.topic.clone(), kwh).unwrap_or(0.0);
+        assert!(kwh >= before, "{} went back", message.topic);
+    }
+    assert_eq!(shown.len(), LINE.len());
+    for (index, spec) in LINE.iter().enumerate() {
+        let kwh = shown[&topic(index)];
+        // It runs most of the time, and takes something while it stands.
+        assert!((0.4..1.0).contains(&(kwh / (12.0 * spec.power_kw))), "{} took {kwh} kWh", spec.name);
+    }
+}
+
+#[test]
 fn counters_rise_and_add_up() {
     let messages = run(4, 12);
     let mut last: HashMap<String, i64> = HashMap::new();
     for message in messages.iter().filter(|message| message.topic.starts_with("plant/")) {
         let reading = json(message);
         let Some(total) = reading["total"].as_i64() else { continue };
-        let (good, scrap) = (reading["good"].as_i64().unwrap(), reading["scrap"].as_i64().unwrap());
+        let of_scrap = reading.as_object().unwrap().iter().filter(|(signal, _)| signal.starts_with("scrap_"));
+        let scrap: i64 = of_scrap.map(|(_, pieces)| pieces.as_i64().unwrap()).sum();
+        let good = reading["good"].as_i64().unwrap();
         assert_eq!(good + scrap, total);
         let step = total - last.insert(message.topic.clone(), total).unwrap_or(total);
         assert!((0..=1).contains(&step), "{} counted {step} pieces at once", message.topic);

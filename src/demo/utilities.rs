@@ -13,6 +13,9 @@ pub(super) const COMPRESSOR_HZ: f64 = 1.0;
 /// Time between two readings of the hall's sensors.
 pub(super) const HALL_INTERVAL_US: i64 = 10 * SECOND_US;
 
+/// Time between two readings of the stations' meters.
+pub(super) const METER_INTERVAL_US: i64 = 10 * SECOND_US;
+
 /// One reading of the compressor; stations that move need air.
 pub(super) fn compressor(now_us: i64, moving_stations: usize, dice: &mut Dice) -> Message {
     let demand = 0.35 + 0.45 * moving_stations as f64;

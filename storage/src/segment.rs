@@ -6,6 +6,7 @@ mod flags;
 mod hybrid;
 mod numbers;
 mod outline;
+mod pages;
 mod sum;
 #[cfg(test)]
 mod tests;
@@ -17,6 +18,7 @@ pub(crate) use chunk::Effort;
 pub use course::Course;
 pub(crate) use outline::Draft;
 pub use outline::{Cell, Outline, SeriesOutline, Sums};
+use pages::Groups;
 pub(crate) use sum::holds;
 pub(crate) use texts::BOUND_BYTES;
 pub(crate) use writer::SegmentWriter;
@@ -25,18 +27,18 @@ use std::fs::File;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use arrow::array::{Array, AsArray, BooleanArray};
 use arrow::compute::{concat_batches, filter_record_batch};
-use arrow::datatypes::{DataType, Schema};
+use arrow::datatypes::{DataType, Fields, Schema};
 use arrow::record_batch::{RecordBatch, RecordBatchReader};
-use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowPredicateFn, ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
-    ParquetRecordBatchReaderBuilder, RowFilter, RowSelection,
+    ParquetRecordBatchReaderBuilder, RowFilter, RowGroups, RowSelection,
 };
+use parquet::arrow::{ProjectionMask, parquet_to_arrow_field_levels};
 use parquet::file::metadata::PageIndexPolicy;
 use parquet::file::page_index::column_index::ColumnIndexMetaData;
 use parquet::file::statistics::Statistics;
@@ -56,6 +58,8 @@ const OUTLINE: &str = "takt.outline";
 /// More than any outline has.
 const OUTLINE_BYTES: usize = 1 << 30;
 const ROWS_PER_PAGE: usize = 8_192;
+/// How many segments were opened.
+static OPENED: AtomicU64 = AtomicU64::new(0);
 /// Rows whose series are looked at together.
 const SERIES_BATCH_ROWS: usize = 1 << 16;
 
@@ -76,6 +80,8 @@ pub(crate) fn start_of(day: i64) -> i64 {
 pub struct Segment {
     /// Where it is.
     pub path: PathBuf,
+    /// No other that was opened since the start has it.
+    number: u64,
     /// Rows in it.
     pub rows: u64,
     /// Its size, bytes.
@@ -148,6 +154,7 @@ impl Segment {
         let file_metadata = metadata.metadata().file_metadata();
         let mut segment = Self {
             path: path.to_owned(),
+            number: OPENED.fetch_add(1, Ordering::Relaxed),
             rows: u64::try_from(file_metadata.num_rows()).unwrap_or_default(),
             bytes,
             min_time: None,
@@ -273,15 +280,40 @@ impl Segment {
         filter: Option<RowFilter>,
         rows: usize,
     ) -> Result<ParquetRecordBatchReader, StoreError> {
-        let mut builder = self.reader(wanted)?;
+        let failed = |error| damaged(&self.path, &error);
+        let metadata = self.metadata.metadata();
+        let descriptor = metadata.file_metadata().schema_descr();
+        let mask = ProjectionMask::columns(descriptor, columns.iter().copied());
         if let Some(filter) = filter {
-            builder = builder.with_row_filter(filter);
+            let all = usize::try_from(self.rows).unwrap_or(usize::MAX);
+            let selection = RowSelection::from_consecutive_ranges(ranges, all);
+            let builder = self.reader(wanted)?.with_row_filter(filter);
+            let builder = builder.with_projection(mask).with_row_selection(selection).with_batch_size(rows);
+            return builder.build().map_err(failed);
         }
-        let mask = ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied());
-        let all = usize::try_from(self.rows).unwrap_or(usize::MAX);
-        let selection = RowSelection::from_consecutive_ranges(ranges, all);
-        let builder = builder.with_projection(mask).with_row_selection(selection).with_batch_size(rows);
-        builder.build().map_err(|error| damaged(&self.path, &error))
+        self.reader_of(ranges, mask, wanted, rows)
+    }
+
+    /// Columns of some rows, `rows` at a time, texts as dictionaries or views where `wanted` has them so.
+    fn reader_of(
+        &self,
+        ranges: impl Iterator<Item = Range<usize>>,
+        mask: ProjectionMask,
+        wanted: &Schema,
+        rows: usize,
+    ) -> Result<ParquetRecordBatchReader, StoreError> {
+        let failed = |error| damaged(&self.path, &error);
+        let metadata = self.metadata.metadata();
+        let descriptor = metadata.file_metadata().schema_descr();
+        let levels = parquet_to_arrow_field_levels(descriptor, mask, Some(&self.fields(wanted))).map_err(failed)?;
+        let file = File::open(&self.path).map_err(|error| StoreError::io(&self.path, error))?;
+        let (groups, ranges) = Groups::of(self.number, file, metadata, ranges).map_err(failed)?;
+        let selection = RowSelection::from_consecutive_ranges(ranges.into_iter(), groups.num_rows());
+        ParquetRecordBatchReader::try_new_with_row_groups(&levels, &groups, rows, Some(selection)).map_err(failed)
+    }
+
+    fn all_rows(&self) -> Range<usize> {
+        0..usize::try_from(self.rows).unwrap_or(usize::MAX)
     }
 
     /// Footer and page index, ready for readers.
@@ -434,22 +466,27 @@ impl Segment {
     /// All rows in key order, so many at a time; texts as dictionaries where `wanted` has them so, which is how the file
     /// holds most of them.
     pub(crate) fn batches(&self, wanted: &Schema, rows: usize) -> Result<ParquetRecordBatchReader, StoreError> {
-        self.reader(wanted)?.with_batch_size(rows).build().map_err(|error| damaged(&self.path, &error))
+        self.reader_of(std::iter::once(self.all_rows()), ProjectionMask::all(), wanted, rows)
     }
 
     /// A reader that gives texts as dictionaries or views where `wanted` has them so.
     fn reader(&self, wanted: &Schema) -> Result<ParquetRecordBatchReaderBuilder<File>, StoreError> {
         let failed = |error| damaged(&self.path, &error);
+        let options = ArrowReaderOptions::new().with_schema(Arc::new(Schema::new(self.fields(wanted))));
+        let metadata = ArrowReaderMetadata::try_new(self.metadata.metadata().clone(), options).map_err(failed)?;
+        let file = File::open(&self.path).map_err(|error| StoreError::io(&self.path, error))?;
+        Ok(ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata))
+    }
+
+    /// Its columns, texts as dictionaries or views where `wanted` has them so.
+    fn fields(&self, wanted: &Schema) -> Fields {
         let fields = self.metadata.schema().fields().iter().map(|field| match wanted.field_with_name(field.name()) {
             Ok(name) if matches!(name.data_type(), DataType::Dictionary(..) | DataType::Utf8View) => {
                 Arc::new(field.as_ref().clone().with_data_type(name.data_type().clone()))
             }
             _ => field.clone(),
         });
-        let options = ArrowReaderOptions::new().with_schema(Arc::new(Schema::new(fields.collect::<Vec<_>>())));
-        let metadata = ArrowReaderMetadata::try_new(self.metadata.metadata().clone(), options).map_err(failed)?;
-        let file = File::open(&self.path).map_err(|error| StoreError::io(&self.path, error))?;
-        Ok(ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata))
+        fields.collect()
     }
 
     /// The last row of each series ([`TableSpec::has_series`]), as [`TableSpec::memory_schema`].
@@ -459,10 +496,8 @@ impl Segment {
             Some(outline) => outline.series.iter().filter_map(SeriesOutline::last_row).collect(),
             None => self.series_ends(spec)?,
         };
-        let total = usize::try_from(self.rows).unwrap_or(usize::MAX);
-        let selection = RowSelection::from_consecutive_ranges(ends.into_iter().map(|row| row..row + 1), total);
-        let reader = self.reader(&layout)?.with_row_selection(selection).build();
-        let reader = reader.map_err(|error| damaged(&self.path, &error))?;
+        let ends = ends.into_iter().map(|row| row..row + 1);
+        let reader = self.reader_of(ends, ProjectionMask::all(), &layout, ROWS_PER_PAGE)?;
         let schema = reader.schema();
         let batches: Result<Vec<RecordBatch>, _> = reader.collect();
         in_schema(&concat_batches(&schema, &batches?)?, &layout)
@@ -476,11 +511,9 @@ impl Segment {
             .filter(|&&index| Some(index) != spec.time)
             .map(|&i| spec.schema.field(i).name().as_str())
             .collect();
-        let builder = self.reader(&spec.memory_schema())?;
-        let mask = ProjectionMask::columns(builder.parquet_schema(), series.iter().copied());
-        let reader = builder.with_projection(mask).with_batch_size(SERIES_BATCH_ROWS).build();
+        let all = std::iter::once(self.all_rows());
         let (mut ends, mut start, mut before) = (Vec::new(), 0, None::<RecordBatch>);
-        for rows in reader.map_err(|error| damaged(&self.path, &error))? {
+        for rows in self.rows_in(all, &series, &spec.memory_schema(), None, SERIES_BATCH_ROWS)? {
             let rows = rows?;
             // Whether the series before ended with its batch shows in the first row of this one.
             if let Some(last) = before.take() {

@@ -467,6 +467,10 @@ fn a_speed_tells_the_state_a_door_the_reason_and_a_meter_the_energy() {
         "SELECT category, round(sum(energy_kwh), 9) FROM state_timeline({window}) {of_mill} GROUP BY 1 ORDER BY 1"
     ));
     assert_eq!(json!(by_state), json!([["run", 0.5], ["unplanned", 0.1]]));
+    let lost = server.sql(&format!(
+        "SELECT loss, round(idle_energy_kwh, 9) FROM losses('1 hour', {window}) {of_mill} AND idle_energy_kwh > 0"
+    ));
+    assert_eq!(json!(lost), json!([["unplanned", 0.1]]), "a loss of its own");
     let elsewhere =
         server.sql(&format!("SELECT energy_kwh FROM state_timeline({window}) WHERE equipment = 'site/saw'"));
     assert!(elsewhere.iter().all(|row| row[0].is_null()), "no meter is bound there");

@@ -122,9 +122,15 @@ impl Oracle {
         let stations = self.samples.keys().filter(|(_, signal)| signal == "total").map(|(equipment, _)| equipment);
         for (station, hour) in stations.flat_map(|station| (0..HOURS).map(move |hour| (station, hour))) {
             let from = START_US + hour * HOUR_US;
-            let made = ["total", "good", "scrap"].map(|counter| {
-                let readings = &self.samples[&(station.clone(), counter.to_owned())];
-                let until = |us: i64| readings.range(..us).next_back().map_or(0.0, |(_, value)| *value);
+            let made = ["total", "good", "scrap_"].map(|counters| {
+                // Scrap is counted by reason.
+                let here =
+                    self.samples.iter().filter(|((place, signal), _)| place == station && signal.starts_with(counters));
+                let until = |us: i64| -> f64 {
+                    here.clone()
+                        .map(|(_, readings)| readings.range(..us).next_back().map_or(0.0, |(_, value)| *value))
+                        .sum()
+                };
                 (until(from + HOUR_US) - until(from)).to_string()
             });
             rows.push([vec![station.clone(), from.to_string()], made.to_vec(), vec!["0".to_owned()]].concat());

@@ -94,7 +94,7 @@ fn a_stop_is_whole_where_the_window_cuts_it() {
     let folder = tempfile::tempdir().unwrap();
     let server = filled(folder.path());
     let columns = "time, start, \"end\", state, category, microstop, reason, reason_name, reason_path, duration_s, \
-                   in_window_s, counted_s, shift, production_day, work_order, product";
+                   in_window_s, counted_s, shift, production_day, work_order, product, mtbf_s, mttr_s";
     let stops = |from: &str, to: &str| {
         server.sql(&format!(
             "SELECT {columns} FROM stops('{}', '{}') WHERE equipment = 'site/press' ORDER BY time",
@@ -119,7 +119,9 @@ fn a_stop_is_whole_where_the_window_cuts_it() {
         "early",
         "2025-01-14",
         "WO-1",
-        "A"
+        "A",
+        0.0,
+        1_800.0
     ]);
     assert_eq!(json!(stops("07:30:00", "08:30:00")), json!([jam]));
     let day = stops("04:00:00", "13:00:00");

@@ -115,7 +115,7 @@ fn a_touch_explains_a_stop() {
     assert_eq!(json!(open), json!([[1]]));
 
     // Split: the first fifteen minutes of the hour were a jam.
-    let split = "const range = document.querySelector('#split-at'); range.value = 900; range.oninput()";
+    let split = "for (let times = 0; times < 9; times++) document.querySelector('.steps [data-step=\"-300\"]').click()";
     explain(&browser, 3, split, "jam");
     wait_until(&browser, "both parts", &json!({"open": "1", "reasons": ["", "jam", "jam", "setup", "jam"]}));
     let parts = json!([["jam", 15.0], ["setup", 45.0], ["jam", 10.0], [null, 10.0], ["jam", null]]);

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use arrow_pg::datatypes::field_into_pg_type;
 use arrow_pg::encoder::encode_value;
-use datafusion::arrow::array::{Array, ArrayRef, AsArray, RecordBatch, TimestampMicrosecondArray};
+use datafusion::arrow::array::{
+    Array, ArrayRef, AsArray, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
+};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Schema, TimeUnit, TimestampMicrosecondType};
 use jiff::Timestamp;
@@ -151,6 +153,10 @@ enum Cells {
         values: TimestampMicrosecondArray,
         zoned: bool,
     },
+    /// Numbers and texts in text: most of what is ever asked for, looked at once for each column instead of each value.
+    Doubles(Float64Array),
+    Integers(Int64Array),
+    Texts(StringArray),
     Other {
         values: ArrayRef,
         field: Field,
@@ -160,11 +166,20 @@ enum Cells {
 impl Cells {
     fn new(array: &ArrayRef, field: &Field, column: &Column, info: &FieldInfo) -> Result<Cells, Failure> {
         let values = conform(array, &column.data_type)?;
-        if info.format() == FieldFormat::Text
-            && let DataType::Timestamp(TimeUnit::Microsecond, zone) = values.data_type()
-        {
-            let zoned = zone.is_some();
-            return Ok(Cells::Times { values: values.as_primitive::<TimestampMicrosecondType>().clone(), zoned });
+        if info.format() == FieldFormat::Text {
+            match values.data_type() {
+                DataType::Timestamp(TimeUnit::Microsecond, zone) => {
+                    let zoned = zone.is_some();
+                    return Ok(Cells::Times {
+                        values: values.as_primitive::<TimestampMicrosecondType>().clone(),
+                        zoned,
+                    });
+                }
+                DataType::Float64 => return Ok(Cells::Doubles(values.as_primitive().clone())),
+                DataType::Int64 => return Ok(Cells::Integers(values.as_primitive().clone())),
+                DataType::Utf8 => return Ok(Cells::Texts(values.as_string().clone())),
+                _ => {}
+            }
         }
         let field = field.clone().with_data_type(values.data_type().clone());
         Ok(Cells::Other { values, field })
@@ -178,26 +193,45 @@ impl Cells {
         encoder: &mut DataRowEncoder,
         text: &mut String,
     ) -> Result<(), Failure> {
+        let values: &dyn Array = match self {
+            Cells::Times { values, .. } => values,
+            Cells::Doubles(values) => values,
+            Cells::Integers(values) => values,
+            Cells::Texts(values) => values,
+            Cells::Other { values, .. } => values,
+        };
+        if values.is_null(row) {
+            return put_null(encoder, info);
+        }
         match self {
             Cells::Times { values, zoned } => {
-                if values.is_null(row) {
-                    return put_null(encoder, info);
-                }
                 text.clear();
                 write_time(text, values.value(row), zoned.then_some(zone))?;
-                encoder
-                    .encode_field_with_type_and_format(
-                        &text.as_str(),
-                        &Type::TEXT,
-                        FieldFormat::Text,
-                        info.format_options(),
-                    )
-                    .map_err(Failure::from)
+                put_text(encoder, info, text)
             }
-            Cells::Other { values, .. } if values.is_null(row) => put_null(encoder, info),
+            Cells::Doubles(values) => put_text(encoder, info, double(values.value(row), &mut ryu::Buffer::new())),
+            Cells::Integers(values) => put_text(encoder, info, itoa::Buffer::new().format(values.value(row))),
+            Cells::Texts(values) => put_text(encoder, info, values.value(row)),
             Cells::Other { values, field } => encode_value(encoder, values, row, field, info).map_err(Failure::from),
         }
     }
+}
+
+/// The fewest digits that tell a number from its neighbours.
+fn double(value: f64, digits: &mut ryu::Buffer) -> &str {
+    match value {
+        0.0 => "0",
+        f64::INFINITY => "Infinity",
+        f64::NEG_INFINITY => "-Infinity",
+        value if value.is_nan() => "NaN",
+        value => digits.format_finite(value),
+    }
+}
+
+fn put_text(encoder: &mut DataRowEncoder, info: &FieldInfo, text: &str) -> Result<(), Failure> {
+    encoder
+        .encode_field_with_type_and_format(&text, &Type::TEXT, FieldFormat::Text, info.format_options())
+        .map_err(Failure::from)
 }
 
 fn put_null(encoder: &mut DataRowEncoder, info: &FieldInfo) -> Result<(), Failure> {

@@ -21,7 +21,7 @@ pub struct Indicator {
 }
 
 /// Every indicator, in the order of the document.
-pub const INDICATORS: [Indicator; 28] = [
+pub const INDICATORS: [Indicator; 29] = [
     Indicator {
         name: "availability",
         formula: "(run + micro-stop) / planned production",
@@ -221,6 +221,14 @@ pub const INDICATORS: [Indicator; 28] = [
         source: "ISO 22400-2: NEE index",
         null_when: "one of the factors is NULL",
         value: |kpi| kpi.nee,
+    },
+    Indicator {
+        name: "equipment_load_ratio",
+        formula: "Σ ideal × total / scheduled: PQ / EPC, with EPC what can be made in the shifts at the ideal cycle time",
+        unit: "ratio",
+        source: "ISO 22400-2: equipment load ratio",
+        null_when: "nothing scheduled; an ideal cycle time is not known; nothing counts pieces",
+        value: |kpi| kpi.equipment_load_ratio,
     },
     Indicator {
         name: "energy_per_good_piece_kwh",

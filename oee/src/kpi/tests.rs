@@ -59,7 +59,7 @@ fn full() -> Report {
     };
     let counts = Counts { total: 5.0, good: 3.0, scrap: 2.0, rework: Some(1.0), uncounted: 0.0 };
     let fall_off = Some(FallOff { first_total: 8.0, scrap: 2.0 });
-    let energy = Some(Energy { total_kwh: 6.0, idle_kwh: 2.0 });
+    let energy = Some(Energy::of(6.0));
     let resources = Report { energy, cost: Some(12.0), fall_off, ..report(80, 60, 5.0) };
     Report { elements, counts, unplanned_stops: 2, planned_scrap: 4.0, ..resources }
 }
@@ -93,6 +93,7 @@ fn every_ratio_is_among_the_indicators() {
         allocation_ratio,
         oee_index,
         nee,
+        equipment_load_ratio,
         energy_per_good_piece_kwh,
         energy_per_piece_kwh,
         cost_per_good_piece,
@@ -124,6 +125,7 @@ fn every_ratio_is_among_the_indicators() {
         ("allocation_ratio", allocation_ratio),
         ("oee_index", oee_index),
         ("nee", nee),
+        ("equipment_load_ratio", equipment_load_ratio),
         ("energy_per_good_piece_kwh", energy_per_good_piece_kwh),
         ("energy_per_piece_kwh", energy_per_piece_kwh),
         ("cost_per_good_piece", cost_per_good_piece),
@@ -190,7 +192,7 @@ fn energy_and_cost_are_known_of_all_machines_or_not_at_all() {
     sum.merge(&full());
     sum.merge(&Report::default());
     sum.merge(&full());
-    assert_eq!(sum.energy, Some(Energy { total_kwh: 12.0, idle_kwh: 4.0 }), "an empty window takes nothing away");
+    assert_eq!(sum.energy, Some(Energy::of(12.0)), "an empty window takes nothing away");
     assert_eq!(per_piece(&sum), (Some(2.0), Some(4.0)));
     sum.merge(&report(80, 60, 5.0));
     assert_eq!((sum.energy, per_piece(&sum)), (None, (None, None)));

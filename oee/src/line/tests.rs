@@ -95,13 +95,13 @@ fn a_missing_ideal_cycle_time_is_named() {
 #[test]
 fn every_machine_of_a_line_takes_energy() {
     let machine = |ideal: f64, kwh: f64| Report {
-        energy: Some(Energy { total_kwh: kwh, idle_kwh: 1.0 }),
+        energy: Some(Energy::of(kwh)),
         cost: Some(10.0 * kwh),
         ..report(vec![order("A", Some(ideal), 100.0, 0.0)])
     };
     let mut machines = [machine(2.0, 3.0), machine(4.0, 5.0), machine(1.0, 7.0)];
     let line = |machines: &[Report]| serial(machines, |_, _| None).expect("machines").report;
-    assert_eq!(line(&machines).energy, Some(Energy { total_kwh: 15.0, idle_kwh: 3.0 }));
+    assert_eq!(line(&machines).energy, Some(Energy::of(15.0)));
     assert_eq!(line(&machines).kpi().cost_per_good_piece, Some(1.5));
     assert_eq!(line(&machines).elements.calendar_us, 1000 * SECOND_US, "time is that of the bottleneck");
     machines[2].energy = None;

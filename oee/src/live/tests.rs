@@ -313,7 +313,7 @@ fn same(seed: u64, live: &Report, batch: &Report) {
     let (taken, all_taken) = live.energy.zip(batch.energy).expect("a meter");
     let sums = [
         (taken.total_kwh, all_taken.total_kwh),
-        (taken.idle_kwh, all_taken.idle_kwh),
+        (taken.idle_kwh(), all_taken.idle_kwh()),
         (live.cost.expect("rates"), batch.cost.expect("rates")),
         (live.ideal_total_s, batch.ideal_total_s),
         (live.ideal_good_s, batch.ideal_good_s),

@@ -5,7 +5,7 @@ use jiff::civil::date;
 use super::{Inputs, Job, Machine, Report};
 use crate::calendar::Shift;
 use crate::count::{Detail, Piece};
-use crate::energy::{Consumption, Energy, Rates};
+use crate::energy::{Consumption, Rates};
 use crate::loss::Loss;
 use crate::seeded::Seeded;
 use crate::state::{Category, RecordKind, StateRecord, StateSpan, StateValue, timeline};
@@ -128,7 +128,7 @@ fn assert_partition(report: &Report, place: &str) {
 fn assert_same_resources(sum: &Report, whole: &Report, place: &str) {
     let (one, other) = sum.energy.zip(whole.energy).expect("a meter");
     let (cost, whole_cost) = sum.cost.zip(whole.cost).expect("rates");
-    for (one, other) in [(one.total_kwh, other.total_kwh), (one.idle_kwh, other.idle_kwh), (cost, whole_cost)] {
+    for (one, other) in [(one.total_kwh, other.total_kwh), (one.idle_kwh(), other.idle_kwh()), (cost, whole_cost)] {
         assert!((one - other).abs() < 1e-6, "{place}: {one} {other}");
     }
 }
@@ -434,7 +434,8 @@ fn energy_belongs_to_the_order_and_the_state_of_its_time() {
     given.rates = Rates { cost_per_hour: Some(30.0), energy_price_per_kwh: Some(0.5) };
     let machine = Machine::new(given);
     let whole = machine.report(0, minutes(120), OPEN);
-    assert_eq!(whole.energy, Some(Energy { total_kwh: 30.0, idle_kwh: 10.0 }));
+    let energy = whole.energy.expect("a meter");
+    assert_eq!((energy.total_kwh, energy.idle_kwh(), energy.lost_kwh(Loss::Unplanned)), (30.0, 10.0, Some(10.0)));
     assert_eq!(whole.cost, Some(2.0 * 30.0 + 30.0 * 0.5));
     let orders = machine.by_job(0, minutes(120), |job| job.work_order.as_deref());
     let kwh = orders.iter().map(|(order, stretches)| {

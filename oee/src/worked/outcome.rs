@@ -87,7 +87,7 @@ fn of_report(report: &Report, name: &str) -> Option<String> {
         "OEE" => percent(kpi.oee),
         "fall-off" => percent(kpi.fall_off_ratio),
         "energy" => unit(report.energy.map(|energy| energy.total_kwh), "kWh"),
-        "while not running" => unit(report.energy.map(|energy| energy.idle_kwh), "kWh"),
+        "while not running" => unit(report.energy.map(|energy| energy.idle_kwh()), "kWh"),
         "energy per good piece" => unit(kpi.energy_per_good_piece_kwh, "kWh"),
         "cost" => unit(report.cost, "€"),
         "cost per good piece" => unit(kpi.cost_per_good_piece, "€"),
@@ -108,6 +108,10 @@ fn of_name(machines: &[Machine], report: &Report, name: &str, (from, to): (i64, 
     if let Some(reason) = name.strip_prefix("scrap for ") {
         let because = Some(reason).filter(|reason| *reason != "nothing").map(Into::into);
         return grouped(report.scrap.get(&because).map_or(0.0, |scrapped| scrapped.pieces));
+    }
+    if let Some(loss) = name.strip_prefix("energy lost to ") {
+        let loss = Loss::ALL.into_iter().find(|known| known.name() == loss);
+        return unit(report.energy.zip(loss).and_then(|(energy, loss)| energy.lost_kwh(loss)), "kWh");
     }
     let stops = machines.iter().flat_map(|machine| machine.stops(from, to, now));
     let mine = stops.filter(|stop| stop.value.reason.as_deref() == Some(name));

@@ -43,6 +43,7 @@ const COLUMNS: &[Column<Row>] = &[
     Column { name: "big_loss", value: Value::Text(|row| row.step.loss.big_loss()) },
     Column { name: "lost_s", value: Value::Double(|row| row.step.lost_s) },
     Column { name: "left_s", value: Value::Double(|row| row.step.left_s) },
+    Column { name: "idle_energy_kwh", value: Value::Double(|row| row.step.idle_kwh) },
     Column { name: "reason", value: Value::Text(|row| row.reason.as_deref()) },
 ];
 

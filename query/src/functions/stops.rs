@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use ::oee::kpi::Kpi;
 use ::oee::machine::{Machine, Stop};
 use ::oee::plant::Plant;
 use ::oee::seconds;
@@ -27,6 +28,8 @@ struct Row {
     production_day: Option<String>,
     work_order: Option<Arc<str>>,
     product: Option<Arc<str>>,
+    /// Ratios of the machine in the window.
+    kpi: Arc<Kpi>,
 }
 
 const COLUMNS: &[Column<Row>] = &[
@@ -47,6 +50,8 @@ const COLUMNS: &[Column<Row>] = &[
     Column { name: "production_day", value: Value::Text(|row| row.production_day.as_deref()) },
     Column { name: "work_order", value: Value::Text(|row| row.work_order.as_deref()) },
     Column { name: "product", value: Value::Text(|row| row.product.as_deref()) },
+    Column { name: "mtbf_s", value: Value::Double(|row| row.kpi.mtbf_s) },
+    Column { name: "mttr_s", value: Value::Double(|row| row.kpi.mttr_s) },
 ];
 
 pub(super) fn schema() -> SchemaRef {
@@ -63,14 +68,15 @@ pub(super) async fn answer(
     for path in equipment {
         let Some(machine) = machines.get(path) else { continue };
         let equipment: Arc<str> = Arc::from(path.as_str());
+        let kpi = Arc::new(machine.report(from, to, gather.now).kpi());
         for stop in machine.stops(from, to, gather.now) {
-            rows.push(row(gather, Arc::clone(&equipment), machine, stop, from));
+            rows.push(row(gather, Arc::clone(&equipment), machine, stop, from, Arc::clone(&kpi)));
         }
     }
     batch(COLUMNS, &rows)
 }
 
-fn row(gather: &Gather, equipment: Arc<str>, machine: &Machine, stop: Stop, from: i64) -> Row {
+fn row(gather: &Gather, equipment: Arc<str>, machine: &Machine, stop: Stop, from: i64, kpi: Arc<Kpi>) -> Row {
     let time = stop.start.max(from);
     let reason = stop.value.reason.as_deref();
     let path = |plant: &Plant, reason: &str| {
@@ -93,6 +99,7 @@ fn row(gather: &Gather, equipment: Arc<str>, machine: &Machine, stop: Stop, from
         product: job.and_then(|job| job.product.clone()),
         equipment,
         stop,
+        kpi,
     }
 }
 

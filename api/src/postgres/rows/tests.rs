@@ -46,6 +46,15 @@ fn values_are_written_as_postgresql_writes_them() {
 }
 
 #[test]
+fn numbers_have_the_fewest_digits_that_tell_them_apart() {
+    let written = |value: f64| text(Arc::new(Float64Array::from(vec![value]))).1.expect("a number");
+    let values = [7.0, -0.0, 0.1 + 0.2, 1e-7, -1.5e300, f64::NAN, f64::INFINITY, f64::NEG_INFINITY];
+    let expected = ["7.0", "0", "0.30000000000000004", "1e-7", "-1.5e300", "NaN", "Infinity", "-Infinity"];
+    assert_eq!(values.map(written), expected);
+    assert_eq!(text(Arc::new(Int64Array::from(vec![i64::MIN]))), some(Type::INT8, "-9223372036854775808"));
+}
+
+#[test]
 fn null_is_no_text() {
     assert_eq!(text(Arc::new(NullArray::new(1))), (Type::TEXT, None));
     assert_eq!(text(Arc::new(StringArray::from(vec![None::<&str>]))), (Type::TEXT, None));
