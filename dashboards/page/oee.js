@@ -23,7 +23,7 @@ const away = { loss: undefined, reason: undefined, at: undefined, stop: undefine
 
 const asKwh = (value) => (value === null ? asReading(value) : `${asReading(value)} kWh`);
 
-const plant = { equipment: new Map(), below: new Map(), reasons: new Map(), depth: 1 };
+const plant = { equipment: new Map(), below: new Map(), reasons: new Map(), meters: [], depth: 1 };
 
 const below = () => plant.below.get(state.equipment) ?? [];
 /** The equipment and all below it, as a list in SQL. */
@@ -33,11 +33,13 @@ const windowSql = () => `${quoted(span.from)}, ${quoted(span.to)}`;
 // ---- the plant and the window --------------------------------------------------------------------
 
 async function readPlant() {
-  const [equipment, reasons, routes] = await Promise.all([
+  const [equipment, reasons, routes, meters] = await Promise.all([
     ask("SELECT equipment, parent, name, level, zone, calendar, rollup FROM equipment ORDER BY equipment"),
     ask("SELECT reason, parent, name, category FROM reasons"),
     ask("SELECT equipment, min(step) AS step FROM routes WHERE equipment IS NOT NULL GROUP BY equipment"),
+    ask("SELECT DISTINCT equipment FROM signals WHERE role = 'energy'"),
   ]);
+  plant.meters = meters.map((row) => row.equipment);
   const steps = new Map(routes.map((row) => [row.equipment, row.step]));
   plant.equipment = machinesOf(equipment);
   plant.reasons = new Map(reasons.map((row) => [row.reason, row]));
@@ -184,7 +186,7 @@ async function drawScrap(query, say) {
     FROM scrap(${WHOLE}, ${windowSql()}) WHERE equipment = ${quoted(state.equipment)} AND scrap > 0 ORDER BY scrap DESC, reason LIMIT ${CAUSES_SHOWN}`);
   if (!rows.length) throw nothing("No scrap in this period.");
   const startup = rows[0].startup > 0 ? `, ${asCount(rows[0].startup)} of them while starting up` : "";
-  say(`${asCount(rows[0].total)} pieces scrapped${startup}.`);
+  say(`${asCount(rows[0].total)} ${rows[0].total === 1 ? "piece" : "pieces"} scrapped${startup}.`);
   if (rows[0].rows > rows.length) say(`The ${rows.length} most frequent reasons of ${rows[0].rows}.`);
   return pareto(rows.map((row) => ({ ...row, category: "scrap", name: row.code === null ? "no reason given" : reasonName(row.code) })), asCount);
 }
@@ -199,10 +201,9 @@ async function drawEnergy(query, say) {
       UNION ALL SELECT loss, idle_energy_kwh FROM losses(${WHOLE}, ${windowSql()}) ${here})
     SELECT spent_on AS code, kwh AS value, sum(kwh) OVER () AS total, kwh / nullif(sum(kwh) OVER (), 0) AS share,
       sum(kwh) OVER (ORDER BY kwh DESC, spent_on ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) / nullif(sum(kwh) OVER (), 0) AS so_far
-    FROM spent WHERE kwh > 0 ORDER BY kwh DESC, spent_on`);
-  byId("energy").hidden = !rows.length;
-  if (!rows.length) throw nothing("No meter is bound here, or it has counted nothing in this period.");
-  say(`${asKwh(rows[0].total)} in all.`);
+    FROM spent WHERE round(kwh, 6) > 0 ORDER BY kwh DESC, spent_on`);
+  if (!rows.length) throw nothing("No energy is known of all machines here in this period: a meter is missing, or it has counted nothing.");
+  say(`${asKwh(rows[0].total)} in all${below().length ? ", of all machines below" : ""}.`);
   return pareto(rows.map((row) => ({ ...row, category: ENERGY_TONES[row.code] ?? "planned", name: row.code === "run" ? "Running" : LOSSES[row.code]?.name ?? row.code })), asKwh);
 }
 
@@ -417,6 +418,9 @@ function showTitles() {
   byId("to-spc").href = spcAddress(state.equipment);
   showWindow(state.equipment);
   byId("below").hidden = below().length === 0;
+  // A meter that is declared above is that of each machine below.
+  const isWithin = (path, other) => path === other || path.startsWith(`${other}/`);
+  byId("energy").hidden = !plant.meters.some((path) => isWithin(path, state.equipment) || isWithin(state.equipment, path));
   byId("signals").hidden = !state.at || !state.stop;
 }
 

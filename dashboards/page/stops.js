@@ -6,14 +6,17 @@ import { LoginNeeded, STATES, ask, askLogin, asSpan, byId, hint, html, icon, isA
 const DAYS_COUNTED = 30;     // what is frequent is counted over these
 const FREQUENT = 6;
 const REFRESH_MS = 10000;
+const PLANT_MS = 60000;      // a machine that is heard of for the first time is in the list after so long
 const DAY_HOURS = 24;
 const SPLIT_STEPS_S = [-300, -60, -10, 10, 60, 300];
 const CLOCK = { hour: "2-digit", minute: "2-digit", second: "2-digit" };
 
-const plant = { machines: [], reasons: new Map() };
+const plant = { machines: [], reasons: new Map(), readMs: 0 };
 const state = { equipment: null, hours: DAY_HOURS, stops: [], given: [], frequent: [], chosen: null, merged: false, until: null };
 
 const at = (text) => Date.parse(text);
+/** The path of an equipment and of all above it. */
+const lineage = (path) => path.split("/").map((_, place, parts) => parts.slice(0, place + 1).join("/"));
 const machine = () => plant.machines.find((row) => row.equipment === state.equipment);
 const dated = () => (state.hours > DAY_HOURS ? { ...CLOCK, weekday: "short", day: "numeric", month: "short" } : CLOCK);
 const clock = (time, style = CLOCK) => timeFormat(knownZone(machine()?.zone ?? "UTC"), style).format(at(time));
@@ -28,22 +31,25 @@ function trouble(text) {
 // ---- what there is -------------------------------------------------------------------------------
 
 async function readPlant() {
-  const [declared, stating, reasons] = await Promise.all([
-    ask(`SELECT e.equipment, e.name, e.zone FROM equipment e
+  const [declared, bound, told, reasons] = await Promise.all([
+    ask(`SELECT e.equipment, e.name, e.zone, e.state_source FROM equipment e
          WHERE e.level = 'work_unit' OR NOT EXISTS (SELECT 1 FROM equipment c WHERE c.parent = e.equipment) ORDER BY e.equipment`),
-    ask("SELECT DISTINCT equipment FROM state_timeline() WHERE time > now() - interval '1 day' AND state IS NOT NULL"),
+    ask("SELECT equipment FROM signals WHERE role = 'state' UNION SELECT equipment FROM equipment WHERE state_source IS NOT NULL"),
+    ask("SELECT DISTINCT equipment FROM states WHERE start > now() - interval '30 days'"),
     ask("SELECT reason, parent, name, category FROM reasons"),
   ]);
-  // A hall has no stops to explain. Where nothing says any state, all are shown.
-  const states = new Set(stating.map((row) => row.equipment));
-  const machines = states.size ? declared.filter((row) => states.has(row.equipment) || row.equipment === state.equipment) : declared;
+  // A hall has no stops to explain: machines are those of which something says the state.
+  const above = new Set(bound.map((row) => row.equipment));
+  const own = new Set([...told.map((row) => row.equipment), state.equipment]);
+  const machines = declared.filter((row) => own.has(row.equipment) || lineage(row.equipment).some((path) => above.has(path)));
   plant.machines = machines.map((row) => ({ ...row, name: row.name ?? row.equipment.split("/").at(-1) }));
+  plant.readMs = Date.now();
   plant.reasons = new Map(reasons.map((row) => [row.reason, row]));
 }
 
 async function readStops() {
   const here = quoted(state.equipment);
-  const above = state.equipment.split("/").map((_, place, parts) => quoted(parts.slice(0, place + 1).join("/"))).join(", ");
+  const above = lineage(state.equipment).map(quoted).join(", ");
   const recent = `time > now() - interval '${state.hours} hours'`;
   const columns = `start, "end", state, category, microstop, reason, duration_s, work_order, product`;
   const [stops, given, frequent] = await Promise.all([
@@ -99,8 +105,10 @@ const chosen = () => state.stops.find((stop) => stop.start === state.chosen);
 /** The stop after the chosen one. */
 const following = (stop) => state.stops.filter((other) => at(other.start) > at(stop.start)).at(-1);
 const isOwn = (row) => row.equipment === state.equipment;
-/** The row that says what is said of a stop now: one of its own before one of what lies above. */
-const saidOf = (stop) => state.given.toSorted((one, other) => isOwn(other) - isOwn(one)).find((row) => row.reason === stop.reason && at(row.start) <= at(stop.start) && (row.end === null || at(stop.start) < at(row.end)));
+/** The rows that say what is said of a stop now: its own, which may be several one after the other, before those of what lies above. */
+const saidOf = (stop) => state.given
+  .filter((row) => row.reason === stop.reason && (stop.end === null || at(row.start) < at(stop.end)) && (row.end === null || at(stop.start) < at(row.end)))
+  .toSorted((one, other) => isOwn(other) - isOwn(one) || at(one.start) - at(other.start));
 
 /** Whether the chosen stop can be split after so many seconds, or ends then. */
 const isWithin = (seconds) => seconds >= 1 && seconds <= Number(byId("split-at").max);
@@ -128,7 +136,7 @@ function showChosen() {
   range.value = state.until ? Math.round((at(state.until) - at(stop.start)) / 1000) : range.max;
   put(byId("split-time"), end ? clock(end) : "now");
   for (const button of byId("split").querySelectorAll("button")) button.disabled = !isWithin(Number(range.value) + Number(button.dataset.step));
-  const said = saidOf(stop);
+  const [said] = saidOf(stop);
   byId("back").hidden = !said || !isOwn(said);
   if (said && !isOwn(said)) byId("explain-detail").append(` · said of all of ${said.equipment}`);
   showReasons(stop);
@@ -181,8 +189,8 @@ async function explain(reason) {
 }
 
 async function takeBack() {
-  const row = chosen() && saidOf(chosen());
-  if (row) await send([{ equipment: state.equipment, start: row.start, deleted: true }], "taken back");
+  const rows = chosen() ? saidOf(chosen()).filter(isOwn) : [];
+  if (rows.length) await send(rows.map((row) => ({ equipment: state.equipment, start: row.start, deleted: true })), "taken back");
 }
 
 async function send(rows, said) {
@@ -198,6 +206,7 @@ async function send(rows, said) {
   } finally {
     for (const button of byId("explain").querySelectorAll("button")) button.disabled = false;
     await show();
+    showChosen();
   }
 }
 
@@ -216,7 +225,7 @@ let turn = 0;
 async function show() {
   const mine = ++turn;
   try {
-    if (!plant.machines.length) await readPlant();
+    if (!plant.machines.length || Date.now() - plant.readMs > PLANT_MS) await readPlant();
     if (!state.equipment) state.equipment = plant.machines[0]?.equipment ?? null;
     if (!state.equipment) return trouble("No machine is declared yet. Add [[equipment]] to plant.toml and start again.");
     if (!machine()) return trouble(`There is no machine ${state.equipment}: choose one.`), showMachines();
@@ -249,7 +258,8 @@ byId("merge").onclick = () => {
   Object.assign(state, { merged: !state.merged, until: null });
   showChosen();
 };
-function splitAt(seconds) {
+function splitAt(wanted) {
+  const seconds = Math.min(Number(byId("split-at").max), Math.max(1, wanted));
   // At its right end the whole stop is meant, to the last microsecond.
   const part = new Date(at(chosen().start) + seconds * 1000).toISOString();
   state.until = seconds < Number(byId("split-at").max) ? part : null;

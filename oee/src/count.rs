@@ -28,10 +28,19 @@ pub struct Detail {
     pub rework: Option<f64>,
     /// Why they were scrapped, where somebody says.
     pub reason: Option<Arc<str>>,
-    /// The result of which nobody said what it means: whether they are good is not known.
-    pub unjudged: Option<Arc<str>>,
+    /// Why it is not known whether they are good.
+    pub unjudged: Option<Unjudged>,
     /// They were made where results tell what is sent to rework, and have none.
     pub uninspected: bool,
+}
+
+/// Why it is not known of pieces whether they are good.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unjudged {
+    /// The result of their execution, of which nobody said what it means.
+    Result(Arc<str>),
+    /// A row of counts that says more good or scrapped pieces than pieces: its fields were written one after the other.
+    Contradiction,
 }
 
 const NO_DETAIL: Detail = Detail { rework: None, reason: None, unjudged: None, uninspected: false };
@@ -88,11 +97,26 @@ impl CountRecord {
             (None, None, None) if self.rework.is_some() => (0.0, 0.0),
             (None, None, None) => return None,
         };
+        if self.contradicts_itself() {
+            let detail = Detail { unjudged: Some(Unjudged::Contradiction), ..NO_DETAIL };
+            return Some(Piece::new(self.time, total, 0.0).with(detail));
+        }
         let piece = Piece::new(self.time, total, scrap);
         if self.rework.is_none() && self.reason.is_none() {
             return Some(piece);
         }
         Some(piece.with(Detail { rework: self.rework, reason: self.reason, ..NO_DETAIL }))
+    }
+}
+
+impl CountRecord {
+    /// Whether no machine can have made what it says: each field was possible when it came.
+    fn contradicts_itself(&self) -> bool {
+        let Some(total) = self.total else { return false };
+        let slack = 1e-9 * total.abs().max(1.0);
+        let parts = [self.good, self.scrap, self.rework];
+        let all = self.good.zip(self.scrap).map_or(total, |(good, scrap)| good + scrap);
+        parts.into_iter().flatten().any(|pieces| pieces > total + slack) || (all - total).abs() > slack
     }
 }
 
@@ -111,7 +135,7 @@ pub fn executed(execution: &Execution, verdict: impl Fn(&str) -> Option<Verdict>
         Some(Verdict::Pass) => made(0.0, Detail { rework: Some(0.0), ..NO_DETAIL }),
         Some(Verdict::Fail) => made(total, Detail { rework: Some(0.0), ..NO_DETAIL }),
         Some(Verdict::Rework) => made(0.0, Detail { rework: Some(total), ..NO_DETAIL }),
-        None => made(0.0, Detail { unjudged: Some(Arc::from(result)), ..NO_DETAIL }),
+        None => made(0.0, Detail { unjudged: Some(Unjudged::Result(Arc::from(result))), ..NO_DETAIL }),
     }
 }
 

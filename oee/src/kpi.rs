@@ -8,6 +8,7 @@ mod indicator;
 
 pub use indicator::{INDICATORS, Indicator};
 
+use crate::count::Unjudged;
 use crate::machine::Report;
 use crate::seconds;
 
@@ -159,7 +160,14 @@ impl Report {
         if let Some(missing) = &self.missing_ideal {
             return Some(missing.clone());
         }
-        if let Some(result) = &self.unjudged {
+        if let Some(Unjudged::Contradiction) = &self.unjudged {
+            return Some(format!(
+                "{} pieces are uncounted, among them some of a row of counts that says more good, scrapped or reworked pieces than \
+                 pieces: SELECT * FROM counts WHERE greatest(good, scrap, rework, good + scrap) > total, and correct it",
+                self.counts.uncounted
+            ));
+        }
+        if let Some(Unjudged::Result(result)) = &self.unjudged {
             return Some(format!(
                 "{} pieces are uncounted, among them some of operations with the result \"{result}\": say in plant.toml \
                  what it means, such as results = {{ \"{result}\" = \"fail\" }}",

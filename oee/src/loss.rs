@@ -109,7 +109,8 @@ pub struct Step {
     pub lost_s: Option<f64>,
     /// What is left after it, seconds.
     pub left_s: Option<f64>,
-    /// What was taken meanwhile while the machine did not run, kWh; none where no meter is bound, or of losses in which it runs.
+    /// What was taken while time was lost to it and the machine did not run, of a serial line by each of its machines, kWh; none where
+    /// no meter is bound, or of losses in which it runs.
     pub idle_kwh: Option<f64>,
 }
 

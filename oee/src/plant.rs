@@ -117,6 +117,8 @@ pub struct Equipment {
     pub name: Option<String>,
     /// ISA-95 level.
     pub level: Option<Level>,
+    /// Whether it is a machine: a leaf of the tree, or a node that says of itself that it is a work unit.
+    pub is_machine: bool,
     /// How it sums up its children.
     pub rollup: Rollup,
     /// IANA name of the time zone in force.
@@ -189,6 +191,8 @@ pub struct Reason {
 /// A plant without mistakes.
 #[derive(Debug, Clone)]
 pub struct Plant {
+    /// The file.
+    text: Arc<str>,
     name: Option<String>,
     zone: TimeZone,
     zone_name: String,
@@ -217,7 +221,7 @@ impl Plant {
         let draft = read::read(text, &mut mistakes);
         check::check(&draft, &mut mistakes);
         match draft.build() {
-            Some(plant) if mistakes.is_empty() => Ok(plant),
+            Some(plant) if mistakes.is_empty() => Ok(Self { text: text.into(), ..plant }),
             _ => Err(mistakes.into_sorted()),
         }
     }
@@ -226,6 +230,7 @@ impl Plant {
     #[must_use]
     pub fn empty() -> Self {
         Self {
+            text: "".into(),
             name: None,
             zone: TimeZone::UTC,
             zone_name: "UTC".to_owned(),
@@ -242,6 +247,12 @@ impl Plant {
             reason_rules: Vec::new(),
             calendars: Vec::new(),
         }
+    }
+
+    /// The plant file, as it was written.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
     }
 
     /// Name of the plant.
@@ -357,11 +368,9 @@ impl Plant {
         found
     }
 
-    /// The machines: leaves of the tree, and every node that says of itself that it is a work unit; in the order of the file.
+    /// The machines, in the order of the file.
     pub fn machines(&self) -> impl Iterator<Item = &Equipment> {
-        self.tree().filter(|equipment| {
-            equipment.level == Some(Level::WorkUnit) || self.children(&equipment.path).next().is_none()
-        })
+        self.tree().filter(|equipment| equipment.is_machine)
     }
 
     /// Whether a signal of this name is declared anywhere.

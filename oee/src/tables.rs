@@ -510,6 +510,17 @@ pub const SHIFTS: Table = Table {
     upsert: Upsert::Record,
 };
 
+/// The plant file as it is applied; what held before is in its history.
+pub const PLANT_FILES: Table = Table {
+    name: "plant_files",
+    doc: "the plant file, whole, as takt applied it at its start",
+    columns: &[column("name", Name, "`plant.toml`"), column("text", Text, "what it says")],
+    key: &["name"],
+    time: None,
+    age: None,
+    upsert: Upsert::Record,
+};
+
 /// Messages that could not be admitted.
 pub const QUARANTINE: Table = Table {
     name: "quarantine",
@@ -533,7 +544,7 @@ pub const QUARANTINE: Table = Table {
 };
 
 /// Tables that came after the first version: a data folder has them from the first start of a newer one on.
-pub const LATER: &[&str] = &["stop_reasons", "control_limits", "exclusions"];
+pub const LATER: &[&str] = &["stop_reasons", "control_limits", "exclusions", "plant_files"];
 
 /// Every public table.
 pub const TABLES: &[Table] = &[
@@ -555,6 +566,7 @@ pub const TABLES: &[Table] = &[
     ROUTES,
     REASONS,
     SHIFTS,
+    PLANT_FILES,
     EVENTS,
     QUARANTINE,
 ];

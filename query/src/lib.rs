@@ -15,6 +15,7 @@ mod as_of;
 mod catalog;
 mod context;
 mod current_rows;
+mod earlier_plant;
 mod engine;
 mod error;
 #[cfg(test)]

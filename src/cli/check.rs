@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::Args;
 use oee::plant::Plant;
+use oee::tables::PLANT_FILES;
 
 use super::terminal;
 
@@ -45,17 +46,16 @@ pub(super) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
 
 /// What the plant declares, table by table.
 fn summary(plant: &Plant) -> String {
-    let counts: Vec<String> =
-        plant.master_rows().iter().map(|(table, rows)| format!("{} {table}", rows.len())).collect();
+    let declared = plant.master_rows().into_iter().filter(|(table, _)| *table != PLANT_FILES.name);
+    let counts: Vec<String> = declared.map(|(table, rows)| format!("{} {table}", rows.len())).collect();
     counts.join(", ")
 }
 
 /// Machines that work round the clock because nothing says when they do: whoever forgot it reads an OEE that is too low.
 fn unscheduled(plant: &Plant) -> Option<String> {
     const NAMED: usize = 3;
-    let leaves = plant.tree().filter(|node| plant.children(&node.path).next().is_none());
-    let without: Vec<&str> =
-        leaves.map(|node| node.path.as_str()).filter(|path| plant.calendar(path).is_none()).collect();
+    let machines = plant.machines().map(|machine| machine.path.as_str());
+    let without: Vec<&str> = machines.filter(|path| plant.calendar(path).is_none()).collect();
     let named = without.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
     let more = if without.len() > NAMED { format!(" and {} more", without.len() - NAMED) } else { String::new() };
     let counts = "without a calendar all time is scheduled";

@@ -285,8 +285,7 @@ impl Segment {
         let descriptor = metadata.file_metadata().schema_descr();
         let mask = ProjectionMask::columns(descriptor, columns.iter().copied());
         if let Some(filter) = filter {
-            let all = usize::try_from(self.rows).unwrap_or(usize::MAX);
-            let selection = RowSelection::from_consecutive_ranges(ranges, all);
+            let selection = RowSelection::from_consecutive_ranges(ranges, self.all_rows().end);
             let builder = self.reader(wanted)?.with_row_filter(filter);
             let builder = builder.with_projection(mask).with_row_selection(selection).with_batch_size(rows);
             return builder.build().map_err(failed);
@@ -308,6 +307,8 @@ impl Segment {
         let levels = parquet_to_arrow_field_levels(descriptor, mask, Some(&self.fields(wanted))).map_err(failed)?;
         let file = File::open(&self.path).map_err(|error| StoreError::io(&self.path, error))?;
         let (groups, ranges) = Groups::of(self.number, file, metadata, ranges).map_err(failed)?;
+        // Room is made for a whole batch at once.
+        let rows = rows.min(ranges.iter().map(ExactSizeIterator::len).sum()).max(1);
         let selection = RowSelection::from_consecutive_ranges(ranges.into_iter(), groups.num_rows());
         ParquetRecordBatchReader::try_new_with_row_groups(&levels, &groups, rows, Some(selection)).map_err(failed)
     }
@@ -411,8 +412,7 @@ impl Segment {
             }
             PageBounds::Numbers(..) => true,
         };
-        let all = usize::try_from(self.rows).unwrap_or(usize::MAX);
-        let kept = self.pages_where(name, meets);
+        let (kept, all) = (self.pages_where(name, meets), self.all_rows().end);
         Ok(kept.map(|kept| RowSelection::from_consecutive_ranges(kept.into_iter(), all)))
     }
 

@@ -1,5 +1,6 @@
 //! Views as of an earlier recorded time, through every face.
 
+use std::fs;
 use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
@@ -85,4 +86,62 @@ fn what_was_known_earlier_is_shown_and_what_cannot_be_is_refused() {
     let data = folder.path().join("data");
     assert_eq!(quantity(&["--data", data.to_str().unwrap()], &first), "quantity\n5.0");
     assert_eq!(quantity(&["--data", data.to_str().unwrap()], &second), "quantity\n4.0");
+}
+
+const PRESS: &str = r#"
+[plant]
+name = "one press"
+zone = "UTC"
+
+[[equipment]]
+path = "press"
+calendar = "day"
+default_product = "A"
+
+[[calendars.day.shifts]]
+name = "day"
+days = ["tue"]
+start = "06:00"
+end = "14:00"
+
+[[products]]
+product = "A"
+ideal_cycle_s = 10
+"#;
+
+/// The plant file is one more thing that was known then: ideal cycle times and shifts of an answer are those of its time.
+#[test]
+fn an_answer_of_then_goes_by_the_plant_file_of_then() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("plant.toml"), PRESS).unwrap();
+    let mut server = Server::start(folder.path());
+    server.send(
+        "states",
+        &[json!({"equipment": "press", "source": "mes", "start": "2025-01-14T06:00:00Z", "state": "run"})],
+    );
+    let counts = json!({"equipment": "press", "source": "mes", "time": "2025-01-14T07:00:00Z", "total": 1_440});
+    server.send("counts", &[counts]);
+    let figures = "SELECT round(performance, 9), planned_production_s FROM oee('day', '2025-01-14T00:00:00Z', '2025-01-15T00:00:00Z') \
+                   WHERE shift IS NULL AND equipment = 'press' AND total > 0";
+    let then = json!([["0.5", "28800.0"]]);
+    let ask = |server: &Server, as_of: Option<&str>| {
+        let set: Vec<String> = as_of.iter().map(|as_of| format!("SET as_of = '{as_of}'")).collect();
+        let statements: Vec<&str> = set.iter().map(String::as_str).chain([figures]).collect();
+        let (told, complaint) = psql(server, &statements);
+        assert_eq!(complaint, "");
+        json!(told.iter().map(|row| row.split('|').collect::<Vec<_>>()).collect::<Vec<_>>())
+    };
+    assert_eq!(ask(&server, None), then);
+    let first = server.sql("SELECT now()")[0][0].as_str().unwrap().to_owned();
+    server.stop();
+    let changed = PRESS.replace("ideal_cycle_s = 10", "ideal_cycle_s = 5").replace("14:00", "10:00");
+    fs::write(folder.path().join("plant.toml"), &changed).unwrap();
+    let server = Server::start(folder.path());
+    assert_eq!(ask(&server, None), json!([["0.5", "14400.0"]]), "half the cycle time, and half the time");
+    assert_eq!(ask(&server, Some(&first)), then, "what was said then");
+    let files = server.sql("SELECT f.text, h.text FROM plant_files f JOIN plant_files_history h ON f.name = h.name");
+    assert_eq!(json!(files), json!([[changed, PRESS]]));
+    let (status, answer) =
+        server.post("/api/v1/plant_files", json!([{"name": "plant.toml", "text": "mine"}]).to_string());
+    assert!(status == 400 && answer.contains("change plant.toml and start takt again"), "{status} {answer}");
 }

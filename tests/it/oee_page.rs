@@ -36,6 +36,12 @@ fn from_a_loss_to_its_stops_with_the_figures_of_sql() {
     let sample = "samples,equipment=site/press,signal=force value=7.5 1736841600000000000\n\
                   samples,equipment=site/press,signal=force value=8.5 1736841610000000000";
     assert_eq!(server.post("/api/v2/write?precision=ns", sample).0, 204);
+    // 6 kWh while it runs, 4 in the quarter of an hour before the break, 2 in the break.
+    let meter = [("05:00", 0), ("05:10", 6), ("08:00", 10), ("08:10", 12)].map(|(clock, kwh)| {
+        let time: jiff::Timestamp = at(&format!("{clock}:00")).parse().unwrap();
+        format!("samples,equipment=site/press,signal=meter value={kwh} {}\n", time.as_second())
+    });
+    assert_eq!(server.post("/api/v2/write?precision=s", meter.concat()).0, 204);
     let browser = Browser::open(&folder.path().join("browser"), 1280, 800);
     let (from, to) = (at("04:00:00"), at("13:00:00"));
     browser.go(&server.url(&format!("/oee?equipment=site%2Fpress&from={from}&to={to}")));
@@ -55,6 +61,8 @@ fn from_a_loss_to_its_stops_with_the_figures_of_sql() {
     });
     assert_eq!(json!([tiles]), json!(server.sql(&ratios)));
     assert_eq!(all(&browser, "#shifts tr[data-shift=early]", "node.dataset.shift"), json!(["early"]));
+    let energy = all(&browser, "#energy .cause", "[node.dataset.reason, Number(node.dataset.value)]");
+    assert_eq!(energy, json!([["run", 6.0], ["unplanned", 4.0], ["planned_break", 2.0]]));
     let causes = all(&browser, "#pareto button[data-reason]", "node.dataset.value");
     assert!(!causes.as_array().unwrap().is_empty(), "a Pareto of nothing");
 

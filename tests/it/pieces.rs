@@ -158,3 +158,59 @@ fn what_the_plant_file_says_of_money_and_reactions_is_in_the_tables() {
     let reasons = "SELECT signal, reason FROM signals WHERE reason IS NOT NULL ORDER BY signal";
     assert_eq!(one(reasons), json!([["burrs", "BURR"], ["short", "LENGTH"]]));
 }
+
+const CELL: &str = r#"
+[plant]
+name = "cell"
+zone = "UTC"
+
+[[equipment]]
+path = "cell"
+level = "work_center"
+[[equipment]]
+path = "cell/mill"
+default_product = "A"
+[[equipment]]
+path = "cell/lathe"
+level = "work_unit"
+[[equipment]]
+path = "cell/lathe/spindle"
+
+[[products]]
+product = "A"
+ideal_cycle_s = 10
+"#;
+
+/// What would be a plausible wrong number is refused, or not counted and told.
+#[test]
+fn what_cannot_be_is_no_figure() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("plant.toml"), CELL).unwrap();
+    let server = Server::start(folder.path());
+    let refused = |table: &str, row: &Value, why: &str| {
+        let (status, answer) = server.post(&format!("/api/v1/{table}"), json!([row]).to_string());
+        assert!(status == 400 && answer.contains(why), "{status} {answer}");
+    };
+    let at = "2025-01-14T09:00:00Z";
+    // A line is what its machines make it: a row of its own would take their place.
+    let above = "send them for a machine, or give `cell` the level";
+    refused("counts", &json!({"equipment": "cell", "source": "erp", "time": at, "total": 5}), above);
+    refused("states", &json!({"equipment": "cell", "source": "erp", "start": at, "state": "run"}), above);
+    server.send("counts", &[json!({"equipment": "cell/lathe", "source": "erp", "time": at, "total": 5})]);
+    // An execution of nothing would hide the order that is in force.
+    refused("operations", &json!({"equipment": "cell/mill", "started": at}), "an execution of nothing");
+    // Each field was possible when it came.
+    let row = |fields: Value| {
+        let mut row = json!({"equipment": "cell/mill", "source": "erp", "time": at});
+        row.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        row
+    };
+    server.send("counts", &[row(json!({"total": 5, "scrap": 2}))]);
+    server.send("counts", &[row(json!({"total": 1}))]);
+    let figures = "SELECT total, good, uncounted_pieces, quality, reason FROM oee('day', '2025-01-14', '2025-01-15') WHERE equipment = 'cell/mill'";
+    let row = &server.sql(figures)[0];
+    assert_eq!(json!(row[..4]), json!([0.0, 0.0, 1.0, null]));
+    let find = row[4].as_str().unwrap().split("SELECT").nth(1).unwrap().split(',').collect::<Vec<_>>();
+    let find = format!("SELECT{}", find[..find.len() - 1].join(","));
+    assert_eq!(server.sql(&find).len(), 1, "{find}");
+}

@@ -21,6 +21,12 @@ state_source = "mes"
 count_source = "mes"
 calendar = "early"
 
+[[signals]]
+equipment = "site/press"
+signal = "meter"
+role = "energy"
+uom = "kWh"
+
 [[calendars.early.shifts]]
 name = "early"
 days = ["mon", "tue", "wed", "thu", "fri"]

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use arrow_pg::datatypes::field_into_pg_type;
 use arrow_pg::encoder::encode_value;
 use datafusion::arrow::array::{
-    Array, ArrayRef, AsArray, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
+    Array, ArrayRef, AsArray, Float32Array, Float64Array, Int64Array, RecordBatch, StringArray,
+    TimestampMicrosecondArray,
 };
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Schema, TimeUnit, TimestampMicrosecondType};
@@ -155,6 +156,7 @@ enum Cells {
     },
     /// Numbers and texts in text: most of what is ever asked for, looked at once for each column instead of each value.
     Doubles(Float64Array),
+    Singles(Float32Array),
     Integers(Int64Array),
     Texts(StringArray),
     Other {
@@ -176,6 +178,7 @@ impl Cells {
                     });
                 }
                 DataType::Float64 => return Ok(Cells::Doubles(values.as_primitive().clone())),
+                DataType::Float32 => return Ok(Cells::Singles(values.as_primitive().clone())),
                 DataType::Int64 => return Ok(Cells::Integers(values.as_primitive().clone())),
                 DataType::Utf8 => return Ok(Cells::Texts(values.as_string().clone())),
                 _ => {}
@@ -196,6 +199,7 @@ impl Cells {
         let values: &dyn Array = match self {
             Cells::Times { values, .. } => values,
             Cells::Doubles(values) => values,
+            Cells::Singles(values) => values,
             Cells::Integers(values) => values,
             Cells::Texts(values) => values,
             Cells::Other { values, .. } => values,
@@ -209,7 +213,8 @@ impl Cells {
                 write_time(text, values.value(row), zoned.then_some(zone))?;
                 put_text(encoder, info, text)
             }
-            Cells::Doubles(values) => put_text(encoder, info, double(values.value(row), &mut ryu::Buffer::new())),
+            Cells::Doubles(values) => put_text(encoder, info, number(values.value(row), &mut ryu::Buffer::new())),
+            Cells::Singles(values) => put_text(encoder, info, number(values.value(row), &mut ryu::Buffer::new())),
             Cells::Integers(values) => put_text(encoder, info, itoa::Buffer::new().format(values.value(row))),
             Cells::Texts(values) => put_text(encoder, info, values.value(row)),
             Cells::Other { values, field } => encode_value(encoder, values, row, field, info).map_err(Failure::from),
@@ -218,13 +223,13 @@ impl Cells {
 }
 
 /// The fewest digits that tell a number from its neighbours.
-fn double(value: f64, digits: &mut ryu::Buffer) -> &str {
-    match value {
+fn number<N: ryu::Float + Into<f64>>(value: N, digits: &mut ryu::Buffer) -> &str {
+    match value.into() {
         0.0 => "0",
         f64::INFINITY => "Infinity",
         f64::NEG_INFINITY => "-Infinity",
-        value if value.is_nan() => "NaN",
-        value => digits.format_finite(value),
+        same if same.is_nan() => "NaN",
+        _ => digits.format_finite(value),
     }
 }
 

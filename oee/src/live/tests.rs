@@ -323,6 +323,10 @@ fn same(seed: u64, live: &Report, batch: &Report) {
     for (live, batch) in sums {
         assert!((live - batch).abs() <= 1e-9 * batch.abs().max(1.0), "seed {seed}: {live} {batch}");
     }
+    for loss in crate::loss::Loss::ALL {
+        let (live, batch) = (taken.lost_kwh(loss).unwrap_or(0.0), all_taken.lost_kwh(loss).unwrap_or(0.0));
+        assert!((live - batch).abs() <= 1e-9 * batch.abs().max(1.0), "seed {seed}: {loss:?} {live} {batch}");
+    }
     assert_eq!(live.orders, batch.orders, "seed {seed}");
 }
 

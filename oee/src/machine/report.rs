@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::count::Unjudged;
 use crate::energy::Energy;
 use crate::time_element::Elements;
 
@@ -102,8 +103,8 @@ pub struct Report {
     pub missing_planned_scrap: bool,
     /// Scrap by its reason.
     pub scrap: ScrapByReason,
-    /// A result of which nobody says what it means, where pieces are uncounted for that.
-    pub unjudged: Option<Arc<str>>,
+    /// Why it is not known whether pieces are good, where some are uncounted for that.
+    pub unjudged: Option<Unjudged>,
     /// What fell off along a serial line; none for anything else.
     pub fall_off: Option<FallOff>,
     /// Energy taken; none where no meter is bound, or not to each of the machines.

@@ -88,7 +88,7 @@ fn any_inputs(random: &mut Seeded) -> Inputs {
             rework: random.chance(50).then(|| random.within(0, 2) as f64),
             reason: random.chance(50).then(|| random.pick(&["BURR", "SIZE"]).into()),
             uninspected: random.chance(5),
-            unjudged: random.chance(5).then(|| "SORT".into()),
+            unjudged: random.chance(5).then(|| crate::count::Unjudged::Result("SORT".into())),
         })
     });
     let pieces = Some(pieces.collect());
@@ -128,8 +128,13 @@ fn assert_partition(report: &Report, place: &str) {
 fn assert_same_resources(sum: &Report, whole: &Report, place: &str) {
     let (one, other) = sum.energy.zip(whole.energy).expect("a meter");
     let (cost, whole_cost) = sum.cost.zip(whole.cost).expect("rates");
-    for (one, other) in [(one.total_kwh, other.total_kwh), (one.idle_kwh(), other.idle_kwh()), (cost, whole_cost)] {
+    for (one, other) in [(one.total_kwh, other.total_kwh), (cost, whole_cost)] {
         assert!((one - other).abs() < 1e-6, "{place}: {one} {other}");
+    }
+    for loss in Loss::ALL {
+        let (one, other) = (one.lost_kwh(loss), other.lost_kwh(loss));
+        assert_eq!(one.is_some(), loss.is_of_idle_time(), "{place}");
+        assert!((one.unwrap_or(0.0) - other.unwrap_or(0.0)).abs() < 1e-6, "{place} {loss:?}: {one:?} {other:?}");
     }
 }
 
@@ -445,6 +450,48 @@ fn energy_belongs_to_the_order_and_the_state_of_its_time() {
     assert_eq!(kwh.collect::<Vec<_>>(), [(Some("WO1"), Some(5.0)), (None, Some(25.0))]);
     let unmetered = Machine::new(inputs(vec![run(0, OPEN)])).report(0, MINUTE_US, OPEN);
     assert_eq!((unmetered.energy, unmetered.cost), (None, None));
+}
+
+/// A kWh is taken in each minute, and the minutes of each loss are as many as no other's.
+#[test]
+fn idle_energy_is_told_by_what_the_time_was_lost_to() {
+    let stretch = |from: i64, to: i64, category| stop(from * MINUTE_US, to * MINUTE_US, category, "x");
+    let given = inputs(vec![
+        run(0, 10 * MINUTE_US),
+        stretch(10, 13, Category::Changeover),
+        stretch(13, 18, Category::NoOrder),
+        stretch(18, 25, Category::Planned),
+        // Nothing is known for 11 minutes; the break is from 100 to 115, in which it runs for 2.
+        stretch(36, 37, Category::Unplanned),
+        run(37 * MINUTE_US, 83 * MINUTE_US),
+        stretch(83, 113, Category::Unplanned),
+        run(113 * MINUTE_US, 470 * MINUTE_US),
+        stretch(470, 500, Category::Planned),
+    ]);
+    let energy = Some(
+        (0..600)
+            .map(|minute| Consumption { start: minute * MINUTE_US, end: (minute + 1) * MINUTE_US, kwh: 1.0 })
+            .collect(),
+    );
+    let report = Machine::new(Inputs { energy, ..given }).report(0, 500 * MINUTE_US, OPEN);
+    let lost: Vec<(&str, Option<f64>)> =
+        report.waterfall().iter().map(|step| (step.loss.name(), step.idle_kwh)).collect();
+    let expected = [
+        ("not_scheduled", Some(20.0)),
+        ("planned_break", Some(13.0)),
+        ("planned_downtime", Some(17.0)),
+        ("unplanned", Some(17.0)),
+        ("changeover", Some(3.0)),
+        ("no_order", Some(5.0)),
+        ("unknown", Some(11.0)),
+        ("minor_stops", Some(1.0)),
+        ("reduced_speed", None),
+        ("startup_rejects", None),
+        ("production_rejects", None),
+    ];
+    assert_eq!(lost, expected);
+    let energy = report.energy.expect("a meter");
+    assert_eq!((energy.total_kwh, energy.idle_kwh()), (500.0, 87.0));
 }
 
 #[test]

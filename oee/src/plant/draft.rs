@@ -1,6 +1,6 @@
 //! A plant file as read, with places, before it is known to be without mistakes.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use jiff::civil::DateTime;
@@ -191,6 +191,10 @@ impl Draft {
         for draft in &self.equipment {
             equipment.push(self.resolve(draft, &by_path, &zone, &mut calendars));
         }
+        let above: HashSet<&str> = by_path.keys().filter_map(|path| parent(path)).collect();
+        for equipment in &mut equipment {
+            equipment.is_machine = equipment.level == Some(Level::WorkUnit) || !above.contains(equipment.path.as_str());
+        }
         let mut signals: HashMap<String, HashMap<String, SignalDef>> = HashMap::new();
         for draft in &self.signals {
             let of_node = signals.entry(draft.equipment.value.clone()).or_default();
@@ -199,6 +203,7 @@ impl Draft {
         let products = self.products.iter().map(|draft| self.product(draft, &by_path, &zone)).collect();
         let by_path = by_path.into_iter().map(|(path, i)| (path.to_owned(), i)).collect();
         Some(Plant {
+            text: "".into(),
             state_maps: self.state_maps(),
             reasons: self.reasons.iter().filter_map(|draft| self.reason(draft)).collect(),
             reason_rules: self.reason_rules.into_iter().map(ReasonRuleDraft::rule).collect(),
@@ -251,6 +256,7 @@ impl Draft {
         let rates =
             Rates { cost_per_hour: draft.cost_per_hour.as_ref().map(|cost| cost.value), energy_price_per_kwh: price };
         Equipment {
+            is_machine: false,
             rates,
             path: path.to_owned(),
             name: draft.name.clone(),

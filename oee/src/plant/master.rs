@@ -4,6 +4,10 @@ use super::draft::MICROSTOP_THRESHOLD_S;
 use super::{Plant, SignalDef};
 use crate::path::parent;
 use crate::seconds;
+use crate::tables::PLANT_FILES;
+
+/// What the plant file is called, wherever it lies.
+const FILE: &str = "plant.toml";
 
 /// A value of a master data row.
 #[derive(Debug, Clone, PartialEq)]
@@ -62,7 +66,7 @@ fn unusual(number: f64, usual: f64) -> Option<f64> {
 }
 
 impl Plant {
-    /// The rows of `equipment`, `signals`, `products`, `characteristics` and `reasons`.
+    /// The rows of `equipment`, `signals`, `products`, `characteristics` and `reasons`, and the file as a row of `plant_files`.
     #[must_use]
     pub fn master_rows(&self) -> Vec<(&'static str, Vec<MasterRow>)> {
         let mut reasons: Vec<_> = self.reasons.values().collect();
@@ -134,7 +138,9 @@ impl Plant {
                 .text("category", r.category.name())
                 .0
         });
+        let file = Row::default().text("name", FILE).text("text", self.text()).0;
         vec![
+            (PLANT_FILES.name, vec![file]),
             ("equipment", equipment.collect()),
             ("signals", signals.collect()),
             ("products", products.collect()),

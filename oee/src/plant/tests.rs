@@ -280,7 +280,8 @@ fn master_rows_fit_the_tables() {
         }
     }
     let counts: BTreeMap<&str, usize> = rows.iter().map(|(name, rows)| (*name, rows.len())).collect();
-    let expected = [("characteristics", 1), ("equipment", 5), ("products", 4), ("reasons", 3), ("signals", 4)];
+    let expected =
+        [("characteristics", 1), ("equipment", 5), ("plant_files", 1), ("products", 4), ("reasons", 3), ("signals", 4)];
     assert_eq!(counts, BTreeMap::from(expected));
     let reasons = &rows.iter().find(|(name, _)| *name == "reasons").expect("reasons").1;
     assert!(reasons[0].contains(&("category", Value::Text("unplanned".to_owned()))), "{:?}", reasons[0]);

@@ -283,8 +283,12 @@ impl Gather {
         }
     }
 
-    /// Signals bound at an ancestor apply to every node below it, so only a leaf is a machine by its bindings alone.
+    /// What is sent for a line is none of its machines, and takes the place of none. Signals bound at an ancestor apply to every
+    /// node below it, so only a leaf is a machine by its bindings alone.
     fn is_machine(&self, path: &str, found: &Found) -> bool {
+        if self.plant.equipment(path).is_some_and(|equipment| !equipment.is_machine) {
+            return false;
+        }
         let has_data = !found.states.is_empty() || found.pieces.as_ref().is_some_and(|pieces| !pieces.is_empty());
         let leaf = self.plant.children(path).next().is_none();
         let bound = found.pieces.is_some()

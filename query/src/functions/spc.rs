@@ -198,7 +198,8 @@ impl Question<'_> {
         match (series.texts, counts_failures(self.asked.kind)) {
             (0, _) => {}
             (rows, true) => words.push_str(&format!(
-                "; {rows} rows are left out that say neither pass nor fail (results in plant.toml say what words mean)"
+                "; {rows} rows are left out that say neither pass nor fail (results in plant.toml say what words mean) or \
+                 more failures than pieces"
             )),
             (rows, false) => words.push_str(&format!("; {rows} rows are left out that hold no number")),
         }

@@ -68,8 +68,12 @@ pub(super) async fn answer(
     for path in equipment {
         let Some(machine) = machines.get(path) else { continue };
         let equipment: Arc<str> = Arc::from(path.as_str());
+        let stops = machine.stops(from, to, gather.now);
+        if stops.is_empty() {
+            continue;
+        }
         let kpi = Arc::new(machine.report(from, to, gather.now).kpi());
-        for stop in machine.stops(from, to, gather.now) {
+        for stop in stops {
             rows.push(row(gather, Arc::clone(&equipment), machine, stop, from, Arc::clone(&kpi)));
         }
     }

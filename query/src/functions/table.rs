@@ -26,6 +26,7 @@ use super::trace::EdgeCache;
 use super::window::{Window, pushdown};
 use super::{losses, oee, scrap, series, spc, state_timeline, stops, trace};
 use crate::catalog::{Current, View};
+use crate::earlier_plant::plant_then;
 use crate::error::QueryError;
 use crate::live::LiveOee;
 
@@ -94,8 +95,8 @@ impl FunctionTable {
     }
 
     /// Declared equipment that the filters leave, in declared order.
-    fn equipment(&self, names: &Names) -> Result<Vec<String>> {
-        let paths: Vec<String> = self.plant.tree().map(|equipment| equipment.path.clone()).collect();
+    fn equipment(plant: &Plant, names: &Names) -> Result<Vec<String>> {
+        let paths: Vec<String> = plant.tree().map(|equipment| equipment.path.clone()).collect();
         let kept = names.keeps(&[StringArray::from_iter_values(&paths)])?;
         Ok(paths.into_iter().zip(kept).filter(|(_, kept)| *kept).map(|(path, _)| path).collect())
     }
@@ -146,13 +147,14 @@ impl TableProvider for FunctionTable {
         };
         series::check_fits(self.function, task, from, to)?;
         let names = Names::of(state, filters, self.function.names())?;
-        let gather = Gather { session: session.clone(), view: self.view.clone(), plant: Arc::clone(&self.plant), now };
+        let plant = plant_then(session, &self.view, &self.plant).await?;
+        let gather = Gather { session: session.clone(), view: self.view.clone(), plant: Arc::clone(&plant), now };
         let (columns, schema) = self.projected(projection)?;
         let orderings = series::ordering(self.function, &schema);
         // Signals may be of any equipment, machines are declared.
         let on_machines =
             matches!(task, Task::Oee(_) | Task::Live | Task::Losses(_) | Task::Scrap(_) | Task::Stops | Task::States);
-        let equipment = if on_machines { self.equipment(&names)? } else { Vec::new() };
+        let equipment = if on_machines { Self::equipment(&plant, &names)? } else { Vec::new() };
         let call = Call {
             function: self.function,
             schema: Arc::clone(&schema),

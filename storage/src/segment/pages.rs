@@ -32,7 +32,7 @@ const SMALL_BYTES: usize = 8 << 10;
 /// The segment, the row group and the column.
 type ChunkKey = (u64, usize, usize);
 
-/// Dictionaries that were read last, decompressed, and in the order in which they came.
+/// Dictionaries that were read last, decompressed, and in the order in which they were.
 #[derive(Default)]
 struct Dictionaries {
     pages: HashMap<ChunkKey, Bytes>,
@@ -41,6 +41,15 @@ struct Dictionaries {
 }
 
 impl Dictionaries {
+    fn find(&mut self, key: ChunkKey) -> Option<Bytes> {
+        let page = self.pages.get(&key).cloned()?;
+        if let Some(place) = self.order.iter().position(|known| *known == key) {
+            self.order.remove(place);
+            self.order.push_back(key);
+        }
+        Some(page)
+    }
+
     fn keep(&mut self, key: ChunkKey, page: &Bytes) {
         if page.len() < SMALL_BYTES || DICTIONARY_BYTES < page.len() || self.pages.contains_key(&key) {
             return;
@@ -211,7 +220,7 @@ impl Pages {
                 Page::DataPage { buf, num_values, encoding, def_level_encoding, rep_level_encoding, statistics }
             }
             Page::DictionaryPage { buf, num_values, encoding, is_sorted } => {
-                let known = dictionaries().pages.get(&self.key).cloned();
+                let known = dictionaries().find(self.key);
                 let buf = match known {
                     Some(page) => page,
                     None => {
@@ -297,7 +306,8 @@ fn decompressed(page: &Bytes, plain: usize) -> Result<Bytes> {
     let Some((levels, pressed)) = page.split_at_checked(plain) else {
         return Err(general(&"it is shorter than its levels"));
     };
-    if pressed.is_empty() {
+    // Behind levels there may be no value.
+    if pressed.is_empty() && plain > 0 {
         return Ok(page.clone());
     }
     let length = get_frame_content_size(pressed).map_err(|_| general(&"it is no Zstandard frame"))?;

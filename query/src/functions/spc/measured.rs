@@ -256,6 +256,10 @@ impl Measurements {
                 let chart = reading.chart(batch_at, row);
                 let place = Place::of(batch_at, row);
                 if let Some(series) = reading.series.get_mut(chart) {
+                    if piece.detail().unjudged.is_some() {
+                        series.texts += 1;
+                        continue;
+                    }
                     series.values.push(Measured { time, value: piece.scrap, piece: 1, place, excluded: false });
                 }
                 if let Some(units) = units.get_mut(row) {
