@@ -32,17 +32,17 @@ function trouble(text) {
 
 async function readPlant() {
   const [declared, bound, told, reasons] = await Promise.all([
-    ask(`SELECT e.equipment, e.name, e.zone, e.state_source FROM equipment e
+    ask(`SELECT e.equipment, e.name, e.zone FROM equipment e
          WHERE e.level = 'work_unit' OR NOT EXISTS (SELECT 1 FROM equipment c WHERE c.parent = e.equipment) ORDER BY e.equipment`),
     ask("SELECT equipment FROM signals WHERE role = 'state' UNION SELECT equipment FROM equipment WHERE state_source IS NOT NULL"),
     ask("SELECT DISTINCT equipment FROM states WHERE start > now() - interval '30 days'"),
     ask("SELECT reason, parent, name, category FROM reasons"),
   ]);
-  // A hall has no stops to explain: machines are those of which something says the state.
+  // A hall has no stops to explain: machines are those of which something says the state. Where nothing does yet, all may be.
   const above = new Set(bound.map((row) => row.equipment));
   const own = new Set([...told.map((row) => row.equipment), state.equipment]);
   const machines = declared.filter((row) => own.has(row.equipment) || lineage(row.equipment).some((path) => above.has(path)));
-  plant.machines = machines.map((row) => ({ ...row, name: row.name ?? row.equipment.split("/").at(-1) }));
+  plant.machines = (machines.length ? machines : declared).map((row) => ({ ...row, name: row.name ?? row.equipment.split("/").at(-1) }));
   plant.readMs = Date.now();
   plant.reasons = new Map(reasons.map((row) => [row.reason, row]));
 }
@@ -105,9 +105,17 @@ const chosen = () => state.stops.find((stop) => stop.start === state.chosen);
 /** The stop after the chosen one. */
 const following = (stop) => state.stops.filter((other) => at(other.start) > at(stop.start)).at(-1);
 const isOwn = (row) => row.equipment === state.equipment;
+/** Since when the machine has not run, as of a stop: stops follow one another without a gap. */
+function standsSince(stop) {
+  let since = stop.start;
+  for (let before = stop; before; before = state.stops.find((other) => other.end !== null && at(other.end) === at(since) && other !== before)) since = before.start;
+  return at(since);
+}
+/** Whether a row reaches into a stop. One without an end holds until the machine runs. */
+const reaches = (row, stop) => (row.end === null ? standsSince(stop) <= at(row.start) : at(stop.start) < at(row.end)) && (stop.end === null || at(row.start) < at(stop.end));
 /** The rows that say what is said of a stop now: its own, which may be several one after the other, before those of what lies above. */
 const saidOf = (stop) => state.given
-  .filter((row) => row.reason === stop.reason && (stop.end === null || at(row.start) < at(stop.end)) && (row.end === null || at(stop.start) < at(row.end)))
+  .filter((row) => row.reason === stop.reason && reaches(row, stop))
   .toSorted((one, other) => isOwn(other) - isOwn(one) || at(one.start) - at(other.start));
 
 /** Whether the chosen stop can be split after so many seconds, or ends then. */

@@ -39,7 +39,7 @@ pub struct Detail {
 pub enum Unjudged {
     /// The result of their execution, of which nobody said what it means.
     Result(Arc<str>),
-    /// A row of counts that says more good or scrapped pieces than pieces: its fields were written one after the other.
+    /// A row of counts whose parts do not fit its total: its fields were written one after the other.
     Contradiction,
 }
 

@@ -162,8 +162,8 @@ impl Report {
         }
         if let Some(Unjudged::Contradiction) = &self.unjudged {
             return Some(format!(
-                "{} pieces are uncounted, among them some of a row of counts that says more good, scrapped or reworked pieces than \
-                 pieces: SELECT * FROM counts WHERE greatest(good, scrap, rework, good + scrap) > total, and correct it",
+                "{} pieces are uncounted, among them some of a row of counts whose good, scrapped or reworked pieces do not fit its \
+                 total: SELECT * FROM counts WHERE greatest(good, scrap, rework) > total OR good + scrap <> total, and correct it",
                 self.counts.uncounted
             ));
         }

@@ -73,6 +73,7 @@ pub(crate) fn register(
     if let Err(error) = state.register_expr_planner(Arc::new(interval::IntervalComparison::new())) {
         tracing::error!(%error, "comparisons of intervals could not be registered");
     }
+    let earlier = Arc::default();
     for function in Function::ALL {
         let implementation = TableFunction {
             function,
@@ -80,6 +81,7 @@ pub(crate) fn register(
             plant: Arc::clone(plant),
             live: Arc::clone(live),
             edges: Arc::clone(edges),
+            earlier: Arc::clone(&earlier),
         };
         state.register_udtf(function.name(), Arc::new(implementation));
     }

@@ -98,6 +98,11 @@ path = "press"
 calendar = "day"
 default_product = "A"
 
+[[signals]]
+equipment = "press"
+signal = "made"
+role = "total_count"
+
 [[calendars.day.shifts]]
 name = "day"
 days = ["tue"]
@@ -119,8 +124,9 @@ fn an_answer_of_then_goes_by_the_plant_file_of_then() {
         "states",
         &[json!({"equipment": "press", "source": "mes", "start": "2025-01-14T06:00:00Z", "state": "run"})],
     );
-    let counts = json!({"equipment": "press", "source": "mes", "time": "2025-01-14T07:00:00Z", "total": 1_440});
-    server.send("counts", &[counts]);
+    // 06:00 and 07:00.
+    let made = "press,equipment=press made=0 1736834400\npress,equipment=press made=1440 1736838000";
+    assert_eq!(server.post("/api/v2/write?precision=s", made).0, 204);
     let figures = "SELECT round(performance, 9), planned_production_s FROM oee('day', '2025-01-14T00:00:00Z', '2025-01-15T00:00:00Z') \
                    WHERE shift IS NULL AND equipment = 'press' AND total > 0";
     let then = json!([["0.5", "28800.0"]]);
@@ -139,6 +145,8 @@ fn an_answer_of_then_goes_by_the_plant_file_of_then() {
     let server = Server::start(folder.path());
     assert_eq!(ask(&server, None), json!([["0.5", "14400.0"]]), "half the cycle time, and half the time");
     assert_eq!(ask(&server, Some(&first)), then, "what was said then");
+    // Before the first file no state was recorded; of samples nobody knows when they were. It goes by that file.
+    assert_eq!(ask(&server, Some("2025-06-01")), json!([["", "28800.0"]]));
     let files = server.sql("SELECT f.text, h.text FROM plant_files f JOIN plant_files_history h ON f.name = h.name");
     assert_eq!(json!(files), json!([[changed, PRESS]]));
     let (status, answer) =

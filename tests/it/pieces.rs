@@ -199,6 +199,7 @@ fn what_cannot_be_is_no_figure() {
     server.send("counts", &[json!({"equipment": "cell/lathe", "source": "erp", "time": at, "total": 5})]);
     // An execution of nothing would hide the order that is in force.
     refused("operations", &json!({"equipment": "cell/mill", "started": at}), "an execution of nothing");
+    server.send("operations", &[json!({"equipment": "cell/mill", "started": "2025-01-13T09:00:00Z", "completed": "2025-01-13T10:00:00Z", "quantity": 5})]);
     // Each field was possible when it came.
     let row = |fields: Value| {
         let mut row = json!({"equipment": "cell/mill", "source": "erp", "time": at});

@@ -133,6 +133,16 @@ fn a_touch_explains_a_stop() {
     browser.script("document.querySelectorAll('.stop')[0].click()");
     let first = browser.script("return document.querySelector('#reasons [data-group=frequent] button').dataset.code");
     assert_eq!(first, "jam");
+
+    // A reason without an end holds until the machine runs: what is taken back of a later stop leaves it.
+    let bare = server.sql("SELECT start FROM stops() WHERE time > now() - interval '10 hours' AND equipment = 'site/press' AND reason IS NULL");
+    let row = json!([{"equipment": "site/press", "start": bare[0][0], "end": null, "reason": "jam"}]);
+    assert_eq!(server.post("/api/v1/stop_reasons", row.to_string()).0, 200);
+    wait_until(&browser, "the jam before", &json!({"open": "0", "reasons": ["jam", "jam", "jam", "setup", "jam"]}));
+    let back = format!("document.querySelectorAll('.stop')[{lasts}].click(); document.querySelector('#back').click()");
+    browser.script(&back);
+    wait_until(&browser, "none that lasts", &json!({"open": "1", "reasons": ["", "jam", "jam", "setup", "jam"]}));
+    assert_eq!(stops(&server), json!([["jam", 15.0], ["setup", 45.0], ["jam", 10.0], ["jam", 10.0], [null, null]]));
 }
 
 /// What was given to the site is shown on its machine and cannot be taken back there; longer ago takes a longer period.

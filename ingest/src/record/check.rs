@@ -146,8 +146,14 @@ impl RecordTable {
 
     /// An execution that begins says of what: one of nothing would hide those that are in force.
     pub(super) fn check_execution(&self, row: &RecordRow) -> Result<(), Refusal> {
-        let is_there = |name: &str| *self.cell(row, name) != Cell::Null;
-        let begins = self.table.name == "operations" && !row.deleted && !is_there("run") && is_there("started");
+        let is_there = |name: &str| match self.cell(row, name) {
+            Cell::Null => false,
+            Cell::Text(text) => !text.is_empty(),
+            _ => true,
+        };
+        let begins = self.table.name == "operations" && !row.deleted && is_there("started");
+        // With an identity of its own the rest may follow; what is over already is pieces of the default product.
+        let begins = begins && !is_there("run") && !is_there("completed");
         if begins && !["work_order", "unit", "operation", "product"].into_iter().any(is_there) {
             return Err(refusal("an execution of nothing: say `work_order`, `unit`, `operation` or `product`"));
         }

@@ -51,6 +51,7 @@ fn a_row_that_contradicts_itself_is_not_counted() {
         (Some(1.0), None, Some(2.0)),
         (Some(1.0), Some(9.0), None),
         (Some(10.0), Some(9.0), Some(2.0)),
+        (Some(10.0), Some(5.0), Some(2.0)),
         (Some(10.0), Some(8.0), Some(2.0)),
         (Some(0.3), Some(0.1), Some(0.1 + 0.1)),
     ];
@@ -58,8 +59,14 @@ fn a_row_that_contradicts_itself_is_not_counted() {
         let piece = CountRecord { time: 1, total, good, scrap, ..CountRecord::default() }.piece().expect("pieces");
         (piece.total, piece.scrap, piece.detail().unjudged.is_none())
     });
-    let expected =
-        [(1.0, 0.0, false), (1.0, 0.0, false), (10.0, 0.0, false), (10.0, 2.0, true), (0.3, 0.1 + 0.1, true)];
+    let expected = [
+        (1.0, 0.0, false),
+        (1.0, 0.0, false),
+        (10.0, 0.0, false),
+        (10.0, 0.0, false),
+        (10.0, 2.0, true),
+        (0.3, 0.1 + 0.1, true),
+    ];
     assert_eq!(counted, expected);
     let reworked = CountRecord { time: 1, total: Some(5.0), rework: Some(6.0), ..CountRecord::default() };
     assert_eq!(reworked.piece().expect("pieces").detail().unjudged, Some(Unjudged::Contradiction));

@@ -1,7 +1,7 @@
 //! Brings together what the OEE engine needs of each machine: only for the window, with what was in force before it.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use datafusion::common::ScalarValue;
 use datafusion::common::runtime::SpawnedTask;
@@ -286,10 +286,13 @@ impl Gather {
     /// What is sent for a line is none of its machines, and takes the place of none. Signals bound at an ancestor apply to every
     /// node below it, so only a leaf is a machine by its bindings alone.
     fn is_machine(&self, path: &str, found: &Found) -> bool {
+        let has_data = !found.states.is_empty() || found.pieces.as_ref().is_some_and(|pieces| !pieces.is_empty());
         if self.plant.equipment(path).is_some_and(|equipment| !equipment.is_machine) {
+            if has_data {
+                told_once(path);
+            }
             return false;
         }
-        let has_data = !found.states.is_empty() || found.pieces.as_ref().is_some_and(|pieces| !pieces.is_empty());
         let leaf = self.plant.children(path).next().is_none();
         let bound = found.pieces.is_some()
             || self.plant.state_source(path) != Source::AnyRecords
@@ -377,4 +380,16 @@ pub(super) fn looking_ahead(column: &str, from: i64) -> Vec<Expr> {
     }
     stretches.push(ident(column).gt_eq(at(lower)));
     stretches
+}
+
+/// Says once of an equipment that what was sent for it counts for nothing.
+fn told_once(path: &str) {
+    static TOLD: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    if TOLD.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_owned()) {
+        tracing::warn!(
+            equipment = path,
+            "it has states or pieces of its own that count for nothing, since it has equipment below it: give it level = \"work_unit\" \
+             in plant.toml, or send them for a machine"
+        );
+    }
 }

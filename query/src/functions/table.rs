@@ -26,7 +26,7 @@ use super::trace::EdgeCache;
 use super::window::{Window, pushdown};
 use super::{losses, oee, scrap, series, spc, state_timeline, stops, trace};
 use crate::catalog::{Current, View};
-use crate::earlier_plant::plant_then;
+use crate::earlier_plant::EarlierPlant;
 use crate::error::QueryError;
 use crate::live::LiveOee;
 
@@ -38,6 +38,7 @@ pub(crate) struct TableFunction {
     pub(crate) plant: Arc<Plant>,
     pub(crate) live: Arc<LiveOee>,
     pub(crate) edges: Arc<EdgeCache>,
+    pub(crate) earlier: Arc<EarlierPlant>,
 }
 
 impl TableFunctionImpl for TableFunction {
@@ -50,6 +51,7 @@ impl TableFunctionImpl for TableFunction {
             plant: Arc::clone(&self.plant),
             live: Arc::clone(&self.live),
             edges: Arc::clone(&self.edges),
+            earlier: Arc::clone(&self.earlier),
         }))
     }
 }
@@ -64,6 +66,7 @@ struct FunctionTable {
     plant: Arc<Plant>,
     live: Arc<LiveOee>,
     edges: Arc<EdgeCache>,
+    earlier: Arc<EarlierPlant>,
 }
 
 impl FunctionTable {
@@ -147,7 +150,11 @@ impl TableProvider for FunctionTable {
         };
         series::check_fits(self.function, task, from, to)?;
         let names = Names::of(state, filters, self.function.names())?;
-        let plant = plant_then(session, &self.view, &self.plant).await?;
+        // What a unit is made of follows from no declaration.
+        let plant = match task {
+            Task::Trace(_) => Arc::clone(&self.plant),
+            _ => self.earlier.of(session, &self.view, &self.plant).await?,
+        };
         let gather = Gather { session: session.clone(), view: self.view.clone(), plant: Arc::clone(&plant), now };
         let (columns, schema) = self.projected(projection)?;
         let orderings = series::ordering(self.function, &schema);
