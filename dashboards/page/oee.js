@@ -107,7 +107,7 @@ const FACTS = [
 ];
 // Shown where a meter or a cost is known.
 const RESOURCES = [
-  ["energy_kwh", "Energy", asKwh], ["idle_energy_kwh", "while not running", asKwh], ["energy_per_good_piece_kwh", "Energy per good piece", asKwh],
+  ["energy_kwh", "Energy", asKwh], ["idle_energy_kwh", "Idle energy", asKwh], ["energy_per_good_piece_kwh", "Energy per good piece", asKwh],
   ["cost_per_good_piece", "Cost per good piece", asReading],
 ];
 

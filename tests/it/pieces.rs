@@ -200,6 +200,21 @@ fn what_cannot_be_is_no_figure() {
     // An execution of nothing would hide the order that is in force.
     refused("operations", &json!({"equipment": "cell/mill", "started": at}), "an execution of nothing");
     server.send("operations", &[json!({"equipment": "cell/mill", "started": "2025-01-13T09:00:00Z", "completed": "2025-01-13T10:00:00Z", "quantity": 5})]);
+    // An execution that is known already does not end before it began.
+    let run = |fields: Value| {
+        let mut row = json!({"run": "R1"});
+        row.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        row
+    };
+    let begun = json!({"equipment": "cell/lathe", "unit": "U1", "operation": "turn", "started": at});
+    server.send("operations", &[run(begun)]);
+    let early = json!({"completed": "2025-01-14T08:00:00Z"});
+    refused("operations", &run(early.clone()), "2025-01-14T08:00:00Z and 2025-01-14T09:00:00Z of run `R1`");
+    server.send("operations", &[run(json!({"completed": "2025-01-14T10:00:00Z"}))]);
+    refused("operations", &run(json!({"started": "2025-01-14T11:00:00Z"})), "`completed` lies before `started`");
+    server.send("operations", &[run(json!({"started": "2025-01-14T11:00:00Z", "completed": null}))]);
+    server.send("operations", &[run(json!({"started": "2025-01-14T07:00:00Z"}))]);
+    server.send("operations", &[run(early)]);
     // Each field was possible when it came.
     let row = |fields: Value| {
         let mut row = json!({"equipment": "cell/mill", "source": "erp", "time": at});

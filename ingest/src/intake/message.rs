@@ -136,7 +136,12 @@ impl Intake {
         let several = rows.len() > 1;
         for (place, object) in rows.into_iter().enumerate() {
             let row = not_finite.remove(&place).map_or_else(|| table.row(&object, &self.plant), Err);
-            match row.and_then(|row| table.within(&row, &self.window, now_us()).map(|()| row)) {
+            let admitted = row.and_then(|row| {
+                table.within(&row, &self.window, now_us())?;
+                table.check_end(&row, self.keyer())?;
+                Ok(row)
+            });
+            match admitted {
                 Ok(row) => batch.push_record(table.index, &row),
                 Err(Refusal { kind, reason }) => {
                     let reason = if several { format!("row {place}: {reason}") } else { reason };

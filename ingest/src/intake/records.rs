@@ -87,6 +87,7 @@ impl Intake {
                 (Some(refusal), _) => Err(refusal),
                 (None, Some(table)) => table.row(&object, &self.plant).and_then(|row| {
                     table.within(&row, &self.window, arrival_us)?;
+                    table.check_end(&row, self.keyer())?;
                     batch.push_record(table.index, &row);
                     Ok(())
                 }),

@@ -134,6 +134,7 @@ impl Intake {
                 let table = record::table(table)?;
                 let row = table.row(&object, &self.plant)?;
                 table.within(&row, &self.window, now_us())?;
+                table.check_end(&row, self.keyer())?;
                 batch.push_record(table.index, &row);
             }
         }

@@ -1,5 +1,6 @@
 //! What a record must not say: what is impossible, or of something that there is not.
 
+use jiff::Timestamp;
 use oee::plant::Plant;
 use oee::spc::{ChartKind, Companion, Limits, Parameters, Rational, RuleSet};
 use oee::state::Category;
@@ -7,6 +8,7 @@ use oee::state::Category;
 use super::{RecordTable, refusal};
 use crate::batch::RecordRow;
 use crate::column::Cell;
+use crate::keying::Keyer;
 use crate::quarantine::Refusal;
 use crate::route::unknown_equipment;
 
@@ -158,6 +160,32 @@ impl RecordTable {
             return Err(refusal("an execution of nothing: say `work_order`, `unit`, `operation` or `product`"));
         }
         Ok(())
+    }
+
+    /// An execution does not end before it began, whichever of both came first: what is known of it already counts as said.
+    pub(crate) fn check_end(&self, row: &RecordRow, keyer: &Keyer) -> Result<(), Refusal> {
+        let is_said = |name: &str| self.place(name).is_some_and(|place| row.present & (1 << place) != 0);
+        if self.table.name != "operations" || row.deleted || is_said("started") == is_said("completed") {
+            return Ok(());
+        }
+        let executions = keyer.executions();
+        let Some(known) = self.text(row, "run").and_then(|run| executions.get(run)) else { return Ok(()) };
+        let (from, to) = match (self.cell(row, "started"), self.cell(row, "completed")) {
+            (Cell::Time(from), _) => (*from, known.completed),
+            (_, Cell::Time(to)) => (known.started, Some(*to)),
+            _ => return Ok(()),
+        };
+        if to.is_none_or(|to| from <= to) {
+            return Ok(());
+        }
+        let instant =
+            |us: Option<i64>| us.and_then(|us| Timestamp::from_microsecond(us).ok()).map(|time| time.to_string());
+        Err(refusal(format!(
+            "`completed` lies before `started`: {} and {} of run `{}`",
+            instant(to).unwrap_or_default(),
+            instant(Some(from)).unwrap_or_default(),
+            known.run
+        )))
     }
 
     pub(super) fn check_equipment(&self, row: &RecordRow, plant: &Plant) -> Result<(), Refusal> {
