@@ -107,9 +107,9 @@ const following = (stop) => state.stops.filter((other) => at(other.start) > at(s
 const isOwn = (row) => row.equipment === state.equipment;
 /** Since when the machine has not run, as of a stop: stops follow one another without a gap. */
 function standsSince(stop) {
-  let since = stop.start;
-  for (let before = stop; before; before = state.stops.find((other) => other.end !== null && at(other.end) === at(since) && other !== before)) since = before.start;
-  return at(since);
+  let since = at(stop.start);
+  for (let before = stop; before; before = state.stops.find((other) => other.end !== null && at(other.end) === since && at(other.start) < since)) since = at(before.start);
+  return since;
 }
 /** Whether a row reaches into a stop. One without an end holds until the machine runs. */
 const reaches = (row, stop) => (row.end === null ? standsSince(stop) <= at(row.start) : at(stop.start) < at(row.end)) && (stop.end === null || at(row.start) < at(stop.end));

@@ -169,7 +169,6 @@ impl Machine {
         let mut report = Report { start: from, end, ..Report::default() };
         self.add_time(&mut report, now, stops);
         self.add_pieces(&mut report);
-        report.energy = self.energy_in(from, end, now);
         report.cost = self.rates.cost(report.elements.scheduled_us, report.energy);
         report
     }
@@ -288,26 +287,14 @@ impl Machine {
         self.energy.as_ref().map(|taken| Taken::since(taken, from).within(from, to))
     }
 
-    fn energy_in(&self, from: i64, end: i64, now: i64) -> Option<Energy> {
-        let mut energy = Energy::of(self.energy_kwh(from, end)?);
-        let mut taken = Taken::since(self.energy.as_deref()?, from);
-        for slice in self.slices_in(from, end) {
-            if let Some(loss) = self.idle_time_of(&slice, now) {
-                energy.add_idle(loss, taken.within(slice.start, slice.end));
-            }
-        }
-        Some(energy)
-    }
-
-    /// What the time of a slice is lost to; none while the machine runs, also in breaks and outside shifts.
-    fn idle_time_of(&self, slice: &Slice, now: i64) -> Option<Loss> {
-        let span = slice.state.and_then(|state| self.states.get(state));
-        let category = span.and_then(|span| span.value.category);
-        match category {
-            Some(Category::Run) => None,
+    /// What the time of a slice is lost to, in the order in which one comes before the other; none while the machine runs in planned
+    /// production.
+    fn lost_to(&self, slice: &Slice, span: Option<&StateSpan>, now: i64) -> Option<Loss> {
+        match span.and_then(|span| span.value.category) {
             _ if !slice.scheduled => Some(Loss::NotScheduled),
             _ if slice.is_break => Some(Loss::PlannedBreak),
             Some(Category::Planned) => Some(Loss::PlannedDowntime),
+            Some(Category::Run) => None,
             Some(Category::Changeover) => Some(Loss::Changeover),
             Some(Category::NoOrder) => Some(Loss::NoOrder),
             Some(Category::Unplanned) if span.is_some_and(|span| self.is_microstop(span, now)) => {
@@ -328,59 +315,66 @@ impl Machine {
         span.value.category == Some(Category::Unplanned) && until - span.start < self.microstop_threshold_us
     }
 
+    /// Time, and the energy taken meanwhile.
     fn add_time(&self, report: &mut Report, now: i64, stops: &mut Stopped) {
         let (from, end) = (report.start, report.end);
+        let mut taken = self.energy.as_ref().map(|taken| Taken::since(taken, from));
+        let mut energy = self.energy_kwh(from, end).map(Energy::of);
         let elements = &mut report.elements;
         elements.calendar_us = end - from;
         for slice in self.slices_in(from, end) {
             let us = slice.us();
-            elements.order_us += if slice.has_order { us } else { 0 };
-            let span = slice.state.and_then(|i| self.states.get(i));
-            let category = span.and_then(|span| span.value.category);
-            if slice.scheduled {
-                elements.scheduled_us += us;
+            let span = slice.state.and_then(|state| self.states.get(state));
+            let runs = span.is_some_and(|span| span.value.category == Some(Category::Run));
+            let lost_to = self.lost_to(&slice, span, now);
+            // In breaks and outside shifts a machine may run: then nothing is idle.
+            if let (Some(loss), Some(energy), Some(taken)) = (lost_to.filter(|_| !runs), &mut energy, &mut taken) {
+                energy.add_idle(loss, taken.within(slice.start, slice.end));
             }
-            if !slice.scheduled || slice.is_break {
-                elements.planned_break_us += if slice.scheduled { us } else { 0 };
-                if category == Some(Category::Run) {
-                    elements.run_outside_planned_production_us += us;
-                }
-                continue;
-            }
-            if category == Some(Category::Planned) {
-                elements.planned_downtime_us += us;
-                continue;
-            }
-            elements.planned_production_us += us;
             let of_order_us = if slice.has_order { us } else { 0 };
-            match category {
-                Some(Category::Run) => {
+            elements.order_us += of_order_us;
+            elements.scheduled_us += if slice.scheduled { us } else { 0 };
+            match lost_to {
+                Some(Loss::NotScheduled | Loss::PlannedBreak) => {
+                    elements.planned_break_us += if slice.scheduled { us } else { 0 };
+                    elements.run_outside_planned_production_us += if runs { us } else { 0 };
+                    continue;
+                }
+                Some(Loss::PlannedDowntime) => {
+                    elements.planned_downtime_us += us;
+                    continue;
+                }
+                Some(Loss::Changeover) => {
+                    elements.changeover_us += us;
+                    elements.order_busy_us += of_order_us;
+                }
+                Some(Loss::NoOrder) => elements.no_order_us += us,
+                Some(Loss::Unknown | Loss::ReducedSpeed | Loss::StartupRejects | Loss::ProductionRejects) => {
+                    elements.unknown_us += us;
+                }
+                Some(Loss::MinorStops) => {
+                    elements.microstop_us += us;
+                    elements.order_production_us += of_order_us;
+                    elements.order_busy_us += of_order_us;
+                }
+                Some(Loss::Unplanned) => {
+                    elements.unplanned_us += us;
+                    elements.unplanned_without_order_us += us - of_order_us;
+                    elements.order_busy_us += of_order_us;
+                }
+                None => {
                     elements.run_us += us;
                     elements.order_production_us += of_order_us;
                     elements.order_busy_us += of_order_us;
                 }
-                Some(Category::Changeover) => {
-                    elements.changeover_us += us;
-                    elements.order_busy_us += of_order_us;
-                }
-                Some(Category::NoOrder) => elements.no_order_us += us,
-                Some(Category::Planned) | None => elements.unknown_us += us,
-                Some(Category::Unplanned) => {
-                    elements.order_busy_us += of_order_us;
-                    if span.is_some_and(|span| self.is_microstop(span, now)) {
-                        elements.microstop_us += us;
-                        elements.order_production_us += of_order_us;
-                    } else {
-                        elements.unplanned_us += us;
-                        elements.unplanned_without_order_us += us - of_order_us;
-                    }
-                    if let Some(state) = slice.state {
-                        stops.add(state, us);
-                    }
-                }
+            }
+            elements.planned_production_us += us;
+            if let (Some(Loss::MinorStops | Loss::Unplanned), Some(state)) = (lost_to, slice.state) {
+                stops.add(state, us);
             }
         }
         elements.not_scheduled_us = elements.calendar_us - elements.scheduled_us;
+        report.energy = energy;
     }
 
     fn add_pieces(&self, report: &mut Report) {

@@ -117,7 +117,7 @@ pub struct Equipment {
     pub name: Option<String>,
     /// ISA-95 level.
     pub level: Option<Level>,
-    /// Whether it is a machine: a leaf of the tree, or a node that says of itself that it is a work unit.
+    /// Whether it is a machine: a leaf of the tree, or a work unit.
     pub is_machine: bool,
     /// How it sums up its children.
     pub rollup: Rollup,
@@ -220,8 +220,8 @@ impl Plant {
         let mut mistakes = mistake::Mistakes::new(text);
         let draft = read::read(text, &mut mistakes);
         check::check(&draft, &mut mistakes);
-        match draft.build() {
-            Some(plant) if mistakes.is_empty() => Ok(Self { text: text.into(), ..plant }),
+        match draft.build(text) {
+            Some(plant) if mistakes.is_empty() => Ok(plant),
             _ => Err(mistakes.into_sorted()),
         }
     }

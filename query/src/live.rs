@@ -91,8 +91,7 @@ impl std::fmt::Debug for LiveOee {
 impl LiveOee {
     pub(crate) fn new(present: Present) -> Self {
         let plant = present.plant();
-        // Any node may be a machine: what is known of it tells.
-        let machines: Vec<Entry> = plant.tree().map(|node| Entry::new(plant, node)).collect();
+        let machines: Vec<Entry> = plant.machines().map(|node| Entry::new(plant, node)).collect();
         let paths: Vec<&str> = machines.iter().map(Entry::path).collect();
         let lines = Line::all(plant, &paths);
         let board = Board { machines, lines, orders: HashMap::new(), changed: i64::MIN };

@@ -5,9 +5,9 @@ use std::hash::Hash;
 
 use jiff::civil::{Time, Weekday};
 
-use super::draft::{Draft, ShiftDraft, SignalDraft, leads_to};
+use super::draft::{Draft, ShiftDraft, SignalDraft, is_machine, leads_to};
 use super::mistake::{Located, Mistakes};
-use super::{Level, Role, Rollup};
+use super::{Role, Rollup};
 use crate::path::{is_within, parent};
 use crate::spelling::is_like;
 
@@ -68,8 +68,8 @@ fn tree(draft: &Draft, mistakes: &mut Mistakes<'_>) {
             let message = format!("`{}` is a serial line without machines below it", path.value);
             mistakes.absent(path.at, message, "declare its machines in order of flow, or leave rollup out");
         }
-        let is_machine = equipment.level == Some(Level::WorkUnit) || !draft.has_children(&path.value);
-        if let Some(cost) = equipment.cost_per_hour.as_ref().filter(|_| !is_machine) {
+        let is_above = || !is_machine(equipment.level, draft.has_children(&path.value));
+        if let Some(cost) = equipment.cost_per_hour.as_ref().filter(|_| is_above()) {
             let message = format!("`cost_per_hour` is of one machine, and `{}` has equipment below it", path.value);
             mistakes.add(cost.at, message, "write it at each machine");
         }

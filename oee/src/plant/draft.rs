@@ -182,7 +182,7 @@ impl Draft {
     }
 
     /// The plant; none where something that it cannot do without is missing, which is then a mistake as well.
-    pub(super) fn build(self) -> Option<Plant> {
+    pub(super) fn build(self, text: &str) -> Option<Plant> {
         let zone = self.zone.clone()?;
         let by_path: HashMap<&str, usize> =
             self.equipment.iter().enumerate().map(|(i, e)| (e.path.value.as_str(), i)).collect();
@@ -193,7 +193,7 @@ impl Draft {
         }
         let above: HashSet<&str> = by_path.keys().filter_map(|path| parent(path)).collect();
         for equipment in &mut equipment {
-            equipment.is_machine = equipment.level == Some(Level::WorkUnit) || !above.contains(equipment.path.as_str());
+            equipment.is_machine = is_machine(equipment.level, above.contains(equipment.path.as_str()));
         }
         let mut signals: HashMap<String, HashMap<String, SignalDef>> = HashMap::new();
         for draft in &self.signals {
@@ -203,7 +203,7 @@ impl Draft {
         let products = self.products.iter().map(|draft| self.product(draft, &by_path, &zone)).collect();
         let by_path = by_path.into_iter().map(|(path, i)| (path.to_owned(), i)).collect();
         Some(Plant {
-            text: "".into(),
+            text: text.into(),
             state_maps: self.state_maps(),
             reasons: self.reasons.iter().filter_map(|draft| self.reason(draft)).collect(),
             reason_rules: self.reason_rules.into_iter().map(ReasonRuleDraft::rule).collect(),
@@ -319,4 +319,9 @@ impl Draft {
     pub(super) fn has_children(&self, path: &str) -> bool {
         self.equipment.iter().any(|e| parent(&e.path.value) == Some(path))
     }
+}
+
+/// Whether a node is a machine: a leaf of the tree, or one that says of itself that it is a work unit.
+pub(super) fn is_machine(level: Option<Level>, has_children: bool) -> bool {
+    level == Some(Level::WorkUnit) || !has_children
 }
