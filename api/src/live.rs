@@ -5,6 +5,7 @@
 //! that a screen and a query never disagree. A listener that falls behind skips to the newest frame.
 
 mod alarm;
+mod curves;
 mod follow;
 mod look;
 mod message;

@@ -239,6 +239,15 @@ impl Executions {
         })
     }
 
+    /// The executions of units on exactly this equipment that touch `[from, to]`, with the end of each as keying sees it.
+    pub fn units_within(&self, equipment: &str, from: i64, to: i64) -> impl Iterator<Item = (&Execution, i64)> {
+        let lane = self.nodes.get(equipment).map(|node| &node.units);
+        let reaching = lane.into_iter().flat_map(move |lane| lane.reaching(from, to.saturating_add(1)));
+        reaching
+            .filter_map(|execution| Some((execution, self.effective_end(&execution.run)?)))
+            .filter(move |(_, end)| from <= *end)
+    }
+
     /// All executions, in no particular order.
     pub fn iter(&self) -> impl Iterator<Item = &Execution> {
         self.runs.values().map(Arc::as_ref)

@@ -5,6 +5,7 @@
 //! a walk over the patterns, everything else a hash lookup or one per level of the path.
 
 mod check;
+mod curve;
 mod document;
 mod draft;
 mod master;
@@ -22,6 +23,7 @@ use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 
+pub use curve::Curve;
 pub use master::{MasterRow, Value};
 pub use mistake::Mistake;
 pub use product::{Product, WorkOrder};
@@ -165,6 +167,8 @@ pub struct Characteristic {
     pub hold_on_violation: bool,
     /// What is to be done then, for people.
     pub reaction_plan: Option<String>,
+    /// Where no station sends it: the signal that it is measured of.
+    pub curve: Option<Curve>,
 }
 
 impl Characteristic {

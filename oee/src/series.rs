@@ -36,6 +36,7 @@ mod area;
 mod bucket;
 mod course;
 mod extent;
+mod reduction;
 mod stream;
 mod sum;
 
@@ -43,6 +44,7 @@ pub use area::on_line;
 pub use bucket::Bucket;
 pub use course::{Course, NotTaken};
 pub use extent::{Extent, Point};
+pub use reduction::Reduction;
 pub use stream::Series;
 
 use std::sync::Arc;

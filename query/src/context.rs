@@ -138,6 +138,11 @@ impl Context {
         Some(joined(found))
     }
 
+    /// The executions of a unit, in no particular order.
+    pub(crate) fn of_unit(&self, unit: &str) -> impl Iterator<Item = &Execution> {
+        self.by_unit.get(unit).into_iter().flatten().filter_map(|run| self.executions.get(run))
+    }
+
     /// What changed after `recorded`, the newest change first: when that was recorded, and what it can re-key.
     pub(crate) fn changes_since(&self, recorded: i64) -> impl Iterator<Item = (i64, &Affected)> {
         let newest_first = self.changes.iter().rev().take_while(move |change| change.recorded > recorded);

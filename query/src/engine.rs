@@ -17,7 +17,7 @@ use oee::plant::Plant;
 use crate::catalog::{Current, PublicSchema, SnapshotSource};
 use crate::context::ContextCache;
 use crate::error::QueryError;
-use crate::functions::{self, EdgeCache, GapFilling, Planner, Present, SpcWatch};
+use crate::functions::{self, CurveWatch, EdgeCache, GapFilling, Planner, Present, SpcWatch};
 use crate::instant::TimeConstants;
 use crate::live::LiveOee;
 use crate::newest::NewestRows;
@@ -77,6 +77,7 @@ pub struct Engine {
     template: SessionState,
     live: Arc<LiveOee>,
     spc: Arc<SpcWatch>,
+    curves: Arc<CurveWatch>,
     edges: Arc<EdgeCache>,
 }
 
@@ -109,10 +110,11 @@ impl Engine {
             session: template.clone(),
         };
         let (live, spc) = (LiveOee::new(present()), SpcWatch::new(present()));
+        let curves = Arc::new(CurveWatch::new(present()));
         let pool = &template.runtime_env().memory_pool;
         let edges = EdgeCache::new(pool, limits.memory_bytes / EDGES_PART);
         let (live, spc, edges) = (Arc::new(live), Arc::new(spc), Arc::new(edges));
-        Ok(Self { source, plant, limits, contexts, template, live, spc, edges })
+        Ok(Self { source, plant, limits, contexts, template, live, spc, curves, edges })
     }
 
     /// A session of its own: settings of one do not reach another.
@@ -150,6 +152,11 @@ impl Engine {
     /// Measurements judged as they come.
     pub fn spc(&self) -> &Arc<SpcWatch> {
         &self.spc
+    }
+
+    /// Characteristics measured of signals as operations end.
+    pub fn curves(&self) -> &Arc<CurveWatch> {
+        &self.curves
     }
 
     /// The plant that answers are computed with.

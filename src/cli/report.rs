@@ -98,6 +98,9 @@ struct SpcArgs {
     /// Moving average: over so many points
     #[arg(long, value_name = "N")]
     span: Option<u32>,
+    /// EWMA and moving average: limits of the first points are as wide as those of later ones
+    #[arg(long)]
+    steady: bool,
     /// Distribution of capability: normal, lognormal, weibull, gamma, exponential, box_cox or johnson
     #[arg(long, value_name = "NAME")]
     distribution: Option<String>,
@@ -222,6 +225,7 @@ fn address(asked: &SpcArgs, format: Format) -> String {
     let (width, lambda, k) = (number(asked.width), number(asked.lambda), number(asked.k));
     let (h, headstart) = (number(asked.h), number(asked.headstart));
     let (target, sigma) = (number(asked.target), number(asked.sigma));
+    let steady = asked.steady.then(|| "true".to_owned());
     let said = [
         ("equipment", &asked.equipment),
         ("product", &asked.product),
@@ -238,6 +242,7 @@ fn address(asked: &SpcArgs, format: Format) -> String {
         ("h", &h),
         ("headstart", &headstart),
         ("span", &span),
+        ("steady", &steady),
         ("distribution", &asked.distribution),
         ("from", &asked.from),
         ("to", &asked.to),

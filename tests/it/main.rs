@@ -40,6 +40,7 @@ mod report;
 mod series;
 mod simulated;
 mod spc;
+mod spc_curves;
 mod spc_live;
 mod spc_page;
 mod spc_told;

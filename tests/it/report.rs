@@ -241,7 +241,7 @@ fn a_chart_takes_its_parameters_from_the_command_line() {
     for (name, words, call) in [
         ("ewma", vec!["--lambda", "0.1", "--width", "2.7"], "'lambda=0.1', 'width=2.7'"),
         ("cusum", vec!["--k", "0.75", "--h", "4.5", "--headstart", "2"], "'k=0.75', 'h=4.5', 'headstart=2'"),
-        ("moving_average", vec!["--span", "7"], "'span=7'"),
+        ("moving_average", vec!["--span", "7", "--steady"], "'span=7', 'steady=true'"),
     ] {
         let words = [vec!["bore", "--chart", name], words].concat();
         let html = String::from_utf8(report(&server, &folder.path().join(format!("{name}.html")), &words)).unwrap();

@@ -369,6 +369,18 @@ fn frozen_limits_do_not_move_and_exclusions_do_what_they_say() {
     assert!(own.column("limits").iter().all(|limits| limits.as_str().unwrap().starts_with("estimated")));
     let now = Answer::of(&server, "SELECT * FROM spc_limits('i_mr') WHERE characteristic = 'bore'");
     assert!((now.number("ucl") - 10.5).abs() < 1e-12 && now.number("sigma") == 0.1);
+    // Limits of an EWMA open up with its first points, unless they are frozen as steady ones.
+    let ewma = |steady: Option<bool>| {
+        server.send(
+            "control_limits",
+            &[json!({"characteristic": "bore", "chart": "ewma", "valid_from": second(0), "centre": 10.2, "sigma": 0.1,
+            "lambda": 0.2, "steady": steady, "reason": "study"})],
+        );
+        Answer::of(&server, "SELECT * FROM spc('ewma') WHERE characteristic = 'bore' ORDER BY point").numbers("ucl")[0]
+            .unwrap()
+    };
+    let wide = 10.2 + 3.0 * 0.1 * (0.2_f64 / 1.8).sqrt();
+    assert!((ewma(None) - (10.2 + 3.0 * 0.1 * 0.2)).abs() < 1e-12 && (ewma(Some(true)) - wide).abs() < 1e-12);
     let (status, answer) = server.post(
         "/api/v1/control_limits",
         json!([{"characteristic": "bore", "chart": "i-mr", "valid_from": second(0), "centre": 1, "sigma": 1, "reason": "x"}]).to_string(),

@@ -14,6 +14,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use super::alarm::raise;
+use super::curves::measure;
 use super::release::Decisions;
 use super::running::Running;
 use crate::faces::Faces;
@@ -46,6 +47,7 @@ pub async fn follow(faces: Arc<Faces>, notices: Notices, stop: CancellationToken
     // Tasks of their own: what judges for long holds up neither the figures nor what is noted for them.
     let mut tasks = JoinSet::new();
     tasks.spawn(note(Arc::clone(&faces), writes, Arc::clone(&decisions)));
+    tasks.spawn(measure_on(Arc::clone(&faces)));
     tasks.spawn(judge_on(Arc::clone(&faces), notices.clone()));
     tasks.spawn(release_on(Arc::clone(&faces), decisions));
     tasks.spawn(tell_on(Arc::clone(&faces), notices));
@@ -60,17 +62,19 @@ pub async fn follow(faces: Arc<Faces>, notices: Notices, stop: CancellationToken
 
 /// Hands writes in until the store is closed.
 async fn note(faces: Arc<Faces>, mut writes: Receiver<Arc<Committed>>, decisions: Arc<Decisions>) {
-    let (oee, spc) = (faces.engine.live(), faces.engine.spc());
+    let (oee, spc, curves) = (faces.engine.live(), faces.engine.spc(), faces.engine.curves());
     loop {
         match writes.recv().await {
             Ok(write) => {
                 oee.note(write.position, &write.rows);
                 spc.note(write.position, &write.rows);
+                curves.note(&write.rows, now_us());
                 decisions.note(&write.rows);
             }
             Err(RecvError::Lagged(_)) => {
                 oee.lose();
                 spc.lose();
+                curves.lose();
                 decisions.lose();
             }
             Err(RecvError::Closed) => return,
@@ -82,6 +86,19 @@ fn ticks() -> Interval {
     let mut ticks = interval(PACE);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     ticks
+}
+
+async fn measure_on(faces: Arc<Faces>) {
+    if !faces.engine.curves().is_needed() {
+        return std::future::pending().await;
+    }
+    let (mut ticks, mut trouble) = (ticks(), Trouble::new("characteristics of signals"));
+    loop {
+        ticks.tick().await;
+        if trouble.note(measure(&faces).await) {
+            tokio::time::sleep(REST).await;
+        }
+    }
 }
 
 async fn judge_on(faces: Arc<Faces>, notices: Notices) {

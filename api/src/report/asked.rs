@@ -23,6 +23,7 @@ pub(crate) struct Wish {
     pub(crate) h: Option<String>,
     pub(crate) headstart: Option<String>,
     pub(crate) span: Option<String>,
+    pub(crate) steady: Option<String>,
     pub(crate) width: Option<String>,
     pub(crate) target: Option<String>,
     pub(crate) sigma: Option<String>,

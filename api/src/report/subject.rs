@@ -153,6 +153,7 @@ impl Subject {
             ("h", &wish.h),
             ("headstart", &wish.headstart),
             ("span", &wish.span),
+            ("steady", &wish.steady),
             ("width", &wish.width),
             ("target", &wish.target),
             ("sigma", &wish.sigma),

@@ -128,6 +128,8 @@ impl Plant {
                 .maybe_number("target", c.target)
                 .maybe_text("on_violation", Some(c.on_violation()).filter(|_| c.hold_on_violation))
                 .maybe_text("reaction_plan", c.reaction_plan.as_deref())
+                .maybe_text("signal", c.curve.as_ref().map(|curve| curve.signal.as_str()))
+                .maybe_text("reduce", c.curve.as_ref().map(|curve| curve.reduction.name()))
                 .0
         });
         let reasons = reasons.into_iter().map(|r| {

@@ -3,6 +3,7 @@
 mod calendar;
 mod compression;
 mod condition;
+mod curve;
 mod results;
 mod state_map;
 
@@ -349,6 +350,7 @@ fn characteristic(section: &mut Section<'_>, mistakes: &mut Mistakes<'_>) -> Opt
     let target = section.number("target", mistakes);
     let hold = section.word("on_violation", &ON_VIOLATION, mistakes).is_some_and(|word| word.value);
     let reaction_plan = plain(section.text("reaction_plan", mistakes));
+    let curve = curve::curve(section, mistakes);
     if let (Some(lower), Some(upper)) = (&lower, &upper)
         && lower.value >= upper.value
     {
@@ -371,6 +373,7 @@ fn characteristic(section: &mut Section<'_>, mistakes: &mut Mistakes<'_>) -> Opt
         target: target.map(|target| target.value),
         hold_on_violation: hold,
         reaction_plan,
+        curve,
     };
     Some(CharacteristicDraft { at, product, characteristic })
 }

@@ -7,6 +7,7 @@
 mod asked;
 pub(super) mod bias;
 pub(super) mod capability;
+mod curves;
 mod frozen;
 pub(super) mod gage;
 mod head;
@@ -22,6 +23,7 @@ mod watch;
 
 pub(crate) use asked::Asked;
 pub(super) use asked::read;
+pub use curves::{CurveWatch, Measurement};
 pub(super) use measured::CONTEXT;
 pub use watch::{Change, Companion, SpcWatch, VIOLATION, Violation};
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use datafusion::common::{Result, plan_err};
 use datafusion::logical_expr::Expr;
+use oee::series::Reduction;
 use oee::spc::capability::Spec;
 use oee::spc::nonnormal::Family;
 use oee::spc::t2::ALPHA;
@@ -12,30 +13,6 @@ use oee::spc::{ChartKind, Parameters, Rational, RuleSet, SigmaMethod};
 use super::measured::COLUMNS_OF_CHARTS;
 use crate::functions::arguments::text;
 use crate::functions::function::Function;
-
-/// What one value is made of where it is a signal's: of its samples at one unit and operation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Reduction {
-    Mean,
-    Min,
-    Max,
-    First,
-    Last,
-    Range,
-    Integral,
-}
-
-impl Reduction {
-    const WORDS: [(&'static str, Self); 7] = [
-        ("mean", Self::Mean),
-        ("min", Self::Min),
-        ("max", Self::Max),
-        ("first", Self::First),
-        ("last", Self::Last),
-        ("range", Self::Range),
-        ("integral", Self::Integral),
-    ];
-}
 
 /// What a call asks for.
 #[derive(Debug, Clone, PartialEq)]

@@ -17,7 +17,7 @@ use crate::functions::gather::Gather;
 use crate::functions::values::{Doubles, Integers, Texts, Times};
 
 const CONTROL_LIMITS: &str = "control_limits";
-const COLUMNS: [&str; 22] = [
+const COLUMNS: [&str; 23] = [
     "equipment",
     "characteristic",
     "product",
@@ -32,6 +32,7 @@ const COLUMNS: [&str; 22] = [
     "k",
     "h",
     "headstart",
+    "steady",
     "span",
     "subgroups",
     "rules",
@@ -70,9 +71,10 @@ pub(super) struct Frozen {
 }
 
 impl Frozen {
-    /// None where the call wants its own limits.
+    /// None where the call wants its own limits, or is of a signal: limits are of a characteristic, and a signal alone does not
+    /// say what of it was measured.
     pub(super) async fn gather(question: &Question<'_>) -> Result<Self, QueryError> {
-        if !question.asked.frozen {
+        if !question.asked.frozen || question.asked.signal.is_some() {
             return Ok(Self::default());
         }
         let of_kind = ident("chart").eq(lit(question.asked.kind.name()));
@@ -185,6 +187,7 @@ fn take(batch: &RecordBatch, found: &mut Vec<(ChartKind, HashMap<Names, Vec<Vers
     let (from, centre, sigma) = (Times::of(batch, "valid_from")?, numbers("centre")?, numbers("sigma")?);
     let (width, lambda, k, h) = (numbers("width")?, numbers("lambda")?, numbers("k")?, numbers("h")?);
     let (headstart, span) = (numbers("headstart")?, Integers::of(batch, "span")?);
+    let steady = numbers("steady")?;
     let (charts, by) = (texts("chart")?, texts("subgroup")?);
     let recorded_times = Times::of(batch, "recorded")?;
     let (subgroups, pooled) = (Integers::of(batch, "subgroups")?, numbers("pooled_sigma")?);
@@ -201,6 +204,7 @@ fn take(batch: &RecordBatch, found: &mut Vec<(ChartKind, HashMap<Names, Vec<Vers
             h: h.at(row).unwrap_or(usual.h),
             headstart: headstart.at(row).unwrap_or(usual.headstart),
             span: span.at(row).and_then(|span| usize::try_from(span).ok()).unwrap_or(usual.span),
+            steady: steady.at(row) == Some(1.0),
             ..usual
         };
         let known = match Limits::known(kind, centre, sigma, parameters) {

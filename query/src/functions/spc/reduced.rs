@@ -8,13 +8,11 @@ use arrow::datatypes::{DataType, Field, Schema};
 use arrow::record_batch::RecordBatch;
 use datafusion::prelude::{ident, lit};
 use futures::TryStreamExt;
-use oee::execution::Executions;
+use oee::OPEN;
+use oee::execution::Execution;
 use oee::path::lineage;
-use oee::plant::Interpolation;
-use oee::series::Severity;
-use oee::{OPEN, SECOND_US, seconds};
+use oee::series::{Reduction, Severity};
 
-use super::asked::Reduction;
 use super::measured::Measurements;
 use super::{Question, mistaken};
 use crate::context::Context;
@@ -26,8 +24,8 @@ const NAMES_OF_SAMPLES: [&str; 4] = ["equipment", "operation", "unit", "work_ord
 const SAMPLES: &str = "samples";
 const COLUMNS: [&str; 7] = ["equipment", "operation", "unit", "work_order", "time", "value", "quality"];
 
-/// Where and of what samples are, and since when the execution lasts that they belong to.
-type Of = ([Option<String>; 4], Option<i64>);
+/// Where and of what samples are, and the execution that they belong to: since when it lasts, and its run.
+type Of = ([Option<String>; 4], Option<(i64, String)>);
 
 /// The values of a signal: one for each stay of a unit at an operation of an equipment.
 pub(super) async fn gather(
@@ -57,8 +55,8 @@ pub(super) async fn gather(
             for (of, texts) in of.iter_mut().zip(&names) {
                 *of = texts.as_ref().ok().and_then(|texts| texts.at(row)).map(str::to_owned);
             }
-            let since = stays.since(&of, time);
-            samples.entry((of, since)).or_default().push((time, value));
+            let stay = stays.at(&of, time).map(|stay| (stay.started, stay.run.clone()));
+            samples.entry((of, stay)).or_default().push((time, value));
         }
     }
     let mut told = Vec::with_capacity(samples.len());
@@ -67,7 +65,7 @@ pub(super) async fn gather(
         curve.sort_by_key(|(time, _)| *time);
         let path = of.0.first().and_then(|name| name.as_deref()).unwrap_or_default();
         let interpolation = question.gather.plant.signal(path, signal).interpolation;
-        if let Some((end, value)) = curve.last().map(|last| last.0).zip(reduced(&curve, reduction, interpolation)) {
+        if let Some((end, value)) = curve.last().map(|last| last.0).zip(reduction.of(&curve, interpolation)) {
             values.push((0, told.len(), end, value));
             told.push(of);
         }
@@ -84,31 +82,31 @@ pub(super) async fn gather(
 
 /// Executions of units: one that comes back to an operation stays there a second time.
 struct Stays<'a> {
-    executions: Option<&'a Executions>,
-    /// Starts and ends of the stays of a unit on an equipment, ascending.
-    known: HashMap<(String, String), Vec<(i64, i64)>>,
+    context: Option<&'a Context>,
+    /// The stays of a unit on an equipment by their starts, and when each ends.
+    known: HashMap<(String, String), Vec<(&'a Execution, i64)>>,
 }
 
 impl<'a> Stays<'a> {
     fn new(context: Option<&'a Context>) -> Self {
-        Self { executions: context.map(|context| &context.executions), known: HashMap::new() }
+        Self { context, known: HashMap::new() }
     }
 
-    /// When the stay began that a moment belongs to; none where no execution covers it.
-    fn since(&mut self, of: &[Option<String>; 4], time: i64) -> Option<i64> {
-        let executions = self.executions?;
+    /// The stay that a moment belongs to; none where no execution covers it.
+    fn at(&mut self, of: &[Option<String>; 4], time: i64) -> Option<&'a Execution> {
+        let context = self.context?;
         let [Some(equipment), _, Some(unit), _] = of else { return None };
         let stays = self.known.entry((equipment.clone(), unit.clone())).or_insert_with(|| {
-            let all = lineage(equipment).flat_map(|path| executions.on(path));
-            let of_unit = all.filter(|execution| execution.unit.as_deref() == Some(unit));
-            let mut stays: Vec<(i64, i64)> = of_unit
-                .map(|execution| (execution.started, executions.effective_end(&execution.run).unwrap_or(OPEN)))
-                .collect();
-            stays.sort_unstable();
+            let here = |execution: &&Execution| lineage(equipment).any(|path| path == execution.equipment);
+            let ending = |execution: &'a Execution| {
+                (execution, context.executions.effective_end(&execution.run).unwrap_or(OPEN))
+            };
+            let mut stays: Vec<(&Execution, i64)> = context.of_unit(unit).filter(here).map(ending).collect();
+            stays.sort_by(|(one, _), (other, _)| (one.started, &one.run).cmp(&(other.started, &other.run)));
             stays
         });
-        let begun = stays.partition_point(|(start, _)| *start <= time).checked_sub(1)?;
-        stays.get(begun).filter(|(_, end)| time < *end).map(|(start, _)| *start)
+        let begun = stays.partition_point(|(stay, _)| stay.started <= time).checked_sub(1)?;
+        stays.get(begun).filter(|(_, end)| time < *end).map(|(stay, _)| *stay)
     }
 }
 
@@ -117,6 +115,8 @@ fn context(signal: &str, told: &[Of]) -> Result<RecordBatch, QueryError> {
     let texts = |place: usize| -> ArrayRef {
         Arc::new(told.iter().map(|(of, _)| of.get(place).and_then(|name| name.as_deref())).collect::<StringArray>())
     };
+    let runs: ArrayRef =
+        Arc::new(told.iter().map(|(_, stay)| stay.as_ref().map(|(_, run)| run.as_str())).collect::<StringArray>());
     let signals: ArrayRef = Arc::new(told.iter().map(|_| Some(signal)).collect::<StringArray>());
     let columns = [
         ("equipment", texts(0)),
@@ -124,39 +124,9 @@ fn context(signal: &str, told: &[Of]) -> Result<RecordBatch, QueryError> {
         ("operation", texts(1)),
         ("unit", texts(2)),
         ("work_order", texts(3)),
+        ("run", runs),
     ];
     let fields: Vec<Field> = columns.iter().map(|(name, _)| Field::new(*name, DataType::Utf8, true)).collect();
     let arrays = columns.into_iter().map(|(_, array)| array).collect();
     Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)?)
-}
-
-/// What a curve comes to. Its mean and integral are over the time from its first to its last sample, in between as the signal
-/// is declared; the integral is in units of the signal times seconds.
-fn reduced(curve: &[(i64, f64)], reduction: Reduction, interpolation: Interpolation) -> Option<f64> {
-    let values = || curve.iter().map(|(_, value)| *value);
-    let (first, last) = (curve.first()?, curve.last()?);
-    let (low, high) = (values().fold(f64::INFINITY, f64::min), values().fold(f64::NEG_INFINITY, f64::max));
-    let found = match reduction {
-        Reduction::Min => low,
-        Reduction::Max => high,
-        Reduction::Range => high - low,
-        Reduction::First => first.1,
-        Reduction::Last => last.1,
-        Reduction::Integral => integral(curve, interpolation),
-        Reduction::Mean if first.0 == last.0 => first.1,
-        Reduction::Mean => integral(curve, interpolation) / seconds(last.0 - first.0),
-    };
-    found.is_finite().then_some(found)
-}
-
-fn integral(curve: &[(i64, f64)], interpolation: Interpolation) -> f64 {
-    let steps = curve.iter().zip(curve.iter().skip(1));
-    let areas = steps.map(|(one, next)| {
-        let height = match interpolation {
-            Interpolation::Stepped => one.1,
-            Interpolation::Sloped => (one.1 + next.1) / 2.0,
-        };
-        height * (next.0 - one.0) as f64 / SECOND_US as f64
-    });
-    areas.sum()
 }
