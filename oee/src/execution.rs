@@ -126,6 +126,13 @@ impl Node {
     }
 }
 
+/// Where the last moment lay among the executions of a node: the next one is mostly near.
+#[derive(Debug, Clone, Copy, Default)]
+struct Places {
+    unit: usize,
+    order: usize,
+}
+
 /// What covers a moment, and until when that answer holds.
 #[derive(Debug, Clone, Copy)]
 struct Cover<'a> {
@@ -264,14 +271,14 @@ impl Executions {
     /// The context in force at a moment.
     #[must_use]
     pub fn key_at(&self, equipment: &str, t: i64) -> Key<'_> {
-        let chain = lineage(equipment).filter_map(|path| self.nodes.get(path));
-        cover(chain, t).key()
+        self.cursor(equipment).key_at(t)
     }
 
     /// A reader of keys for many moments of one equipment; quick where they ascend.
     #[must_use]
     pub fn cursor(&self, equipment: &str) -> Cursor<'_> {
-        let chain = lineage(equipment).filter_map(|path| self.nodes.get(path)).collect();
+        let nodes = lineage(equipment).filter_map(|path| self.nodes.get(path));
+        let chain = nodes.map(|node| (node, Places::default())).collect();
         Cursor { chain, from: 0, cover: Cover { unit: None, order: None, until: i64::MIN } }
     }
 
@@ -405,11 +412,11 @@ fn stretch(equipment: &str, from: i64, to: i64) -> Vec<Affected> {
 }
 
 /// The keying rule itself, over the equipment's own node and those of its ancestors, nearest first.
-fn cover<'a>(chain: impl Iterator<Item = &'a Node>, t: i64) -> Cover<'a> {
+fn cover<'a, 'p>(chain: impl Iterator<Item = (&'a Node, &'p mut Places)>, t: i64) -> Cover<'a> {
     let mut found = Cover { unit: None, order: None, until: OPEN };
-    for node in chain {
-        let (unit, unit_until) = node.units.at(t);
-        let (order, order_until) = node.orders.at(t);
+    for (node, places) in chain {
+        let (unit, unit_until) = node.units.at(t, &mut places.unit);
+        let (order, order_until) = node.orders.at(t, &mut places.order);
         found.until = found.until.min(unit_until).min(order_until);
         if found.unit.is_none() {
             // The nearest node that has a covering execution decides; farther units no longer count.
@@ -428,7 +435,7 @@ fn cover<'a>(chain: impl Iterator<Item = &'a Node>, t: i64) -> Cover<'a> {
 /// Reads keys of one equipment; see [`Executions::cursor`].
 #[derive(Debug, Clone)]
 pub struct Cursor<'a> {
-    chain: Vec<&'a Node>,
+    chain: Vec<(&'a Node, Places)>,
     from: i64,
     cover: Cover<'a>,
 }
@@ -447,7 +454,7 @@ impl<'a> Cursor<'a> {
 
     fn cover_at(&mut self, t: i64) -> Cover<'a> {
         if t < self.from || t >= self.cover.until {
-            self.cover = cover(self.chain.iter().copied(), t);
+            self.cover = cover(self.chain.iter_mut().map(|(node, places)| (*node, places)), t);
             self.from = t;
         }
         self.cover

@@ -179,6 +179,10 @@ fn config(limits: &Limits) -> SessionConfig {
     let options = config.options_mut();
     // Times in SQL are UTC unless they say otherwise.
     options.execution.time_zone = Some("UTC".to_owned());
+    // Segments are in the order of their keys: merging them is cheaper than sorting, and takes no memory.
+    options.optimizer.prefer_existing_sort = true;
+    // What is together by some columns is so by more: with few cores a second exchange costs more than it spreads.
+    options.optimizer.subset_repartition_threshold = 1;
     options.execution.parquet.pushdown_filters = true;
     options.execution.parquet.reorder_filters = true;
     options.sql_parser.dialect = Dialect::PostgreSQL;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use arrow::compute::SortOptions;
+use arrow::datatypes::Schema;
 use datafusion::catalog::Session;
 use datafusion::common::stats::Precision;
 use datafusion::common::{Result, Statistics};
@@ -23,9 +24,22 @@ use crate::error::QueryError;
 /// With more segments than this, several share a stream, and their common order is not declared.
 pub(crate) const MAX_SORTED_STREAMS: usize = 32;
 
-/// How keys are sorted in segments and in the hot buffer: NULL first.
+/// How rows are in order where no key is NULL: as `ORDER BY` asks for it, and as segments and the hot buffer are, where NULL
+/// comes first.
 pub(crate) fn key_ordering() -> SortOptions {
-    SortOptions { descending: false, nulls_first: true }
+    SortOptions { descending: false, nulls_first: false }
+}
+
+/// The order that rows sorted by `key` are in, as far as `schema` has its columns and none of them is NULL.
+pub(crate) fn ordering(
+    spec: &TableSpec,
+    key: &[usize],
+    schema: &Schema,
+    has_null: impl Fn(&str) -> bool,
+) -> Option<LexOrdering> {
+    let names = key.iter().map(|&index| spec.schema.field(index).name()).take_while(|name| !has_null(name));
+    let columns = names.map_while(|name| col(name, schema).ok());
+    LexOrdering::new(columns.map(|column| PhysicalSortExpr::new(column, key_ordering())))
 }
 
 /// What is to be read of which segments.
@@ -59,8 +73,8 @@ pub(crate) fn scan_files(state: &dyn Session, files: Files<'_>) -> Result<Arc<dy
     if let Some(predicate) = predicate {
         source = source.with_predicate(predicate);
     }
-    let ordering = spec.key.iter().map_while(|&index| col(spec.schema.field(index).name(), &schema).ok());
-    let ordering = LexOrdering::new(ordering.map(|column| PhysicalSortExpr::new(column, key_ordering())));
+    let has_null = |name: &str| segments.iter().any(|segment| segment.nulls(name) != Some(0));
+    let ordering = ordering(spec, &spec.key, &schema, has_null);
     let sorted = segments.len() <= MAX_SORTED_STREAMS && segments.iter().all(|segment| segment.is_in_order(spec));
     let rows: u64 = segments.iter().map(|segment| segment.rows).sum();
     let mut statistics = Statistics::new_unknown(&schema);
@@ -68,7 +82,7 @@ pub(crate) fn scan_files(state: &dyn Session, files: Files<'_>) -> Result<Arc<dy
     let config = FileScanConfigBuilder::new(url, Arc::new(source))
         .with_file_groups(groups(&segments)?)
         .with_statistics(statistics)
-        .with_output_ordering(if sorted { ordering.into_iter().collect() } else { Vec::new() })
+        .with_output_ordering(ordering.into_iter().filter(|_| sorted).collect())
         .with_projection_indices(Some(columns.to_vec()))?
         .build();
     Ok(DataSourceExec::from_data_source(config))

@@ -15,8 +15,7 @@ use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::expressions::{Column as PhysicalColumn, col};
 use datafusion::physical_expr::utils::collect_columns;
 use datafusion::physical_expr::{
-    AcrossPartitions, ConstExpr, EquivalenceProperties, LexOrdering, Partitioning, PhysicalExpr, PhysicalSortExpr,
-    conjunction,
+    AcrossPartitions, ConstExpr, EquivalenceProperties, Partitioning, PhysicalExpr, conjunction,
 };
 use datafusion::physical_expr_common::physical_expr::is_volatile;
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
@@ -32,7 +31,7 @@ use storage::{TableSpec, with_views};
 
 use crate::error::QueryError;
 use crate::run_filter::RunFilter;
-use crate::scan::{MAX_SORTED_STREAMS, key_ordering};
+use crate::scan::{MAX_SORTED_STREAMS, ordering};
 use crate::series_reader::{Column, SeriesReader};
 use crate::series_rows::{SeriesRows, series_columns};
 
@@ -71,7 +70,14 @@ impl SeriesScanExec {
         let (streams, sorted) = arranged(rows, streams);
         let mut equivalences = EquivalenceProperties::new(Arc::clone(&schema));
         if sorted {
-            equivalences.add_orderings(orderings(spec, &schema, single));
+            // The series of a segment follow one another.
+            let of_one = |one: &SeriesRows, next: &SeriesRows| Arc::ptr_eq(&one.segment, &next.segment);
+            let of_segments = || streams.iter().flat_map(|rows| rows.chunk_by(of_one)).filter_map(|rows| rows.first());
+            let has_null = |name: &str| of_segments().any(|rows| rows.segment.nulls(name) != Some(0));
+            equivalences.add_orderings(ordering(spec, &spec.key, &schema, has_null));
+            if let (true, Some(time)) = (single, spec.time) {
+                equivalences.add_orderings(ordering(spec, &[time], &schema, has_null));
+            }
         }
         equivalences.add_constants(constants(&streams, &columns, &schema))?;
         let properties = PlanProperties::new(
@@ -228,16 +234,6 @@ fn dealt(rows: Vec<SeriesRows>, count: usize) -> Vec<Arc<[SeriesRows]>> {
         parts.push(part.into());
     }
     parts
-}
-
-/// Orders that rows of one stream are in.
-fn orderings(spec: &TableSpec, schema: &SchemaRef, single: bool) -> Vec<LexOrdering> {
-    let by = |columns: &[usize]| {
-        let there = columns.iter().map_while(|&index| col(spec.schema.field(index).name(), schema).ok());
-        LexOrdering::new(there.map(|column| PhysicalSortExpr::new(column, key_ordering())))
-    };
-    let time: Vec<usize> = spec.time.into_iter().collect();
-    by(&spec.key).into_iter().chain(single.then(|| by(&time)).flatten()).collect()
 }
 
 impl DisplayAs for SeriesScanExec {

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{AsArray, BooleanArray};
+use arrow::array::{Array, AsArray, BooleanArray};
 use arrow::compute::{cast, filter_record_batch};
 use arrow::datatypes::{Schema, SchemaRef};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
@@ -13,9 +13,9 @@ use datafusion::common::{DFSchema, Result};
 use datafusion::datasource::memory::{DataSourceExec, MemorySourceConfig};
 use datafusion::logical_expr::utils::{conjunction, split_conjunction};
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
-use datafusion::physical_expr::expressions::{Column, col};
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::projection::ProjectionExpr;
-use datafusion::physical_expr::{LexOrdering, PhysicalExpr, PhysicalSortExpr};
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::union::UnionExec;
 use datafusion::physical_plan::{ExecutionPlan, empty::EmptyExec};
@@ -29,7 +29,7 @@ use crate::key_filter::KeyFilter;
 use crate::locate::{bounds, within};
 use crate::reach::{Reach, is_plain};
 use crate::rekey::{DERIVED, NEEDED, Rekey, RekeyExec, Scope};
-use crate::scan::{Files, key_ordering, scan_files};
+use crate::scan::{Files, ordering, scan_files};
 use crate::series_cells::{Grouping, KnownCells, known_cells};
 use crate::series_courses::{KnownCourses, SeriesKey, known_courses};
 use crate::series_rows::{RowsByPath, SeriesRows, Wanted};
@@ -285,7 +285,8 @@ impl SnapshotTable {
             }
             let columns = self.with_columns(&request.columns, &needed);
             let derived = only_derived(&segment);
-            let stored = self.stored_predicate(request, &stretches, derived)?;
+            let hides = self.hides_deleted() && !segment.is_null(DELETED);
+            let stored = self.stored_predicate(request, &stretches, derived, hides)?;
             let mut plan = self.files(request, vec![segment], &columns, stored, derived)?;
             if let Some(dead) = dead {
                 plan = Arc::new(CurrentRowsExec::new(plan, dead));
@@ -298,7 +299,8 @@ impl SnapshotTable {
         }
         for (segments, derived) in [(all_derived, true), (mixed, false)] {
             if !segments.is_empty() {
-                let predicate = self.stored_predicate(request, &[], derived)?;
+                let hides = self.hides_deleted() && !segments.iter().all(|segment| segment.is_null(DELETED));
+                let predicate = self.stored_predicate(request, &[], derived, hides)?;
                 plans.push(self.files(request, segments, &request.columns, predicate, derived)?);
             }
         }
@@ -339,9 +341,10 @@ impl SnapshotTable {
         request: &Request<'_>,
         stale: &[Affected],
         only_derived: bool,
+        hides_deleted: bool,
     ) -> Result<Option<Arc<dyn PhysicalExpr>>> {
         let mut all: Vec<Expr> = Vec::new();
-        if self.hides_deleted() {
+        if hides_deleted {
             all.push(datafusion::prelude::col(DELETED).is_not_true());
         }
         if !stale.is_empty() {
@@ -519,9 +522,10 @@ pub(crate) fn memory_scan(
         .step_by(BATCH_ROWS)
         .map(|start| rows.slice(start, BATCH_ROWS.min(rows.num_rows() - start)));
     let mut source = MemorySourceConfig::try_new(&[slices.collect()], rows.schema(), None)?;
-    let ordering = if sorted { projected_ordering(spec, &rows.schema()) } else { None };
-    if let Some(ordering) = ordering {
-        source = source.try_with_sort_information(vec![ordering])?;
+    if sorted {
+        let has_null = |name: &str| rows.column_by_name(name).is_none_or(|column| column.null_count() > 0);
+        let ordering = ordering(spec, &spec.key, &rows.schema(), has_null);
+        source = source.try_with_sort_information(ordering.into_iter().collect())?;
     }
     Ok(DataSourceExec::from_data_source(source))
 }
@@ -580,10 +584,4 @@ pub(crate) fn narrowed(plan: Arc<dyn ExecutionPlan>, count: usize) -> Result<Arc
         .map(|(index, field)| ProjectionExpr::new(Arc::new(Column::new(field.name(), index)), field.name().clone()))
         .collect();
     Ok(Arc::new(ProjectionExec::try_new(kept, plan)?))
-}
-
-/// The leading key columns that are in `schema`: rows sorted by the key are sorted by them.
-fn projected_ordering(spec: &TableSpec, schema: &SchemaRef) -> Option<LexOrdering> {
-    let leading = spec.key.iter().map_while(|&index| col(spec.schema.field(index).name(), schema).ok());
-    LexOrdering::new(leading.map(|column| PhysicalSortExpr::new(column, key_ordering())))
 }

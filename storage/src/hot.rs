@@ -1,5 +1,6 @@
 //! The hot buffer of one table: rows that are durable in the WAL and not yet in a segment.
 
+use std::cmp::Ordering;
 use std::sync::{Arc, OnceLock};
 
 use arrow::array::{Array, ArrayRef, BooleanArray, DynComparator, make_comparator, new_null_array};
@@ -302,6 +303,31 @@ fn comparator(
         _ => kind.clone(),
     };
     Ok(make_comparator(&plain(left, name, &kind)?, &plain(right, name, &kind)?, SortOptions::default())?)
+}
+
+/// For each of `rows` the place of the row with its key among others, which are in the order of their keys, each once.
+pub(crate) fn places_in_order(
+    spec: &TableSpec,
+    rows: &RecordBatch,
+    ordered: &RecordBatch,
+) -> Result<Vec<Option<u32>>, StoreError> {
+    let columns = spec.key.iter().map(|&index| {
+        let field = spec.schema.field(index);
+        comparator(rows, ordered, field.name(), field.data_type())
+    });
+    let columns: Vec<DynComparator> = columns.collect::<Result<_, _>>()?;
+    let compare = |row: usize, place: usize| {
+        columns.iter().map(|compare| compare(row, place)).find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
+    };
+    let place_of = |row: usize| {
+        let (mut low, mut high) = (0, ordered.num_rows());
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if compare(row, middle).is_gt() { low = middle + 1 } else { high = middle }
+        }
+        (low < ordered.num_rows() && compare(row, low).is_eq()).then_some(low)
+    };
+    Ok((0..rows.num_rows()).map(|row| u32::try_from(place_of(row)?).ok()).collect())
 }
 
 /// A column by name, as `kind`.

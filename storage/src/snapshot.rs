@@ -11,8 +11,8 @@ use arrow::record_batch::RecordBatch;
 
 use crate::StoreError;
 use crate::dead::Dead;
-use crate::hot::{ALWAYS, Hot, SameRow, Settled, in_schema, plain, settle};
-use crate::keys::{KeyEncoder, KeySet, pick, time_span};
+use crate::hot::{ALWAYS, Hot, SameRow, Settled, in_schema, places_in_order, plain, settle};
+use crate::keys::{KeySet, pick, time_span};
 use crate::newest::Newest;
 use crate::segment::Segment;
 use crate::sought::current_rows;
@@ -254,14 +254,11 @@ fn superseded_in_segments(
             repeated: oldest.slice(0, 0),
         });
     };
-    let encoder = KeyEncoder::new(spec);
-    let places: HashMap<Box<[u8]>, u32> =
-        encoder.encode(oldest)?.iter().zip(0..).map(|(row, place)| (row.as_ref().into(), place)).collect();
-    let found_keys = encoder.encode(&found)?;
+    let places = places_in_order(spec, &found, oldest)?;
     let same = SameRow::new(spec, &found, oldest)?;
     let (mut older, mut newer, mut repeated) = (Vec::new(), Vec::new(), Vec::new());
-    for (row, key) in (0_u32..).zip(&found_keys) {
-        let Some(&place) = places.get(key.as_ref()) else { continue };
+    for (row, place) in (0_u32..).zip(places) {
+        let Some(place) = place else { continue };
         if !same.row(row, place) {
             older.push(row);
             newer.push(place);

@@ -76,8 +76,9 @@ impl Intake {
         let mut batch = source.batch();
         let mut receipt = LineReceipt::default();
         // Where it is no text, only the lines that are none are refused.
-        let text = String::from_utf8_lossy(body);
-        let is_text = matches!(text, Cow::Borrowed(_));
+        let read = std::str::from_utf8(body);
+        let is_text = read.is_ok();
+        let text = read.map_or_else(|_| String::from_utf8_lossy(body), Cow::Borrowed);
         let mut sent = Sent { rest: body, number: 1 };
         let mut submitted: Vec<Submitted> = Vec::new();
         let (mut refusals, mut bad_lines) = (Refusals::default(), Vec::new());

@@ -23,6 +23,9 @@ pub(super) struct Lane {
     slots: Vec<Slot>,
 }
 
+/// So many executions are gone through one by one before they are searched.
+const NEAR: usize = 8;
+
 fn order(execution: &Execution) -> (i64, i64, &str) {
     (execution.started, execution.recorded, execution.run.as_str())
 }
@@ -58,9 +61,23 @@ impl Lane {
         }
     }
 
-    /// The winner at a moment, and until when that holds.
-    pub(super) fn at(&self, t: i64) -> (Option<&Execution>, i64) {
-        let next = self.slots.partition_point(|slot| slot.started <= t);
+    /// How many have begun by a moment; `place` is what that was for a moment before.
+    fn begun(&self, t: i64, place: usize) -> usize {
+        let has_begun = |slot: &Slot| slot.started <= t;
+        if place.checked_sub(1).is_some_and(|last| !self.slots.get(last).is_some_and(has_begun)) {
+            return self.slots.partition_point(has_begun);
+        }
+        let rest = self.slots.get(place..).unwrap_or_default();
+        match rest.iter().take(NEAR).position(|slot| !has_begun(slot)) {
+            Some(more) => place + more,
+            None => place + rest.partition_point(has_begun),
+        }
+    }
+
+    /// The winner at a moment, and until when that holds; `place` is where the moment before lay, and where this one does.
+    pub(super) fn at(&self, t: i64, place: &mut usize) -> (Option<&Execution>, i64) {
+        let next = self.begun(t, *place);
+        *place = next;
         let next_start = self.slots.get(next).map_or(OPEN, |slot| slot.started);
         let started = self.slots.iter().take(next).rev();
         let mut candidates = started.take_while(|slot| slot.latest_end > t);

@@ -78,7 +78,7 @@ impl Gather {
         Ok(found)
     }
 
-    /// The columns of the rows of a table that fulfil `filter`, in order of some of them, NULL first. There is nothing to
+    /// The columns of the rows of a table that fulfil `filter`, in order of some of them, NULL last. There is nothing to
     /// think over about such a plan, so it is made as it runs: a function asks many times.
     pub(super) async fn rows(
         &self,
