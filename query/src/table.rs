@@ -285,7 +285,7 @@ impl SnapshotTable {
             }
             let columns = self.with_columns(&request.columns, &needed);
             let derived = only_derived(&segment);
-            let hides = self.hides_deleted() && !segment.is_null(DELETED);
+            let hides = self.hides_deleted() && segment.may_be_true(DELETED);
             let stored = self.stored_predicate(request, &stretches, derived, hides)?;
             let mut plan = self.files(request, vec![segment], &columns, stored, derived)?;
             if let Some(dead) = dead {
@@ -299,7 +299,7 @@ impl SnapshotTable {
         }
         for (segments, derived) in [(all_derived, true), (mixed, false)] {
             if !segments.is_empty() {
-                let hides = self.hides_deleted() && !segments.iter().all(|segment| segment.is_null(DELETED));
+                let hides = self.hides_deleted() && segments.iter().any(|segment| segment.may_be_true(DELETED));
                 let predicate = self.stored_predicate(request, &[], derived, hides)?;
                 plans.push(self.files(request, segments, &request.columns, predicate, derived)?);
             }

@@ -162,6 +162,18 @@ fn a_curve_is_a_measurement_that_is_judged_held_and_corrected() {
 }
 
 #[test]
+fn a_unit_on_a_line_is_measured_apart_from_its_stay_at_a_station() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = start(folder.path(), "max");
+    let of_unit = |run: &str, equipment: &str, from: i64, to: i64| json!({"run": run, "equipment": equipment, "operation": "press", "unit": "U", "started": second(from), "completed": second(to)});
+    samples(&server, &[(5, 10.0), (11, 30.0), (18, 20.0)]);
+    server.send("operations", &[of_unit("line", "line", 0, 20), of_unit("station", "line/press", 10, 12)]);
+    let row = |run: &str, end: i64, value: f64| json!([run, end as f64, value, "max(force)"]);
+    becomes(&server, "press_force", &json!([row("station", 12, 30.0), row("line", 20, 20.0)]));
+    server.stop();
+}
+
+#[test]
 fn whatever_comes_however_late_measurements_are_what_sql_makes_of_the_signal() {
     let mut rng = StdRng::seed_from_u64(20_261_128);
     let folder = tempfile::tempdir().unwrap();

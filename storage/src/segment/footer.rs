@@ -28,6 +28,16 @@ impl Segment {
         self.nulls(column) == Some(self.rows)
     }
 
+    /// Whether a row can have `true` in a column, as far as the footer tells.
+    pub fn may_be_true(&self, column: &str) -> bool {
+        let Some(place) = self.place(column) else { return false };
+        let is_never = |group: &RowGroupMetaData| match group.column(place).statistics() {
+            Some(Statistics::Boolean(bounds)) => bounds.max_opt() == Some(&false) || self.is_null(column),
+            _ => false,
+        };
+        !self.metadata.metadata().row_groups().iter().all(is_never)
+    }
+
     /// The columns by which its rows are sorted, as the file says.
     pub(crate) fn sorted_by(&self) -> Vec<&str> {
         let metadata = self.metadata.metadata();

@@ -149,6 +149,12 @@ fn rows_come_back_and_bounds_hold() {
 
 /// No value lies outside the bounds of its page or of its row group.
 fn assert_bounds(segment: &Segment, rows: &RecordBatch, seed: u64) {
+    for (field, column) in rows.schema().fields().iter().zip(rows.columns()) {
+        assert_eq!(segment.nulls(field.name()), Some(column.null_count() as u64), "seed {seed}: {}", field.name());
+    }
+    let flags = rows.column_by_name("flag").expect("flags").as_boolean();
+    assert!(segment.may_be_true("flag") || flags.true_count() == 0, "seed {seed}");
+    assert!(!segment.may_be_true("flag") || flags.true_count() > 0 || flags.null_count() > 0, "seed {seed}");
     let metadata = segment.metadata.metadata();
     let (index, places) = (metadata.column_index().expect("bounds"), metadata.offset_index().expect("places"));
     assert_eq!(metadata.num_row_groups(), 1);

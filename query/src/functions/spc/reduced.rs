@@ -105,8 +105,9 @@ impl<'a> Stays<'a> {
             stays.sort_by(|(one, _), (other, _)| (one.started, &one.run).cmp(&(other.started, &other.run)));
             stays
         });
-        let begun = stays.partition_point(|(stay, _)| stay.started <= time).checked_sub(1)?;
-        stays.get(begun).filter(|(_, end)| time < *end).map(|(stay, _)| *stay)
+        // One at a station ends within one on its line: then the unit is in that again.
+        let begun = stays.get(..stays.partition_point(|(stay, _)| stay.started <= time))?;
+        begun.iter().rev().find(|(_, end)| time < *end).map(|(stay, _)| *stay)
     }
 }
 
