@@ -126,7 +126,7 @@ fn a_curve_is_a_measurement_that_is_judged_held_and_corrected() {
     assert_eq!(json!(server.sql(events)), json!([["U-5", "press_force"]]));
     // A person takes the row over: it is theirs.
     let own = json!({"equipment": "line/press", "characteristic": "press_force", "time": second(now + 1), "unit": "U-5",
-                     "operation": "press", "run": "5", "value": 45.5, "gauge": "load cell"});
+                     "operation": "press", "run": "5", "value": 45.5});
     server.send("measurements", &[own]);
     wait_for("the withdrawal", PATIENCE, || server.sql(events).is_empty().then_some(()));
     samples(&server, &[(now - 2, 60.0)]);
@@ -135,7 +135,7 @@ fn a_curve_is_a_measurement_that_is_judged_held_and_corrected() {
     samples(&server, &[(2, 45.25)]);
     server.send("operations", &[execution("2", 10, Some(12))]);
     server.send("operations", &[json!({"run": "3", "deleted": true, "change_reason": "typed twice"})]);
-    let theirs = json!(["5", (now + 1) as f64, 45.5, "load cell"]);
+    let theirs = json!(["5", (now + 1) as f64, 45.5, "max(force)"]);
     let after = |first: f64| json!([row("1", 5, first), row("2", 12, 41.0), theirs]);
     becomes(&server, "press_force", &after(45.25));
     let history = "SELECT count(*) FROM measurements_history WHERE run = '1'";

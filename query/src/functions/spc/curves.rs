@@ -6,7 +6,7 @@
 
 mod measure;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -17,7 +17,6 @@ use oee::OPEN;
 use oee::execution::Execution;
 use oee::path::lineage;
 use oee::plant::{Curve, Plant};
-use oee::series::Reduction;
 use oee::tables::{MEASUREMENTS, OPERATIONS, SAMPLES, TABLES};
 
 use crate::context::Context;
@@ -99,6 +98,8 @@ impl Pending {
 
 #[derive(Default)]
 struct Board {
+    /// What came in and was not looked at yet.
+    held: Waiting,
     pending: HashMap<String, Pending>,
     /// What was not measured before the start, the oldest first.
     backlog: VecDeque<String>,
@@ -199,7 +200,7 @@ impl CurveWatch {
 
     /// Writes were lost on the way: what was not measured is looked for.
     pub fn lose(&self) {
-        *self.waiting() = Waiting { anew: true, ..Waiting::default() };
+        self.waiting().anew = true;
         self.stirred.store(true, Ordering::Release);
     }
 
@@ -215,9 +216,10 @@ impl CurveWatch {
         }
         let waiting = std::mem::take(&mut *self.waiting());
         let gather = self.present.gather(now).0;
-        let found = board.look(&gather, waiting, now, self.settle_us).await;
+        board.held.join(waiting);
+        let found = board.look(&gather, now, self.settle_us).await;
         if found.is_err() {
-            self.lose();
+            self.stirred.store(true, Ordering::Release);
         }
         found
     }
@@ -229,6 +231,16 @@ impl CurveWatch {
 }
 
 impl Waiting {
+    fn join(&mut self, later: Self) {
+        for ((path, cause), spans) in later.stretches {
+            spans.into_iter().for_each(|span| self.stretch(&path, cause, span));
+        }
+        for (run, pending) in later.runs {
+            self.runs.entry(run).and_modify(|known| *known = known.join(pending)).or_insert(pending);
+        }
+        self.anew |= later.anew;
+    }
+
     fn stretch(&mut self, path: &str, cause: Cause, (from, to): (i64, i64)) {
         let known = self.stretches.entry((path.to_owned(), cause)).or_default();
         let near =
@@ -250,17 +262,20 @@ impl Board {
         !self.backlog.is_empty() || self.pending.values().any(|pending| pending.due <= now)
     }
 
-    async fn look(
-        &mut self,
-        gather: &Gather,
-        waiting: Waiting,
-        now: i64,
-        settle_us: i64,
-    ) -> Result<Measured, QueryError> {
+    async fn look(&mut self, gather: &Gather, now: i64, settle_us: i64) -> Result<Measured, QueryError> {
         let Some(context) = gather.view.context().await? else { return Ok(Measured::default()) };
-        if waiting.anew {
-            self.backlog = backlog(gather, &context, now).await?;
+        if self.held.anew {
+            let mut known: HashSet<String> = self.backlog.iter().cloned().collect();
+            for (end, run) in backlog(gather, &context, now).await? {
+                let due = end.saturating_add(settle_us);
+                if now < due {
+                    self.pending.entry(run).or_insert(Pending { due, is_late: false });
+                } else if known.insert(run.clone()) {
+                    self.backlog.push_back(run);
+                }
+            }
         }
+        let waiting = std::mem::take(&mut self.held);
         self.take_in(&context, waiting, now, settle_us);
         let mut runs: Vec<(String, Pending)> = Vec::new();
         let due = self.pending.iter().filter(|(_, pending)| pending.due <= now).map(|(run, _)| run.clone());
@@ -314,48 +329,42 @@ fn curves(plant: &Plant) -> impl Iterator<Item = (&str, &Curve)> {
     characteristics.filter_map(|known| Some((known.characteristic.as_str(), known.curve.as_ref()?)))
 }
 
-/// Executions that ended after what was measured last: of all characteristics, of one that is measured otherwise now all there
-/// are.
-async fn backlog(gather: &Gather, context: &Context, now: i64) -> Result<VecDeque<String>, QueryError> {
-    let mut newest: BTreeMap<String, i64> =
-        curves(&gather.plant).map(|(name, _)| (name.to_owned(), i64::MIN)).collect();
-    let mut others: BTreeSet<String> = BTreeSet::new();
-    let of_these = among("characteristic", newest.keys().map(String::as_str));
-    let mut stream = gather.rows(MEASUREMENTS.name, of_these, &["characteristic", "gauge", "time"], &[]).await?;
+/// Executions that have ended and lack a measurement, with the end of each, the oldest first; and the latest of the others, whose
+/// samples may have come last.
+async fn backlog(gather: &Gather, context: &Context, now: i64) -> Result<Vec<(i64, String)>, QueryError> {
+    let plant = &gather.plant;
+    let names: BTreeSet<&str> = curves(plant).map(|(name, _)| name).collect();
+    let mut measured: HashMap<String, HashSet<String>> = HashMap::new();
+    let mut newest = i64::MIN;
+    let columns = ["characteristic", "gauge", "time", "run"];
+    let mut stream = gather.rows(MEASUREMENTS.name, among("characteristic", names), &columns, &[]).await?;
     while let Some(batch) = stream.try_next().await? {
         let (names, gauges) = (Names::of(&batch, "characteristic")?, Names::of(&batch, "gauge")?);
-        let times = Times::of(&batch, "time")?;
+        let (times, runs) = (Times::of(&batch, "time")?, Texts::of(&batch, "run")?);
         for row in 0..batch.num_rows() {
-            let (Some(name), Some(gauge), Some(time)) = (names.at(row), gauges.at(row), times.at(row)) else {
-                continue;
-            };
-            if curves(&gather.plant).any(|(known, curve)| known == name && curve.gauge() == gauge) {
-                newest.entry(name.to_owned()).and_modify(|newest| *newest = time.max(*newest));
-            } else if is_gauge(gauge) && !others.contains(name) {
-                others.insert(name.to_owned());
+            let (Some(name), Some(gauge), Some(run)) = (names.at(row), gauges.at(row), runs.at(row)) else { continue };
+            if curves(plant).any(|(known, curve)| known == name && curve.gauge() == gauge) {
+                measured.entry(name.to_owned()).or_default().insert(run.to_owned());
+                newest = newest.max(times.at(row).unwrap_or(i64::MIN));
             }
         }
     }
-    let begun = newest.iter().filter(|(name, _)| !others.contains(*name)).map(|(_, time)| *time);
-    let from = if others.is_empty() { begun.min().unwrap_or(i64::MIN) } else { i64::MIN };
-    let from = from.saturating_sub(OVERLAP_US);
-    let ended = |execution: &&Execution| execution.unit.is_some();
-    let mut found: Vec<(i64, &str)> = context
+    let lacks = |execution: &Execution| {
+        let mut wanted = plant.curves(execution.product.as_deref(), execution.operation.as_deref()).into_iter();
+        wanted.any(|(name, _)| measured.get(name).is_none_or(|runs| !runs.contains(&execution.run)))
+    };
+    let recent = newest.saturating_sub(OVERLAP_US);
+    let mut found: Vec<(i64, String)> = context
         .executions
         .iter()
-        .filter(ended)
-        .filter_map(|execution| Some((context.executions.effective_end(&execution.run)?, execution.run.as_str())))
-        .filter(|(end, _)| from <= *end && *end <= now)
+        .filter(|execution| execution.unit.is_some())
+        .filter_map(|execution| Some((context.executions.effective_end(&execution.run)?, execution)))
+        .filter(|(end, execution)| *end <= now && (recent <= *end || lacks(execution)))
+        .map(|(end, execution)| (end, execution.run.clone()))
         .collect();
     found.sort_unstable();
     if found.len() > CHUNK {
         tracing::info!(executions = found.len(), "signals are measured of what has not been measured yet");
     }
-    Ok(found.into_iter().map(|(_, run)| run.to_owned()).collect())
-}
-
-/// Whether a gauge is what a signal is measured with.
-fn is_gauge(gauge: &str) -> bool {
-    let word = gauge.strip_suffix(')').and_then(|gauge| gauge.split_once('(')).map(|(word, _)| word);
-    word.is_some_and(|word| Reduction::WORDS.iter().any(|(known, _)| *known == word))
+    Ok(found)
 }

@@ -33,6 +33,22 @@ pub(super) async fn gather(
     signal: &str,
     reduction: Reduction,
 ) -> Result<Measurements, QueryError> {
+    let found = read(question, signal, reduction).await?;
+    if found.series().is_empty() && !question.gather.plant.declares_signal(signal) {
+        return Err(mistaken(format!(
+            "no unit has samples of a signal {signal:?} here, and plant.toml declares none of that name: SELECT DISTINCT signal \
+             FROM samples shows what there is"
+        )));
+    }
+    Ok(found)
+}
+
+/// The same, though nobody sends such a signal.
+pub(super) async fn read(
+    question: &Question<'_>,
+    signal: &str,
+    reduction: Reduction,
+) -> Result<Measurements, QueryError> {
     let filter = ident("signal")
         .eq(lit(signal))
         .and(ident("unit").is_not_null())
@@ -69,12 +85,6 @@ pub(super) async fn gather(
             values.push((0, told.len(), end, value));
             told.push(of);
         }
-    }
-    if told.is_empty() && !question.gather.plant.declares_signal(signal) {
-        return Err(mistaken(format!(
-            "no unit has samples of a signal {signal:?} here, and plant.toml declares none of that name: SELECT DISTINCT signal \
-             FROM samples shows what there is"
-        )));
     }
     let batch = context(signal, &told)?;
     Measurements::of_values(&question.asked.by, &[batch], values)

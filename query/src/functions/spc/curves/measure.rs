@@ -15,7 +15,7 @@ use oee::tables::{MEASUREMENTS, SAMPLES};
 use super::super::asked::Asked;
 use super::super::measured::CONTEXT;
 use super::super::{NAMES, Question, reduced};
-use super::{Pending, RECENT_US, curves, is_gauge};
+use super::{Pending, RECENT_US, curves};
 use crate::context::Context;
 use crate::error::QueryError;
 use crate::functions::gather::{Gather, among, at};
@@ -46,6 +46,15 @@ pub struct Measurement {
     /// What was measured; none where it has to be withdrawn.
     pub value: Option<f64>,
 }
+
+/// A row that is there, and whether takt wrote it: others are left alone.
+struct Known {
+    row: Measurement,
+    is_own: bool,
+}
+
+/// Who records what is measured here.
+const AUTHOR: &str = "takt";
 
 impl Measurement {
     fn key(&self) -> [Option<&str>; 5] {
@@ -106,8 +115,8 @@ pub(super) async fn measure(
         }
     }
     let known = known(gather, &stays, runs, now).await?;
-    let is_lost = |row: &&Measurement| !found.iter().any(|found| found.is_same_row(row));
-    let are_aged = match known.iter().filter(is_lost).map(|row| row.time).min() {
+    let is_lost = |known: &&Known| !found.iter().any(|found| found.is_same_row(&known.row));
+    let are_aged = match known.iter().filter(is_lost).map(|known| known.row.time).min() {
         Some(time) => !any_sample_by(gather, time).await?,
         None => false,
     };
@@ -186,7 +195,7 @@ async fn values<'a>(
     let names = Names::of(&gather.session, &filters, NAMES)?;
     let asked = Asked::new(ChartKind::IMr);
     let question = Question { gather, asked: &asked, names: &names, window: (from, to), context: &CONTEXT };
-    let measurements = reduced::gather(&question, signal, reduction).await?;
+    let measurements = reduced::read(&question, signal, reduction).await?;
     let mut found: HashMap<String, Vec<(String, f64)>> = HashMap::new();
     for value in measurements.series().iter().flat_map(|series| &series.values) {
         let label = |column: &str| measurements.label(value.place, column).map(str::to_owned);
@@ -203,7 +212,7 @@ async fn known(
     stays: &HashMap<String, Stay<'_>>,
     runs: &[(String, Pending)],
     now: i64,
-) -> Result<Vec<Measurement>, QueryError> {
+) -> Result<Vec<Known>, QueryError> {
     let names: BTreeSet<&str> = curves(&gather.plant).map(|(name, _)| name).collect();
     let mut filter = among("characteristic", names).and(among("run", runs.iter().map(|(run, _)| run.as_str())));
     // Where it was corrected long after, or is gone, nothing tells when it was measured.
@@ -211,25 +220,27 @@ async fn known(
         let first = stays.values().map(|stay| stay.execution.started).min().unwrap_or_default();
         filter = filter.and(ident("time").gt_eq(at(first.min(now.saturating_sub(RECENT_US)))));
     }
-    let texts = ["equipment", "characteristic", "unit", "operation", "run", "work_order", "product", "gauge"];
+    let texts =
+        ["equipment", "characteristic", "unit", "operation", "run", "work_order", "product", "gauge", "recorded_by"];
     let columns: Vec<&str> = texts.into_iter().chain(["time", "value", "piece"]).collect();
     let mut found = Vec::new();
     let mut stream = gather.rows(MEASUREMENTS.name, filter, &columns, &[]).await?;
     while let Some(batch) = stream.try_next().await? {
-        let [equipment, characteristic, unit, operation, run, work_order, product, gauge] =
+        let [equipment, characteristic, unit, operation, run, work_order, product, gauge, author] =
             texts.map(|name| Texts::of(&batch, name));
         let (equipment, characteristic, unit, operation) = (equipment?, characteristic?, unit?, operation?);
-        let (run, work_order, product, gauge) = (run?, work_order?, product?, gauge?);
+        let (run, work_order, product, gauge, author) = (run?, work_order?, product?, gauge?, author?);
         let (times, values) = (Times::of(&batch, "time")?, Doubles::of(&batch, "value")?);
         let pieces = Integers::of(&batch, "piece")?;
         for row in (0..batch.num_rows()).filter(|row| pieces.at(*row).is_none_or(|piece| piece == 1)) {
             let owned = |texts: &Texts| texts.at(row).map(str::to_owned);
+            let is_own = author.at(row) == Some(AUTHOR);
             let (Some(equipment), Some(characteristic), Some(time)) =
                 (owned(&equipment), owned(&characteristic), times.at(row))
             else {
                 continue;
             };
-            found.push(Measurement {
+            let row = Measurement {
                 equipment,
                 characteristic,
                 time,
@@ -240,7 +251,8 @@ async fn known(
                 product: owned(&product),
                 gauge: owned(&gauge).unwrap_or_default(),
                 value: values.at(row),
-            });
+            };
+            found.push(Known { row, is_own });
         }
     }
     Ok(found)
@@ -251,13 +263,13 @@ async fn known(
 fn changes(
     plant: &Plant,
     found: Vec<Measurement>,
-    known: Vec<Measurement>,
+    known: Vec<Known>,
     stays: &HashMap<String, Stay<'_>>,
     are_aged: bool,
 ) -> Vec<Measurement> {
     let mut changes = Vec::new();
-    for row in &known {
-        if !is_gauge(&row.gauge) || found.iter().any(|found| found.is_same_row(row)) {
+    for Known { row, is_own } in &known {
+        if !is_own || found.iter().any(|found| found.is_same_row(row)) {
             continue;
         }
         let run = row.run.as_deref().unwrap_or_default();
@@ -266,8 +278,8 @@ fn changes(
             changes.push(Measurement { value: None, ..row.clone() });
         }
     }
-    let news = found.into_iter().filter(|row| match known.iter().find(|known| known.is_same_row(row)) {
-        Some(known) => is_gauge(&known.gauge) && !known.says_the_same(row),
+    let news = found.into_iter().filter(|row| match known.iter().find(|known| known.row.is_same_row(row)) {
+        Some(known) => known.is_own && !known.row.says_the_same(row),
         None => true,
     });
     changes.extend(news);
