@@ -11,7 +11,8 @@ use datafusion::common::Result;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::config::ConfigOptions;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::utils::collect_columns;
+use datafusion::physical_expr::{EquivalenceProperties, LexOrdering, PhysicalExpr};
 use datafusion::physical_plan::filter_pushdown::{ChildFilterDescription, FilterDescription, FilterPushdownPhase};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PlanProperties};
@@ -174,15 +175,28 @@ pub(crate) struct RekeyExec {
 }
 
 impl RekeyExec {
-    pub(crate) fn new(input: Arc<dyn ExecutionPlan>, rekey: Rekey) -> Self {
+    pub(crate) fn new(input: Arc<dyn ExecutionPlan>, rekey: Rekey) -> Result<Self> {
         let properties = PlanProperties::new(
-            input.equivalence_properties().clone(),
+            known_of_stored(input.equivalence_properties())?,
             input.output_partitioning().clone(),
             input.pipeline_behavior(),
             input.boundedness(),
         );
-        Self { input, rekey, properties: Arc::new(properties) }
+        Ok(Self { input, rekey, properties: Arc::new(properties) })
     }
+}
+
+/// What is known of rows, as far as it is not about columns that are rewritten.
+fn known_of_stored(input: &EquivalenceProperties) -> Result<EquivalenceProperties> {
+    let is_stored =
+        |expr: &Arc<dyn PhysicalExpr>| collect_columns(expr).iter().all(|column| !DERIVED.contains(&column.name()));
+    let mut known = EquivalenceProperties::new(Arc::clone(input.schema()));
+    let orderings = input.oeq_class().iter();
+    known.add_orderings(orderings.filter_map(|ordering| {
+        LexOrdering::new(ordering.iter().take_while(|column| is_stored(&column.expr)).cloned())
+    }));
+    known.add_constants(input.constants().into_iter().filter(|constant| is_stored(&constant.expr)))?;
+    Ok(known)
 }
 
 impl DisplayAs for RekeyExec {
@@ -203,8 +217,9 @@ impl ExecutionPlan for RekeyExec {
         &self.properties
     }
 
+    /// Rows pass in their order, but a sort by keys that was planned below would go by those that were stored.
     fn maintains_input_order(&self) -> Vec<bool> {
-        vec![true]
+        vec![false]
     }
 
     fn benefits_from_input_partitioning(&self) -> Vec<bool> {
@@ -224,7 +239,7 @@ impl ExecutionPlan for RekeyExec {
 
     fn with_new_children(self: Arc<Self>, mut children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
         let input = children.pop().ok_or_else(|| QueryError::Layout("RekeyExec has one input".to_owned()))?;
-        Ok(Arc::new(Self::new(input, self.rekey.clone())))
+        Ok(Arc::new(Self::new(input, self.rekey.clone())?))
     }
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {

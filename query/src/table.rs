@@ -293,7 +293,7 @@ impl SnapshotTable {
             }
             if let (Some(context), false) = (&request.context, stretches.is_empty()) {
                 let scope = Scope::Stretches(stretches.into());
-                plan = Arc::new(RekeyExec::new(plan, Rekey { context: Arc::clone(context), scope }));
+                plan = Arc::new(RekeyExec::new(plan, Rekey { context: Arc::clone(context), scope })?);
             }
             plans.push(narrowed(plan, request.columns.len())?);
         }

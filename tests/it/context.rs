@@ -191,6 +191,27 @@ fn keys_change_behind_a_flush_of_a_running_server() {
     assert_eq!(keys(&server), "3 x -/press/U1, 1 x -, 6 x -/press/U2");
 }
 
+/// What is sorted is what SQL shows, not what was stored before the executions were known.
+#[test]
+fn samples_are_in_the_order_of_their_new_keys() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = start(folder.path(), Kept::InSegments);
+    let of_unit = |unit: &str, from, to| json!({"equipment": PRESS, "operation": unit.to_lowercase(), "unit": unit, "started": minute(from), "completed": minute(to)});
+    operation(&server, of_unit("U9", 1, 4));
+    operation(&server, of_unit("U1", 4, 7));
+    let asked = |sql: &str| json!(server.sql(sql));
+    let units = |order: &str| asked(&format!("SELECT unit FROM samples ORDER BY unit{order}, time"));
+    let [one, nine, none] = [json!(["U1"]), json!(["U9"]), json!([null])];
+    let three = |value: &Value| vec![value.clone(); 3];
+    let nones = vec![none; 4];
+    assert_eq!(units(""), json!([three(&one), three(&nine), nones.clone()].concat()));
+    assert_eq!(units(" DESC"), json!([nones.clone(), three(&nine), three(&one)].concat()));
+    assert_eq!(units(" DESC NULLS LAST"), json!([three(&nine), three(&one), nones].concat()));
+    let places = "SELECT extract(minute FROM time), row_number() OVER (PARTITION BY unit ORDER BY time) FROM samples \
+                  WHERE operation IS NOT NULL ORDER BY operation, time";
+    assert_eq!(asked(places), json!([[4, 1], [5, 2], [6, 3], [1, 1], [2, 2], [3, 3]]));
+}
+
 #[test]
 fn keys_of_the_payload_stay() {
     let folder = tempfile::tempdir().unwrap();
