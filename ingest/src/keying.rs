@@ -145,6 +145,7 @@ fn changes(rows: &RecordBatch) -> Result<Vec<Change>, StoreError> {
                 completed: time(&completed, row),
                 // Keys do not follow from what was made.
                 result: None,
+                operator: None,
                 quantity: None,
                 recorded,
             }),

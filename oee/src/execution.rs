@@ -12,10 +12,11 @@
 mod lane;
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Bound;
 use std::sync::Arc;
 
 use crate::OPEN;
-use crate::path::lineage;
+use crate::path::{is_within, lineage};
 use lane::Lane;
 
 /// How far back an order is looked for at first, microseconds.
@@ -42,6 +43,8 @@ pub struct Execution {
     pub completed: Option<i64>,
     /// `pass`, `fail` or the station's own word. Says nothing of keys.
     pub result: Option<Arc<str>>,
+    /// Who. Says nothing of keys.
+    pub operator: Option<Arc<str>>,
     /// Pieces made. Says nothing of keys.
     pub quantity: Option<f64>,
     /// When takt recorded this version.
@@ -255,6 +258,15 @@ impl Executions {
             .filter(move |(_, end)| from <= *end)
     }
 
+    /// The same on this equipment, on all above it and on all below it.
+    #[must_use]
+    pub fn units_around(&self, equipment: &str, from: i64, to: i64) -> Vec<(&Execution, i64)> {
+        let below = self.nodes.range::<str, _>((Bound::Excluded(equipment), Bound::Unbounded));
+        let below = below.map(|(path, _)| path.as_str()).take_while(move |path| path.starts_with(equipment));
+        let below = below.filter(move |path| is_within(path, equipment));
+        lineage(equipment).chain(below).flat_map(|path| self.units_within(path, from, to)).collect()
+    }
+
     /// All executions, in no particular order.
     pub fn iter(&self) -> impl Iterator<Item = &Execution> {
         self.runs.values().map(Arc::as_ref)
@@ -394,13 +406,21 @@ impl Executions {
 }
 
 /// The last moment of an execution that ends at `end`: when what it made counts.
-pub(crate) fn last_moment(execution: &Execution, end: i64) -> i64 {
+#[must_use]
+pub fn last_moment(execution: &Execution, end: i64) -> i64 {
     end.saturating_sub(1).max(execution.started)
 }
 
-/// Whether nothing but the end, what was made, or the recorded time, differs.
+/// Whether nothing but the end, what was made and by whom, or the recorded time, differs.
 fn only_end_differs(old: &Execution, new: &Execution) -> bool {
-    let endless = |e: &Execution| Execution { completed: None, result: None, quantity: None, recorded: 0, ..e.clone() };
+    let endless = |e: &Execution| Execution {
+        completed: None,
+        result: None,
+        operator: None,
+        quantity: None,
+        recorded: 0,
+        ..e.clone()
+    };
     endless(old) == endless(new)
 }
 

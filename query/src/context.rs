@@ -40,6 +40,7 @@ const COLUMNS: &[&str] = &[
     "started",
     "completed",
     "result",
+    "operator",
     "quantity",
     "recorded",
     "deleted",
@@ -363,7 +364,7 @@ fn versions_of(batch: &RecordBatch, versions: &mut Vec<Version>) -> Result<(), Q
     let started = Times::of(batch, "started")?;
     let completed = Times::of(batch, "completed")?;
     let recorded = Times::of(batch, "recorded")?;
-    let mut results = Results { words: texts("result")?, known: Vec::new() };
+    let (mut results, mut operators) = (Words::of(texts("result")?), Words::of(texts("operator")?));
     let quantity = column(batch, "quantity", &DataType::Float64)?;
     let quantity = quantity.as_primitive::<Float64Type>();
     let deleted = match batch.column_by_name("deleted") {
@@ -386,6 +387,7 @@ fn versions_of(batch: &RecordBatch, versions: &mut Vec<Version>) -> Result<(), Q
                 started: start.unwrap_or_default(),
                 completed: completed.at(row),
                 result: results.at(row),
+                operator: operators.at(row),
                 quantity: quantity.is_valid(row).then(|| quantity.value(row)),
                 recorded: recorded.at(row).unwrap_or_default(),
             },
@@ -405,26 +407,25 @@ fn name(column: &ArrayRef, row: usize) -> Option<String> {
     column.is_valid(row).then(|| column.as_string::<i32>().value(row).to_owned())
 }
 
-/// Results of executions: few words, each many times.
-struct Results {
-    words: ArrayRef,
-    known: Vec<Arc<str>>,
+/// Texts of executions that are few words, each many times.
+struct Words {
+    texts: ArrayRef,
+    known: HashSet<Arc<str>>,
 }
 
-/// Different results that are looked for among those known.
-const KNOWN_RESULTS: usize = 16;
+impl Words {
+    fn of(texts: ArrayRef) -> Self {
+        Self { texts, known: HashSet::new() }
+    }
 
-impl Results {
     fn at(&mut self, row: usize) -> Option<Arc<str>> {
-        let words = self.words.as_string::<i32>();
-        let word = words.is_valid(row).then(|| words.value(row)).filter(|word| !word.is_empty())?;
-        if let Some(known) = self.known.iter().find(|known| known.as_ref() == word) {
+        let texts = self.texts.as_string::<i32>();
+        let word = texts.is_valid(row).then(|| texts.value(row)).filter(|word| !word.is_empty())?;
+        if let Some(known) = self.known.get(word) {
             return Some(Arc::clone(known));
         }
         let word: Arc<str> = Arc::from(word);
-        if self.known.len() < KNOWN_RESULTS {
-            self.known.push(Arc::clone(&word));
-        }
+        self.known.insert(Arc::clone(&word));
         Some(word)
     }
 }

@@ -49,7 +49,7 @@ pub(crate) use gather::{Gather, Present};
 pub(crate) use records::{StateRows, each_piece, each_reason};
 pub(crate) use rollup::Tree;
 pub(crate) use signals::each_sample;
-pub use spc::{Change, Companion, CurveWatch, Measurement, SpcWatch, VIOLATION, Violation};
+pub use spc::{AUTHOR, Change, Companion, CurveWatch, Measurement, SpcWatch, VIOLATION, Violation};
 use table::TableFunction;
 pub(crate) use timezone::{AtTimeZoneCalls, timezone};
 pub(crate) use trace::EdgeCache;

@@ -51,7 +51,7 @@ pub use as_of::parse_as_of;
 pub use catalog::SnapshotSource;
 pub use engine::{CATALOG, Engine, Limits, SCHEMA};
 pub use error::QueryError;
-pub use functions::{Change, Companion, CurveWatch, Measurement, SpcWatch, VIOLATION, Violation};
+pub use functions::{AUTHOR, Change, Companion, CurveWatch, Measurement, SpcWatch, VIOLATION, Violation};
 pub use instant::instant;
 pub use live::{EquipmentNow, LiveOee};
 pub use session::{Description, Session, Statement};

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use arrow::array::{AsArray, BooleanArray};
 use arrow::compute::concat_batches;
@@ -48,6 +49,8 @@ pub struct TableView {
     pub history: Vec<Arc<Segment>>,
     /// What is not flushed yet.
     pub hot: Hot,
+    /// How long its rows are kept: older ones are removed, a whole day at a time. None: for ever, as far as is known.
+    pub kept: Option<Duration>,
     /// Changes with every change of the table.
     pub version: u64,
     pub(crate) newest: Arc<Newest>,

@@ -137,6 +137,7 @@ struct Table {
     history: Vec<Arc<Segment>>,
     dead: Vec<Arc<Dead>>,
     hot: Hot,
+    kept: Option<Duration>,
     newest: Arc<Newest>,
     index: Index,
     version: u64,
@@ -208,7 +209,10 @@ impl Store {
             let (folder, specs, options) = (folder.to_owned(), specs.clone(), options.clone());
             move || open_folder(&folder, &specs, &options)
         })?;
-        let Opened { state, logs, wal, runtime } = opened;
+        let Opened { mut state, logs, wal, runtime } = opened;
+        for table in &mut state.tables {
+            table.kept = options.retention.get(&table.spec.name).copied();
+        }
         let shared = Arc::new(Shared {
             state: RwLock::new(state),
             memory_schemas: specs.iter().map(TableSpec::memory_schema).collect(),
@@ -488,6 +492,7 @@ impl Table {
             history: Vec::new(),
             dead: Vec::new(),
             hot: Hot::default(),
+            kept: None,
             newest: Arc::default(),
             index: Index::default(),
             version: 0,
@@ -504,6 +509,7 @@ impl Table {
                 segments: self.segments.clone(),
                 history: self.history.clone(),
                 hot: self.hot.clone(),
+                kept: self.kept,
                 version: self.version,
                 newest: self.newest.clone(),
                 dead: self.dead.clone(),

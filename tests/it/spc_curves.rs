@@ -1,11 +1,11 @@
 //! Characteristics that are measured of signals: a curve becomes a measurement when its operation has ended, is judged and
 //! reported like any other, and follows what comes late.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use oee::execution::{Execution, Executions};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};
@@ -68,7 +68,7 @@ fn second(number: i64) -> String {
 
 fn execution(run: &str, from: i64, to: Option<i64>) -> Value {
     json!({"run": run, "equipment": "line/press", "operation": "press", "unit": format!("U-{run}"), "work_order": "W1",
-           "started": second(from), "completed": to.map(second)})
+           "operator": "Ada", "started": second(from), "completed": to.map(second)})
 }
 
 fn samples(server: &Server, samples: &[(i64, f64)]) {
@@ -104,9 +104,12 @@ fn a_curve_is_a_measurement_that_is_judged_held_and_corrected() {
     server.send("operations", &[execution("1", 0, Some(5)), execution("2", 10, Some(15)), execution("3", 20, None)]);
     let row = |run: &str, end: i64, value: f64| json!([run, end as f64, value, "max(force)"]);
     becomes(&server, "press_force", &json!([row("1", 5, 44.0), row("2", 15, 46.0)]));
-    let told = server
-        .sql("SELECT DISTINCT equipment, unit, operation, work_order, recorded_by FROM measurements WHERE run = '2'");
-    assert_eq!(json!(told), json!([["line/press", "U-2", "press", "W1", "takt"]]));
+    let told = "SELECT equipment, unit, operation, work_order, operator, lower_limit, upper_limit, recorded_by \
+                FROM measurements WHERE run = '2'";
+    let operator = |name: &str| json!([["line/press", "U-2", "press", "W1", name, null, 50.0, "takt"]]);
+    assert_eq!(json!(server.sql(told)), operator("Ada"));
+    server.send("operations", &[json!({"run": "2", "operator": "Bo"})]);
+    wait_for("the operator", PATIENCE, || (json!(server.sql(told)) == operator("Bo")).then_some(()));
     // What is open is measured when it has ended: by its own word, or by the next start.
     samples(&server, &[(21, 45.0)]);
     server.send("operations", &[execution("4", 30, None)]);
@@ -162,6 +165,83 @@ fn a_curve_is_a_measurement_that_is_judged_held_and_corrected() {
 }
 
 #[test]
+fn a_row_that_a_person_took_back_stays_so_and_those_of_samples_that_are_gone_stay() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = start(folder.path(), "max");
+    samples(&server, &[(1, 40.0), (11, 41.0), (21, 42.0)]);
+    server
+        .send("operations", &[execution("1", 0, Some(5)), execution("2", 10, Some(15)), execution("3", 20, Some(25))]);
+    let row = |run: &str, end: i64, value: f64| json!([run, end as f64, value, "max(force)"]);
+    becomes(&server, "press_force", &json!([row("1", 5, 40.0), row("2", 15, 41.0), row("3", 25, 42.0)]));
+    let gone = json!({"equipment": "line/press", "characteristic": "press_force", "time": second(5), "unit": "U-1",
+                      "operation": "press", "run": "1", "deleted": true, "change_reason": "a trial"});
+    server.send("measurements", &[gone]);
+    samples(&server, &[(2, 44.0), (12, 45.0)]);
+    let left = json!([row("2", 15, 45.0), row("3", 25, 42.0)]);
+    becomes(&server, "press_force", &left);
+    // What takt itself withdraws comes back.
+    server.send("operations", &[json!({"run": "3", "deleted": true, "change_reason": "typed twice"})]);
+    becomes(&server, "press_force", &json!([row("2", 15, 45.0)]));
+    server.send("operations", &[execution("3", 20, Some(25))]);
+    becomes(&server, "press_force", &left);
+    server.stop();
+
+    // Samples of then are gone now; what was measured of them stays for as long as its execution does.
+    fs::write(folder.path().join("takt.toml"), "[retention]\nsamples = \"30 days\"\n").unwrap();
+    server = start(folder.path(), "min");
+    wait_for("the samples to leave", PATIENCE, || (server.number("SELECT count(*) FROM samples") == 0.0).then_some(()));
+    let now = jiff::Timestamp::now().as_second() - BEGUN_S;
+    server.send("operations", &[json!({"run": "2", "operator": "Cy"}), execution("4", now - 5, Some(now + 1))]);
+    server.send("operations", &[json!({"run": "3", "deleted": true, "change_reason": "typed twice"})]);
+    samples(&server, &[(now - 3, 30.0)]);
+    becomes(&server, "press_force", &json!([row("2", 15, 45.0), ["4", (now + 1) as f64, 30.0, "min(force)"]]));
+    assert!(!server.log().contains("WARN"), "{}", server.log());
+    server.stop();
+}
+
+#[test]
+fn what_was_not_measured_before_the_end_is_measured_after_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let without = plant("max").split("[[characteristics]]").next().unwrap().to_owned();
+    fs::write(folder.path().join("plant.toml"), without).unwrap();
+    let mut server = Server::start(folder.path());
+    const RUNS: i64 = 400;
+    let lines: Vec<(i64, f64)> = (0..RUNS).map(|run| (run * 10 + 3, run as f64)).collect();
+    samples(&server, &lines);
+    let executions = (0..RUNS).map(|run| execution(&format!("{run:03}"), run * 10, Some(run * 10 + 5)));
+    server.send("operations", &executions.collect::<Vec<_>>());
+    server.stop();
+    server = start(folder.path(), "max");
+    let count = "SELECT count(*) FROM measurements WHERE characteristic = 'press_force'";
+    wait_for("some to be measured", PATIENCE, || (server.number(count) > 0.0).then_some(()));
+    server.kill();
+    server = start(folder.path(), "max");
+    let all: Vec<Value> =
+        (0..RUNS).map(|run| json!([format!("{run:03}"), (run * 10 + 5) as f64, run as f64, "max(force)"])).collect();
+    becomes(&server, "press_force", &json!(all));
+    assert_eq!(server.number("SELECT count(*) FROM measurements_history"), 0.0, "none is measured twice");
+    server.stop();
+}
+
+#[test]
+fn a_signal_that_takes_long_keeps_no_other_waiting() {
+    let folder = tempfile::tempdir().unwrap();
+    let slow =
+        "\n[[characteristics]]\ncharacteristic = \"slow\"\noperation = \"weld\"\nsignal = \"force\"\nsettle_s = 3600\n";
+    fs::write(folder.path().join("plant.toml"), plant("max") + slow).unwrap();
+    let mut server = Server::start(folder.path());
+    samples(&server, &[(1, 40.0), (11, 41.0)]);
+    let now = jiff::Timestamp::now().as_second() - BEGUN_S;
+    samples(&server, &[(now - 8, 42.0)]);
+    let mut weld = execution("2", now - 9, Some(now - 7));
+    weld["operation"] = json!("weld");
+    server.send("operations", &[execution("1", 0, Some(5)), weld]);
+    becomes(&server, "press_force", &json!([["1", 5.0, 40.0, "max(force)"]]));
+    assert_eq!(measured(&server, "slow"), json!([]));
+    server.stop();
+}
+
+#[test]
 fn a_unit_on_a_line_is_measured_apart_from_its_stay_at_a_station() {
     let folder = tempfile::tempdir().unwrap();
     let mut server = start(folder.path(), "max");
@@ -173,53 +253,128 @@ fn a_unit_on_a_line_is_measured_apart_from_its_stay_at_a_station() {
     server.stop();
 }
 
+/// What was said of executions, as the server and the rules of keying know it.
+struct Said<'a> {
+    server: &'a Server,
+    known: &'a mut Executions,
+    changes: i64,
+}
+
+impl Said<'_> {
+    fn execution(
+        &mut self,
+        run: &str,
+        place: &str,
+        unit: Option<&str>,
+        (from, to): (i64, Option<i64>),
+        order: Option<&str>,
+    ) {
+        let (us, at) = (|at: i64| (BEGUN_S + at) * 1_000_000, |at: i64| second(at));
+        self.server.send(
+            "operations",
+            &[json!({"run": run, "equipment": place, "operation": "press", "unit": unit, "work_order": order,
+                     "started": at(from), "completed": to.map(at)})],
+        );
+        self.changes += 1;
+        self.known.upsert(Execution {
+            run: run.to_owned(),
+            equipment: place.to_owned(),
+            work_order: order.map(str::to_owned),
+            product: None,
+            operation: Some("press".to_owned()),
+            unit: unit.map(str::to_owned),
+            started: us(from),
+            completed: to.map(us),
+            result: None,
+            operator: None,
+            quantity: None,
+            recorded: self.changes,
+        });
+    }
+
+    fn retract(&mut self, run: &str) {
+        if self.known.remove(run).is_some() {
+            self.server.send("operations", &[json!({"run": run, "deleted": true, "change_reason": "none"})]);
+        }
+    }
+}
+
+/// Run, end, value and order of what there is to measure, by run: the end and the order as the rules of keying have them, the value
+/// as a chart of the signal has it.
+fn expected(server: &Server, known: &Executions) -> Value {
+    let drawn =
+        server.sql("SELECT run, value FROM spc('i_mr', 'signal=force', 'reduce=max') WHERE run IS NOT NULL ORDER BY 1");
+    let of_ended = drawn.iter().filter_map(|row| {
+        let run = row[0].as_str().unwrap();
+        let (execution, end) = (known.get(run)?, known.effective_end(run)?);
+        let key = known.key_at(&execution.equipment, (end - 1).max(execution.started));
+        let order = execution.work_order.as_deref().or(key.work_order);
+        (end < oee::OPEN).then(|| json!([run, (end / 1_000_000 - BEGUN_S) as f64, row[1], order]))
+    });
+    of_ended.collect()
+}
+
 #[test]
 fn whatever_comes_however_late_measurements_are_what_sql_makes_of_the_signal() {
     let mut rng = StdRng::seed_from_u64(20_261_128);
     let folder = tempfile::tempdir().unwrap();
     let mut server = start(folder.path(), "max");
-    let mut executions: BTreeMap<i64, (i64, i64)> = BTreeMap::new();
-    for round in 0..6 {
+    let (mut known, mut changes, mut compared) = (Executions::new(), 0, 0);
+    for round in 0..8 {
         for _ in 0..25 {
+            let mut said = Said { server: &server, known: &mut known, changes };
             let slot = rng.random_range(0..12);
-            match rng.random_range(0..10) {
-                0..=4 => {
+            let (run, unit) = (slot.to_string(), format!("U-{slot}"));
+            let place = if rng.random_range(0..6) == 0 { "line" } else { "line/press" };
+            match rng.random_range(0..20) {
+                0..=7 => {
                     let sample = |rng: &mut StdRng| {
                         (slot * 10 + rng.random_range(0..10), f64::from(rng.random_range(100..600)) / 10.0)
                     };
                     let curve: Vec<(i64, f64)> = (0..3).map(|_| sample(&mut rng)).collect();
                     samples(&server, &curve);
                 }
-                5..=8 => {
-                    let (from, to) = (slot * 10 + rng.random_range(0..4), slot * 10 + rng.random_range(5..10));
-                    executions.insert(slot, (from, to));
-                    server.send("operations", &[execution(&slot.to_string(), from, Some(to))]);
+                8..=12 => {
+                    let span = (slot * 10 + rng.random_range(0..4), Some(slot * 10 + rng.random_range(5..10)));
+                    said.execution(&run, place, Some(&unit), span, None);
                 }
-                _ if executions.remove(&slot).is_some() => {
-                    server.send(
-                        "operations",
-                        &[json!({"run": slot.to_string(), "deleted": true, "change_reason": "none"})],
-                    );
+                // Opened again, or never ended: the next start ends it.
+                13..=14 => said.execution(&run, place, Some(&unit), (slot * 10, None), None),
+                // A clock was wrong.
+                15 => {
+                    let from = rng.random_range(0..110);
+                    said.execution(&run, place, Some(&unit), (from, Some(from + 9)), None);
                 }
-                _ => {}
+                16..=17 => {
+                    let from = rng.random_range(0..100);
+                    let order = format!("W{}", rng.random_range(0..3));
+                    said.execution(&format!("of {order}"), "line", None, (from, Some(from + 25)), Some(&order));
+                }
+                _ => said.retract(&run),
             }
+            changes = said.changes;
         }
-        let now = |sql: &str| json!(server.sql(sql));
+        if round % 4 == 3 {
+            // Whatever was looked at till then.
+            server.kill();
+            server = start(folder.path(), "max");
+        }
         let mut last = (Value::Null, Value::Null);
         let same = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             wait_for("both to agree", PATIENCE, || {
-                let drawn = now("SELECT run, value FROM spc('i_mr', 'signal=force', 'reduce=max') ORDER BY 1");
-                let rows = now("SELECT run, value FROM measurements WHERE characteristic = 'press_force' ORDER BY 1");
-                last = (drawn, rows);
+                let rows = "SELECT run, extract(epoch FROM time) - {}, value, work_order FROM measurements \
+                            WHERE characteristic = 'press_force' ORDER BY 1, 2";
+                last = (expected(&server, &known), json!(server.sql(&rows.replace("{}", &BEGUN_S.to_string()))));
                 (last.0 == last.1).then_some(())
             });
         }));
         assert!(same.is_ok(), "round {round}: {:#} instead of {:#}", last.1, last.0);
-        assert!(last.0.as_array().is_some_and(|rows| rows.len() > 2), "{}", last.0);
+        compared += last.0.as_array().map_or(0, Vec::len);
         if round % 2 == 1 {
             server.kill();
             server = start(folder.path(), "max");
         }
     }
+    assert!(compared > 20, "{compared} values");
     server.stop();
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ingest::listener::Notices;
 use ingest::{Login, Role, now_us};
 use oee::tables::{EVENTS, UNITS};
-use query::{Change, QueryError, VIOLATION, Violation};
+use query::{AUTHOR, Change, QueryError, VIOLATION, Violation};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -14,8 +14,6 @@ use crate::columns::{Texts, rfc3339};
 use crate::faces::Faces;
 use crate::report::quoted;
 
-/// Who writes them.
-pub(super) const AUTHOR: &str = "takt";
 /// The status of a unit that waits for a decision.
 pub(super) const HOLD: &str = "hold";
 /// Events in one write.
@@ -131,7 +129,7 @@ pub(super) async fn store(faces: &Faces, table: &str, rows: &[Value]) -> Result<
     let login = Login::new(AUTHOR, Role::Admin);
     let receipt = faces.intake.records(&login, table, &json).await.map_err(|error| failed(error.to_string()))?;
     for refused in &receipt.first_refused {
-        tracing::warn!(table, reason = refused.reason, "a row of live SPC was refused");
+        tracing::warn!(table, reason = refused.reason, "a row that takt found itself was refused");
     }
     Ok(())
 }

@@ -36,18 +36,21 @@ fn row(measurement: &Measurement) -> Value {
         "operation": measurement.operation,
         "run": measurement.run,
     });
-    let Some(fields) = row.as_object_mut() else { return row };
-    match measurement.value {
-        Some(value) => {
-            fields.insert("value".to_owned(), json!(value));
-            fields.insert("work_order".to_owned(), json!(measurement.work_order));
-            fields.insert("product".to_owned(), json!(measurement.product));
-            fields.insert("gauge".to_owned(), json!(measurement.gauge));
-        }
-        None => {
-            fields.insert("deleted".to_owned(), json!(true));
-            fields.insert("change_reason".to_owned(), json!("the signal and the executions do not say so any more"));
-        }
+    let more = match measurement.value {
+        Some(value) => json!({
+            "value": value,
+            "lower_limit": measurement.spec.lower,
+            "upper_limit": measurement.spec.upper,
+            "target": measurement.spec.target,
+            "work_order": measurement.work_order,
+            "product": measurement.product,
+            "operator": measurement.operator,
+            "gauge": measurement.gauge,
+        }),
+        None => json!({"deleted": true, "change_reason": "the signal and the executions do not say so any more"}),
+    };
+    if let (Some(row), Value::Object(more)) = (row.as_object_mut(), more) {
+        row.extend(more);
     }
     row
 }

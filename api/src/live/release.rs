@@ -5,11 +5,11 @@ use std::sync::{Mutex, PoisonError};
 
 use arrow::record_batch::RecordBatch;
 use oee::tables::{EVENTS, TABLES, UNITS};
-use query::QueryError;
+use query::{AUTHOR, QueryError};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
-use super::alarm::{AUTHOR, HOLD, store};
+use super::alarm::{HOLD, store};
 use crate::columns::Texts;
 use crate::faces::Faces;
 use crate::report::quoted;
@@ -137,8 +137,8 @@ async fn lifted(faces: &Faces, named: Option<&BTreeSet<String>>) -> Result<Vec<V
     };
     let sql = format!(
         "SELECT DISTINCT u.unit, u.recorded_by FROM units u JOIN units_history h ON u.unit = h.unit \
-         WHERE h.status = 'hold' AND h.recorded_by = 'takt' \
-           AND u.status <> 'hold' AND u.recorded_by <> 'takt'{}{} AND NOT EXISTS (SELECT 1 FROM events e \
+         WHERE h.status = 'hold' AND h.recorded_by = '{AUTHOR}' \
+           AND u.status <> 'hold' AND u.recorded_by <> '{AUTHOR}'{}{} AND NOT EXISTS (SELECT 1 FROM events e \
              WHERE e.unit = u.unit AND e.kind = 'release' AND e.recorded > h.recorded)",
         among("u.unit"),
         among("h.unit"),

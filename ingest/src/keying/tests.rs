@@ -18,6 +18,7 @@ fn execution(run: &str, equipment: &str, unit: Option<&str>, started: i64, compl
         started,
         completed,
         result: None,
+        operator: None,
         quantity: None,
         recorded: 0,
     }

@@ -16,6 +16,7 @@ fn execution(run: &str, equipment: &str, unit: Option<&str>, started: i64, compl
         started,
         completed,
         result: None,
+        operator: None,
         quantity: None,
         recorded: 0,
     }
@@ -75,6 +76,7 @@ fn any_execution(random: &mut Seeded, runs: i64) -> Execution {
         started,
         completed,
         result: random.chance(50).then(|| random.pick(&["pass", "fail"]).into()),
+        operator: None,
         quantity: random.chance(30).then(|| random.within(0, 5) as f64),
         recorded: random.within(0, 4),
     }
@@ -238,6 +240,7 @@ fn keys_and_what_was_made_change_only_where_affected_says() {
             (Some(old), 1) => Some(Execution {
                 completed: random.chance(60).then(|| old.started + random.within(0, 15)).or(old.completed),
                 result: random.chance(50).then(|| random.pick(&["pass", "fail"]).into()),
+                operator: None,
                 quantity: random.chance(30).then(|| random.within(0, 5) as f64),
                 recorded: random.within(0, 4),
                 ..old.clone()

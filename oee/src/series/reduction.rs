@@ -70,7 +70,8 @@ fn integral(curve: &[(i64, f64)], interpolation: Interpolation) -> f64 {
         };
         height * (next.0 - one.0) as f64 / SECOND_US as f64
     });
-    areas.sum()
+    // The sum of nothing is -0.0.
+    areas.fold(0.0, |sum, area| sum + area)
 }
 
 #[cfg(test)]
@@ -101,6 +102,8 @@ mod tests {
             assert_eq!(reduction.of(&[], Interpolation::Sloped), None, "{word}");
         }
         assert_eq!(Reduction::Mean.of(&[(5, 3.0)], Interpolation::Sloped), Some(3.0));
+        let of_one = Reduction::Integral.of(&[(5, 3.0)], Interpolation::Sloped).unwrap();
+        assert!(of_one == 0.0 && of_one.is_sign_positive());
         assert_eq!(Reduction::Range.of(&[(0, -f64::MAX), (1, f64::MAX)], Interpolation::Stepped), None);
     }
 }

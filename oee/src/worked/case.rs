@@ -214,6 +214,7 @@ impl Case {
                     started: from(),
                     completed: to(),
                     result: Some(result.into()),
+                    operator: None,
                     quantity,
                     recorded: known(from()),
                 };

@@ -17,6 +17,7 @@ fn version(run: &str, unit: &str, started: i64, completed: Option<i64>, recorded
             started,
             completed,
             result: None,
+            operator: None,
             quantity: None,
             recorded,
         },

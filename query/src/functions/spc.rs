@@ -23,7 +23,7 @@ mod watch;
 
 pub(crate) use asked::Asked;
 pub(super) use asked::read;
-pub use curves::{CurveWatch, Measurement};
+pub use curves::{AUTHOR, CurveWatch, Measurement};
 pub(super) use measured::CONTEXT;
 pub use watch::{Change, Companion, SpcWatch, VIOLATION, Violation};
 

@@ -16,6 +16,7 @@ fn context() -> Arc<Context> {
         started,
         completed,
         result: None,
+        operator: None,
         quantity: None,
         recorded: 0,
     };

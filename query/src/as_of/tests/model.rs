@@ -193,6 +193,7 @@ impl Model {
                 started: *started,
                 completed: *completed,
                 result: None,
+                operator: None,
                 quantity: None,
                 recorded,
             });

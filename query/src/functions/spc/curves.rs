@@ -4,38 +4,27 @@
 //! A curve is measured once its operation has ended and its samples have had time to come. Samples that come later, and
 //! executions that are corrected, correct the measurement. What nobody measured while takt was down is measured after a start.
 
+mod backlog;
+mod board;
 mod measure;
+mod row;
+mod waiting;
 
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use arrow::array::{Array, AsArray};
 use arrow::record_batch::RecordBatch;
-use futures::TryStreamExt;
-use oee::OPEN;
 use oee::execution::Execution;
-use oee::path::lineage;
 use oee::plant::{Curve, Plant};
-use oee::tables::{MEASUREMENTS, OPERATIONS, SAMPLES, TABLES};
+use oee::tables::{OPERATIONS, SAMPLES, TABLES};
 
-use crate::context::Context;
 use crate::error::QueryError;
-use crate::functions::gather::{Gather, Present, among};
+use crate::functions::gather::Present;
 use crate::functions::values::{Names, Texts, Times};
-pub use measure::Measurement;
-use measure::measure;
-
-/// Executions that are measured at once: their samples are held in memory together.
-const CHUNK: usize = 64;
-/// Stretches of an equipment that are nearer to each other than this are looked at as one, microseconds.
-const GAP_US: i64 = 10_000_000;
-/// More stretches of an equipment than this are looked at as one.
-const MOST_STRETCHES: usize = 256;
-/// What is measured anew after a start of what was measured before, microseconds.
-const OVERLAP_US: i64 = 3_600_000_000;
-/// A correction that comes sooner finds what it corrects within this time of now, microseconds.
-const RECENT_US: i64 = 600_000_000;
+use board::{Board, Pending};
+pub use row::{AUTHOR, Measurement};
+use waiting::Waiting;
 
 /// What a look found.
 #[derive(Debug, Default)]
@@ -52,8 +41,6 @@ pub struct CurveWatch {
     present: Present,
     /// The signals that are measured.
     signals: HashSet<String>,
-    /// How long samples can be on their way at most.
-    settle_us: i64,
     waiting: Mutex<Waiting>,
     stirred: AtomicBool,
     board: tokio::sync::Mutex<Board>,
@@ -65,52 +52,10 @@ impl std::fmt::Debug for CurveWatch {
     }
 }
 
-/// What came in since the last look.
-#[derive(Default)]
-struct Waiting {
-    /// Where and when samples came, or executions ended.
-    stretches: HashMap<(String, Cause), Vec<(i64, i64)>>,
-    /// Executions that ended, or were corrected or retracted.
-    runs: HashMap<String, Pending>,
-    /// All is looked at that was not measured yet.
-    anew: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Cause {
-    Samples,
-    Execution,
-}
-
-/// Why an execution is to be measured, and when.
-#[derive(Debug, Clone, Copy)]
-struct Pending {
-    due: i64,
-    /// It may have been measured at any time.
-    is_late: bool,
-}
-
-impl Pending {
-    fn join(self, other: Self) -> Self {
-        Self { due: self.due.min(other.due), is_late: self.is_late || other.is_late }
-    }
-}
-
-#[derive(Default)]
-struct Board {
-    /// What came in and was not looked at yet.
-    held: Waiting,
-    pending: HashMap<String, Pending>,
-    /// What was not measured before the start, the oldest first.
-    backlog: VecDeque<String>,
-}
-
 impl CurveWatch {
     pub(crate) fn new(present: Present) -> Self {
-        let curves = || curves(present.plant());
         Self {
-            signals: curves().map(|(_, curve)| curve.signal.clone()).collect(),
-            settle_us: curves().map(|(_, curve)| curve.settle_us).max().unwrap_or_default(),
+            signals: curves(present.plant()).map(|(_, curve)| curve.signal.clone()).collect(),
             waiting: Mutex::new(Waiting { anew: true, ..Waiting::default() }),
             stirred: AtomicBool::new(true),
             board: tokio::sync::Mutex::default(),
@@ -124,7 +69,7 @@ impl CurveWatch {
     }
 
     /// Takes the rows of a durable write, each with the place of its table.
-    pub fn note(&self, rows: &[(usize, RecordBatch)], now: i64) {
+    pub fn note(&self, rows: &[(usize, RecordBatch)]) {
         if !self.is_needed() {
             return;
         }
@@ -132,7 +77,7 @@ impl CurveWatch {
             let name = TABLES.get(*place).map(|table| table.name);
             let noted = match name {
                 Some(name) if name == SAMPLES.name => self.note_samples(batch),
-                Some(name) if name == OPERATIONS.name => self.note_executions(batch, now),
+                Some(name) if name == OPERATIONS.name => self.note_executions(batch),
                 _ => continue,
             };
             if let Err(error) = noted {
@@ -147,53 +92,18 @@ impl CurveWatch {
     }
 
     fn note_samples(&self, batch: &RecordBatch) -> Result<(), QueryError> {
-        let (signals, equipment) = (Names::of(batch, "signal")?, Names::of(batch, "equipment")?);
-        let times = Times::of(batch, "time")?;
-        let mut known: HashMap<i32, bool> = HashMap::new();
-        let mut spans: HashMap<i32, (i64, i64)> = HashMap::new();
-        for row in 0..batch.num_rows() {
-            let (Some(signal), Some(place), Some(time)) = (signals.key(row), equipment.key(row), times.at(row)) else {
-                continue;
-            };
-            let wanted = || signals.text(signal).is_some_and(|name| self.signals.contains(name));
-            if *known.entry(signal).or_insert_with(wanted) {
-                let span = spans.entry(place).or_insert((time, time));
-                *span = (span.0.min(time), span.1.max(time));
-            }
+        let spans = spans(&self.signals, batch)?;
+        if !spans.is_empty() {
+            let mut waiting = self.waiting();
+            spans.into_iter().for_each(|(path, span)| waiting.stretch(&path, span));
+            self.stirred.store(true, Ordering::Release);
         }
-        if spans.is_empty() {
-            return Ok(());
-        }
-        let mut waiting = self.waiting();
-        for (place, span) in spans {
-            if let Some(path) = equipment.text(place) {
-                waiting.stretch(path, Cause::Samples, span);
-            }
-        }
-        self.stirred.store(true, Ordering::Release);
         Ok(())
     }
 
-    fn note_executions(&self, batch: &RecordBatch, now: i64) -> Result<(), QueryError> {
-        let [runs, equipment] = ["run", "equipment"].map(|name| Texts::of(batch, name));
-        let (runs, equipment) = (runs?, equipment?);
-        let (started, completed) = (Times::of(batch, "started")?, Times::of(batch, "completed")?);
-        let deleted = batch.column_by_name("deleted").and_then(|column| column.as_boolean_opt());
-        let mut waiting = self.waiting();
-        for row in 0..batch.num_rows() {
-            let is_deleted = deleted.is_some_and(|deleted| deleted.is_valid(row) && deleted.value(row));
-            if let Some(run) = runs.at(row)
-                && (is_deleted || completed.at(row).is_some())
-            {
-                let is_late = is_deleted || completed.at(row).is_some_and(|end| end < now.saturating_sub(RECENT_US));
-                let pending = Pending { due: now.saturating_add(self.settle_us), is_late };
-                waiting.runs.entry(run.to_owned()).and_modify(|known| *known = known.join(pending)).or_insert(pending);
-            }
-            // A start ends what was open before it.
-            if let Some((path, time)) = equipment.at(row).zip(started.at(row)) {
-                waiting.stretch(path, Cause::Execution, (time.saturating_sub(1), time));
-            }
-        }
+    fn note_executions(&self, batch: &RecordBatch) -> Result<(), QueryError> {
+        let runs = Texts::of(batch, "run")?;
+        self.waiting().runs.extend((0..batch.num_rows()).filter_map(|row| runs.at(row)).map(str::to_owned));
         self.stirred.store(true, Ordering::Release);
         Ok(())
     }
@@ -214,10 +124,11 @@ impl CurveWatch {
         if !self.is_needed() || !stirred && !board.has_due(now) {
             return Ok(Measured::default());
         }
+        // What was noted is visible in what is gathered after.
         let waiting = std::mem::take(&mut *self.waiting());
         let gather = self.present.gather(now).0;
-        board.held.join(waiting);
-        let found = board.look(&gather, now, self.settle_us).await;
+        board.note(waiting);
+        let found = board.look(&gather, &self.signals, now).await;
         if found.is_err() {
             self.stirred.store(true, Ordering::Release);
         }
@@ -226,101 +137,27 @@ impl CurveWatch {
 
     /// What a look found could not be written: the next one finds it again.
     pub async fn again(&self, measured: Measured) {
-        self.board.lock().await.pending.extend(measured.runs);
+        self.board.lock().await.pend(measured.runs);
     }
 }
 
-impl Waiting {
-    fn join(&mut self, later: Self) {
-        for ((path, cause), spans) in later.stretches {
-            spans.into_iter().for_each(|span| self.stretch(&path, cause, span));
-        }
-        for (run, pending) in later.runs {
-            self.runs.entry(run).and_modify(|known| *known = known.join(pending)).or_insert(pending);
-        }
-        self.anew |= later.anew;
-    }
-
-    fn stretch(&mut self, path: &str, cause: Cause, (from, to): (i64, i64)) {
-        let known = self.stretches.entry((path.to_owned(), cause)).or_default();
-        let near =
-            |span: &&mut (i64, i64)| from <= span.1.saturating_add(GAP_US) && span.0 <= to.saturating_add(GAP_US);
-        let hull = |one: (i64, i64), other: (i64, i64)| (one.0.min(other.0), one.1.max(other.1));
-        if let Some(span) = known.iter_mut().rev().find(near) {
-            *span = hull(*span, (from, to));
-        } else if known.len() < MOST_STRETCHES {
-            known.push((from, to));
-        } else {
-            let all = known.drain(..).fold((from, to), hull);
-            known.push(all);
-        }
-    }
-}
-
-impl Board {
-    fn has_due(&self, now: i64) -> bool {
-        !self.backlog.is_empty() || self.pending.values().any(|pending| pending.due <= now)
-    }
-
-    async fn look(&mut self, gather: &Gather, now: i64, settle_us: i64) -> Result<Measured, QueryError> {
-        let Some(context) = gather.view.context().await? else { return Ok(Measured::default()) };
-        if self.held.anew {
-            let mut known: HashSet<String> = self.backlog.iter().cloned().collect();
-            for (end, run) in backlog(gather, &context, now).await? {
-                let due = end.saturating_add(settle_us);
-                if now < due {
-                    self.pending.entry(run).or_insert(Pending { due, is_late: false });
-                } else if known.insert(run.clone()) {
-                    self.backlog.push_back(run);
-                }
-            }
-        }
-        let waiting = std::mem::take(&mut self.held);
-        self.take_in(&context, waiting, now, settle_us);
-        let mut runs: Vec<(String, Pending)> = Vec::new();
-        let due = self.pending.iter().filter(|(_, pending)| pending.due <= now).map(|(run, _)| run.clone());
-        for run in due.take(CHUNK).collect::<Vec<_>>() {
-            runs.extend(self.pending.remove_entry(&run));
-        }
-        while runs.len() < CHUNK
-            && let Some(run) = self.backlog.pop_front()
-        {
-            runs.push((run, Pending { due: now, is_late: false }));
-        }
-        if runs.is_empty() {
-            return Ok(Measured::default());
-        }
-        match measure(gather, &context, &runs, now).await {
-            Ok(rows) => Ok(Measured { rows, more: self.has_due(now), runs }),
-            Err(error) => {
-                self.pending.extend(runs);
-                Err(error)
-            }
-        }
-    }
-
-    /// Which executions that have ended the writes are about.
-    fn take_in(&mut self, context: &Context, waiting: Waiting, now: i64, settle_us: i64) {
-        let mut pend = |run: &str, pending: Pending| {
-            let known = self.pending.entry(run.to_owned());
-            known.and_modify(|known| *known = known.join(pending)).or_insert(pending);
+/// By equipment, from when to when a batch of samples is, as far as it is of some signals.
+fn spans(signals: &HashSet<String>, batch: &RecordBatch) -> Result<HashMap<String, (i64, i64)>, QueryError> {
+    let (names, equipment) = (Names::of(batch, "signal")?, Names::of(batch, "equipment")?);
+    let times = Times::of(batch, "time")?;
+    let mut known: HashMap<i32, bool> = HashMap::new();
+    let mut spans: HashMap<i32, (i64, i64)> = HashMap::new();
+    for row in 0..batch.num_rows() {
+        let (Some(signal), Some(place), Some(time)) = (names.key(row), equipment.key(row), times.at(row)) else {
+            continue;
         };
-        for (run, pending) in waiting.runs {
-            pend(&run, pending);
-        }
-        for ((path, cause), spans) in waiting.stretches {
-            let pending = Pending { due: now.saturating_add(settle_us), is_late: false };
-            // Executions on a line are those of what lies below it too.
-            let above = lineage(&path).take(if cause == Cause::Samples { usize::MAX } else { 1 });
-            for (path, (from, to)) in above.flat_map(|path| spans.iter().map(move |span| (path, *span))) {
-                for (execution, end) in context.executions.units_within(path, from, to) {
-                    if end < OPEN {
-                        pend(&execution.run, pending);
-                    }
-                }
-            }
+        let wanted = || names.text(signal).is_some_and(|name| signals.contains(name));
+        if *known.entry(signal).or_insert_with(wanted) {
+            let span = spans.entry(place).or_insert((time, time));
+            *span = hull(*span, (time, time));
         }
     }
+    Ok(spans.into_iter().filter_map(|(place, span)| Some((equipment.text(place)?.to_owned(), span))).collect())
 }
 
 /// The characteristics that are measured of a signal, and how.
@@ -329,42 +166,14 @@ fn curves(plant: &Plant) -> impl Iterator<Item = (&str, &Curve)> {
     characteristics.filter_map(|known| Some((known.characteristic.as_str(), known.curve.as_ref()?)))
 }
 
-/// Executions that have ended and lack a measurement, with the end of each, the oldest first; and the latest of the others, whose
-/// samples may have come last.
-async fn backlog(gather: &Gather, context: &Context, now: i64) -> Result<Vec<(i64, String)>, QueryError> {
-    let plant = &gather.plant;
-    let names: BTreeSet<&str> = curves(plant).map(|(name, _)| name).collect();
-    let mut measured: HashMap<String, HashSet<String>> = HashMap::new();
-    let mut newest = i64::MIN;
-    let columns = ["characteristic", "gauge", "time", "run"];
-    let mut stream = gather.rows(MEASUREMENTS.name, among("characteristic", names), &columns, &[]).await?;
-    while let Some(batch) = stream.try_next().await? {
-        let (names, gauges) = (Names::of(&batch, "characteristic")?, Names::of(&batch, "gauge")?);
-        let (times, runs) = (Times::of(&batch, "time")?, Texts::of(&batch, "run")?);
-        for row in 0..batch.num_rows() {
-            let (Some(name), Some(gauge), Some(run)) = (names.at(row), gauges.at(row), runs.at(row)) else { continue };
-            if curves(plant).any(|(known, curve)| known == name && curve.gauge() == gauge) {
-                measured.entry(name.to_owned()).or_default().insert(run.to_owned());
-                newest = newest.max(times.at(row).unwrap_or(i64::MIN));
-            }
-        }
-    }
-    let lacks = |execution: &Execution| {
-        let mut wanted = plant.curves(execution.product.as_deref(), execution.operation.as_deref()).into_iter();
-        wanted.any(|(name, _)| measured.get(name).is_none_or(|runs| !runs.contains(&execution.run)))
-    };
-    let recent = newest.saturating_sub(OVERLAP_US);
-    let mut found: Vec<(i64, String)> = context
-        .executions
-        .iter()
-        .filter(|execution| execution.unit.is_some())
-        .filter_map(|execution| Some((context.executions.effective_end(&execution.run)?, execution)))
-        .filter(|(end, execution)| *end <= now && (recent <= *end || lacks(execution)))
-        .map(|(end, execution)| (end, execution.run.clone()))
-        .collect();
-    found.sort_unstable();
-    if found.len() > CHUNK {
-        tracing::info!(executions = found.len(), "signals are measured of what has not been measured yet");
-    }
-    Ok(found)
+/// How long samples of an execution can be on their way, microseconds; none where nothing is measured of it, whatever its product.
+fn settle_us(plant: &Plant, execution: &Execution) -> Option<i64> {
+    let fits = |operation: &Option<String>| operation.is_none() || *operation == execution.operation;
+    let fitting = plant.characteristics().iter().filter(|known| fits(&known.operation));
+    fitting.filter_map(|known| known.curve.as_ref()).map(|curve| curve.settle_us).max()
+}
+
+/// The shortest span that holds both.
+fn hull(one: (i64, i64), other: (i64, i64)) -> (i64, i64) {
+    (one.0.min(other.0), one.1.max(other.1))
 }

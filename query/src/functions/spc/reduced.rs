@@ -11,6 +11,7 @@ use futures::TryStreamExt;
 use oee::OPEN;
 use oee::execution::Execution;
 use oee::path::lineage;
+use oee::plant::Plant;
 use oee::series::{Reduction, Severity};
 
 use super::measured::Measurements;
@@ -24,8 +25,31 @@ const NAMES_OF_SAMPLES: [&str; 4] = ["equipment", "operation", "unit", "work_ord
 const SAMPLES: &str = "samples";
 const COLUMNS: [&str; 7] = ["equipment", "operation", "unit", "work_order", "time", "value", "quality"];
 
-/// Where and of what samples are, and the execution that they belong to: since when it lasts, and its run.
-type Of = ([Option<String>; 4], Option<(i64, String)>);
+/// The samples of a signal while a unit was at an operation.
+pub(super) struct Curve {
+    /// Where the samples are from.
+    pub(super) equipment: String,
+    /// The execution that they belong to; none of samples that name a unit which no execution has there.
+    pub(super) run: Option<String>,
+    operation: Option<String>,
+    unit: Option<String>,
+    work_order: Option<String>,
+    /// Time in microseconds, ascending, and Good values.
+    samples: Vec<(i64, f64)>,
+}
+
+impl Curve {
+    /// When its last sample was taken, and what it comes to.
+    pub(super) fn reduced(&self, plant: &Plant, signal: &str, reduction: Reduction) -> Option<(i64, f64)> {
+        let interpolation = plant.signal(&self.equipment, signal).interpolation;
+        Some((self.samples.last()?.0, reduction.of(&self.samples, interpolation)?))
+    }
+}
+
+/// What tells curves apart: where samples are from, and since when a stay lasts and its run. Without a stay the operation, unit and
+/// order that they name.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Apart(Option<String>, Result<(i64, String), [Option<String>; 3]>);
 
 /// The values of a signal: one for each stay of a unit at an operation of an equipment.
 pub(super) async fn gather(
@@ -33,29 +57,29 @@ pub(super) async fn gather(
     signal: &str,
     reduction: Reduction,
 ) -> Result<Measurements, QueryError> {
-    let found = read(question, signal, reduction).await?;
-    if found.series().is_empty() && !question.gather.plant.declares_signal(signal) {
+    let plant = &question.gather.plant;
+    let curves = curves(question, signal).await?;
+    let of_each = |curve| Some((curve, Curve::reduced(curve, plant, signal, reduction)?));
+    let (told, values): (Vec<&Curve>, Vec<(i64, f64)>) = curves.iter().filter_map(of_each).unzip();
+    if told.is_empty() && !plant.declares_signal(signal) {
         return Err(mistaken(format!(
             "no unit has samples of a signal {signal:?} here, and plant.toml declares none of that name: SELECT DISTINCT signal \
              FROM samples shows what there is"
         )));
     }
-    Ok(found)
+    let values = values.into_iter().enumerate().map(|(row, (end, value))| (0, row, end, value));
+    Measurements::of_values(&question.asked.by, &[context(signal, &told)?], values)
 }
 
-/// The same, though nobody sends such a signal.
-pub(super) async fn read(
-    question: &Question<'_>,
-    signal: &str,
-    reduction: Reduction,
-) -> Result<Measurements, QueryError> {
+/// The samples of a signal, stay by stay.
+pub(super) async fn curves(question: &Question<'_>, signal: &str) -> Result<Vec<Curve>, QueryError> {
     let filter = ident("signal")
         .eq(lit(signal))
         .and(ident("unit").is_not_null())
         .and(question.filter(SAMPLES, &NAMES_OF_SAMPLES)?);
     let known = question.gather.view.context().await?;
     let mut stays = Stays::new(known.as_deref());
-    let mut samples: BTreeMap<Of, Vec<(i64, f64)>> = BTreeMap::new();
+    let mut curves: BTreeMap<Apart, (Curve, i64)> = BTreeMap::new();
     let mut stream = question.gather.rows(SAMPLES, filter, &COLUMNS, &[]).await?;
     while let Some(batch) = stream.try_next().await? {
         let names = ["equipment", "operation", "unit", "work_order"].map(|name| Texts::of(&batch, name));
@@ -72,22 +96,23 @@ pub(super) async fn read(
                 *of = texts.as_ref().ok().and_then(|texts| texts.at(row)).map(str::to_owned);
             }
             let stay = stays.at(&of, time).map(|stay| (stay.started, stay.run.clone()));
-            samples.entry((of, stay)).or_default().push((time, value));
+            let [equipment, operation, unit, work_order] = of;
+            let run = stay.as_ref().map(|(_, run)| run.clone());
+            let apart = stay.ok_or_else(|| [operation.clone(), unit.clone(), work_order.clone()]);
+            let (curve, last) = curves.entry(Apart(equipment.clone(), apart)).or_insert_with(|| {
+                let equipment = equipment.unwrap_or_default();
+                (Curve { equipment, run, operation, unit, work_order: None, samples: Vec::new() }, i64::MIN)
+            });
+            // A stay across two orders is of the last one.
+            if *last <= time {
+                (*last, curve.work_order) = (time, work_order);
+            }
+            curve.samples.push((time, value));
         }
     }
-    let mut told = Vec::with_capacity(samples.len());
-    let mut values = Vec::with_capacity(samples.len());
-    for (of, mut curve) in samples {
-        curve.sort_by_key(|(time, _)| *time);
-        let path = of.0.first().and_then(|name| name.as_deref()).unwrap_or_default();
-        let interpolation = question.gather.plant.signal(path, signal).interpolation;
-        if let Some((end, value)) = curve.last().map(|last| last.0).zip(reduction.of(&curve, interpolation)) {
-            values.push((0, told.len(), end, value));
-            told.push(of);
-        }
-    }
-    let batch = context(signal, &told)?;
-    Measurements::of_values(&question.asked.by, &[batch], values)
+    let mut curves: Vec<Curve> = curves.into_values().map(|(curve, _)| curve).collect();
+    curves.iter_mut().for_each(|curve| curve.samples.sort_by_key(|(time, _)| *time));
+    Ok(curves)
 }
 
 /// Executions of units: one that comes back to an operation stays there a second time.
@@ -122,20 +147,18 @@ impl<'a> Stays<'a> {
 }
 
 /// The rows that tell of each value.
-fn context(signal: &str, told: &[Of]) -> Result<RecordBatch, QueryError> {
-    let texts = |place: usize| -> ArrayRef {
-        Arc::new(told.iter().map(|(of, _)| of.get(place).and_then(|name| name.as_deref())).collect::<StringArray>())
+fn context(signal: &str, told: &[&Curve]) -> Result<RecordBatch, QueryError> {
+    let texts = |of: fn(&Curve) -> Option<&str>| -> ArrayRef {
+        Arc::new(told.iter().map(|curve| of(curve)).collect::<StringArray>())
     };
-    let runs: ArrayRef =
-        Arc::new(told.iter().map(|(_, stay)| stay.as_ref().map(|(_, run)| run.as_str())).collect::<StringArray>());
     let signals: ArrayRef = Arc::new(told.iter().map(|_| Some(signal)).collect::<StringArray>());
     let columns = [
-        ("equipment", texts(0)),
+        ("equipment", texts(|curve| Some(&curve.equipment))),
         ("characteristic", signals),
-        ("operation", texts(1)),
-        ("unit", texts(2)),
-        ("work_order", texts(3)),
-        ("run", runs),
+        ("operation", texts(|curve| curve.operation.as_deref())),
+        ("unit", texts(|curve| curve.unit.as_deref())),
+        ("work_order", texts(|curve| curve.work_order.as_deref())),
+        ("run", texts(|curve| curve.run.as_deref())),
     ];
     let fields: Vec<Field> = columns.iter().map(|(name, _)| Field::new(*name, DataType::Utf8, true)).collect();
     let arrays = columns.into_iter().map(|(_, array)| array).collect();
