@@ -27,7 +27,7 @@ export const CHARTS = {
 };
 export const SUBGROUPS = {
   size: "values in a row …", "15 minutes": "15 minutes", "1 hour": "1 hour", shift: "shift", day: "production day", work_order: "work order",
-  subgroup: "as recorded (subgroup)", unit: "unit", run: "execution", operator: "operator", gauge: "gauge",
+  subgroup: "as recorded (subgroup)", unit: "unit", run: "execution", operator: "operator", gauge: "gauge", piece: "piece (cavity)",
 };
 
 export const plant = { equipment: new Map(), products: new Map(), uoms: [], frozen: [], measured: new Map(), now: null };

@@ -12,7 +12,7 @@ import { describe, isChosen, pointsBelow } from "/points.js";
 const RECORDS_SHOWN = 200;
 const SIGNALS_SHOWN = 8;
 const AROUND_MS = 60000; // signals around a measurement whose execution is not known
-const COLUMNS_OF_SUBGROUPS = ["unit", "work_order", "product", "operation", "operator", "gauge", "subgroup", "run", "equipment"];
+const COLUMNS_OF_SUBGROUPS = ["unit", "work_order", "product", "operation", "operator", "gauge", "subgroup", "run", "piece", "equipment"];
 const MEMBER = "time, unit, operation, equipment, product, characteristic, value, text, result, lower_limit, upper_limit, operator, gauge, work_order, run, piece";
 
 /** The measurements that a point is made of, in the order of production. */
@@ -21,7 +21,8 @@ function readMembers(query, point) {
   const all = `FROM measurements WHERE ${where()} AND ${usable}`;
   const within = `time >= ${quoted(point.start)} AND time <= ${quoted(point.time)}`;
   const by = subgroup() ?? "1";
-  if (COLUMNS_OF_SUBGROUPS.includes(by)) return query(`SELECT ${MEMBER} ${all} AND ${within} AND ${by} = ${quoted(point.subgroup)} ORDER BY time, piece LIMIT ${RECORDS_SHOWN}`);
+  const column = by === "piece" ? "CAST(coalesce(piece, 1) AS varchar)" : by;
+  if (COLUMNS_OF_SUBGROUPS.includes(by)) return query(`SELECT ${MEMBER} ${all} AND ${within} AND ${column} = ${quoted(point.subgroup)} ORDER BY time, piece LIMIT ${RECORDS_SHOWN}`);
   if (!/^\d+$/.test(by)) return query(`SELECT ${MEMBER} ${all} AND ${within} ORDER BY time, piece LIMIT ${RECORDS_SHOWN}`);
   // So many in a row: counted from the first value of the period, as the server does.
   const size = Number(by);

@@ -43,6 +43,7 @@ mod spc;
 mod spc_curves;
 mod spc_live;
 mod spc_page;
+mod spc_t2;
 mod spc_told;
 mod stops;
 mod stops_page;

@@ -48,7 +48,7 @@ pub(crate) async fn read(source: &Source, subject: &Subject, points: &[Point]) -
         "SELECT time, value, result, lower_limit, upper_limit, unit, piece, work_order, operator, gauge, equipment, product, operation, \
            run, {} AS label FROM measurements WHERE {} \
          ORDER BY time, coalesce(piece, 1), unit NULLS FIRST, run NULLS FIRST LIMIT {}",
-        column.unwrap_or("NULL"),
+        column.map_or("NULL", |column| if column == "piece" { "CAST(coalesce(piece, 1) AS varchar)" } else { column }),
         subject.charted(),
         MOST_VALUES + 1
     );

@@ -6,8 +6,8 @@ use super::Error;
 use crate::bucket::{Cut, Width};
 
 /// Columns of `measurements` whose values make subgroups.
-const COLUMNS: [&str; 9] =
-    ["unit", "work_order", "product", "operation", "operator", "gauge", "subgroup", "run", "equipment"];
+const COLUMNS: [&str; 10] =
+    ["unit", "work_order", "product", "operation", "operator", "gauge", "subgroup", "run", "piece", "equipment"];
 
 /// How values become rational subgroups.
 #[derive(Debug, Clone, PartialEq)]

@@ -111,6 +111,14 @@ impl<T: Kind> Numbers<T> {
         Ok(Self(typed(batch, name, &T::kind())?.as_primitive::<T>().clone()))
     }
 
+    /// The same as text, `otherwise` where there is none.
+    pub(super) fn labels(&self, otherwise: T::Native) -> StringArray
+    where
+        T::Native: std::fmt::Display,
+    {
+        self.0.iter().map(|number| Some(number.unwrap_or(otherwise).to_string())).collect()
+    }
+
     /// Whether it has a value in any row.
     pub(super) fn any(&self) -> bool {
         self.0.null_count() < self.0.len()

@@ -10,7 +10,7 @@ use oee::spc::nonnormal::Family;
 use oee::spc::t2::ALPHA;
 use oee::spc::{ChartKind, Parameters, Rational, RuleSet, SigmaMethod};
 
-use super::measured::COLUMNS_OF_CHARTS;
+use super::measured::{COLUMNS_OF_CHARTS, PIECE};
 use crate::functions::arguments::text;
 use crate::functions::function::Function;
 
@@ -288,10 +288,10 @@ fn count(name: &str, value: &str) -> Result<usize> {
 fn columns(value: &str) -> Result<Vec<&'static str>> {
     let mut found = Vec::new();
     for name in value.split(',').map(str::trim) {
-        match COLUMNS_OF_CHARTS.into_iter().find(|column| *column == name) {
+        match COLUMNS_OF_CHARTS.into_iter().chain([PIECE]).find(|column| *column == name) {
             Some(column) => found.push(column),
             None => {
-                return plan_err!("by={value:?}: {name:?} is none of {}", COLUMNS_OF_CHARTS.join(", "));
+                return plan_err!("by={value:?}: {name:?} is none of {}, {PIECE}", COLUMNS_OF_CHARTS.join(", "));
             }
         }
     }

@@ -10,6 +10,8 @@ use crate::functions::columns::{Column, Value};
 pub(super) struct Head {
     key: Key,
     common: Common,
+    /// Which piece all values are of.
+    piece: Option<i64>,
     first: Option<i64>,
     last: Option<i64>,
 }
@@ -19,6 +21,7 @@ impl Head {
         Self {
             key: series.key.clone(),
             common: measurements.common(series),
+            piece: series.piece(),
             first: series.values.first().map(|value| value.time),
             last: series.values.last().map(|value| value.time),
         }
@@ -39,7 +42,7 @@ pub(super) trait Headed {
 }
 
 /// The columns of the head.
-pub(super) fn columns<R: Headed>() -> [Column<R>; 10] {
+pub(super) fn columns<R: Headed>() -> [Column<R>; 11] {
     [
         Column { name: "time", value: Value::Instant(|row| row.head().last) },
         Column { name: "start", value: Value::Instant(|row| row.head().first) },
@@ -51,5 +54,6 @@ pub(super) fn columns<R: Headed>() -> [Column<R>; 10] {
         Column { name: "unit", value: Value::Text(|row| row.head().in_common(1)) },
         Column { name: "operator", value: Value::Text(|row| row.head().in_common(2)) },
         Column { name: "gauge", value: Value::Text(|row| row.head().in_common(3)) },
+        Column { name: "piece", value: Value::Double(|row| Some(row.head().piece? as f64)) },
     ]
 }

@@ -3,8 +3,10 @@
 mod excluded;
 mod reading;
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
 
+use arrow::array::StringArray;
 use arrow::record_batch::RecordBatch;
 use futures::TryStreamExt;
 use oee::count::CountRecord;
@@ -18,12 +20,14 @@ use super::specification::Declared;
 use super::{FEW, NAMES, Question};
 use crate::error::QueryError;
 use crate::functions::gather::among;
-use crate::functions::values::{Doubles, Names, Texts, Times};
+use crate::functions::values::{Doubles, Integers, Names, Texts, Times};
 pub(super) use excluded::Excluded;
 use reading::Reading;
 
 /// Values that agree in these are one chart, unless it is said otherwise.
 pub(super) const COLUMNS_OF_CHARTS: [&str; 4] = ["equipment", "characteristic", "product", "operation"];
+/// The piece within its run can part charts too: of a tool with several cavities it is the cavity.
+pub(super) const PIECE: &str = "piece";
 /// What else is known of a value.
 pub(in crate::functions) const CONTEXT: [&str; 6] = ["unit", "work_order", "operator", "gauge", "subgroup", "run"];
 const MEASUREMENTS: &str = "measurements";
@@ -72,6 +76,14 @@ pub(super) struct Series {
     pub(super) spec: Spec,
 }
 
+impl Series {
+    /// Which piece all values are of; none where they are of several, or there are none.
+    pub(super) fn piece(&self) -> Option<i64> {
+        let first = self.values.first()?.piece;
+        self.values.iter().all(|value| value.piece == first).then_some(first)
+    }
+}
+
 /// What of a batch is looked up later.
 #[derive(Debug)]
 struct Kept {
@@ -80,6 +92,10 @@ struct Kept {
     /// In the order of [`CONTEXT`].
     context: [Option<Texts>; 6],
     targets: Option<Doubles>,
+    /// Which piece each row is of.
+    pieces: Option<Integers>,
+    /// The same as text, once that was asked for.
+    piece_labels: OnceLock<StringArray>,
     /// How many units the count of each row is of; empty where each value is of one.
     units: Vec<f64>,
 }
@@ -91,6 +107,7 @@ enum Column {
     OfCharts(usize),
     /// A place in [`CONTEXT`].
     OfContext(usize),
+    Piece,
     Unknown,
 }
 
@@ -100,6 +117,7 @@ impl Column {
         place(&COLUMNS_OF_CHARTS)
             .map(Self::OfCharts)
             .or_else(|| place(&CONTEXT).map(Self::OfContext))
+            .or_else(|| (name == PIECE).then_some(Self::Piece))
             .unwrap_or(Self::Unknown)
     }
 }
@@ -109,6 +127,10 @@ impl Kept {
         match column {
             Column::OfCharts(place) => self.charts.get(place)?.as_ref()?.at(row),
             Column::OfContext(place) => self.context.get(place)?.as_ref()?.at(row),
+            Column::Piece => {
+                let pieces = self.pieces.as_ref()?;
+                Some(self.piece_labels.get_or_init(|| pieces.labels(1)).value(row))
+            }
             Column::Unknown => None,
         }
     }
@@ -121,7 +143,7 @@ impl Kept {
                 Texts::Numbered(names) => Some(names),
                 Texts::Plain(_) => None,
             },
-            Column::Unknown => None,
+            Column::Piece | Column::Unknown => None,
         }
     }
 }
@@ -216,7 +238,11 @@ impl Measurements {
         let take = move |reading: &mut Reading, batch: &RecordBatch| reading.take(batch, plant.as_deref(), &excluded);
         let parts = question.gather.each_part(MEASUREMENTS, filter, &columns, begin, take).await?;
         let all = parts.into_iter().reduce(Reading::joined);
-        Ok(all.unwrap_or_else(|| begin(0)).done())
+        let mut measurements = all.unwrap_or_else(|| begin(0)).done();
+        if question.asked.by.contains(&PIECE) {
+            measurements.part_pieces();
+        }
+        Ok(measurements)
     }
 
     /// The values of rows that have just been written.
@@ -333,10 +359,23 @@ impl Measurements {
         self.kept.get(place.batch as usize)?.targets.as_ref()?.at(place.row as usize)
     }
 
+    /// A chart for each piece.
+    fn part_pieces(&mut self) {
+        let mut parted = Vec::new();
+        for series in std::mem::take(&mut self.series) {
+            let mut pieces: BTreeMap<i64, Vec<Measured>> = BTreeMap::new();
+            series.values.iter().for_each(|value| pieces.entry(value.piece).or_default().push(*value));
+            let (key, texts, spec) = (series.key, series.texts, series.spec);
+            parted.extend(pieces.into_values().map(|values| Series { key: key.clone(), values, texts, spec }));
+        }
+        self.series = parted;
+    }
+
     /// Charts by name, values by time; where times agree by piece, unit and run, and where nothing tells them apart by the value:
     /// rows come in any order.
     fn in_order(&mut self) {
         let mut series = std::mem::take(&mut self.series);
+        // Charts of pieces are in the order of these.
         series.sort_by(|a, b| a.key.cmp(&b.key));
         let (units, runs) = (self.labels("unit"), self.labels("run"));
         for series in &mut series {

@@ -1,14 +1,14 @@
 //! The way of rows into the charts that they belong to, batch by batch.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arrow::record_batch::RecordBatch;
 use oee::plant::Plant;
 use oee::spc::capability::Spec;
 use oee::verdict::Verdict;
 
-use super::{COLUMNS_OF_CHARTS, CONTEXT, Excluded, Kept, Key, Measured, Measurements, Place, Series};
+use super::{COLUMNS_OF_CHARTS, CONTEXT, Excluded, Kept, Key, Measured, Measurements, PIECE, Place, Series};
 use crate::error::QueryError;
 use crate::functions::spc::specification::Declared;
 use crate::functions::values::{Doubles, Integers, Names, Texts, Times};
@@ -50,11 +50,14 @@ impl Reading {
         for (texts, name) in context.iter_mut().zip(CONTEXT) {
             *texts = batch.column_by_name(name).map(|_| Texts::of(batch, name)).transpose()?;
         }
+        let pieces = batch.column_by_name(PIECE).map(|_| Integers::of(batch, PIECE)).transpose()?;
         let targets = batch.column_by_name("target").map(|_| Doubles::of(batch, "target")).transpose()?;
         self.kept.push(Kept {
             charts: [equipment?, characteristic?, product?, operation?],
             context,
             targets,
+            pieces,
+            piece_labels: OnceLock::new(),
             units: Vec::new(),
         });
         self.known.clear();

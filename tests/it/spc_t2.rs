@@ -1,0 +1,85 @@
+//! Hotelling's T² over SQL: several characteristics of a unit together.
+
+use serde_json::{Value, json};
+
+use crate::spc::{measurement, start};
+
+/// Figures are those of numpy and scipy 1.17, by Montgomery's formulas, as in the tests of the engine.
+#[test]
+fn t2_judges_several_characteristics_together() {
+    let values = [
+        [9.35, 8.71],
+        [9.83, 5.78],
+        [9.54, 4.46],
+        [8.53, 2.32],
+        [12.0, 2.62],
+        [9.87, 5.44],
+        [9.31, 4.86],
+        [9.02, 3.7],
+        [10.13, 5.74],
+        [10.46, 6.38],
+        [11.2, 4.48],
+        [9.96, 5.93],
+        [10.3, 4.56],
+        [11.03, 7.74],
+        [10.61, 4.31],
+        [9.21, 3.89],
+        [11.01, 6.0],
+        [10.57, 4.88],
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    let server = start(folder.path());
+    let rows = |at: usize, [bore, length]: [f64; 2]| {
+        // One characteristic is measured a while after the other.
+        let row = |name: &str, number: usize, value: f64| {
+            measurement(&json!(name), number, &json!(value), json!({"unit": format!("U{at}")}))
+        };
+        [row("bore", 10 * at, bore), row("length", 10 * at + 5, length)]
+    };
+    let all: Vec<Value> = values.iter().enumerate().flat_map(|(at, values)| rows(at, *values)).collect();
+    server.send("measurements", &all);
+    let t2 = |words: &str, columns: &str| {
+        server.sql(&format!("SELECT {columns} FROM spc('t2', 'characteristics=bore, length'{words}) ORDER BY point"))
+    };
+    let near = |got: &Value, wanted: f64| {
+        let got = got.as_f64().unwrap();
+        assert!((got / wanted - 1.0).abs() < 1e-9, "{got} for {wanted}");
+    };
+    let of_three = t2(", 'subgroup=3'", "value, ucl, n, characteristic, lcl");
+    assert_eq!(of_three.len(), 6);
+    near(&of_three[0][0], 3.350_261_176_602_607_4);
+    near(&of_three[5][0], 0.148_565_364_693_988_73);
+    near(&of_three[0][1], 19.310_604_146_417_358);
+    assert_eq!(of_three[0][2..], [json!(3), json!("bore, length"), json!(null)]);
+    // Single units; those behind phase I have another limit.
+    let single = t2(", 'phase_i=12'", "value, ucl, phase, unit");
+    near(&single[0][0], 4.677_292_670_848_041);
+    near(&single[4][0], 6.174_794_742_876_478);
+    near(&single[0][1], 7.374_414_005_427_221);
+    near(&single[12][1], 26.977_282_171_560_915);
+    assert_eq!((&single[12][2], &single[12][3]), (&json!("II"), &json!("U12")));
+
+    // Each alone is nothing out of the ordinary, together they are; and a unit that lacks one waits for it.
+    let [bore, length] = rows(18, [11.9, 2.0]);
+    server.send("measurements", &[bore, rows(19, [30.0, 5.0])[0].clone()]);
+    assert_eq!(t2("", "unit").len(), 18);
+    assert!(t2("", "limits")[0][0].as_str().unwrap().contains("2 units without all characteristics"));
+    server.send("measurements", &[length, rows(19, [30.0, 5.0])[1].clone()]);
+    let found = t2(", 'phase_i=18'", "unit, violated, rules, message");
+    let last = found.last().unwrap();
+    assert_eq!((&last[0], &last[1]), (&json!("U19"), &json!(true)));
+    assert!(last[3].as_str().unwrap().contains("of each alone: bore "), "{last:?}");
+
+    let error = |sql: &str| {
+        let (status, answer) = server.post("/api/v1/sql?format=json", sql);
+        assert_eq!(status, 400, "{answer}");
+        answer
+    };
+    assert!(error("SELECT * FROM spc('t2')").contains("characteristics=bore, length"));
+    assert!(error("SELECT * FROM spc('t2', 'characteristics=bore, bore')").contains("different names"));
+    assert!(error("SELECT * FROM spc('t2', 'characteristics=bore, depth')").contains("none of 20 units"));
+    assert!(error("SELECT * FROM spc('t2', 'characteristics=bore, length', 'alpha=2')").contains("between 0 and 1"));
+    assert!(error("SELECT * FROM spc_limits('t2')").contains("spc('t2'"));
+    let few = "SELECT value, reason FROM spc('t2', 'characteristics=bore, length') WHERE unit IN ('U0', 'U1')";
+    assert_eq!(server.sql(few)[0][0], json!(null));
+}
