@@ -520,9 +520,10 @@ fn the_examples_of_the_document_run() {
         server.sql(example);
     }
     let document = fs::read_to_string(root().join("docs/spc.md")).unwrap();
-    let (_, limits) = document.split_once("control_limits -d \\\n  '").unwrap();
-    server.send(
-        "control_limits",
-        serde_json::from_str::<Vec<Value>>(limits.split('\'').next().unwrap()).unwrap().as_slice(),
-    );
+    let limits: Vec<&str> = document.split("control_limits -d \\\n  '").skip(1).collect();
+    assert_eq!(limits.len(), 2);
+    for limits in limits {
+        let rows: Vec<Value> = serde_json::from_str(limits.split('\'').next().unwrap()).unwrap();
+        server.send("control_limits", &rows);
+    }
 }

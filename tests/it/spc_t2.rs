@@ -79,7 +79,80 @@ fn t2_judges_several_characteristics_together() {
     assert!(error("SELECT * FROM spc('t2', 'characteristics=bore, bore')").contains("different names"));
     assert!(error("SELECT * FROM spc('t2', 'characteristics=bore, depth')").contains("none of 20 units"));
     assert!(error("SELECT * FROM spc('t2', 'characteristics=bore, length', 'alpha=2')").contains("between 0 and 1"));
-    assert!(error("SELECT * FROM spc_limits('t2')").contains("spc('t2'"));
+    assert!(error("SELECT * FROM spc_limits('t2')").contains("characteristics=bore, length"));
     let few = "SELECT value, reason FROM spc('t2', 'characteristics=bore, length') WHERE unit IN ('U0', 'U1')";
     assert_eq!(server.sql(few)[0][0], json!(null));
+}
+
+#[test]
+fn frozen_limits_of_several_characteristics_do_not_move() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = start(folder.path());
+    let units = |range: std::ops::Range<usize>, shift: f64| {
+        let of_unit = |at: usize| {
+            // Together along a line, with a little beside it.
+            let (along, beside) = ((at * 7 % 11) as f64 - 5.0, (at * 5 % 7) as f64 - 3.0);
+            let row = |name: &str, value: f64| {
+                measurement(&json!(name), 10 * at, &json!(value), json!({"unit": format!("U{at}")}))
+            };
+            [row("bore", 10.0 + along / 10.0), row("length", 50.0 + along / 5.0 + beside / 50.0 + shift)]
+        };
+        server.send("measurements", &range.flat_map(of_unit).collect::<Vec<_>>());
+    };
+    units(0..40, 0.0);
+    let chart = |words: &str, columns: &str| {
+        json!(
+            server
+                .sql(&format!("SELECT {columns} FROM spc('t2', 'characteristics=bore, length'{words}) ORDER BY point"))
+        )
+    };
+    let limits = |words: &str, columns: &str| {
+        server.sql(&format!("SELECT {columns} FROM spc_limits('t2', 'characteristics=bore, length'{words})")).remove(0)
+    };
+    let own = limits("", "model, estimated_from, characteristic, n, ucl, parameters, chart");
+    assert_eq!(json!(own[1..4]), json!([40.0, "bore, length", 1.0]));
+    assert_eq!(json!(own[5..]), json!(["alpha 0.0027", "t2"]));
+    let model: Value = serde_json::from_str(own[0].as_str().unwrap()).unwrap();
+    assert!((model["means"][0].as_f64().unwrap() - 10.0).abs() < 0.1, "{model}");
+
+    let at = |number: usize| jiff::Timestamp::from_second(1_736_812_800 + 10 * number as i64).unwrap().to_string();
+    let row = |model: &Value, names: &str| {
+        json!({"characteristic": names, "chart": "t2", "valid_from": at(40), "model": model, "approved_by": "quality",
+               "reason": "study of week 3"})
+    };
+    let refused = |row: Value| {
+        let (status, answer) = server.post("/api/v1/control_limits", json!([row]).to_string());
+        assert_eq!(status, 400, "{answer}");
+        answer
+    };
+    assert!(refused(row(&Value::Null, "bore, length")).contains("`model`"));
+    assert!(refused(row(&json!("good"), "bore, length")).contains("no model of t2"));
+    assert!(refused(row(&own[0], "bore")).contains("name them all"));
+    server.send("control_limits", &[row(&own[0], "bore, length")]);
+
+    // Those behind are judged by them and do not move them; those before are as they were.
+    units(40..80, 0.0);
+    let origin = "frozen from 2025-01-14T00:06:40Z, approved by quality: study of week 3";
+    let judged = chart("", "phase, limits, violated");
+    assert_eq!(judged[0], json!(["I", "estimated from 40 units", false]));
+    assert_eq!(judged[40], json!(["II", origin, false]));
+    let before = chart("", "value, ucl");
+    units(80..90, 0.5);
+    let shifted = chart("", "violated, value, ucl");
+    assert!((80..90).all(|at| shifted[at][0] == json!(true)), "each alone is nothing out of the ordinary: {shifted}");
+    assert!((40..80).all(|at| json!([shifted[at][1], shifted[at][2]]) == before[at]), "{shifted} after {before}");
+    assert_eq!(shifted[85][2], own[4], "the limit of units to come is that of those that came");
+    assert_eq!(json!(limits("", "model, limits")), json!([own[0], origin]));
+    // In another order they are the same, and of others they are none.
+    let turned = server.sql("SELECT value FROM spc('t2', 'characteristics=length, bore') WHERE unit = 'U85'");
+    let (turned, straight) = (turned[0][0].as_f64().unwrap(), shifted[85][1].as_f64().unwrap());
+    assert!((turned / straight - 1.0).abs() < 1e-9, "{turned} {straight}");
+    let three = server.post("/api/v1/sql", "SELECT * FROM spc('t2', 'characteristics=bore, length, depth')");
+    assert!(three.1.contains("has all of bore, length, depth"), "{}", three.1);
+    // Limits of the chart's own are there when they are asked for, and then alone.
+    let own_again = chart(", 'limits=own', 'alpha=0.01'", "limits");
+    assert_eq!(own_again[85], json!(["estimated from 90 units"]));
+    let (status, answer) =
+        server.post("/api/v1/sql", "SELECT * FROM spc('t2', 'characteristics=bore, length', 'alpha=0.01')");
+    assert!(status == 400 && answer.contains("'limits=own'"), "{answer}");
 }

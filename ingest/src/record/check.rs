@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use oee::plant::Plant;
+use oee::spc::t2::T2Limits;
 use oee::spc::{ChartKind, Companion, Limits, Parameters, Rational, RuleSet};
 use oee::state::Category;
 
@@ -86,6 +87,9 @@ impl RecordTable {
             return Ok(());
         }
         let chart = ChartKind::parse(self.text(row, "chart").unwrap_or_default());
+        if chart == Ok(ChartKind::T2) {
+            return self.check_model(row);
+        }
         let (Cell::Double(centre), Cell::Double(sigma)) = (self.cell(row, "centre"), self.cell(row, "sigma")) else {
             return Err(refusal("`control_limits` needs the fields `centre` and `sigma`"));
         };
@@ -135,6 +139,26 @@ impl RecordTable {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Limits of several characteristics together.
+    fn check_model(&self, row: &RecordRow) -> Result<(), Refusal> {
+        let wrong = |error: oee::spc::Error| refusal(format!("`control_limits`: {error}"));
+        let Some(model) = self.text(row, "model") else {
+            return Err(refusal(
+                "`control_limits` of t2 need the field `model`: take it from spc_limits('t2', 'characteristics=…')",
+            ));
+        };
+        let limits = T2Limits::parse(model).map_err(wrong)?;
+        self.text(row, "subgroup").map(Rational::parse).transpose().map_err(wrong)?;
+        let names = self.text(row, "characteristic").unwrap_or_default();
+        let (named, known) = (names.split(',').count(), limits.means.len());
+        if named == known {
+            return Ok(());
+        }
+        Err(refusal(format!(
+            "`control_limits`: `characteristic` {names:?} names {named}, and the model is of {known}: name them all, as in `bore, length`"
+        )))
     }
 
     fn check_word(&self, row: &RecordRow, name: &str, words: &[&str]) -> Result<(), Refusal> {

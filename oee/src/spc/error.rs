@@ -26,6 +26,12 @@ pub enum Error {
         /// Columns that make subgroups.
         columns: &'static [&'static str],
     },
+    /// No model of a T² chart.
+    #[error("{model:?} is no model of t2: take the column `model` of spc_limits('t2', 'characteristics=…')")]
+    Model {
+        /// What it is.
+        model: String,
+    },
     /// A text where a number should be.
     #[error("\"{text}\" is not a number")]
     NoNumber {

@@ -7,6 +7,7 @@
 //! (1 ∓ n/N) · p ν / (ν − p + 1) · F(p, ν − p + 1), and are the same for equal sizes.
 
 mod matrix;
+mod model;
 
 use super::distribution::{Beta, FisherF, Tails};
 use super::{Error, Point, Reason};

@@ -211,12 +211,7 @@ impl Question<'_> {
     /// Frozen limits where there are any. Else those of the subgroups themselves.
     fn judged(&self, groups: &[Group], version: Option<&Version>) -> Result<Judged, QueryError> {
         let Some(version) = version else { return self.own(groups) };
-        if let Some(word) = self.asked.of_own_limits {
-            return Err(mistaken(format!(
-                "{word}= is about limits of the chart's own, and these are {}: leave it out, or write 'limits=own' as well",
-                version.words
-            )));
-        }
+        self.refuse_own(&version.words)?;
         Ok(Judged {
             limits: version.limits,
             rules: version.rules.clone().unwrap_or_else(|| Arc::clone(&self.asked.rules)),
@@ -228,6 +223,16 @@ impl Question<'_> {
                 _ => version.words.clone(),
             },
         })
+    }
+
+    /// What is said of limits of a chart's own says nothing of frozen ones, which are told by `words`.
+    fn refuse_own(&self, words: &str) -> Result<(), QueryError> {
+        match self.asked.of_own_limits {
+            Some(word) => Err(mistaken(format!(
+                "{word}= is about limits of the chart's own, and these are {words}: leave it out, or write 'limits=own' as well"
+            ))),
+            None => Ok(()),
+        }
     }
 
     fn own(&self, groups: &[Group]) -> Result<Judged, QueryError> {
@@ -247,7 +252,10 @@ impl Question<'_> {
 }
 
 /// Values before the first version, and those of each version: from its time on, until the next one's.
-fn in_parts<'v>(values: &'v [Measured], versions: &'v [Version]) -> Vec<(Option<&'v Version>, &'v [Measured])> {
+fn in_parts<'v, L>(
+    values: &'v [Measured],
+    versions: &'v [Version<L>],
+) -> Vec<(Option<&'v Version<L>>, &'v [Measured])> {
     let mut parts = Vec::with_capacity(versions.len() + 1);
     let (mut rest, mut version) = (values, None);
     for next in versions {

@@ -103,3 +103,38 @@ fn what_cannot_be() {
     assert!(error(&mixed).contains("characteristics"));
     assert!(chart(0.0, &subgroups(&VALUES, 3), None).is_err());
 }
+
+#[test]
+fn a_model_is_read_back_as_it_was_written_in_any_order() {
+    let values = [9.3, 8.7, 1.0, 9.8, 5.7, 1.5, 9.5, 4.4, 0.5, 8.5, 2.3, 1.25, 12.0, 2.6, 0.75, 9.9, 5.1, 1.75];
+    let units: Vec<Units> = values.chunks(3).map(|unit| Units::of(unit, 3).unwrap()).collect();
+    let limits = T2Limits::estimate(0.01, &units).unwrap();
+    let back = T2Limits::parse(&limits.model()).unwrap();
+    assert_eq!((&back.means, back.df, back.units, back.single), (&limits.means, 5.0, 6.0, true));
+    assert!(back.covariance.iter().zip(&limits.covariance).all(|(one, other)| (one - other).abs() <= 1e-15));
+    // Another order of the characteristics is the same distance.
+    let turned = back.in_order(&[2, 0, 1]);
+    let point = |limits: T2Limits, unit: [f64; 3]| {
+        T2::new(limits).unwrap().point(&Units::of(&unit, 3).unwrap(), false).unwrap()
+    };
+    let (one, other) = (point(back, [10.0, 3.0, 2.0]), point(turned, [2.0, 10.0, 3.0]));
+    assert!((one.plotted.unwrap() / other.plotted.unwrap() - 1.0).abs() < 1e-12);
+    assert_eq!(one.ucl, other.ucl);
+
+    let model = limits.model();
+    let wrong = |model: &str| T2Limits::parse(model).unwrap_err().to_string();
+    assert!(wrong("means of bore").contains("spc_limits('t2'"));
+    assert!(wrong(&model.replace("covariance", "variance")).contains("no model"));
+    assert!(
+        wrong(r#"{"means":[1,2],"covariance":[[1,0.5],[0.4,1]],"df":9,"units":10,"single":true,"alpha":0.01}"#)
+            .contains("no model")
+    );
+    assert!(
+        wrong(r#"{"means":[1,2],"covariance":[[1,1],[1,1]],"df":9,"units":10,"single":true,"alpha":0.01}"#)
+            .contains("follow")
+    );
+    assert!(
+        wrong(r#"{"means":[1,2],"covariance":[[1,0],[0,1]],"df":9,"units":10,"single":true,"alpha":2}"#)
+            .contains("alpha")
+    );
+}

@@ -103,10 +103,10 @@ const CHART_WORDS: &[&str] = &[
 ];
 /// Of these, those that frozen limits have said already.
 const OF_OWN_LIMITS: &[&str] =
-    &["target", "sigma", "phase_i", "width", "lambda", "steady", "k", "h", "headstart", "span"];
+    &["target", "sigma", "phase_i", "alpha", "width", "lambda", "steady", "k", "h", "headstart", "span"];
 /// Of these, those that only some charts have.
 const OF_SOME_CHARTS: &[&str] = &["width", "lambda", "steady", "k", "h", "headstart", "span"];
-const T2_WORDS: &[&str] = &["characteristics", "subgroup", "by", "phase_i", "alpha"];
+const T2_WORDS: &[&str] = &["characteristics", "subgroup", "by", "phase_i", "limits", "alpha"];
 const CAPABILITY_WORDS: &[&str] =
     &["subgroup", "by", "signal", "reduce", "lower", "upper", "target", "sigma_method", "distribution"];
 const GAGE_WORDS: &[&str] = &["by", "lower", "upper", "constants"];
@@ -119,11 +119,6 @@ pub(crate) fn read(function: Function, arguments: &[Expr]) -> Result<(Asked, &[E
         (Function::Spc | Function::SpcLimits, [chart, words @ ..]) => {
             let Some(chart) = text(chart) else { return plan_err!("{}", function.usage()) };
             match ChartKind::parse(chart) {
-                Ok(ChartKind::T2) if function == Function::SpcLimits => {
-                    return plan_err!(
-                        "the limit of t2 differs between phases and sizes of subgroups: spc('t2', …) shows it of each point"
-                    );
-                }
                 Ok(ChartKind::T2) => (ChartKind::T2, words, T2_WORDS),
                 Ok(kind) => (kind, words, CHART_WORDS),
                 Err(error) => return plan_err!("{error}"),

@@ -61,7 +61,7 @@ pub(in crate::functions) fn schema() -> SchemaRef {
 }
 
 pub(in crate::functions) async fn answer(question: &Question<'_>) -> Result<RecordBatch, QueryError> {
-    let measurements = Measurements::gather(question, &Frozen::default()).await?;
+    let measurements = Measurements::gather(question, &<Frozen>::default()).await?;
     let mut rows = Vec::new();
     for series in measurements.series() {
         let head = Head::of(&measurements, series);

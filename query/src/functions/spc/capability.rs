@@ -134,7 +134,7 @@ pub(in crate::functions) fn schema() -> SchemaRef {
 }
 
 pub(in crate::functions) async fn answer(question: &Question<'_>) -> Result<RecordBatch, QueryError> {
-    let measurements = Measurements::gather(question, &Frozen::default()).await?;
+    let measurements = Measurements::gather(question, &<Frozen>::default()).await?;
     let declared = Declared::gather(question).await?;
     let mut rows = Vec::new();
     for series in measurements.series() {

@@ -8,6 +8,7 @@ use datafusion::logical_expr::{Expr, lit};
 use datafusion::prelude::ident;
 use futures::TryStreamExt;
 use oee::calendar::timestamp;
+use oee::spc::t2::T2Limits;
 use oee::spc::{ChartKind, Companion, Limits, Parameters, Rational, RuleSet};
 
 use super::Question;
@@ -17,7 +18,7 @@ use crate::functions::gather::Gather;
 use crate::functions::values::{Doubles, Integers, Texts, Times};
 
 const CONTROL_LIMITS: &str = "control_limits";
-const COLUMNS: [&str; 23] = [
+const COLUMNS: [&str; 24] = [
     "equipment",
     "characteristic",
     "product",
@@ -41,13 +42,14 @@ const COLUMNS: [&str; 23] = [
     "subgroup",
     "chart",
     "recorded",
+    "model",
 ];
 
 /// Limits from a time on.
 #[derive(Debug, Clone)]
-pub(super) struct Version {
+pub(super) struct Version<L = Limits> {
     pub(super) valid_from: i64,
-    pub(super) limits: Limits,
+    pub(super) limits: L,
     /// None: those that the call asks for.
     pub(super) rules: Option<Arc<RuleSet>>,
     /// How values become subgroups; none where it is not said, an error where nobody can read it.
@@ -62,12 +64,18 @@ pub(super) struct Version {
 type Names = [String; 4];
 
 /// Frozen limits of one kind of chart.
-#[derive(Debug, Default)]
-pub(super) struct Frozen {
+#[derive(Debug)]
+pub(super) struct Frozen<L = Limits> {
     /// By what they are for, what says more first.
-    all: Vec<(Names, Vec<Version>)>,
+    all: Vec<(Names, Vec<Version<L>>)>,
     /// Places among these by characteristic: there may be thousands, and a chart is of one.
     places: HashMap<String, Vec<usize>>,
+}
+
+impl<L> Default for Frozen<L> {
+    fn default() -> Self {
+        Self { all: Vec::new(), places: HashMap::new() }
+    }
 }
 
 impl Frozen {
@@ -99,9 +107,49 @@ impl Frozen {
         let of_kind = |(kind, by_names): (ChartKind, HashMap<Names, Vec<Version>>)| (kind, Self::of_names(by_names));
         Ok(found.into_iter().map(of_kind).collect())
     }
+}
 
-    fn of_names(by_names: HashMap<Names, Vec<Version>>) -> Self {
-        let mut all: Vec<(Names, Vec<Version>)> = by_names.into_iter().collect();
+impl Frozen<T2Limits> {
+    /// Those of several characteristics, in the order in which they are asked for.
+    pub(super) async fn of_several(question: &Question<'_>) -> Result<Self, QueryError> {
+        let gather = question.gather;
+        if !question.asked.frozen || gather.view.table(CONTROL_LIMITS).is_none() {
+            return Ok(Self::default());
+        }
+        let asked = &question.asked.characteristics;
+        let filter = ident("chart").eq(lit(ChartKind::T2.name()));
+        let mut found: HashMap<Names, Vec<Version<T2Limits>>> = HashMap::new();
+        let mut stream = gather.rows(CONTROL_LIMITS, filter, &COLUMNS, &[]).await?;
+        while let Some(batch) = stream.try_next().await? {
+            let said = Said::of(&batch)?;
+            let models = Texts::of(&batch, "model")?;
+            for row in 0..batch.num_rows() {
+                let (Some(valid_from), Some(model)) = (said.from.at(row), models.at(row)) else { continue };
+                let mut names = said.names(row);
+                let known: Vec<&str> = names[1].split(',').map(str::trim).collect();
+                let places = asked.iter().map(|name| known.iter().position(|known| known == name));
+                let Some(places) = places.collect::<Option<Vec<usize>>>().filter(|_| known.len() == asked.len()) else {
+                    continue;
+                };
+                let limits = match T2Limits::parse(model) {
+                    Ok(limits) if limits.means.len() == known.len() => limits.in_order(&places),
+                    Ok(_) => continue,
+                    Err(error) => {
+                        tracing::warn!(%error, characteristics = names[1], "frozen limits that nothing can be judged by");
+                        continue;
+                    }
+                };
+                names[1] = String::new();
+                found.entry(names).or_default().push(said.version(row, valid_from, limits));
+            }
+        }
+        Ok(Self::of_names(found))
+    }
+}
+
+impl<L: Clone + PartialEq> Frozen<L> {
+    fn of_names(by_names: HashMap<Names, Vec<Version<L>>>) -> Self {
+        let mut all: Vec<(Names, Vec<Version<L>>)> = by_names.into_iter().collect();
         for (_, versions) in &mut all {
             versions.sort_by_key(|version| version.valid_from);
         }
@@ -115,13 +163,13 @@ impl Frozen {
     }
 
     /// Those that are for a chart, what says more first.
-    fn fitting<'f>(&'f self, key: &Key) -> impl Iterator<Item = &'f [Version]> {
+    fn fitting<'f>(&'f self, key: &Key) -> impl Iterator<Item = &'f [Version<L>]> {
         let of = |name: &str| self.places.get(name).map(Vec::as_slice).unwrap_or_default();
         let named = key[1].as_deref().filter(|name| !name.is_empty()).map(of).unwrap_or_default();
         let mut places: Vec<usize> = named.iter().chain(of("")).copied().collect();
         places.sort_unstable();
         let found = places.into_iter().filter_map(|place| self.all.get(place));
-        let fitting: Vec<&[Version]> =
+        let fitting: Vec<&[Version<L>]> =
             found.filter(|(names, _)| fits(names, key)).map(|(_, versions)| versions.as_slice()).collect();
         fitting.into_iter()
     }
@@ -143,17 +191,17 @@ impl Frozen {
 
     /// The versions for a chart, by time. At each time those that say most of what they are for are in force, the newest of
     /// them.
-    pub(super) fn of(&self, series: &Series) -> Vec<Version> {
+    pub(super) fn of(&self, series: &Series) -> Vec<Version<L>> {
         if self.is_empty() {
             return Vec::new();
         }
-        let fitting: Vec<&[Version]> = self.fitting(&series.key).collect();
+        let fitting: Vec<&[Version<L>]> = self.fitting(&series.key).collect();
         let mut starts: Vec<i64> = fitting.iter().copied().flatten().map(|version| version.valid_from).collect();
         starts.sort_unstable();
         starts.dedup();
-        let mut found: Vec<Version> = Vec::new();
+        let mut found: Vec<Version<L>> = Vec::new();
         for start in starts {
-            let begun = |versions: &&[Version]| versions.partition_point(|version| version.valid_from <= start);
+            let begun = |versions: &&[Version<L>]| versions.partition_point(|version| version.valid_from <= start);
             let in_force = fitting.iter().find_map(|versions| versions.get(begun(versions).checked_sub(1)?));
             let Some(version) = in_force else { continue };
             // A general one begins behind a closer one: that goes on.
@@ -181,18 +229,15 @@ fn fits(names: &Names, key: &Key) -> bool {
 fn take(batch: &RecordBatch, found: &mut Vec<(ChartKind, HashMap<Names, Vec<Version>>)>) -> Result<(), QueryError> {
     let texts = |name: &str| Texts::of(batch, name);
     let numbers = |name: &str| Doubles::of(batch, name);
-    let of = [texts("equipment")?, texts("characteristic")?, texts("product")?, texts("operation")?];
-    let (companion, rules, approver, reason) =
-        (texts("companion")?, texts("rules")?, texts("approved_by")?, texts("reason")?);
-    let (from, centre, sigma) = (Times::of(batch, "valid_from")?, numbers("centre")?, numbers("sigma")?);
+    let said = Said::of(batch)?;
+    let (companion, charts) = (texts("companion")?, texts("chart")?);
+    let (centre, sigma) = (numbers("centre")?, numbers("sigma")?);
     let (width, lambda, k, h) = (numbers("width")?, numbers("lambda")?, numbers("k")?, numbers("h")?);
     let (headstart, span) = (numbers("headstart")?, Integers::of(batch, "span")?);
     let steady = numbers("steady")?;
-    let (charts, by) = (texts("chart")?, texts("subgroup")?);
-    let recorded_times = Times::of(batch, "recorded")?;
     let (subgroups, pooled) = (Integers::of(batch, "subgroups")?, numbers("pooled_sigma")?);
     for row in 0..batch.num_rows() {
-        let (Some(valid_from), Some(centre), Some(sigma)) = (from.at(row), centre.at(row), sigma.at(row)) else {
+        let (Some(valid_from), Some(centre), Some(sigma)) = (said.from.at(row), centre.at(row), sigma.at(row)) else {
             continue;
         };
         let Ok(kind) = ChartKind::parse(charts.at(row).unwrap_or_default()) else { continue };
@@ -210,7 +255,7 @@ fn take(batch: &RecordBatch, found: &mut Vec<(ChartKind, HashMap<Names, Vec<Vers
         let known = match Limits::known(kind, centre, sigma, parameters) {
             Ok(known) => known,
             Err(error) => {
-                tracing::warn!(%error, characteristic = of[1].at(row), "frozen limits that nothing can be judged by");
+                tracing::warn!(%error, characteristic = said.of[1].at(row), "frozen limits that nothing can be judged by");
                 continue;
             }
         };
@@ -220,20 +265,58 @@ fn take(batch: &RecordBatch, found: &mut Vec<(ChartKind, HashMap<Names, Vec<Vers
             subgroups: subgroups.at(row).and_then(|count| usize::try_from(count).ok()).unwrap_or(0),
             ..known
         };
-        let rules = rules.at(row).and_then(|rules| RuleSet::parse(rules).ok());
-        let subgroup = by.at(row).map(|word| Rational::parse(word).map_err(|error| error.to_string()));
-        let recorded = recorded_times.at(row).unwrap_or(valid_from);
-        let words = words(valid_from, approver.at(row), reason.at(row));
-        let version = Version { valid_from, limits, rules: rules.map(Arc::new), subgroup, recorded, words };
-        let names: Names = of.each_ref().map(|texts| texts.at(row).unwrap_or_default().to_owned());
+        let version = said.version(row, valid_from, limits);
         let place = found.iter().position(|(known, _)| *known == kind).unwrap_or_else(|| {
             found.push((kind, HashMap::new()));
             found.len() - 1
         });
         let Some((_, by_names)) = found.get_mut(place) else { continue };
-        by_names.entry(names).or_default().push(version);
+        by_names.entry(said.names(row)).or_default().push(version);
     }
     Ok(())
+}
+
+/// What rows say of limits, apart from figures.
+struct Said {
+    /// In the order of [`Names`].
+    of: [Texts; 4],
+    from: Times,
+    rules: Texts,
+    subgroup: Texts,
+    approver: Texts,
+    reason: Texts,
+    recorded: Times,
+}
+
+impl Said {
+    fn of(batch: &RecordBatch) -> Result<Self, QueryError> {
+        let texts = |name: &str| Texts::of(batch, name);
+        Ok(Self {
+            of: [texts("equipment")?, texts("characteristic")?, texts("product")?, texts("operation")?],
+            from: Times::of(batch, "valid_from")?,
+            rules: texts("rules")?,
+            subgroup: texts("subgroup")?,
+            approver: texts("approved_by")?,
+            reason: texts("reason")?,
+            recorded: Times::of(batch, "recorded")?,
+        })
+    }
+
+    fn names(&self, row: usize) -> Names {
+        self.of.each_ref().map(|texts| texts.at(row).unwrap_or_default().to_owned())
+    }
+
+    fn version<L>(&self, row: usize, valid_from: i64, limits: L) -> Version<L> {
+        let rules = self.rules.at(row).and_then(|rules| RuleSet::parse(rules).ok());
+        Version {
+            valid_from,
+            limits,
+            rules: rules.map(Arc::new),
+            subgroup: self.subgroup.at(row).map(|word| Rational::parse(word).map_err(|error| error.to_string())),
+            recorded: self.recorded.at(row).unwrap_or(valid_from),
+            words: words(valid_from, self.approver.at(row), self.reason.at(row)),
+        }
+    }
 }
 
 fn words(valid_from: i64, approver: Option<&str>, reason: Option<&str>) -> String {

@@ -27,6 +27,12 @@ impl Head {
         }
     }
 
+    /// The same of several characteristics together.
+    pub(super) fn of_characteristics(mut self, names: &str) -> Self {
+        self.key[1] = Some(Arc::from(names));
+        self
+    }
+
     fn part(&self, place: usize) -> Option<&str> {
         self.key.get(place)?.as_ref().map(Arc::as_ref)
     }

@@ -183,7 +183,10 @@ pub(super) struct Measurements {
 
 impl Measurements {
     /// The values that a call is about.
-    pub(super) async fn gather(question: &Question<'_>, frozen: &Frozen) -> Result<Self, QueryError> {
+    pub(super) async fn gather<L: Clone + PartialEq>(
+        question: &Question<'_>,
+        frozen: &Frozen<L>,
+    ) -> Result<Self, QueryError> {
         let mut measurements = match &question.asked.signal {
             Some((signal, reduction)) => super::reduced::gather(question, signal, *reduction).await?,
             None if question.asked.counts => Self::of_counts(question).await?,
@@ -208,9 +211,9 @@ impl Measurements {
         Ok(measurements)
     }
 
-    async fn of_table(
+    async fn of_table<L: Clone + PartialEq>(
         question: &Question<'_>,
-        frozen: &Frozen,
+        frozen: &Frozen<L>,
         context: &[&'static str],
         excluded: &Arc<Excluded>,
     ) -> Result<Self, QueryError> {

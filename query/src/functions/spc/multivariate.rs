@@ -1,37 +1,91 @@
-//! `spc('t2', 'characteristics=bore, length')`: several characteristics of a unit on one chart.
+//! `spc('t2', 'characteristics=bore, length')` and its limits: several characteristics of a unit on one chart.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use oee::spc::capability::Spec;
-use oee::spc::t2::{T2, Units, chart};
-use oee::spc::{RuleSet, Subgroup};
+use oee::spc::t2::{T2, T2Limits, Units, chart};
+use oee::spc::{Point, RuleSet, Subgroup};
 
-use super::frozen::Frozen;
+use super::asked::Asked;
+use super::frozen::{Frozen, Version};
+use super::head::Head;
 use super::measured::{Measured, Measurements, Place, Series};
 use super::points::{Context, Row, violations};
-use super::subgroups::{Group, by_or_single, cut};
-use super::{Question, mistaken, said};
+use super::subgroups::{self, Group, by_or_single, cut};
+use super::{Question, in_parts, limits, mistaken, said};
 use crate::error::QueryError;
 
 /// The points of all charts.
 pub(super) async fn points(question: &Question<'_>) -> Result<Vec<Row>, QueryError> {
-    let measurements = Measurements::gather(question, &Frozen::default()).await?;
+    let known = Known::gather(question).await?;
     let mut rows = Vec::new();
-    let mut incomplete = 0;
-    for series in measurements.series() {
-        let whole = Whole::of(question, &measurements, series);
-        incomplete += whole.incomplete;
-        add(question, &measurements, series, &whole, &mut rows)?;
+    for (series, whole) in known.charts() {
+        let (mut number, versions) = (0, known.frozen.of(series));
+        for part in parts(question, &known.measurements, series, whole, &versions)? {
+            number += add(question, &known.measurements, series, &part, number, &mut rows)?;
+        }
         tokio::task::yield_now().await;
     }
-    if rows.is_empty() && incomplete > 0 {
-        return Err(mistaken(format!(
-            "none of {incomplete} units has all of {}, measured in one run",
-            question.asked.characteristics.join(", ")
-        )));
+    Ok(rows)
+}
+
+/// The limits that hold now: those of units to come.
+pub(super) async fn limits(question: &Question<'_>) -> Result<Vec<limits::Row>, QueryError> {
+    let known = Known::gather(question).await?;
+    let names = question.asked.characteristics.join(", ");
+    let mut rows = Vec::new();
+    for (series, whole) in known.charts() {
+        let versions = known.frozen.of(series);
+        let parts = parts(question, &known.measurements, series, whole, &versions)?;
+        let sizes = || parts.iter().flat_map(|part| &part.units).map(|units| units.n);
+        let head = Head::of(&known.measurements, series).of_characteristics(&names);
+        let mut row = limits::Row::begin(question.asked.kind, head, series.values.len(), sizes().count());
+        row.n = sizes().next().filter(|size| sizes().all(|other| other == *size));
+        match parts.into_iter().last().map(|part| (part.drawn, part.units.into_iter().last(), part.origin)) {
+            Some((Ok((mut judge, _)), Some(last), origin)) => {
+                row.point = judge.point(&last, false).map_err(said)?;
+                row.reason = row.point.reason.map(|reason| reason.to_string());
+                row.rules = Some(RuleSet::limits().to_string());
+                row.parameters = Some(format!("alpha {}", judge.limits().alpha));
+                row.origin = Some(origin.to_string());
+                row.estimated_from = Some(judge.limits().units);
+                row.model = Some(judge.limits().model());
+            }
+            Some((Err(error), ..)) => row.reason = Some(error.to_string()),
+            _ => row.reason = Some("there is no subgroup".to_owned()),
+        }
+        rows.push(row);
     }
     Ok(rows)
+}
+
+/// What was measured, chart by chart, and the limits that were frozen for it.
+struct Known {
+    measurements: Measurements,
+    frozen: Frozen<T2Limits>,
+    whole: Vec<Whole>,
+}
+
+impl Known {
+    async fn gather(question: &Question<'_>) -> Result<Self, QueryError> {
+        let frozen = Frozen::of_several(question).await?;
+        let measurements = Measurements::gather(question, &frozen).await?;
+        let whole: Vec<Whole> =
+            measurements.series().iter().map(|series| Whole::of(question, &measurements, series)).collect();
+        let incomplete: usize = whole.iter().map(|whole| whole.incomplete).sum();
+        if incomplete > 0 && whole.iter().all(|whole| whole.units.is_empty()) {
+            return Err(mistaken(format!(
+                "none of {incomplete} units has all of {}, measured in one run",
+                question.asked.characteristics.join(", ")
+            )));
+        }
+        Ok(Self { measurements, frozen, whole })
+    }
+
+    fn charts(&self) -> impl Iterator<Item = (&Series, &Whole)> {
+        self.measurements.series().iter().zip(&self.whole)
+    }
 }
 
 /// The units of a chart of which all characteristics are known.
@@ -92,66 +146,112 @@ impl Whole {
     }
 }
 
+/// Units of a stretch of time with the same limits, in subgroups.
+struct Part<'w> {
+    groups: Vec<subgroups::Part<'w>>,
+    /// The same, as they are judged.
+    units: Vec<Units>,
+    /// What judges them, and their points; or why nothing does.
+    drawn: Result<(T2, Vec<Point>), QueryError>,
+    /// How many of the subgroups the limits were estimated from; 0 where the limits are frozen ones.
+    phase_i: usize,
+    origin: Arc<str>,
+}
+
+/// Units before the first frozen limits, and those that each version judges.
+fn parts<'w>(
+    question: &Question<'_>,
+    measurements: &Measurements,
+    series: &Series,
+    whole: &'w Whole,
+    versions: &'w [Version<T2Limits>],
+) -> Result<Vec<Part<'w>>, QueryError> {
+    let asked = question.asked;
+    let left_out = match whole.incomplete {
+        0 => String::new(),
+        count => format!("; {count} units without all characteristics are left out"),
+    };
+    let mut parts = Vec::with_capacity(versions.len() + 1);
+    for (version, units) in in_parts(&whole.units, versions).into_iter().filter(|(_, units)| !units.is_empty()) {
+        let said_by = version.or(versions.first()).and_then(|version| version.subgroup.as_ref());
+        let by = match said_by.filter(|_| asked.subgroup.is_none()) {
+            Some(Ok(by)) => by.clone(),
+            Some(Err(error)) => return Err(mistaken(error.clone())),
+            None => by_or_single(asked, measurements, units),
+        };
+        let groups = cut(question, measurements, series, units, &by)?;
+        let units: Result<Vec<Units>, _> =
+            groups.iter().map(|(_, units)| whole.subgroup(units, asked.characteristics.len())).collect();
+        let units = units.map_err(said)?;
+        let (drawn, phase_i) = match version {
+            Some(version) => {
+                question.refuse_own(&version.words)?;
+                (frozen(version, &units), 0)
+            }
+            None => (own(asked, &units), asked.phase_i.unwrap_or(units.len()).min(units.len())),
+        };
+        let origin = match (version, &drawn) {
+            (_, Err(_)) => "none".to_owned(),
+            (Some(version), Ok(_)) => format!("{}{left_out}", version.words),
+            (None, Ok((judge, _))) => format!("estimated from {} units{left_out}", judge.limits().units),
+        };
+        parts.push(Part { groups, units, drawn, phase_i, origin: origin.into() });
+    }
+    Ok(parts)
+}
+
+fn own(asked: &Asked, units: &[Units]) -> Result<(T2, Vec<Point>), QueryError> {
+    let (limits, points) = chart(asked.alpha, units, asked.phase_i).map_err(said)?;
+    Ok((T2::new(limits).map_err(said)?, points))
+}
+
+fn frozen(version: &Version<T2Limits>, units: &[Units]) -> Result<(T2, Vec<Point>), QueryError> {
+    let mut judge = T2::new(version.limits.clone()).map_err(said)?;
+    let points: Result<Vec<Point>, _> = units.iter().map(|units| judge.point(units, false)).collect();
+    Ok((judge, points.map_err(said)?))
+}
+
+/// Adds the points of a part behind `before` others of its chart; gives how many.
 fn add(
     question: &Question<'_>,
     measurements: &Measurements,
     series: &Series,
-    whole: &Whole,
+    part: &Part<'_>,
+    before: usize,
     rows: &mut Vec<Row>,
-) -> Result<(), QueryError> {
-    let asked = question.asked;
-    let names = asked.characteristics.join(", ");
-    let by = by_or_single(asked, measurements, &whole.units);
-    let parts = cut(question, measurements, series, &whole.units, &by)?;
-    let subgroups: Result<Vec<Units>, _> =
-        parts.iter().map(|(_, units)| whole.subgroup(units, asked.characteristics.len())).collect();
-    let phase_i = asked.phase_i.unwrap_or(parts.len()).min(parts.len());
-    let drawn = subgroups.and_then(|subgroups| {
-        let (limits, points) = chart(asked.alpha, &subgroups, asked.phase_i)?;
-        Ok((T2::new(limits)?, subgroups, points))
-    });
-    let origin: Arc<str> = match &drawn {
-        Ok((judge, ..)) => {
-            let left_out = match whole.incomplete {
-                0 => String::new(),
-                count => format!("; {count} units without all characteristics are left out"),
-            };
-            format!("estimated from {} units{left_out}", judge.limits().units).into()
-        }
-        Err(_) => "none".into(),
-    };
+) -> Result<usize, QueryError> {
+    let names = &question.asked.characteristics;
     let rules = RuleSet::limits();
-    for (at, (label, units)) in parts.into_iter().enumerate() {
-        let point = drawn.as_ref().ok().and_then(|(.., points)| points.get(at)).copied().unwrap_or_default();
+    for (at, (label, units)) in part.groups.iter().enumerate() {
+        let point = part.drawn.as_ref().ok().and_then(|(_, points)| points.get(at)).copied().unwrap_or_default();
         // T² is none of one characteristic: what is known of the subgroup is all that is taken over.
         let one = Subgroup::of(&[point.plotted.unwrap_or_default()]).map_err(said)?;
         let one = if units.iter().any(|unit| unit.excluded) { one.exclude() } else { one };
-        let Some(group) = Group::of(one, &units, label) else { continue };
+        let Some(group) = Group::of(one, units, label.clone()) else { continue };
         let (violated, words) = violations(&rules, &point, None);
-        let each = drawn.as_ref().ok().and_then(|(judge, subgroups, _)| Some(judge.of_each(subgroups.get(at)?)));
-        let message =
-            words.zip(each).map(|(words, each)| format!("{words}; {}", of_each(&asked.characteristics, &each)));
-        let reason = match &drawn {
+        let each = part.drawn.as_ref().ok().and_then(|(judge, _)| Some(judge.of_each(part.units.get(at)?)));
+        let message = words.zip(each).map(|(words, each)| format!("{words}; {}", of_each(names, &each)));
+        let reason = match &part.drawn {
             Ok(_) => point.reason.map(|reason| reason.to_string()),
             Err(error) => Some(error.to_string()),
         };
         let mut context = Context::of(measurements, &series.key, &group);
-        context.characteristic = Some(Arc::from(names.as_str()));
+        context.characteristic = Some(Arc::from(names.join(", ")));
         rows.push(Row {
             context,
             group,
-            number: at as u64 + 1,
+            number: (before + at) as u64 + 1,
             point,
             companion: None,
             spec: Spec::default(),
-            phase: if at < phase_i { "I" } else { "II" },
+            phase: if at < part.phase_i { "I" } else { "II" },
             rules: violated,
             message,
-            origin: Arc::clone(&origin),
+            origin: Arc::clone(&part.origin),
             reason,
         });
     }
-    Ok(())
+    Ok(part.groups.len())
 }
 
 /// What each characteristic is by itself, the largest first: it says what to look at.

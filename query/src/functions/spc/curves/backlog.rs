@@ -23,9 +23,9 @@ use crate::functions::values::{Texts, Times};
 
 /// What is measured anew after a start of what was measured before: its samples may have come last, microseconds.
 const OVERLAP_US: i64 = 3_600_000_000;
-/// What was recorded longer than this before the newest measurement had been looked at by then, microseconds: the most that samples
-/// can be on their way, and a minute.
-const LAG_US: i64 = 3_660_000_000;
+/// What was recorded longer before the newest measurement than samples can be on their way, and than this, had been looked at by
+/// then, microseconds.
+const LAG_US: i64 = 60_000_000;
 /// More than this is told.
 const FEW: usize = 64;
 
@@ -54,7 +54,8 @@ pub(super) async fn backlog(
     }
     let extents = extents(gather, signals).await?;
     let kept_from = kept_from(gather, now);
-    let corrected = corrected_since(context, recorded.saturating_sub(LAG_US));
+    let longest_us = super::curves(plant).map(|(_, curve)| curve.settle_us).max().unwrap_or(0);
+    let corrected = corrected_since(context, recorded.saturating_sub(LAG_US).saturating_sub(longest_us));
     let recent = newest.saturating_sub(OVERLAP_US);
     for (run, stay) in stays.iter().filter(|(_, stay)| kept_from <= stay.execution.started) {
         let known = known.get(*run).map(Vec::as_slice).unwrap_or_default();

@@ -16,7 +16,7 @@ use crate::error::QueryError;
 use crate::functions::gather::Gather;
 
 /// Executions that are measured at once: their samples are held in memory together.
-const MOST_RUNS: usize = 64;
+const MOST_RUNS: usize = 512;
 /// More than one is measured at once only where they last no longer than this together, microseconds.
 const MOST_TIME_US: i64 = 4 * 3_600_000_000;
 /// What ended longer ago than this can wait for what ended since, microseconds.
