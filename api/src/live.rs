@@ -8,6 +8,7 @@ mod alarm;
 mod curves;
 mod follow;
 mod look;
+mod mark;
 mod message;
 mod newest;
 mod release;

@@ -267,6 +267,13 @@ impl Executions {
         lineage(equipment).chain(below).flat_map(|path| self.units_within(path, from, to)).collect()
     }
 
+    /// The execution of an order that is in force on an equipment at a moment, whatever unit is there.
+    #[must_use]
+    pub fn order_over(&self, equipment: &str, t: i64) -> Option<&Execution> {
+        let mut nodes = lineage(equipment).filter_map(|path| self.nodes.get(path));
+        nodes.find_map(|node| node.orders.at(t, &mut usize::default()).0)
+    }
+
     /// All executions, in no particular order.
     pub fn iter(&self) -> impl Iterator<Item = &Execution> {
         self.runs.values().map(Arc::as_ref)

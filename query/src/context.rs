@@ -226,23 +226,29 @@ fn unindex(map: &mut HashMap<String, HashSet<String>>, name: Option<&str>, run: 
     }
 }
 
-/// Sorts, joins what overlaps, and where that leaves too many, keeps one stretch per equipment.
-pub(crate) fn joined(mut stretches: Vec<Affected>) -> Vec<Affected> {
+/// What overlaps joined; where that leaves too many, one stretch per equipment.
+pub(crate) fn joined(stretches: Vec<Affected>) -> Vec<Affected> {
+    let merged = overlapping(stretches);
+    if merged.len() > MAX_STRETCHES { merged_where(merged, |_, _| true) } else { merged }
+}
+
+/// What overlaps joined, by equipment and time.
+pub(crate) fn overlapping(mut stretches: Vec<Affected>) -> Vec<Affected> {
     stretches.sort_by(|a, b| (&a.equipment, a.from).cmp(&(&b.equipment, b.from)));
-    let merge = |stretches: Vec<Affected>, always: bool| {
-        let mut merged: Vec<Affected> = Vec::new();
-        for stretch in stretches {
-            match merged.last_mut() {
-                Some(last) if last.equipment == stretch.equipment && (always || stretch.from <= last.to) => {
-                    last.to = last.to.max(stretch.to);
-                }
-                _ => merged.push(stretch),
+    merged_where(stretches, |last, next| next.from <= last.to)
+}
+
+fn merged_where(stretches: Vec<Affected>, together: impl Fn(&Affected, &Affected) -> bool) -> Vec<Affected> {
+    let mut merged: Vec<Affected> = Vec::new();
+    for stretch in stretches {
+        match merged.last_mut() {
+            Some(last) if last.equipment == stretch.equipment && together(last, &stretch) => {
+                last.to = last.to.max(stretch.to);
             }
+            _ => merged.push(stretch),
         }
-        merged
-    };
-    let merged = merge(stretches, false);
-    if merged.len() > MAX_STRETCHES { merge(merged, true) } else { merged }
+    }
+    merged
 }
 
 /// Keeps the context of the newest snapshot it was asked for, and the last one of an earlier recorded time.

@@ -112,7 +112,7 @@ impl Parts {
         let Sockets { mqtt, http, postgres } = sockets;
         let sources = sources.start(network.handle(), mqtt, &config.brokers)?;
         let mut faces = Crew::new();
-        let followed = api::live::follow(Arc::clone(&face), notices, faces.stopping());
+        let followed = api::live::follow(Arc::clone(&face), notices, config.data.clone(), faces.stopping());
         faces.add(queries, "live OEE", async move {
             followed.await;
             anyhow::Ok(())

@@ -75,6 +75,12 @@ impl TableView {
         Ok(self.hot.settle(&self.spec, span, filter)?.newest)
     }
 
+    /// The earliest time of its rows, superseded ones among them, where its key holds a time; microseconds UTC.
+    pub fn first_time(&self) -> Option<i64> {
+        let hot = self.hot.chunks.iter().filter_map(|chunk| Some(chunk.span?.0));
+        self.segments.iter().filter_map(|segment| segment.min_time).chain(hot).min()
+    }
+
     /// When the newest of all changes was recorded that the table and its history know, retractions included;
     /// microseconds UTC.
     pub fn newest_recorded(&self) -> Option<i64> {

@@ -1,6 +1,7 @@
 //! What becomes durable, as it happens: OEE on MQTT (`takt/<equipment>/oee`, retained), violations of control charts.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -15,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::alarm::raise;
 use super::curves::measure;
+use super::mark::Mark;
 use super::release::Decisions;
 use super::running::Running;
 use crate::faces::Faces;
@@ -40,14 +42,15 @@ struct Told {
 }
 
 /// Keeps live OEE and SPC up to date with what becomes durable, and tells `notices` of it, until `stop`.
-pub async fn follow(faces: Arc<Faces>, notices: Notices, stop: CancellationToken) {
+/// What it has to remember it keeps in `folder`.
+pub async fn follow(faces: Arc<Faces>, notices: Notices, folder: PathBuf, stop: CancellationToken) {
     let writes = faces.intake.follow();
     faces.engine.live().feed();
     let decisions = Arc::new(Decisions::default());
     // Tasks of their own: what judges for long holds up neither the figures nor what is noted for them.
     let mut tasks = JoinSet::new();
     tasks.spawn(note(Arc::clone(&faces), writes, Arc::clone(&decisions)));
-    tasks.spawn(measure_on(Arc::clone(&faces)));
+    tasks.spawn(measure_on(Arc::clone(&faces), Mark::new(&folder)));
     tasks.spawn(judge_on(Arc::clone(&faces), notices.clone()));
     tasks.spawn(release_on(Arc::clone(&faces), decisions));
     tasks.spawn(tell_on(Arc::clone(&faces), notices));
@@ -88,14 +91,19 @@ fn ticks() -> Interval {
     ticks
 }
 
-async fn measure_on(faces: Arc<Faces>) {
-    if !faces.engine.curves().is_needed() {
+async fn measure_on(faces: Arc<Faces>, mut mark: Mark) {
+    let watch = faces.engine.curves();
+    if !watch.is_needed() {
         return std::future::pending().await;
     }
+    watch.begin_at(mark.read()).await;
     let (mut ticks, mut trouble) = (ticks(), Trouble::new("characteristics of signals"));
     loop {
         ticks.tick().await;
-        if trouble.note(measure(&faces).await) {
+        let measured = measure(&faces).await;
+        let kept = watch.through().await.map_or(Ok(()), |through| mark.keep(through));
+        let kept = kept.map_err(|error| QueryError::Execution(format!("how far they are cannot be kept: {error}")));
+        if trouble.note(measured.and(kept)) {
             tokio::time::sleep(REST).await;
         }
     }

@@ -8,6 +8,7 @@ mod backlog;
 mod board;
 mod measure;
 mod row;
+mod touched;
 mod waiting;
 
 use std::collections::{HashMap, HashSet};
@@ -133,6 +134,16 @@ impl CurveWatch {
             self.stirred.store(true, Ordering::Release);
         }
         found
+    }
+
+    /// What was written by then, microseconds UTC, was looked at before this start; without it more is measured anew than need be.
+    pub async fn begin_at(&self, through: Option<i64>) {
+        self.board.lock().await.begin_at(through);
+    }
+
+    /// What was written by then is looked at, and measured: where the next start can begin. None before the first look.
+    pub async fn through(&self) -> Option<i64> {
+        self.board.lock().await.through()
     }
 
     /// What a look found could not be written: the next one finds it again.

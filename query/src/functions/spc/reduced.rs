@@ -58,7 +58,7 @@ pub(super) async fn gather(
     reduction: Reduction,
 ) -> Result<Measurements, QueryError> {
     let plant = &question.gather.plant;
-    let curves = curves(question, signal).await?;
+    let curves = curves(question, signal, |_| true).await?;
     let of_each = |curve| Some((curve, Curve::reduced(curve, plant, signal, reduction)?));
     let (told, values): (Vec<&Curve>, Vec<(i64, f64)>) = curves.iter().filter_map(of_each).unzip();
     if told.is_empty() && !plant.declares_signal(signal) {
@@ -71,8 +71,12 @@ pub(super) async fn gather(
     Measurements::of_values(&question.asked.by, &[context(signal, &told)?], values)
 }
 
-/// The samples of a signal, stay by stay.
-pub(super) async fn curves(question: &Question<'_>, signal: &str) -> Result<Vec<Curve>, QueryError> {
+/// The samples of a signal, stay by stay: of those whose run `is_wanted`.
+pub(super) async fn curves(
+    question: &Question<'_>,
+    signal: &str,
+    is_wanted: impl Fn(Option<&str>) -> bool,
+) -> Result<Vec<Curve>, QueryError> {
     let filter = ident("signal")
         .eq(lit(signal))
         .and(ident("unit").is_not_null())
@@ -95,7 +99,11 @@ pub(super) async fn curves(question: &Question<'_>, signal: &str) -> Result<Vec<
             for (of, texts) in of.iter_mut().zip(&names) {
                 *of = texts.as_ref().ok().and_then(|texts| texts.at(row)).map(str::to_owned);
             }
-            let stay = stays.at(&of, time).map(|stay| (stay.started, stay.run.clone()));
+            let stay = stays.at(&of, time);
+            if !is_wanted(stay.map(|stay| stay.run.as_str())) {
+                continue;
+            }
+            let stay = stay.map(|stay| (stay.started, stay.run.clone()));
             let [equipment, operation, unit, work_order] = of;
             let run = stay.as_ref().map(|(_, run)| run.clone());
             let apart = stay.ok_or_else(|| [operation.clone(), unit.clone(), work_order.clone()]);
@@ -118,8 +126,8 @@ pub(super) async fn curves(question: &Question<'_>, signal: &str) -> Result<Vec<
 /// Executions of units: one that comes back to an operation stays there a second time.
 struct Stays<'a> {
     context: Option<&'a Context>,
-    /// The stays of a unit on an equipment by their starts, and when each ends.
-    known: HashMap<(String, String), Vec<(&'a Execution, i64)>>,
+    /// The stays of a unit on an equipment and on each above it, nearest first: by their starts, and when each ends.
+    known: HashMap<(String, String), Vec<Vec<(&'a Execution, i64)>>>,
 }
 
 impl<'a> Stays<'a> {
@@ -132,17 +140,24 @@ impl<'a> Stays<'a> {
         let context = self.context?;
         let [Some(equipment), _, Some(unit), _] = of else { return None };
         let stays = self.known.entry((equipment.clone(), unit.clone())).or_insert_with(|| {
-            let here = |execution: &&Execution| lineage(equipment).any(|path| path == execution.equipment);
             let ending = |execution: &'a Execution| {
                 (execution, context.executions.effective_end(&execution.run).unwrap_or(OPEN))
             };
-            let mut stays: Vec<(&Execution, i64)> = context.of_unit(unit).filter(here).map(ending).collect();
-            stays.sort_by(|(one, _), (other, _)| (one.started, &one.run).cmp(&(other.started, &other.run)));
-            stays
+            let on = |path: &str| {
+                let here = context.of_unit(unit).filter(|execution| execution.equipment == path);
+                let mut stays: Vec<(&Execution, i64)> = here.map(ending).collect();
+                stays.sort_by(|(one, _), (other, _)| {
+                    (one.started, one.recorded, &one.run).cmp(&(other.started, other.recorded, &other.run))
+                });
+                stays
+            };
+            lineage(equipment).map(on).filter(|stays| !stays.is_empty()).collect()
         });
-        // One at a station ends within one on its line: then the unit is in that again.
-        let begun = stays.get(..stays.partition_point(|(stay, _)| stay.started <= time))?;
-        begun.iter().rev().find(|(_, end)| time < *end).map(|(stay, _)| *stay)
+        // As keys are found: on the nearest equipment the one that began last; one at a station ends within one on its line.
+        stays.iter().find_map(|stays| {
+            let begun = stays.get(..stays.partition_point(|(stay, _)| stay.started <= time))?;
+            begun.iter().rev().find(|(_, end)| time < *end).map(|(stay, _)| *stay)
+        })
     }
 }
 

@@ -2,23 +2,23 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use oee::OPEN;
-use oee::execution::Affected;
-use oee::path::lineage;
-
-use super::backlog::{backlog, hot_stretches};
+use super::backlog::Backlog;
 use super::measure::measure;
-use super::row::{Measurement, own_rows};
+use super::touched::Touched;
 use super::waiting::Waiting;
-use super::{Measured, hull, settle_us};
-use crate::context::{Context, joined};
+use super::{Measured, hull};
+use crate::context::Context;
 use crate::error::QueryError;
 use crate::functions::gather::Gather;
 
 /// Executions that are measured at once: their samples are held in memory together.
 const MOST_RUNS: usize = 512;
-/// More than one is measured at once only where they last no longer than this together, microseconds.
+/// More than one is measured at once only where they last no longer than this together, microseconds …
 const MOST_TIME_US: i64 = 4 * 3_600_000_000;
+/// … and, with all that was measured of them, lie within this.
+const MOST_SPAN_US: i64 = 24 * 3_600_000_000;
+/// Clocks of the store and of looks may differ by this, microseconds.
+const LAG_US: i64 = 60_000_000;
 /// What ended longer ago than this can wait for what ended since, microseconds.
 const RECENT_US: i64 = 600_000_000;
 
@@ -29,15 +29,17 @@ pub(super) struct Pending {
     pub(super) due: i64,
     /// Where rows that were measured of it lie, apart from its end as it is now; first and last microsecond.
     pub(super) rows: (i64, i64),
+    /// When that became known first.
+    pub(super) noted: i64,
 }
 
 impl Pending {
-    pub(super) fn at(due: i64, row: i64) -> Self {
-        Self { due, rows: (row, row) }
+    pub(super) fn at(due: i64, row: i64, noted: i64) -> Self {
+        Self { due, rows: (row, row), noted }
     }
 
     fn join(self, other: Self) -> Self {
-        Self { due: self.due.min(other.due), rows: hull(self.rows, other.rows) }
+        Self { due: self.due.min(other.due), rows: hull(self.rows, other.rows), noted: self.noted.min(other.noted) }
     }
 }
 
@@ -48,6 +50,8 @@ pub(super) struct Board {
     held: Waiting,
     /// Changes of executions that were recorded by then are looked at; none before the first look.
     seen: Option<i64>,
+    /// What was written by then is looked at; none where nothing is known of before the start.
+    looked: Option<i64>,
     pending: HashMap<String, Pending>,
     /// What is due and can wait, by where its rows end.
     backlog: BTreeMap<(i64, String), Pending>,
@@ -68,6 +72,18 @@ impl Board {
         !self.backlog.is_empty() || self.pending.values().any(|pending| pending.due <= now)
     }
 
+    /// What was written by then was looked at before the start, and is measured.
+    pub(super) fn begin_at(&mut self, through: Option<i64>) {
+        self.looked = through;
+    }
+
+    /// What was written by then is looked at, and measured; none before the first look.
+    pub(super) fn through(&self) -> Option<i64> {
+        self.seen?;
+        let waiting = self.pending.values().chain(self.backlog.values()).map(|pending| pending.noted).min();
+        [self.looked, waiting].into_iter().flatten().min()
+    }
+
     pub(super) async fn look(
         &mut self,
         gather: &Gather,
@@ -75,16 +91,14 @@ impl Board {
         now: i64,
     ) -> Result<Measured, QueryError> {
         let Some(context) = gather.view.context().await? else { return Ok(Measured::default()) };
-        let found = self.touched(gather, signals, &context, now).await?;
-        self.held = Waiting::default();
-        self.seen = context.changes_since(self.seen.unwrap_or(i64::MIN)).next().map(|(at, _)| at).or(self.seen);
-        self.pend(found);
+        // What goes back far may fail for long: what comes now does not wait for it.
+        let trouble = self.take_in(gather, signals, &context, now).await.err();
         let runs = self.next(&context, now);
         if runs.is_empty() {
-            return Ok(Measured::default());
+            return trouble.map_or_else(|| Ok(Measured::default()), Err);
         }
         match measure(gather, &context, &runs, now).await {
-            Ok(rows) => Ok(Measured { rows, more: self.has_due(now), runs }),
+            Ok(rows) => Ok(Measured { rows, more: trouble.is_some() || self.has_due(now), runs }),
             Err(error) => {
                 self.pend(runs);
                 Err(error)
@@ -92,53 +106,45 @@ impl Board {
         }
     }
 
-    /// The executions that what came in is about.
-    async fn touched(
-        &self,
+    /// Which executions what came in is about.
+    async fn take_in(
+        &mut self,
         gather: &Gather,
         signals: &HashSet<String>,
         context: &Context,
         now: i64,
-    ) -> Result<Vec<(String, Pending)>, QueryError> {
-        let plant = &gather.plant;
-        let mut found = Vec::new();
-        let mut ended = |run: &str| {
-            let Some((execution, end)) = context.executions.get(run).zip(context.executions.effective_end(run)) else {
-                return;
-            };
-            if let Some(settle_us) = settle_us(plant, execution).filter(|_| execution.unit.is_some() && end < OPEN) {
-                found.push((run.to_owned(), Pending::at(now.saturating_add(settle_us), end)));
-            }
-        };
-        let mut sampled = |path: &str, (from, to): (i64, i64)| {
-            // Executions on a line are those of what lies below it too.
-            for path in lineage(path) {
-                context.executions.units_within(path, from, to).for_each(|(execution, _)| ended(&execution.run));
-            }
-        };
-        for (path, spans) in &self.held.stretches {
-            spans.iter().for_each(|span| sampled(path, *span));
+    ) -> Result<(), QueryError> {
+        let mut touched = Touched::new(gather, context, now);
+        self.held.stretches.iter().for_each(|(path, spans)| {
+            spans.iter().for_each(|span| touched.samples(path, *span));
+        });
+        self.held.runs.iter().for_each(|run| touched.run(run));
+        if let Some(seen) = self.seen.filter(|_| !self.held.anew) {
+            touched.changes(gather, seen).await?;
         }
-        if self.seen.is_none() {
-            hot_stretches(gather, signals)?.into_iter().for_each(|(path, span)| sampled(&path, span));
-        }
-        self.held.runs.iter().for_each(|run| ended(run));
-        let changed: Vec<Affected> = match self.seen {
-            Some(seen) => context.changes_since(seen).map(|(_, affected)| affected.clone()).collect(),
-            None => Vec::new(),
-        };
-        let changed = joined(changed);
-        for Affected { equipment, from, to } in &changed {
-            let around = context.executions.units_around(equipment, *from, *to);
-            around.into_iter().for_each(|(execution, _)| ended(&execution.run));
-        }
-        if !changed.is_empty() {
-            found.extend(measured_within(gather, context, &changed, now).await?);
-        }
+        let found = std::mem::take(&mut touched.runs);
         if self.held.anew {
-            found.extend(backlog(gather, signals, context, now).await?);
+            self.pend(found);
+            (self.held.stretches, self.held.runs) = Default::default();
+            let mut since = self.looked;
+            if self.seen.is_none() {
+                let backlog = Backlog::look(gather, signals, context, now).await?;
+                self.pend(backlog.runs);
+                since = since.or(backlog.recorded);
+            }
+            if let Some(since) = since.map(|since| since.saturating_sub(LAG_US)) {
+                touched.since(gather, signals, since)?;
+                touched.changes(gather, since).await?;
+            }
+            self.pend(touched.runs);
+        } else {
+            self.pend(found);
         }
-        Ok(found)
+        self.held = Waiting::default();
+        let newest = context.changes_since(self.seen.unwrap_or(i64::MIN)).next().map(|(at, _)| at);
+        self.seen = newest.or(self.seen).or(Some(i64::MIN));
+        self.looked = Some(now);
+        Ok(())
     }
 
     /// What is measured next: what ended just now, else what waits longest.
@@ -180,46 +186,24 @@ struct Chunk {
     runs: Vec<(String, Pending)>,
     /// How long they last together.
     time_us: i64,
+    /// From when to when they and their rows reach.
+    span: Option<(i64, i64)>,
 }
 
 impl Chunk {
     /// Gives it back where it is too much; the first is never.
     fn take(&mut self, context: &Context, run: String, pending: Pending) -> Result<(), (String, Pending)> {
         let lasted = context.executions.get(&run).zip(context.executions.effective_end(&run));
-        let time_us = self.time_us.saturating_add(lasted.map_or(0, |(execution, end)| end - execution.started));
-        if !self.runs.is_empty() && (self.runs.len() >= MOST_RUNS || time_us > MOST_TIME_US) {
+        let lasted = lasted.map(|(execution, end)| (execution.started, end));
+        let time_us = self.time_us.saturating_add(lasted.map_or(0, |(from, to)| to.saturating_sub(from)));
+        let span = [self.span, lasted].into_iter().flatten().fold(pending.rows, hull);
+        let is_much =
+            self.runs.len() >= MOST_RUNS || time_us > MOST_TIME_US || span.1.saturating_sub(span.0) > MOST_SPAN_US;
+        if !self.runs.is_empty() && is_much {
             return Err((run, pending));
         }
-        self.time_us = time_us;
+        (self.time_us, self.span) = (time_us, Some(span));
         self.runs.push((run, pending));
         Ok(())
     }
-}
-
-/// Executions that were measured by rows of takt within stretches of time that changed, wherever they are now.
-async fn measured_within(
-    gather: &Gather,
-    context: &Context,
-    changed: &[Affected],
-    now: i64,
-) -> Result<Vec<(String, Pending)>, QueryError> {
-    let from = changed.iter().map(|affected| affected.from).min().unwrap_or(i64::MAX);
-    let to = changed.iter().map(|affected| affected.to).max().unwrap_or(i64::MIN);
-    let mut by_place: HashMap<&str, Vec<(i64, i64)>> = HashMap::new();
-    for affected in changed {
-        by_place.entry(&affected.equipment).or_default().push((affected.from, affected.to));
-    }
-    let is_within = |path: &str, time: i64| {
-        let spans = lineage(path).filter_map(|path| by_place.get(path)).flatten();
-        spans.into_iter().any(|(from, to)| *from <= time && time <= *to)
-    };
-    let rows = own_rows(gather, (from, to)).await?;
-    let touched = rows.into_iter().filter(|row| is_within(&row.equipment, row.time));
-    let settle_us = |run: &str| settle_us(&gather.plant, context.executions.get(run)?);
-    let pending = |row: Measurement| {
-        let run = row.run?;
-        let due = now.saturating_add(settle_us(&run).unwrap_or(0));
-        Some((run, Pending::at(due, row.time)))
-    };
-    Ok(touched.filter_map(pending).collect())
 }

@@ -15,15 +15,15 @@ use super::super::asked::Asked;
 use super::super::measured::CONTEXT;
 use super::super::{NAMES, Question, reduced};
 use super::board::Pending;
+use super::hull;
 use super::row::{Key, Known, Measurement, rows_of, without_deleted};
-use super::{hull, settle_us};
 use crate::context::Context;
 use crate::error::QueryError;
 use crate::functions::gather::{Gather, among};
 use crate::functions::names::Names;
 
-/// Nobody takes a row back sooner after it could be measured than this, microseconds.
-const FIRST_LOOK_US: i64 = 5_000_000;
+/// Nobody takes a row back sooner after its execution ended, or was recorded, than this, microseconds.
+const FIRST_LOOK_US: i64 = 2_000_000;
 
 /// An execution of a unit that has ended.
 pub(super) struct Stay<'a> {
@@ -43,8 +43,8 @@ pub(super) async fn measure(
 ) -> Result<Vec<Measurement>, QueryError> {
     let executions = runs.iter().filter_map(|(run, _)| context.executions.get(run));
     let stays = stays(gather, context, executions).await?;
-    let kept_from = kept_from(gather, now);
-    let is_whole = |stay: &Stay<'_>| kept_from <= stay.execution.started;
+    let kept = Kept::of(gather, now);
+    let is_whole = |stay: &Stay<'_>| kept.whole(stay);
     let mut wanted: BTreeMap<&str, Vec<(&Stay<'_>, &str, &Curve)>> = BTreeMap::new();
     for stay in stays.values().filter(|stay| is_whole(stay)) {
         for (name, curve) in gather.plant.curves(stay.product.as_deref(), stay.execution.operation.as_deref()) {
@@ -67,16 +67,19 @@ pub(super) async fn measure(
         return Ok(Vec::new());
     };
     let known = rows_of(gather, runs.iter().map(|(run, _)| run.as_str()), span).await?;
-    // Of samples that are too old to be there stays what was measured of them.
+    // Of samples that are too old to be there stays what was measured of them, as long as there is the execution.
     let is_left = |row: &Measurement| {
-        let stay = row.run.as_deref().and_then(|run| stays.get(run));
-        stay.is_some_and(|stay| !is_whole(stay))
+        let run = row.run.as_deref().unwrap_or_default();
+        match stays.get(run) {
+            Some(stay) => !is_whole(stay),
+            None => row.time < kept.from && context.executions.get(run).is_some(),
+        }
     };
     let (mut changes, news) = changes(found, &known, is_left);
     let could_be_deleted = |row: &Measurement| {
         let stay = row.run.as_deref().and_then(|run| stays.get(run));
-        let settled = stay.map(|stay| stay.end.saturating_add(settle_us(&gather.plant, stay.execution).unwrap_or(0)));
-        settled.is_none_or(|settled| settled.saturating_add(FIRST_LOOK_US) < now)
+        let known = stay.map(|stay| stay.end.min(stay.execution.recorded));
+        known.is_none_or(|known| known.saturating_add(FIRST_LOOK_US) < now)
     };
     let (old, new) = news.into_iter().partition(could_be_deleted);
     changes.extend::<Vec<_>>(new);
@@ -84,15 +87,34 @@ pub(super) async fn measure(
     Ok(changes)
 }
 
-/// From when on samples are there, and what is measured of them is taken, as far as age is a reason for it.
-pub(super) fn kept_from(gather: &Gather, now: i64) -> i64 {
-    let from = |table: &str| {
-        let kept = gather.view.stored(table)?.kept?;
-        let kept_us = i64::try_from(kept.as_micros()).unwrap_or(i64::MAX);
-        // They leave by whole days.
-        Some(now.saturating_sub(kept_us).div_euclid(DAY_US).saturating_mul(DAY_US))
-    };
-    [SAMPLES.name, MEASUREMENTS.name].into_iter().filter_map(from).max().unwrap_or(i64::MIN)
+/// How far back samples are there, and what is measured of them is taken.
+pub(super) struct Kept {
+    /// As far as their age is a reason for it.
+    from: i64,
+    /// The first sample.
+    first: i64,
+}
+
+impl Kept {
+    pub(super) fn of(gather: &Gather, now: i64) -> Self {
+        let from = |table: &str| {
+            let kept = gather.view.stored(table)?.kept?;
+            let kept_us = i64::try_from(kept.as_micros()).unwrap_or(i64::MAX);
+            // They leave by whole days.
+            Some(now.saturating_sub(kept_us).div_euclid(DAY_US).saturating_mul(DAY_US))
+        };
+        let samples = gather.view.stored(SAMPLES.name);
+        Self {
+            from: [SAMPLES.name, MEASUREMENTS.name].into_iter().filter_map(from).max().unwrap_or(i64::MIN),
+            first: samples.and_then(|samples| samples.first_time()).unwrap_or(i64::MIN),
+        }
+    }
+
+    /// Whether all samples of a stay can be there still. Where rows are kept for longer than they were once, it is the first
+    /// sample that tells.
+    pub(super) fn whole(&self, stay: &Stay<'_>) -> bool {
+        self.from <= stay.execution.started && self.first <= stay.end
+    }
 }
 
 impl Stay<'_> {
@@ -139,12 +161,11 @@ pub(super) async fn stays<'a>(
         let Some(end) = context.executions.effective_end(&execution.run).filter(|end| *end < OPEN) else { continue };
         let (mut work_order, mut product) = (execution.work_order.clone(), execution.product.clone());
         if work_order.is_none() || product.is_none() {
-            let last = last_moment(execution, end);
-            let order = context.executions.order_spans(&execution.equipment, last, last.saturating_add(1)).pop();
+            let order = context.executions.order_over(&execution.equipment, last_moment(execution, end));
             // An order says nothing of a unit of another.
             if let Some(order) = order.filter(|order| work_order.is_none() || work_order == order.work_order) {
-                work_order = work_order.or(order.work_order);
-                product = product.or(order.product);
+                work_order = work_order.or_else(|| order.work_order.clone());
+                product = product.or_else(|| order.product.clone());
             }
         }
         stays.insert(execution.run.as_str(), Stay { execution, end, work_order, product });
@@ -171,8 +192,10 @@ async fn curves<'a>(
     let names = Names::of(&gather.session, &filters, NAMES)?;
     let asked = Asked::new(ChartKind::IMr);
     let question = Question { gather, asked: &asked, names: &names, window, context: &CONTEXT };
+    let runs: HashSet<&str> = stays.iter().map(|stay| stay.execution.run.as_str()).collect();
+    let is_wanted = |run: Option<&str>| run.is_some_and(|run| runs.contains(run));
     let mut found: HashMap<String, Vec<reduced::Curve>> = HashMap::new();
-    for curve in reduced::curves(&question, signal).await? {
+    for curve in reduced::curves(&question, signal, is_wanted).await? {
         if let Some(run) = curve.run.clone() {
             found.entry(run).or_default().push(curve);
         }
@@ -189,8 +212,8 @@ fn changes(
 ) -> (Vec<Measurement>, Vec<Measurement>) {
     let mut changes = Vec::new();
     let of_found: HashSet<Key<'_>> = found.iter().map(Measurement::key).collect();
-    for Known { row, recorded_by_takt } in known {
-        if recorded_by_takt.is_some() && !of_found.contains(&row.key()) && !is_left(row) {
+    for Known { row, is_own } in known {
+        if *is_own && !of_found.contains(&row.key()) && !is_left(row) {
             changes.push(Measurement { value: None, ..row.clone() });
         }
     }
@@ -199,7 +222,7 @@ fn changes(
     let mut news = Vec::new();
     for row in found {
         match of_known.get(&row.key()) {
-            Some(known) if known.recorded_by_takt.is_some() && !known.row.says_the_same(&row) => changes.push(row),
+            Some(known) if known.is_own && !known.row.says_the_same(&row) => changes.push(row),
             Some(_) => {}
             None => news.push(row),
         }

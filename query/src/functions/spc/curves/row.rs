@@ -49,8 +49,8 @@ pub struct Measurement {
 /// A row that is there.
 pub(super) struct Known {
     pub(super) row: Measurement,
-    /// When takt recorded it itself; none where somebody else did, whose rows are left alone.
-    pub(super) recorded_by_takt: Option<i64>,
+    /// Whether takt recorded it itself: those of others are left alone.
+    pub(super) is_own: bool,
 }
 
 /// What tells rows apart.
@@ -113,19 +113,14 @@ pub(super) async fn rows_of<'a>(
     rows(gather, within(&gather.plant, span).and(among("run", runs))).await
 }
 
-/// All that was ever measured of the characteristics that are measured of signals, by whomever.
-pub(super) async fn measured(gather: &Gather) -> Result<Vec<Known>, QueryError> {
-    rows(gather, within(&gather.plant, (i64::MIN, i64::MAX))).await
-}
-
 /// Rows of the characteristics that are measured of signals.
-fn within(plant: &Plant, (from, to): (i64, i64)) -> Expr {
+pub(super) fn within(plant: &Plant, (from, to): (i64, i64)) -> Expr {
     let names: BTreeSet<&str> = curves(plant).map(|(name, _)| name).collect();
     among("characteristic", names).and(ident("time").gt_eq(at(from))).and(ident("time").lt_eq(at(to)))
 }
 
 async fn rows(gather: &Gather, filter: Expr) -> Result<Vec<Known>, QueryError> {
-    let columns: Vec<&str> = TEXTS.into_iter().chain(["time", "value", "piece", "recorded"]).collect();
+    let columns: Vec<&str> = TEXTS.into_iter().chain(["time", "value", "piece"]).collect();
     let mut found = Vec::new();
     let mut stream = gather.rows(MEASUREMENTS.name, filter, &columns, &[]).await?;
     while let Some(batch) = stream.try_next().await? {
@@ -134,7 +129,7 @@ async fn rows(gather: &Gather, filter: Expr) -> Result<Vec<Known>, QueryError> {
             texts.push(Texts::of(&batch, name)?);
         }
         let (times, values) = (Times::of(&batch, "time")?, Doubles::of(&batch, "value")?);
-        let (pieces, recorded) = (Integers::of(&batch, "piece")?, Times::of(&batch, "recorded")?);
+        let pieces = Integers::of(&batch, "piece")?;
         for row in (0..batch.num_rows()).filter(|row| pieces.at(*row).is_none_or(|piece| piece == 1)) {
             let mut of_row = texts.iter().map(|texts| texts.at(row).map(str::to_owned));
             let mut next = || of_row.next().flatten();
@@ -153,8 +148,7 @@ async fn rows(gather: &Gather, filter: Expr) -> Result<Vec<Known>, QueryError> {
                 spec: Spec::default(),
                 value: values.at(row),
             };
-            let recorded_by_takt = next().filter(|author| author == AUTHOR).and(recorded.at(row));
-            found.push(Known { row: measurement, recorded_by_takt });
+            found.push(Known { row: measurement, is_own: next().as_deref() == Some(AUTHOR) });
         }
     }
     Ok(found)
