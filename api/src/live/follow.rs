@@ -71,7 +71,7 @@ async fn note(faces: Arc<Faces>, mut writes: Receiver<Arc<Committed>>, decisions
             Ok(write) => {
                 oee.note(write.position, &write.rows);
                 spc.note(write.position, &write.rows);
-                curves.note(&write.rows);
+                curves.note(&write.rows, now_us());
                 decisions.note(&write.rows);
             }
             Err(RecvError::Lagged(_)) => {

@@ -69,16 +69,16 @@ impl CurveWatch {
         !self.signals.is_empty()
     }
 
-    /// Takes the rows of a durable write, each with the place of its table.
-    pub fn note(&self, rows: &[(usize, RecordBatch)]) {
+    /// Takes the rows of a durable write, each with the place of its table, that came at `now`.
+    pub fn note(&self, rows: &[(usize, RecordBatch)], now: i64) {
         if !self.is_needed() {
             return;
         }
         for (place, batch) in rows {
             let name = TABLES.get(*place).map(|table| table.name);
             let noted = match name {
-                Some(name) if name == SAMPLES.name => self.note_samples(batch),
-                Some(name) if name == OPERATIONS.name => self.note_executions(batch),
+                Some(name) if name == SAMPLES.name => self.note_samples(batch, now),
+                Some(name) if name == OPERATIONS.name => self.note_executions(batch, now),
                 _ => continue,
             };
             if let Err(error) = noted {
@@ -92,19 +92,22 @@ impl CurveWatch {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn note_samples(&self, batch: &RecordBatch) -> Result<(), QueryError> {
+    fn note_samples(&self, batch: &RecordBatch, now: i64) -> Result<(), QueryError> {
         let spans = spans(&self.signals, batch)?;
         if !spans.is_empty() {
             let mut waiting = self.waiting();
+            waiting.since.get_or_insert(now);
             spans.into_iter().for_each(|(path, span)| waiting.stretch(&path, span));
             self.stirred.store(true, Ordering::Release);
         }
         Ok(())
     }
 
-    fn note_executions(&self, batch: &RecordBatch) -> Result<(), QueryError> {
+    fn note_executions(&self, batch: &RecordBatch, now: i64) -> Result<(), QueryError> {
         let runs = Texts::of(batch, "run")?;
-        self.waiting().runs.extend((0..batch.num_rows()).filter_map(|row| runs.at(row)).map(str::to_owned));
+        let mut waiting = self.waiting();
+        waiting.since.get_or_insert(now);
+        waiting.runs.extend((0..batch.num_rows()).filter_map(|row| runs.at(row)).map(str::to_owned));
         self.stirred.store(true, Ordering::Release);
         Ok(())
     }

@@ -114,7 +114,7 @@ impl Board {
         context: &Context,
         now: i64,
     ) -> Result<(), QueryError> {
-        let mut touched = Touched::new(gather, context, now);
+        let mut touched = Touched::new(gather, context, self.held.since.unwrap_or(now));
         self.held.stretches.iter().for_each(|(path, spans)| {
             spans.iter().for_each(|span| touched.samples(path, *span));
         });
@@ -125,7 +125,7 @@ impl Board {
         let found = std::mem::take(&mut touched.runs);
         if self.held.anew {
             self.pend(found);
-            (self.held.stretches, self.held.runs) = Default::default();
+            (self.held.stretches, self.held.runs, self.held.since) = Default::default();
             let mut since = self.looked;
             if self.seen.is_none() {
                 let backlog = Backlog::look(gather, signals, context, now).await?;
@@ -133,7 +133,7 @@ impl Board {
                 since = since.or(backlog.recorded);
             }
             if let Some(since) = since.map(|since| since.saturating_sub(LAG_US)) {
-                touched.since(gather, signals, since)?;
+                touched.written_since(gather, signals, since)?;
                 touched.changes(gather, since).await?;
             }
             self.pend(touched.runs);

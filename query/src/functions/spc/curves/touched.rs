@@ -25,13 +25,15 @@ const MOST_READS: usize = 16;
 pub(super) struct Touched<'a> {
     plant: &'a Plant,
     context: &'a Context,
-    now: i64,
+    /// When it came, at the earliest.
+    came: i64,
     pub(super) runs: Vec<(String, Pending)>,
 }
 
 impl<'a> Touched<'a> {
-    pub(super) fn new(gather: &'a Gather, context: &'a Context, now: i64) -> Self {
-        Self { plant: &gather.plant, context, now, runs: Vec::new() }
+    /// By what `came` then and later.
+    pub(super) fn new(gather: &'a Gather, context: &'a Context, came: i64) -> Self {
+        Self { plant: &gather.plant, context, came, runs: Vec::new() }
     }
 
     /// An execution, where it is of a unit, has ended and anything is measured of it.
@@ -46,8 +48,8 @@ impl<'a> Touched<'a> {
         if let Some(end) = end.filter(|_| execution.unit.is_some())
             && let Some(settle_us) = settle_us(self.plant, execution)
         {
-            let due = self.now.saturating_add(settle_us);
-            self.runs.push((execution.run.clone(), Pending::at(due, end, self.now)));
+            let due = self.came.saturating_add(settle_us);
+            self.runs.push((execution.run.clone(), Pending::at(due, end, self.came)));
         }
     }
 
@@ -82,15 +84,20 @@ impl<'a> Touched<'a> {
             for row in own_rows(gather, span).await? {
                 let Some(run) = row.run.filter(|_| is_within(&row.equipment, row.time)) else { continue };
                 let settle_us = executions.get(&run).and_then(|execution| settle_us(self.plant, execution));
-                let due = self.now.saturating_add(settle_us.unwrap_or(0));
-                self.runs.push((run, Pending::at(due, row.time, self.now)));
+                let due = self.came.saturating_add(settle_us.unwrap_or(0));
+                self.runs.push((run, Pending::at(due, row.time, self.came)));
             }
         }
         Ok(())
     }
 
     /// All that was written since then, whoever was told of it; `signals` are those that are measured.
-    pub(super) fn since(&mut self, gather: &Gather, signals: &HashSet<String>, since: i64) -> Result<(), QueryError> {
+    pub(super) fn written_since(
+        &mut self,
+        gather: &Gather,
+        signals: &HashSet<String>,
+        since: i64,
+    ) -> Result<(), QueryError> {
         // Who did it, and what became of it, changes no key.
         for execution in self.context.executions.iter().filter(|execution| execution.recorded > since) {
             self.execution(execution);

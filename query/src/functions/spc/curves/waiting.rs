@@ -18,6 +18,8 @@ pub(super) struct Waiting {
     pub(super) runs: HashSet<String>,
     /// All is looked at that was not measured yet.
     pub(super) anew: bool,
+    /// When the first of it came.
+    pub(super) since: Option<i64>,
 }
 
 impl Waiting {
@@ -27,6 +29,7 @@ impl Waiting {
         }
         self.runs.extend(later.runs);
         self.anew |= later.anew;
+        self.since = self.since.or(later.since);
     }
 
     pub(super) fn stretch(&mut self, path: &str, (from, to): (i64, i64)) {
