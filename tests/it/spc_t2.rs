@@ -1,7 +1,10 @@
 //! Hotelling's T² over SQL: several characteristics of a unit together.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
+use crate::harness::{Server, wait_for};
 use crate::spc::{measurement, start};
 
 /// Figures are those of numpy and scipy 1.17, by Montgomery's formulas, as in the tests of the engine.
@@ -155,4 +158,66 @@ fn frozen_limits_of_several_characteristics_do_not_move() {
     let (status, answer) =
         server.post("/api/v1/sql", "SELECT * FROM spc('t2', 'characteristics=bore, length', 'alpha=0.01')");
     assert!(status == 400 && answer.contains("'limits=own'"), "{answer}");
+}
+
+#[test]
+fn units_that_are_beyond_together_are_told_held_and_taken_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let plant = r#"
+[plant]
+name = "t2"
+zone = "UTC"
+[[equipment]]
+path = "lab"
+[[equipment]]
+path = "lab/gauge"
+[[characteristics]]
+characteristic = "length"
+on_violation = "hold"
+reaction_plan = "measure again"
+"#;
+    std::fs::write(folder.path().join("plant.toml"), plant).unwrap();
+    let mut server = Server::start(folder.path());
+    let model = r#"{"means": [10, 50], "covariance": [[1, 0.9], [0.9, 1]], "df": 49, "units": 50, "single": true, "alpha": 0.0027}"#;
+    let begin = jiff::Timestamp::now().as_second();
+    let at = |number: i64| jiff::Timestamp::from_second(begin + 3 + number).unwrap().to_string();
+    let limits = json!({"characteristic": "length, bore", "chart": "t2", "valid_from": at(-60), "approved_by": "quality", "reason": "study",
+                        "model": model.replace("[10, 50]", "[50, 10]")});
+    server.send("control_limits", &[limits]);
+    let row = |name: &str, number: i64, value: f64| {
+        json!({"time": at(number), "equipment": "lab/gauge", "operation": "test", "unit": format!("U{number}"), "characteristic": name,
+               "value": value})
+    };
+    // One of them alone is no unit yet, and each alone is near its mean.
+    server.send("measurements", &[row("bore", 1, 10.0), row("length", 1, 50.0), row("bore", 2, 11.5)]);
+    server.send("measurements", &[row("length", 2, 48.5), row("bore", 3, 11.5), row("length", 3, 51.5)]);
+    let events = || json!(server.sql("SELECT unit, characteristic, severity FROM events WHERE kind = 'violation'"));
+    let patience = Duration::from_secs(20);
+    let expected = json!([["U2", "length, bore", "critical"]]);
+    wait_for("the violation", patience, || (events() == expected).then_some(()));
+    wait_for("the hold", patience, || {
+        (json!(server.sql("SELECT unit, status FROM units")) == json!([["U2", "hold"]])).then_some(())
+    });
+    let details = server.sql("SELECT data FROM events WHERE kind = 'violation'")[0][0].as_str().unwrap().to_owned();
+    let details: Value = serde_json::from_str(&details).unwrap();
+    assert_eq!((&details["chart"], &details["reaction_plan"]), (&json!("t2"), &json!("measure again")));
+    // Queries look no further than now.
+    let drawn = wait_for("the point", patience, || {
+        let sql = "SELECT value, ucl, message FROM spc('t2', 'characteristics=length, bore') WHERE unit = 'U2'";
+        server.sql(sql).pop()
+    });
+    assert_eq!(json!([details["value"], details["ucl"], details["message"]]), json!(drawn));
+
+    // A restart tells nothing again, and a corrected measurement takes it back.
+    let rows = "SELECT count(*) FROM events_history";
+    server.stop();
+    server = Server::start(folder.path());
+    server.send("measurements", &[row("bore", 4, 8.5), row("length", 4, 51.5)]);
+    let events = || json!(server.sql("SELECT unit FROM events WHERE kind = 'violation' ORDER BY 1"));
+    wait_for("another", patience, || (events() == json!([["U2"], ["U4"]])).then_some(()));
+    assert_eq!(server.number(rows), 0.0);
+    server.send("measurements", &[row("length", 2, 51.5)]);
+    wait_for("the withdrawal", patience, || (events() == json!([["U4"]])).then_some(()));
+    assert_eq!(server.number(rows), 1.0);
+    server.stop();
 }

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use ingest::listener::Notices;
 use ingest::{Login, Role, now_us};
+use oee::plant::Characteristic;
+use oee::spc::ChartKind;
 use oee::tables::{EVENTS, UNITS};
 use query::{AUTHOR, Change, QueryError, VIOLATION, Violation};
 use serde::Serialize;
@@ -108,8 +110,17 @@ pub(super) async fn raise(faces: &Faces, notices: &Notices) -> Result<(), QueryE
 }
 
 fn reaction_plan<'a>(faces: &'a Faces, violation: &Violation) -> Option<&'a str> {
+    declared(faces, violation).find_map(|characteristic| characteristic.reaction_plan.as_deref())
+}
+
+/// What the plant file says of the characteristic that is violated; of T² of each of them.
+fn declared<'a>(faces: &'a Faces, violation: &Violation) -> impl Iterator<Item = &'a Characteristic> {
     let (product, operation) = (violation.product.as_deref(), violation.operation.as_deref());
-    faces.plant.characteristic(violation.characteristic.as_deref()?, product, operation)?.reaction_plan.as_deref()
+    let name = violation.characteristic.as_deref().unwrap_or_default();
+    let names = if violation.chart == ChartKind::T2.name() { name.split(", ").collect() } else { vec![name] };
+    let found: Vec<&Characteristic> =
+        names.into_iter().filter_map(|name| faces.plant.characteristic(name, product, operation)).collect();
+    found.into_iter()
 }
 
 /// Units first: a violation that stands in `events` was acted upon.
@@ -163,10 +174,8 @@ async fn hold(faces: &Faces, changes: &[Change]) -> Result<Vec<Value>, QueryErro
     let mut wanted: BTreeMap<&str, String> = BTreeMap::new();
     for change in changes {
         let (Change::Raised(violation) | Change::Restated(violation)) = change else { continue };
-        let (product, operation) = (violation.product.as_deref(), violation.operation.as_deref());
         let name = violation.characteristic.as_deref().unwrap_or_default();
-        let characteristic = faces.plant.characteristic(name, product, operation);
-        if violation.is_fresh && characteristic.is_some_and(|characteristic| characteristic.hold_on_violation) {
+        if violation.is_fresh && declared(faces, violation).any(|characteristic| characteristic.hold_on_violation) {
             for unit in &violation.more_units {
                 wanted.entry(unit).or_insert_with(|| format!("{name}: {}", violation.message));
             }

@@ -19,6 +19,7 @@ use crate::error::QueryError;
 /// The points of all charts.
 pub(super) async fn points(question: &Question<'_>) -> Result<Vec<Row>, QueryError> {
     let known = Known::gather(question).await?;
+    known.refuse_incomplete(question)?;
     let mut rows = Vec::new();
     for (series, whole) in known.charts() {
         let (mut number, versions) = (0, known.frozen.of(series));
@@ -33,6 +34,7 @@ pub(super) async fn points(question: &Question<'_>) -> Result<Vec<Row>, QueryErr
 /// The limits that hold now: those of units to come.
 pub(super) async fn limits(question: &Question<'_>) -> Result<Vec<limits::Row>, QueryError> {
     let known = Known::gather(question).await?;
+    known.refuse_incomplete(question)?;
     let names = question.asked.characteristics.join(", ");
     let mut rows = Vec::new();
     for (series, whole) in known.charts() {
@@ -61,37 +63,42 @@ pub(super) async fn limits(question: &Question<'_>) -> Result<Vec<limits::Row>, 
 }
 
 /// What was measured, chart by chart, and the limits that were frozen for it.
-struct Known {
-    measurements: Measurements,
-    frozen: Frozen<T2Limits>,
+pub(super) struct Known {
+    pub(super) measurements: Measurements,
+    pub(super) frozen: Frozen<T2Limits>,
     whole: Vec<Whole>,
 }
 
 impl Known {
-    async fn gather(question: &Question<'_>) -> Result<Self, QueryError> {
+    pub(super) async fn gather(question: &Question<'_>) -> Result<Self, QueryError> {
         let frozen = Frozen::of_several(question).await?;
         let measurements = Measurements::gather(question, &frozen).await?;
         let whole: Vec<Whole> =
             measurements.series().iter().map(|series| Whole::of(question, &measurements, series)).collect();
-        let incomplete: usize = whole.iter().map(|whole| whole.incomplete).sum();
-        if incomplete > 0 && whole.iter().all(|whole| whole.units.is_empty()) {
+        Ok(Self { measurements, frozen, whole })
+    }
+
+    /// Says so where nothing can be drawn because no unit has all characteristics.
+    fn refuse_incomplete(&self, question: &Question<'_>) -> Result<(), QueryError> {
+        let incomplete: usize = self.whole.iter().map(|whole| whole.incomplete).sum();
+        if incomplete > 0 && self.whole.iter().all(|whole| whole.units.is_empty()) {
             return Err(mistaken(format!(
                 "none of {incomplete} units has all of {}, measured in one run",
                 question.asked.characteristics.join(", ")
             )));
         }
-        Ok(Self { measurements, frozen, whole })
+        Ok(())
     }
 
-    fn charts(&self) -> impl Iterator<Item = (&Series, &Whole)> {
+    pub(super) fn charts(&self) -> impl Iterator<Item = (&Series, &Whole)> {
         self.measurements.series().iter().zip(&self.whole)
     }
 }
 
 /// The units of a chart of which all characteristics are known.
-struct Whole {
+pub(super) struct Whole {
     /// One value for each, in the order of production: it tells when, and where all else is known.
-    units: Vec<Measured>,
+    pub(super) units: Vec<Measured>,
     /// Their characteristics in the order they are asked for.
     values: HashMap<Place, Vec<f64>>,
     /// How many lack some.
@@ -147,19 +154,31 @@ impl Whole {
 }
 
 /// Units of a stretch of time with the same limits, in subgroups.
-struct Part<'w> {
-    groups: Vec<subgroups::Part<'w>>,
+pub(super) struct Part<'w> {
+    pub(super) groups: Vec<subgroups::Part<'w>>,
     /// The same, as they are judged.
     units: Vec<Units>,
     /// What judges them, and their points; or why nothing does.
-    drawn: Result<(T2, Vec<Point>), QueryError>,
+    pub(super) drawn: Result<(T2, Vec<Point>), QueryError>,
     /// How many of the subgroups the limits were estimated from; 0 where the limits are frozen ones.
     phase_i: usize,
     origin: Arc<str>,
+    /// The limits, where they are frozen ones.
+    pub(super) version: Option<&'w Version<T2Limits>>,
+}
+
+impl Part<'_> {
+    /// Of a subgroup: names of the rules that it violates, and what they say.
+    pub(super) fn violated(&self, at: usize, names: &[String]) -> Option<(String, String)> {
+        let (judge, points) = self.drawn.as_ref().ok()?;
+        let (rules, words) = violations(&RuleSet::limits(), points.get(at)?, None);
+        let each = of_each(names, &judge.of_each(self.units.get(at)?));
+        Some((rules?, format!("{}; {each}", words?)))
+    }
 }
 
 /// Units before the first frozen limits, and those that each version judges.
-fn parts<'w>(
+pub(super) fn parts<'w>(
     question: &Question<'_>,
     measurements: &Measurements,
     series: &Series,
@@ -195,7 +214,7 @@ fn parts<'w>(
             (Some(version), Ok(_)) => format!("{}{left_out}", version.words),
             (None, Ok((judge, _))) => format!("estimated from {} units{left_out}", judge.limits().units),
         };
-        parts.push(Part { groups, units, drawn, phase_i, origin: origin.into() });
+        parts.push(Part { groups, units, drawn, phase_i, origin: origin.into(), version });
     }
     Ok(parts)
 }
@@ -221,16 +240,13 @@ fn add(
     rows: &mut Vec<Row>,
 ) -> Result<usize, QueryError> {
     let names = &question.asked.characteristics;
-    let rules = RuleSet::limits();
     for (at, (label, units)) in part.groups.iter().enumerate() {
         let point = part.drawn.as_ref().ok().and_then(|(_, points)| points.get(at)).copied().unwrap_or_default();
         // T² is none of one characteristic: what is known of the subgroup is all that is taken over.
         let one = Subgroup::of(&[point.plotted.unwrap_or_default()]).map_err(said)?;
         let one = if units.iter().any(|unit| unit.excluded) { one.exclude() } else { one };
         let Some(group) = Group::of(one, units, label.clone()) else { continue };
-        let (violated, words) = violations(&rules, &point, None);
-        let each = part.drawn.as_ref().ok().and_then(|(judge, _)| Some(judge.of_each(part.units.get(at)?)));
-        let message = words.zip(each).map(|(words, each)| format!("{words}; {}", of_each(names, &each)));
+        let (violated, message) = part.violated(at, names).unzip();
         let reason = match &part.drawn {
             Ok(_) => point.reason.map(|reason| reason.to_string()),
             Err(error) => Some(error.to_string()),

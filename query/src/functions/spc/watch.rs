@@ -4,6 +4,7 @@
 //! corrected measurement raises and withdraws, and a restart raises nothing twice.
 
 mod chart;
+mod several;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -28,6 +29,7 @@ use crate::functions::gather::{Gather, Present};
 use crate::functions::names::Names;
 use crate::functions::values::{Texts, Times};
 use chart::{Watched, chart_of};
+use several::Several;
 
 /// Writes that may wait for a look.
 const WAITING: usize = 16_384;
@@ -161,6 +163,8 @@ struct Board {
     frozen: Vec<(ChartKind, Frozen)>,
     excluded: Excluded,
     charts: HashMap<ChartKey, Watched>,
+    /// Charts of several characteristics.
+    several: Vec<Several>,
     /// Writes up to this place in the log are judged.
     position: u64,
     /// Why some charts are not judged.
@@ -221,10 +225,10 @@ impl SpcWatch {
     /// # Errors
     /// [`QueryError`] where the tables cannot be read: the next look begins anew.
     pub async fn look(&self, now: i64) -> Result<Vec<Change>, QueryError> {
-        if !self.stirred.swap(false, Ordering::AcqRel) {
+        let mut board = self.board.lock().await;
+        if !self.stirred.swap(false, Ordering::AcqRel) && !board.several.iter().any(Several::is_due) {
             return Ok(Vec::new());
         }
-        let mut board = self.board.lock().await;
         let waiting = std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
         let (gather, position) = self.present.gather(now);
         let judged = board.judge(&gather, waiting, position).await;
@@ -261,6 +265,7 @@ impl Board {
             self.said = Some(said_before(gather).await?);
         }
         if waiting.anew {
+            self.several = Several::all(gather, std::mem::take(&mut self.several)).await?;
             self.frozen = Frozen::all(gather).await?;
             self.excluded = Excluded::gather(gather).await?;
             self.charts.clear();
@@ -270,13 +275,17 @@ impl Board {
                 self.begin(gather, *kind, frozen, None).await?;
             }
             (self.frozen, self.position) = (frozen, position);
-            return Ok(());
-        }
-        if self.frozen.is_empty() {
-            return Ok(());
+            return self.judge_several(gather).await;
         }
         let new: Vec<&RecordBatch> =
             waiting.measurements.iter().filter(|(at, _)| *at > self.position).map(|(_, rows)| rows).collect();
+        for rows in &new {
+            self.several.iter_mut().try_for_each(|several| several.note(rows))?;
+        }
+        self.judge_several(gather).await?;
+        if self.frozen.is_empty() {
+            return Ok(());
+        }
         let mut late: HashMap<ChartKind, HashSet<Key>> = HashMap::new();
         for rows in new {
             self.take_in(&gather.plant, rows, &mut late)?;
@@ -288,6 +297,13 @@ impl Board {
             }
         }
         self.frozen = frozen;
+        Ok(())
+    }
+
+    async fn judge_several(&mut self, gather: &Gather) -> Result<(), QueryError> {
+        for several in self.several.iter_mut().filter(|several| several.is_due()) {
+            several.judge(gather).await?;
+        }
         Ok(())
     }
 
@@ -388,7 +404,8 @@ impl Board {
         let said = self.said.get_or_insert_default();
         let mut changes = Vec::new();
         let mut standing: HashSet<&str> = HashSet::new();
-        for violation in self.charts.values().flat_map(Watched::violations) {
+        let of_several = self.several.iter().flat_map(Several::violations);
+        for violation in self.charts.values().flat_map(Watched::violations).chain(of_several) {
             standing.insert(&violation.id);
             let known = said.get(&violation.id);
             if known.is_some_and(|known| known.says_as_much(violation)) {
@@ -404,6 +421,9 @@ impl Board {
         let gone = said.values().filter(|known| !standing.contains(known.id.as_str()));
         let gone = gone.filter(|known| match self.charts.values().find(|chart| chart.is_of(known)) {
             Some(chart) => chart.knows(known),
+            None if self.several.iter().any(|several| several.is_of(known)) => {
+                self.several.iter().any(|several| several.is_of(known) && several.knows(known))
+            }
             None => chart_of(&known.id).is_none_or(|(key, kind)| {
                 !self.frozen.iter().any(|(known, frozen)| *known == kind && frozen.governs(&key))
             }),

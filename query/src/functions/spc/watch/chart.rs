@@ -308,7 +308,7 @@ impl Watched {
     }
 
     fn identity(&self, (time, piece, unit, run): &Order) -> String {
-        format!("{}{time}|{}|{}|{piece}", self.prefix, escaped(unit), escaped(run))
+        identity(&self.prefix, (*time, *piece), unit, run)
     }
 
     fn settle(
@@ -361,14 +361,19 @@ impl Watched {
     }
 }
 
-fn prefix(key: &Key, kind: ChartKind) -> String {
+/// Of a violation: the chart, and the first value of the subgroup.
+pub(super) fn identity(prefix: &str, (time, piece): (i64, i64), unit: &str, run: &str) -> String {
+    format!("{prefix}{time}|{}|{}|{piece}", escaped(unit), escaped(run))
+}
+
+pub(super) fn prefix(key: &Key, kind: ChartKind) -> String {
     let [equipment, characteristic, product, operation] =
         key.each_ref().map(|name| escaped(name.as_deref().unwrap_or_default()));
     format!("{PREFIX}{}|{characteristic}|{equipment}|{product}|{operation}|", kind.name())
 }
 
 /// Names, each once, in order.
-fn distinct<'n>(names: impl Iterator<Item = &'n str>) -> Vec<String> {
+pub(super) fn distinct<'n>(names: impl Iterator<Item = &'n str>) -> Vec<String> {
     let mut found: Vec<String> = Vec::new();
     for name in names {
         if !found.iter().any(|known| known == name) {
