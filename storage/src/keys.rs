@@ -1,5 +1,7 @@
 //! Keys of rows: as sortable ranks for sorting, as bytes for look-ups.
 
+mod columns;
+
 use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
@@ -17,6 +19,7 @@ use arrow::row::{RowConverter, SortField};
 
 use crate::StoreError;
 use crate::spec::TableSpec;
+pub(crate) use columns::{Key, KeyColumns};
 
 /// Turns the key columns of any batch of a table into bytes; NULLs compare equal.
 #[derive(Debug)]
@@ -484,6 +487,23 @@ mod tests {
                 expected.chunk_by(|one, next| key(*one) == key(*next)).map(<[u32]>::to_vec).collect();
             assert_eq!(runs, expected, "{count} rows of {series} signals");
         }
+    }
+
+    #[test]
+    fn keys_compare_as_a_stable_sort_has_them() {
+        let mut random = StdRng::seed_from_u64(17);
+        let rows = random_rows(&mut random, 300, 7);
+        let order = KeyOrder::of(&rows, &[0, 1, 2]).expect("an order");
+        let columns = KeyColumns::of(&rows, &[0, 1, 2]).expect("key columns");
+        let keys: Vec<Key> = order.rows.iter().map(|row| columns.at(*row as usize)).collect();
+        assert!(keys.is_sorted());
+        for (row, key) in order.rows.iter().zip(&keys) {
+            for (other, at) in order.rows.iter().zip(&keys) {
+                assert_eq!(columns.compare(*row as usize, at), key.cmp(at), "{row} and {other}");
+            }
+        }
+        let equal = keys.iter().zip(keys.iter().skip(1)).filter(|(one, next)| one == next).count();
+        assert_eq!(equal, order.repeated.len());
     }
 
     #[test]

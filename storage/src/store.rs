@@ -250,6 +250,7 @@ impl Store {
             jobs,
             joining: false,
             unsettled: true,
+            pressure: flush::Pressure::default(),
             compactions: Vec::new(),
             compaction: None,
             aging,

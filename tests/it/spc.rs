@@ -446,14 +446,14 @@ fn each_cavity_of_a_tool_has_a_chart_of_its_own_or_is_a_subgroup() {
     server.send("measurements", &rows.collect::<Vec<_>>());
     let by_cavity = server
         .sql("SELECT piece, measurements, centre FROM spc_limits('i_mr', 'by=characteristic,piece') ORDER BY piece");
-    let cavity = |number: f64| (number, 12, 9.1 + number);
-    for (row, (piece, values, mean)) in by_cavity.iter().zip([1.0, 2.0, 3.0, 4.0].map(cavity)) {
+    let cavity = |number: u32| (number, 12, 9.1 + f64::from(number));
+    for (row, (piece, values, mean)) in by_cavity.iter().zip([1, 2, 3, 4].map(cavity)) {
         assert_eq!(json!(row[..2]), json!([piece, values]));
         assert!((row[2].as_f64().unwrap() - mean).abs() < 1e-12, "{row:?}");
     }
     assert_eq!(by_cavity.len(), 4);
     let points = "SELECT DISTINCT piece, n FROM spc('xbar_s', 'by=characteristic,piece', 'subgroup=3') ORDER BY 1";
-    assert_eq!(json!(server.sql(points)), json!([[1.0, 3], [2.0, 3], [3.0, 3], [4.0, 3]]));
+    assert_eq!(json!(server.sql(points)), json!([[1, 3], [2, 3], [3, 3], [4, 3]]));
     let compared = server.sql("SELECT subgroup, n, round(value, 9) FROM spc('xbar_s', 'subgroup=piece') ORDER BY 1");
     assert_eq!(json!(compared), json!([["1", 12, 10.1], ["2", 12, 11.1], ["3", 12, 12.1], ["4", 12, 13.1]]));
     // A shot as a subgroup, as it was without.

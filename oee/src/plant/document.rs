@@ -238,6 +238,11 @@ pub(super) fn moment_of(entry: &Entry<'_>) -> Option<Located<String>> {
 
 /// Reports a value of the wrong type.
 pub(super) fn mismatch(key: &str, wanted: &str, entry: &Entry<'_>, mistakes: &mut Mistakes<'_>) {
-    let message = format!("`{key}` must be {wanted}, not {}", entry.get_ref().type_str());
+    let is = match entry.get_ref() {
+        // What is no finite number is a float to TOML.
+        DeValue::Float(float) => float.as_str(),
+        other => other.type_str(),
+    };
+    let message = format!("`{key}` must be {wanted}, not {is}");
     mistakes.add(entry.span().start, message, format!("write {wanted}"));
 }

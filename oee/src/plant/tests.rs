@@ -428,7 +428,7 @@ fn numbers_must_make_sense() {
         "above zero",
     );
     check("ideal_cycle_s = 12.0", "ideal_cycle_s = -1.5", "-1.5", "`ideal_cycle_s` is -1.5", "above zero");
-    check("ideal_cycle_s = 12.0", "ideal_cycle_s = nan", "nan", "must be a number", "a number");
+    check("ideal_cycle_s = 12.0", "ideal_cycle_s = nan", "nan", "must be a number, not nan", "a number");
     check(
         "microstop_threshold_s = 120",
         "microstop_threshold_s = \"2 min\"",

@@ -1,6 +1,6 @@
 //! The flusher thread: turns hot rows into segments, commits them, and lets go of the log behind them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
@@ -69,6 +69,7 @@ pub(super) struct Flusher {
     pub(super) joining: bool,
     /// Segments came or went since nothing was found to merge.
     pub(super) unsettled: bool,
+    pub(super) pressure: Pressure,
     /// Callers who wait for a compaction that has not begun.
     pub(super) compactions: Vec<Sender<Result<u64, StoreError>>>,
     /// The one under way.
@@ -83,6 +84,32 @@ pub(super) struct Flusher {
     /// Table logs run on it; it must outlive them.
     #[expect(dead_code, reason = "held so that the runtime lives as long as the logs")]
     pub(super) runtime: Arc<Runtime>,
+}
+
+/// Whether more comes than can be merged beside it: merges wait then, and are the larger for it. So what is loaded in one go is
+/// merged once.
+#[derive(Default)]
+pub(super) struct Pressure {
+    /// The last flushes of tables that were full, the oldest first.
+    full: VecDeque<Instant>,
+}
+
+/// So many flushes of full tables …
+const PRESSED_FLUSHES: usize = 4;
+/// … within so long are pressure.
+const PRESSED_FOR: Duration = Duration::from_secs(1);
+
+impl Pressure {
+    fn note(&mut self) {
+        self.full.push_back(Instant::now());
+        if self.full.len() > PRESSED_FLUSHES {
+            self.full.pop_front();
+        }
+    }
+
+    pub(super) fn is_high(&self) -> bool {
+        self.full.len() >= PRESSED_FLUSHES && self.full.front().is_some_and(|first| first.elapsed() < PRESSED_FOR)
+    }
 }
 
 /// Spaces attempts out: an attempt that fails costs the disk as much as one that succeeds.
@@ -161,7 +188,7 @@ impl Flusher {
         if !self.retry.is_due() {
             return;
         }
-        let due: Vec<usize> = {
+        let (due, is_full) = {
             let state = self.shared.state.read().unwrap_or_else(PoisonError::into_inner);
             let options = &self.shared.options;
             let crowded = state.tables.iter().map(|table| table.hot.bytes()).sum::<usize>() > options.hot_bytes / 2;
@@ -169,10 +196,15 @@ impl Flusher {
                 let old = table.oldest_hot.is_some_and(|since| since.elapsed() >= options.flush_interval);
                 table.hot.rows() > 0 && (old || crowded || table.hot.rows() >= options.flush_rows)
             };
-            state.tables.iter().enumerate().filter(|(_, table)| is_due(table)).map(|(index, _)| index).collect()
+            let due = state.tables.iter().enumerate().filter(|(_, table)| is_due(table)).map(|(index, _)| index);
+            let is_full = state.tables.iter().any(|table| table.hot.rows() >= options.flush_rows);
+            (due.collect::<Vec<usize>>(), is_full)
         };
         if due.is_empty() {
             return;
+        }
+        if is_full {
+            self.pressure.note();
         }
         let flushed = self.flush(&due);
         self.retry.note(flushed.is_err());

@@ -20,7 +20,7 @@ use super::resort::Resorted;
 use crate::StoreError;
 use crate::disk::{Disk, discard};
 use crate::hot::in_schema;
-use crate::keys::{KeyEncoder, KeyOrder, KeySet, begins, pick, time_span};
+use crate::keys::{Key, KeyColumns, KeyOrder, KeySet, begins, pick, time_span};
 use crate::segment::{Effort, Segment, SegmentWriter, Stamp, day_of, keep};
 use crate::spec::TableSpec;
 
@@ -58,7 +58,6 @@ pub(super) struct Merge {
     sources: Vec<Source>,
     spec: Arc<TableSpec>,
     schema: SchemaRef,
-    encoder: KeyEncoder,
     equals: Equals,
     rows_read: u64,
 }
@@ -67,7 +66,15 @@ struct Source {
     reader: Reader,
     dead: Vec<Arc<KeySet>>,
     /// The rows that are not taken yet.
-    rows: Option<RecordBatch>,
+    held: Option<Held>,
+}
+
+/// Rows of a source, of which those from `start` on are not taken yet.
+struct Held {
+    rows: RecordBatch,
+    start: usize,
+    keys: KeyColumns,
+    last: Key,
 }
 
 /// Gives rows in key order.
@@ -101,10 +108,10 @@ impl Merge {
                 true => Reader::AsStored(part.segment.batches(&schema, rows)?),
                 false => Reader::Resorted(Box::new(Resorted::new(&part.segment, spec, &schema, rows)?)),
             };
-            Ok(Source { reader, dead: part.dead, rows: None })
+            Ok(Source { reader, dead: part.dead, held: None })
         };
         let sources = parts.into_iter().map(open).collect::<Result<_, _>>()?;
-        Ok(Self { sources, spec: spec.clone(), schema, encoder: KeyEncoder::new(spec), equals, rows_read: 0 })
+        Ok(Self { sources, spec: spec.clone(), schema, equals, rows_read: 0 })
     }
 
     /// Rows of the parts that were read so far.
@@ -115,21 +122,13 @@ impl Merge {
     /// The next rows: all up to some key. `None` at the end.
     pub(super) fn next(&mut self) -> Result<Option<RecordBatch>, StoreError> {
         for source in &mut self.sources {
-            self.rows_read += source.fill(&self.schema)?;
+            self.rows_read += source.fill(&self.schema, &self.spec)?;
         }
-        self.sources.retain(|source| source.rows.is_some());
-        let mut frontier: Option<Box<[u8]>> = None;
-        for rows in self.sources.iter().filter_map(|source| source.rows.as_ref()) {
-            let last = key_at(&self.encoder, rows, rows.num_rows() - 1)?;
-            if frontier.as_ref().is_none_or(|frontier| last < *frontier) {
-                frontier = Some(last);
-            }
-        }
-        let Some(frontier) = frontier else { return Ok(None) };
-        let mut taken = Vec::new();
-        for source in &mut self.sources {
-            taken.extend(source.take_through(&self.encoder, &frontier)?);
-        }
+        self.sources.retain(|source| source.held.is_some());
+        let ends = self.sources.iter().filter_map(|source| source.held.as_ref()).map(|held| &held.last);
+        let Some(frontier) = ends.min().cloned() else { return Ok(None) };
+        let through = self.sources.iter_mut().filter_map(|source| source.take_through(&frontier));
+        let mut taken: Vec<RecordBatch> = through.collect();
         if taken.len() == 1 {
             return Ok(taken.pop());
         }
@@ -147,42 +146,50 @@ impl Merge {
 
 impl Source {
     /// Reads on where nothing is left, and says how much; no rows then mean the end.
-    fn fill(&mut self, schema: &SchemaRef) -> Result<u64, StoreError> {
+    fn fill(&mut self, schema: &SchemaRef, spec: &TableSpec) -> Result<u64, StoreError> {
         let mut read = 0;
-        while self.rows.is_none() {
+        while self.held.is_none() {
             let Some(mut rows) = self.reader.next()? else { break };
             read += rows.num_rows() as u64;
             for dead in &self.dead {
                 rows = keep(&rows, &dead.filter(&rows)?)?;
             }
-            if rows.num_rows() > 0 {
-                self.rows = Some(in_schema(&rows, schema)?);
+            if let Some(last) = rows.num_rows().checked_sub(1) {
+                let rows = in_schema(&rows, schema)?;
+                let keys = KeyColumns::of(&rows, &spec.key)?;
+                self.held = Some(Held { last: keys.at(last), rows, start: 0, keys });
             }
         }
         Ok(read)
     }
 
     /// Takes the rows up to and with a key.
-    fn take_through(&mut self, encoder: &KeyEncoder, frontier: &[u8]) -> Result<Option<RecordBatch>, StoreError> {
-        let Some(rows) = self.rows.take() else { return Ok(None) };
-        let (mut low, mut high) = (0, rows.num_rows());
+    fn take_through(&mut self, frontier: &Key) -> Option<RecordBatch> {
+        let held = self.held.as_mut()?;
+        let (start, count) = (held.start, held.rows.num_rows());
+        let is_through = |row: usize| held.keys.compare(row, frontier).is_le();
+        // Mostly few rows: what is near is looked at first.
+        let (mut low, mut reach) = (start, 1);
+        while low + reach <= count && is_through(low + reach - 1) {
+            low += reach;
+            reach *= 2;
+        }
+        let mut high = count.min(low + reach - 1);
         while low < high {
             let middle = low.midpoint(high);
-            if *key_at(encoder, &rows, middle)? <= *frontier {
+            if is_through(middle) {
                 low = middle + 1;
             } else {
                 high = middle;
             }
         }
-        if low < rows.num_rows() {
-            self.rows = Some(rows.slice(low, rows.num_rows() - low));
+        let taken = (low > start).then(|| held.rows.slice(start, low - start));
+        held.start = low;
+        if low == count {
+            self.held = None;
         }
-        Ok((low > 0).then(|| rows.slice(0, low)))
+        taken
     }
-}
-
-fn key_at(encoder: &KeyEncoder, rows: &RecordBatch, row: usize) -> Result<Box<[u8]>, StoreError> {
-    Ok(encoder.encode(&rows.slice(row, 1))?.row(0).as_ref().into())
 }
 
 /// Where merged rows go: segments of one day each, which do not overlap. Their files go again unless they are taken.

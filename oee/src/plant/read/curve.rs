@@ -17,6 +17,9 @@ pub(super) fn curve(section: &mut Section<'_>, mistakes: &mut Mistakes<'_>) -> O
     let signal = section.text("signal", mistakes);
     let reduction = section.word("reduce", &Reduction::WORDS, mistakes);
     let settle = section.number("settle_s", mistakes);
+    if let Some(spaced) = signal.as_ref().filter(|signal| signal.value.trim() != signal.value) {
+        mistakes.add(spaced.at, format!("`signal` {:?} has spaces around it", spaced.value), "write the name alone");
+    }
     if signal.is_none() {
         let orphans =
             [reduction.as_ref().map(|reduce| ("reduce", reduce.at)), settle.as_ref().map(|s| ("settle_s", s.at))];

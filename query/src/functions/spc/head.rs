@@ -60,6 +60,6 @@ pub(super) fn columns<R: Headed>() -> [Column<R>; 11] {
         Column { name: "unit", value: Value::Text(|row| row.head().in_common(1)) },
         Column { name: "operator", value: Value::Text(|row| row.head().in_common(2)) },
         Column { name: "gauge", value: Value::Text(|row| row.head().in_common(3)) },
-        Column { name: "piece", value: Value::Double(|row| Some(row.head().piece? as f64)) },
+        Column { name: "piece", value: Value::Whole(|row| u64::try_from(row.head().piece?).ok()) },
     ]
 }

@@ -71,7 +71,7 @@ const COLUMNS: &[Column<Row>] = &[
     context!("operator", operator),
     context!("gauge", gauge),
     context!("run", run),
-    Column { name: "piece", value: Value::Double(|row| Some(row.group.piece as f64)) },
+    Column { name: "piece", value: Value::Whole(|row| u64::try_from(row.group.piece).ok()) },
     Column { name: "point", value: Value::Integer(|row| row.number) },
     Column { name: "subgroup", value: Value::Text(|row| row.group.label.as_deref()) },
     Column { name: "n", value: Value::Integer(|row| row.group.n as u64) },

@@ -62,7 +62,7 @@ impl Backlog {
             if kept.whole(stay) && lacks(gather, stay, known, &extents) {
                 let settle_us = settle_us(&gather.plant, stay.execution).unwrap_or(0);
                 let rows = known.iter().map(|row| (row.time, row.time)).fold((stay.end, stay.end), hull);
-                let due = now.min(stay.end).saturating_add(settle_us);
+                let due = stay.end.saturating_add(settle_us);
                 found.runs.push(((*run).to_owned(), Pending { due, rows, noted: now }));
             }
         }

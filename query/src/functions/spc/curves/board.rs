@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use oee::OPEN;
+
 use super::backlog::Backlog;
 use super::measure::measure;
 use super::touched::Touched;
@@ -153,6 +155,11 @@ impl Board {
         let mut recent = Vec::new();
         for run in due.collect::<Vec<_>>() {
             let Some((run, pending)) = self.pending.remove_entry(&run) else { continue };
+            // What is said to end in time to come has not ended.
+            if let Some(end) = context.executions.effective_end(&run).filter(|end| now < *end && *end < OPEN) {
+                self.pending.insert(run, Pending { due: end, ..pending });
+                continue;
+            }
             if pending.rows.1 < now.saturating_sub(RECENT_US) {
                 let key = (pending.rows.1, run);
                 self.backlog.entry(key).and_modify(|known| *known = known.join(pending)).or_insert(pending);

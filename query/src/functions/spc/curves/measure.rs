@@ -71,8 +71,8 @@ pub(super) async fn measure(
     let is_left = |row: &Measurement| {
         let run = row.run.as_deref().unwrap_or_default();
         match stays.get(run) {
-            Some(stay) => !is_whole(stay),
-            None => row.time < kept.from && context.executions.get(run).is_some(),
+            Some(stay) => kept.lacks(row.time) || !is_whole(stay) && row.time == stay.end,
+            None => kept.lacks(row.time) && context.executions.get(run).is_some(),
         }
     };
     let (mut changes, news) = changes(found, &known, is_left);
@@ -110,10 +110,15 @@ impl Kept {
         }
     }
 
-    /// Whether all samples of a stay can be there still. Where rows are kept for longer than they were once, it is the first
-    /// sample that tells.
+    /// Whether all samples of a stay can be there still.
     pub(super) fn whole(&self, stay: &Stay<'_>) -> bool {
-        self.from <= stay.execution.started && self.first <= stay.end
+        self.from <= stay.execution.started
+    }
+
+    /// Whether there are no samples by then any more. Where rows are kept for longer than they were once, it is the first sample
+    /// that tells.
+    fn lacks(&self, time: i64) -> bool {
+        time < self.from.max(self.first)
     }
 }
 

@@ -48,7 +48,7 @@ impl<'a> Touched<'a> {
         if let Some(end) = end.filter(|_| execution.unit.is_some())
             && let Some(settle_us) = settle_us(self.plant, execution)
         {
-            let due = self.came.saturating_add(settle_us);
+            let due = self.came.max(end).saturating_add(settle_us);
             self.runs.push((execution.run.clone(), Pending::at(due, end, self.came)));
         }
     }
