@@ -144,6 +144,49 @@ fn a_violation_is_an_event_a_message_and_a_hold_until_it_is_none() {
 }
 
 #[test]
+fn a_row_of_another_product_leaves_its_chart_and_a_decision_stands_where_one_only_moves() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = start(folder.path());
+    freeze(&server, "bore", "i_mr", None, "N1");
+    let mut rows = [fresh("bore", 0, 10.0), fresh("bore", 1, 14.0), fresh("bore", 2, 10.0)];
+    rows.iter_mut().for_each(|row| row["product"] = json!("B"));
+    server.send("measurements", &rows);
+    wait_for("the violations", PATIENCE, || (violations(&server).len() == 2).then_some(()));
+    rows[1]["product"] = json!("A");
+    server.send("measurements", &rows[1..2]);
+    // It is one of A now, and the next one of B has no neighbour that it differs from.
+    let of = "SELECT unit, event_id LIKE '%|A|%' FROM events WHERE kind = 'violation'";
+    wait_for("the other chart", PATIENCE, || (json!(server.sql(of)) == json!([["U1", true]])).then_some(()));
+
+    let release =
+        json!([{"event_id": "r", "kind": "release", "time": second(3), "unit": "U1", "message": "measured again"}]);
+    assert_eq!(server.post("/api/v1/events", release.to_string()).0, 200);
+    let status = |of: &str| {
+        wait_for("the status", PATIENCE, || {
+            (json!(server.sql("SELECT status FROM units WHERE unit = 'U1'")) == json!([[of]])).then_some(())
+        });
+    };
+    status("ok");
+    // The same value at another time, in one write.
+    let (mut gone, mut moved) = (rows[1].clone(), rows[1].clone());
+    (gone["deleted"], gone["change_reason"]) = (json!(true), json!("the operation ended later"));
+    let time: jiff::Timestamp = moved["time"].as_str().unwrap().parse().unwrap();
+    moved["time"] = json!((time + jiff::SignedDuration::from_millis(100)).to_string());
+    server.send("measurements", &[gone, moved.clone()]);
+    let at = format!(
+        "SELECT count(*) FROM events WHERE kind = 'violation' AND time = TIMESTAMP '{}'",
+        moved["time"].as_str().unwrap()
+    );
+    wait_for("the violation to move", PATIENCE, || (server.number(&at) == 1.0).then_some(()));
+    status("ok");
+    // Another value of it is no decision's.
+    moved["value"] = json!(15.0);
+    moved["time"] = json!((time + jiff::SignedDuration::from_millis(200)).to_string());
+    server.send("measurements", &[moved]);
+    status("hold");
+}
+
+#[test]
 fn all_units_of_a_subgroup_are_held_unless_they_are_older_than_its_limits() {
     let folder = tempfile::tempdir().unwrap();
     let server = start(folder.path());

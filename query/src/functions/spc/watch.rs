@@ -100,6 +100,13 @@ impl Violation {
         figures && same && self.time == other.time && self.is_told_by(other)
     }
 
+    /// Whether it is the other one at another time.
+    fn is_moved(&self, other: &Self) -> bool {
+        let near = |one: f64, other: f64| (one - other).abs() <= 1e-12 * one.abs().max(other.abs());
+        let same_value = self.value.zip(other.value).is_some_and(|(one, other)| near(one, other));
+        same_value && self.units == other.units && chart_of(&self.id) == chart_of(&other.id)
+    }
+
     /// Whether people who heard of the other one have heard of this one.
     fn is_told_by(&self, other: &Self) -> bool {
         self.rules == other.rules && self.message == other.message
@@ -158,11 +165,20 @@ struct Waiting {
 
 type ChartKey = (Key, ChartKind);
 
+/// Equipment, characteristic and operation.
+type Place = [Option<Arc<str>>; 3];
+
+fn place([equipment, characteristic, _, operation]: &Key) -> Place {
+    [equipment.clone(), characteristic.clone(), operation.clone()]
+}
+
 #[derive(Default)]
 struct Board {
     frozen: Vec<(ChartKind, Frozen)>,
     excluded: Excluded,
     charts: HashMap<ChartKey, Watched>,
+    /// Charts that differ in the product alone: a row that gets another product leaves one for another.
+    of_products: HashMap<(ChartKind, Place), HashSet<Key>>,
     /// Charts of several characteristics.
     several: Vec<Several>,
     /// Writes up to this place in the log are judged.
@@ -269,6 +285,7 @@ impl Board {
             self.frozen = Frozen::all(gather).await?;
             self.excluded = Excluded::gather(gather).await?;
             self.charts.clear();
+            self.of_products.clear();
             self.troubles.clear();
             let frozen = std::mem::take(&mut self.frozen);
             for (kind, frozen) in &frozen {
@@ -350,6 +367,7 @@ impl Board {
         match watched {
             Ok(watched) => {
                 self.troubles.remove(&key);
+                self.of_products.entry((key.1, place(&key.0))).or_default().insert(key.0.clone());
                 self.charts.insert(key, watched);
             }
             Err(error) => {
@@ -384,6 +402,14 @@ impl Board {
             let found = Measurements::of_rows(std::slice::from_ref(&standing), *kind, plant, &self.excluded)?;
             for series in found.series() {
                 let key = (series.key.clone(), *kind);
+                let others = self.of_products.get(&(*kind, place(&key.0))).into_iter().flatten();
+                let times =
+                    series.values.first().map(|first| first.time).zip(series.values.last().map(|last| last.time));
+                let reached = others.filter(|other| **other != key.0).filter(|other| {
+                    let chart = self.charts.get(&((*other).clone(), *kind));
+                    times.zip(chart).is_some_and(|(times, chart)| chart.reaches_into(times))
+                });
+                late.extend(reached.cloned());
                 // A chart that is known, or one that limits are waiting for.
                 let chart = self.charts.get_mut(&key);
                 if chart.is_none() && frozen.of(series).is_empty() {
@@ -402,21 +428,11 @@ impl Board {
     /// What stands and was not said, and what was said and does not stand.
     fn changes(&mut self) -> Vec<Change> {
         let said = self.said.get_or_insert_default();
-        let mut changes = Vec::new();
-        let mut standing: HashSet<&str> = HashSet::new();
-        let of_several = self.several.iter().flat_map(Several::violations);
-        for violation in self.charts.values().flat_map(Watched::violations).chain(of_several) {
-            standing.insert(&violation.id);
-            let known = said.get(&violation.id);
-            if known.is_some_and(|known| known.says_as_much(violation)) {
-                continue;
-            }
-            let is_new = |unit: &&String| known.is_none_or(|known| !known.units.contains(unit));
-            let more_units = violation.units.iter().filter(is_new).cloned().collect();
-            let told = known.is_some_and(|known| known.is_told_by(violation));
-            let change = if told { Change::Restated } else { Change::Raised };
-            changes.push(change(Violation { more_units, ..violation.clone() }));
-        }
+        let all = || {
+            let of_several = self.several.iter().flat_map(Several::violations);
+            self.charts.values().flat_map(Watched::violations).chain(of_several)
+        };
+        let standing: HashSet<&str> = all().map(|violation| violation.id.as_str()).collect();
         // Of what is older than the measurements that are kept stands what was said then.
         let gone = said.values().filter(|known| !standing.contains(known.id.as_str()));
         let gone = gone.filter(|known| match self.charts.values().find(|chart| chart.is_of(known)) {
@@ -428,7 +444,22 @@ impl Board {
                 !self.frozen.iter().any(|(known, frozen)| *known == kind && frozen.governs(&key))
             }),
         });
-        changes.extend(gone.cloned().map(Change::Withdrawn));
+        let gone: Vec<Violation> = gone.cloned().collect();
+        let mut changes = Vec::new();
+        for violation in all() {
+            let known = said.get(&violation.id);
+            if known.is_some_and(|known| known.says_as_much(violation)) {
+                continue;
+            }
+            // One that only moved, with its execution's end, was acted upon.
+            let acted_upon = known.or_else(|| gone.iter().find(|gone| violation.is_moved(gone)));
+            let is_new = |unit: &&String| acted_upon.is_none_or(|known| !known.units.contains(unit));
+            let more_units = violation.units.iter().filter(is_new).cloned().collect();
+            let told = known.is_some_and(|known| known.is_told_by(violation));
+            let change = if told { Change::Restated } else { Change::Raised };
+            changes.push(change(Violation { more_units, ..violation.clone() }));
+        }
+        changes.extend(gone.into_iter().map(Change::Withdrawn));
         changes.sort_by_key(|change| change.violation().time);
         changes
     }

@@ -173,6 +173,12 @@ impl Watched {
         self.oldest.is_some_and(|oldest| oldest <= violation.time)
     }
 
+    /// Whether it holds values of those times, or could.
+    pub(super) fn reaches_into(&self, (first, last): (i64, i64)) -> bool {
+        let newest = self.newest.as_ref().map(|(newest, ..)| *newest);
+        self.oldest.zip(newest).is_some_and(|(oldest, newest)| oldest <= last && first <= newest)
+    }
+
     /// Takes values that came; false where the chart has to be begun anew for them.
     pub(super) fn take(&mut self, measurements: &Measurements, series: &Series) -> Result<bool, QueryError> {
         // Short runs take all values to know the parts, subgroups by time a calendar.
