@@ -267,11 +267,33 @@ impl Executions {
         lineage(equipment).chain(below).flat_map(|path| self.units_within(path, from, to)).collect()
     }
 
-    /// The execution of an order that is in force on an equipment at a moment, whatever unit is there.
+    /// Order and product of a unit's execution that ends at `end`: its own, else those of the last order that was in force
+    /// meanwhile, whatever other unit was there. An order says nothing of a unit of another.
     #[must_use]
-    pub fn order_over(&self, equipment: &str, t: i64) -> Option<&Execution> {
-        let mut nodes = lineage(equipment).filter_map(|path| self.nodes.get(path));
-        nodes.find_map(|node| node.orders.at(t, &mut usize::default()).0)
+    pub fn order_of<'a>(&'a self, execution: &'a Execution, end: i64) -> (Option<&'a str>, Option<&'a str>) {
+        let (work_order, product) = (execution.work_order.as_deref(), execution.product.as_deref());
+        if work_order.is_some() && product.is_some() {
+            return (work_order, product);
+        }
+        let order = self.last_order_within(&execution.equipment, execution.started, last_moment(execution, end));
+        let order = order.filter(|order| work_order.is_none() || work_order == order.work_order.as_deref());
+        let of_order = |of: fn(&Execution) -> Option<&str>| order.and_then(of);
+        (
+            work_order.or_else(|| of_order(|order| order.work_order.as_deref())),
+            product.or_else(|| of_order(|order| order.product.as_deref())),
+        )
+    }
+
+    /// The execution of an order that was in force last on an equipment in `[from, to]`.
+    fn last_order_within(&self, equipment: &str, from: i64, to: i64) -> Option<&Execution> {
+        let nodes = || lineage(equipment).filter_map(|path| self.nodes.get(path));
+        let over = |t: i64| nodes().find_map(|node| node.orders.at(t, &mut usize::default()).0);
+        over(to).or_else(|| {
+            // None is in force at the end: the one that ended last was before.
+            let begun = nodes().flat_map(|node| node.orders.reaching(from, to).map(move |order| (node, order)));
+            let ends = begun.filter_map(|(node, order)| node.orders.end_of(order));
+            over(ends.filter(|end| from < *end).max()?.saturating_sub(1))
+        })
     }
 
     /// All executions, in no particular order.

@@ -4,13 +4,12 @@
 //! The index follows the `operations` table by what is new in it: new segments, and the hot buffer. It sees every version
 //! of a row, so a change that was itself corrected is not missed.
 
-use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, TimestampMicrosecondArray};
+use arrow::array::{Array, ArrayRef, AsArray, TimestampMicrosecondArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float64Type, TimestampMicrosecondType};
 use arrow::record_batch::RecordBatch;
@@ -18,7 +17,7 @@ use oee::OPEN;
 use oee::execution::{Affected, Execution, Executions};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use storage::{Segment, StoreError, TableView};
+use storage::{Segment, TableView};
 
 use crate::error::QueryError;
 use crate::types::time_type;
@@ -333,24 +332,13 @@ impl Followed {
                 read.push(segment.path.clone());
             }
         }
-        for batch in hot_versions(operations)? {
-            versions_of(&batch, &mut versions)?;
+        for batch in operations.hot_versions() {
+            versions_of(batch, &mut versions)?;
         }
         versions.sort_by_key(|version| version.execution.recorded);
         self.segments.extend(read);
         Ok(versions)
     }
-}
-
-/// Every version in the hot buffer. A filter sees the rows before they are settled; it keeps none, so settling is free.
-fn hot_versions(view: &TableView) -> Result<Vec<RecordBatch>, StoreError> {
-    let seen = RefCell::new(Vec::new());
-    let look = |batch: &RecordBatch| -> Result<BooleanArray, StoreError> {
-        seen.borrow_mut().push(batch.clone());
-        Ok(BooleanArray::from(vec![false; batch.num_rows()]))
-    };
-    view.hot_rows((i64::MIN, i64::MAX), Some(&look))?;
-    Ok(seen.into_inner())
 }
 
 fn read_segment(segment: &Segment) -> Result<Vec<RecordBatch>, QueryError> {

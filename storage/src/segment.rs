@@ -75,6 +75,11 @@ pub(crate) fn start_of(day: i64) -> i64 {
     day.saturating_mul(DAY_US)
 }
 
+/// The first moment that is kept of rows that are kept for `age_us`: they leave by whole days, for segments are of one day.
+pub(crate) fn first_kept(now_us: i64, age_us: i64) -> i64 {
+    start_of(day_of(now_us.saturating_sub(age_us)))
+}
+
 /// One immutable Parquet file, sorted by the table's key.
 #[derive(Debug)]
 pub struct Segment {

@@ -15,7 +15,7 @@ use crate::dead::Dead;
 use crate::hot::{ALWAYS, Hot, SameRow, Settled, in_schema, places_in_order, plain, settle};
 use crate::keys::{KeySet, pick, time_span};
 use crate::newest::Newest;
-use crate::segment::Segment;
+use crate::segment::{Segment, first_kept};
 use crate::sought::current_rows;
 use crate::spec::{
     CHANGE_REASON, DELETED, RECORDED, RECORDED_BY, SUPERSEDED, SUPERSEDED_BY, SUPERSEDED_REASON, TableSpec, Upsert,
@@ -49,8 +49,8 @@ pub struct TableView {
     pub history: Vec<Arc<Segment>>,
     /// What is not flushed yet.
     pub hot: Hot,
-    /// How long its rows are kept: older ones are removed, a whole day at a time. None: for ever, as far as is known.
-    pub kept: Option<Duration>,
+    /// How long its rows are kept. None: for ever, as far as is known.
+    pub(crate) kept: Option<Duration>,
     /// Changes with every change of the table.
     pub version: u64,
     pub(crate) newest: Arc<Newest>,
@@ -73,6 +73,17 @@ impl TableView {
         filter: Option<&dyn Fn(&RecordBatch) -> Result<BooleanArray, StoreError>>,
     ) -> Result<RecordBatch, StoreError> {
         Ok(self.hot.settle(&self.spec, span, filter)?.newest)
+    }
+
+    /// Every version of the hot rows, oldest first, columns as [`TableSpec::memory_schema`] or [`TableSpec::hot_schema`].
+    pub fn hot_versions(&self) -> impl Iterator<Item = &RecordBatch> {
+        self.hot.chunks.iter().map(|chunk| &chunk.batch)
+    }
+
+    /// The first moment of which rows are kept at `now_us`: of what is older, days are removed. None: all are, as far as is known.
+    pub fn kept_from(&self, now_us: i64) -> Option<i64> {
+        let kept_us = i64::try_from(self.kept?.as_micros()).unwrap_or(i64::MAX);
+        Some(first_kept(now_us, kept_us))
     }
 
     /// The earliest time of its rows, superseded ones among them, where its key holds a time; microseconds UTC.

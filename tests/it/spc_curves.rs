@@ -328,8 +328,10 @@ impl Said {
         let row = |((run, place), value): (&(&str, &str), &f64)| {
             let (execution, end) =
                 (self.known.get(run)?, self.known.effective_end(run).filter(|end| *end < oee::OPEN)?);
-            let last = (end - 1).max(execution.started);
-            let order = Self::above(&execution.equipment).find_map(|place| self.covering(place, false, last));
+            // The last order that was in force meanwhile; all begin and end with a second.
+            let mut moments = (execution.started..end).rev().step_by(1_000_000);
+            let order = moments
+                .find_map(|us| Self::above(&execution.equipment).find_map(|place| self.covering(place, false, us)));
             let order = execution.work_order.as_ref().or(order.and_then(|order| order.work_order.as_ref()));
             Some(json!([run, place, (end / 1_000_000 - BEGUN_S) as f64, value, order, self.operators.get(*run)]))
         };

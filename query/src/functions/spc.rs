@@ -267,6 +267,14 @@ fn in_parts<'v, L>(
     parts
 }
 
+/// Whether two figures are one: as JSON a number can lose its last digit.
+fn is_same_figure(one: Option<f64>, other: Option<f64>) -> bool {
+    match (one, other) {
+        (Some(one), Some(other)) => (one - other).abs() <= 1e-12 * one.abs().max(other.abs()),
+        (one, other) => one == other,
+    }
+}
+
 /// An error of the calculation, as one of the statement.
 fn said(error: oee::spc::Error) -> QueryError {
     mistaken(error.to_string())

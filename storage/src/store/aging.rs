@@ -15,7 +15,7 @@ use super::compact::{Job, Task, rows_job};
 use super::flush::Flusher;
 use super::{Clock, Options, Shared};
 use crate::StoreError;
-use crate::segment::{Segment, day_of, start_of};
+use crate::segment::{Segment, first_kept};
 use crate::spec::TableSpec;
 
 /// How often the store looks for old rows, microseconds.
@@ -99,7 +99,7 @@ impl Aging {
         let is_time = self.last_us.is_none_or(|last| now_us < last || now_us - last >= INTERVAL_US);
         let is_asked = self.limits.is_none() && !self.asked.is_empty();
         if is_asked || is_time {
-            let limit = |age: i64| start_of(day_of(now_us.saturating_sub(age)));
+            let limit = |age: i64| first_kept(now_us, age);
             let limits = |ages: &Ages| Limits { keep: ages.keep.map(limit), cold: ages.cold.map(limit) };
             self.limits = Some(self.ages.iter().map(limits).collect());
             self.last_us = Some(now_us);

@@ -419,3 +419,22 @@ pub(crate) fn superseded_after(rows: &RecordBatch, through: i64) -> BooleanArray
 fn path(folder: &Path, spec: &TableSpec, first: u64, last: u64) -> PathBuf {
     folder.join("tables").join(&spec.name).join(format!("{first:020}-{last:020}.parquet"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pressure_is_many_full_tables_within_a_second() {
+        let ago = |ms: u64| Instant::now().checked_sub(Duration::from_millis(ms)).expect("since the machine started");
+        let of = |flushes: &[u64]| Pressure { full: flushes.iter().map(|ms| ago(*ms)).collect() };
+        assert!(of(&[600, 400, 200, 0]).is_high());
+        assert!(!of(&[1_500, 400, 200, 0]).is_high());
+        assert!(!of(&[400, 200, 0]).is_high());
+        // Only the last ones count, and they are forgotten.
+        let mut pressure = of(&[1_500, 400, 200, 0]);
+        pressure.note();
+        assert!(pressure.is_high());
+        assert_eq!(pressure.full.len(), PRESSED_FLUSHES);
+    }
+}

@@ -111,7 +111,7 @@ pub(super) async fn curves(
                 let equipment = equipment.unwrap_or_default();
                 (Curve { equipment, run, operation, unit, work_order: None, samples: Vec::new() }, i64::MIN)
             });
-            // A stay across two orders is of the last one.
+            // What names its own order, or goes on, is of that of its last sample.
             if *last <= time {
                 (*last, curve.work_order) = (time, work_order);
             }
@@ -119,7 +119,15 @@ pub(super) async fn curves(
         }
     }
     let mut curves: Vec<Curve> = curves.into_values().map(|(curve, _)| curve).collect();
-    curves.iter_mut().for_each(|curve| curve.samples.sort_by_key(|(time, _)| *time));
+    for curve in &mut curves {
+        curve.samples.sort_by_key(|(time, _)| *time);
+        // One that goes on, or whose samples alone name an order, is of that of the last of them.
+        let of_stay = known.as_deref().zip(curve.run.as_deref()).and_then(|(context, run)| {
+            let end = context.executions.effective_end(run).filter(|end| *end < OPEN)?;
+            context.executions.order_of(context.executions.get(run)?, end).0
+        });
+        curve.work_order = of_stay.map(str::to_owned).or_else(|| curve.work_order.take());
+    }
     Ok(curves)
 }
 

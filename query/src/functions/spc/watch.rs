@@ -23,7 +23,7 @@ use oee::tables::{CONTROL_LIMITS, EVENTS, EXCLUSIONS, MEASUREMENTS, TABLES};
 use super::asked::Asked;
 use super::frozen::Frozen;
 use super::measured::{COLUMNS_OF_CHARTS, CONTEXT, Excluded, Key, Measurements};
-use super::{NAMES, Question};
+use super::{NAMES, Question, is_same_figure};
 use crate::error::QueryError;
 use crate::functions::gather::{Gather, Present};
 use crate::functions::names::Names;
@@ -90,20 +90,15 @@ pub struct Violation {
 impl Violation {
     /// Whether what `events` says of this one is what there is to say of the other.
     fn says_as_much(&self, other: &Self) -> bool {
-        // As JSON a number can lose its last digit.
-        let near = |one: Option<f64>, other: Option<f64>| match (one, other) {
-            (Some(one), Some(other)) => (one - other).abs() <= 1e-12 * one.abs().max(other.abs()),
-            (one, other) => one == other,
-        };
-        let figures = near(self.value, other.value) && near(self.lcl, other.lcl) && near(self.ucl, other.ucl);
+        let figures = [(self.value, other.value), (self.lcl, other.lcl), (self.ucl, other.ucl)];
+        let figures = figures.into_iter().all(|(one, other)| is_same_figure(one, other));
         let same = self.limits == other.limits && self.units == other.units;
         figures && same && self.time == other.time && self.is_told_by(other)
     }
 
     /// Whether it is the other one at another time.
     fn is_moved(&self, other: &Self) -> bool {
-        let near = |one: f64, other: f64| (one - other).abs() <= 1e-12 * one.abs().max(other.abs());
-        let same_value = self.value.zip(other.value).is_some_and(|(one, other)| near(one, other));
+        let same_value = self.value.is_some() && is_same_figure(self.value, other.value);
         same_value && self.units == other.units && chart_of(&self.id) == chart_of(&other.id)
     }
 

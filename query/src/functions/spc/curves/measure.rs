@@ -4,8 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use datafusion::logical_expr::Expr;
 use oee::OPEN;
-use oee::bucket::DAY_US;
-use oee::execution::{Execution, last_moment};
+use oee::execution::Execution;
 use oee::plant::Curve;
 use oee::spc::ChartKind;
 use oee::spc::capability::Spec;
@@ -29,7 +28,7 @@ const FIRST_LOOK_US: i64 = 2_000_000;
 pub(super) struct Stay<'a> {
     pub(super) execution: &'a Execution,
     pub(super) end: i64,
-    /// Its own, or that of the order that it ended in.
+    /// Its own, or that of the last order meanwhile.
     work_order: Option<String>,
     pub(super) product: Option<String>,
 }
@@ -44,9 +43,8 @@ pub(super) async fn measure(
     let executions = runs.iter().filter_map(|(run, _)| context.executions.get(run));
     let stays = stays(gather, context, executions).await?;
     let kept = Kept::of(gather, now);
-    let is_whole = |stay: &Stay<'_>| kept.whole(stay);
     let mut wanted: BTreeMap<&str, Vec<(&Stay<'_>, &str, &Curve)>> = BTreeMap::new();
-    for stay in stays.values().filter(|stay| is_whole(stay)) {
+    for stay in stays.values().filter(|stay| kept.whole(stay)) {
         for (name, curve) in gather.plant.curves(stay.product.as_deref(), stay.execution.operation.as_deref()) {
             wanted.entry(&curve.signal).or_default().push((stay, name, curve));
         }
@@ -71,7 +69,7 @@ pub(super) async fn measure(
     let is_left = |row: &Measurement| {
         let run = row.run.as_deref().unwrap_or_default();
         match stays.get(run) {
-            Some(stay) => kept.lacks(row.time) || !is_whole(stay) && row.time == stay.end,
+            Some(stay) => kept.lacks(row.time) || !kept.whole(stay) && row.time == stay.end,
             None => kept.lacks(row.time) && context.executions.get(run).is_some(),
         }
     };
@@ -97,12 +95,7 @@ pub(super) struct Kept {
 
 impl Kept {
     pub(super) fn of(gather: &Gather, now: i64) -> Self {
-        let from = |table: &str| {
-            let kept = gather.view.stored(table)?.kept?;
-            let kept_us = i64::try_from(kept.as_micros()).unwrap_or(i64::MAX);
-            // They leave by whole days.
-            Some(now.saturating_sub(kept_us).div_euclid(DAY_US).saturating_mul(DAY_US))
-        };
+        let from = |table: &str| gather.view.stored(table)?.kept_from(now);
         let samples = gather.view.stored(SAMPLES.name);
         Self {
             from: [SAMPLES.name, MEASUREMENTS.name].into_iter().filter_map(from).max().unwrap_or(i64::MIN),
@@ -164,15 +157,8 @@ pub(super) async fn stays<'a>(
     let mut stays = HashMap::new();
     for execution in executions.filter(|execution| execution.unit.is_some()) {
         let Some(end) = context.executions.effective_end(&execution.run).filter(|end| *end < OPEN) else { continue };
-        let (mut work_order, mut product) = (execution.work_order.clone(), execution.product.clone());
-        if work_order.is_none() || product.is_none() {
-            let order = context.executions.order_over(&execution.equipment, last_moment(execution, end));
-            // An order says nothing of a unit of another.
-            if let Some(order) = order.filter(|order| work_order.is_none() || work_order == order.work_order) {
-                work_order = work_order.or_else(|| order.work_order.clone());
-                product = product.or_else(|| order.product.clone());
-            }
-        }
+        let (work_order, product) = context.executions.order_of(execution, end);
+        let (work_order, product) = (work_order.map(str::to_owned), product.map(str::to_owned));
         stays.insert(execution.run.as_str(), Stay { execution, end, work_order, product });
     }
     let without = stays.values().filter(|stay| stay.product.is_none());

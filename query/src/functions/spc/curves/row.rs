@@ -9,6 +9,7 @@ use oee::plant::Plant;
 use oee::spc::capability::Spec;
 use oee::tables::MEASUREMENTS;
 
+use super::super::is_same_figure;
 use super::curves;
 use crate::error::QueryError;
 use crate::functions::gather::{Gather, among, at};
@@ -74,13 +75,8 @@ impl Measurement {
 
     /// Whether there is nothing to correct. The specification is that of when it was measured.
     pub(super) fn says_the_same(&self, other: &Self) -> bool {
-        // As JSON a number can lose its last digit.
-        let near = match (self.value, other.value) {
-            (Some(one), Some(other)) => (one - other).abs() <= 1e-12 * one.abs().max(other.abs()),
-            (one, other) => one == other,
-        };
         let texts = |row: &Self| [row.work_order.clone(), row.product.clone(), row.operator.clone()];
-        near && texts(self) == texts(other) && self.gauge == other.gauge
+        is_same_figure(self.value, other.value) && texts(self) == texts(other) && self.gauge == other.gauge
     }
 }
 

@@ -1,10 +1,7 @@
 //! What writes are about: executions that they ended, corrected or took back, and those that got samples.
 
-use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 
-use arrow::array::BooleanArray;
-use arrow::record_batch::RecordBatch;
 use oee::OPEN;
 use oee::execution::{Affected, Execution};
 use oee::path::lineage;
@@ -103,14 +100,8 @@ impl<'a> Touched<'a> {
             self.execution(execution);
         }
         let Some(samples) = gather.view.stored(SAMPLES.name) else { return Ok(()) };
-        let seen = RefCell::new(Vec::new());
-        let look = |batch: &RecordBatch| {
-            seen.borrow_mut().push(batch.clone());
-            Ok(BooleanArray::from(vec![false; batch.num_rows()]))
-        };
-        samples.hot_rows((i64::MIN, i64::MAX), Some(&look))?;
-        for batch in seen.into_inner() {
-            spans(signals, &batch)?.iter().for_each(|(path, span)| self.samples(path, *span));
+        for batch in samples.hot_versions() {
+            spans(signals, batch)?.iter().for_each(|(path, span)| self.samples(path, *span));
         }
         let place = |name: &str| samples.spec.key_names().iter().position(|known| *known == name);
         let (equipment, signal) = (place("equipment"), place("signal"));
