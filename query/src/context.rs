@@ -60,8 +60,8 @@ pub(crate) struct Context {
     changes: Vec<Change>,
     /// Changes of what was made, which re-key nothing.
     made: Vec<Change>,
-    /// Earliest start of affected time in each block of `changes`.
-    blocks: Vec<i64>,
+    /// What lies in each block of `changes`.
+    blocks: Vec<Block>,
 }
 
 /// Names that samples are looked for by; `None`: any.
@@ -76,6 +76,13 @@ pub(crate) struct Located<'a> {
 struct Change {
     recorded: i64,
     affected: Affected,
+}
+
+/// The earliest start of affected time and the newest recorded time of some changes.
+#[derive(Debug, Clone, Copy)]
+struct Block {
+    from: i64,
+    recorded: i64,
 }
 
 /// One version of a row of `operations`.
@@ -103,8 +110,8 @@ impl Context {
     pub(crate) fn affected(&self, keyed_through: i64, first: i64, last: i64) -> Vec<Affected> {
         let since = self.as_of.map_or(keyed_through, |as_of| keyed_through.min(as_of));
         let mut found = Vec::new();
-        for (block, changes) in self.changes.chunks(BLOCK).enumerate() {
-            if self.blocks.get(block).is_some_and(|from| *from > last) {
+        for (block, changes) in self.blocks.iter().zip(self.changes.chunks(BLOCK)) {
+            if block.from > last || block.recorded <= since {
                 continue;
             }
             for change in changes {
@@ -199,10 +206,10 @@ impl Context {
     }
 
     fn note(&mut self, change: Change) {
-        let block = self.changes.len() / BLOCK;
-        match self.blocks.get_mut(block) {
-            Some(from) => *from = change.affected.from.min(*from),
-            None => self.blocks.push(change.affected.from),
+        let (from, recorded) = (change.affected.from, change.recorded);
+        match self.blocks.get_mut(self.changes.len() / BLOCK) {
+            Some(block) => *block = Block { from: block.from.min(from), recorded: block.recorded.max(recorded) },
+            None => self.blocks.push(Block { from, recorded }),
         }
         self.changes.push(change);
     }

@@ -68,8 +68,13 @@ impl SeriesReader {
         Self { rows, next: 0, open: None, schema, columns, time, batch_rows, filter, pages: None }
     }
 
+    /// The next `count` batches; fewer of them after the last rows.
+    pub(crate) fn next_batches(&mut self, count: usize) -> Result<Vec<RecordBatch>, QueryError> {
+        (0..count).map_while(|_| self.next_batch().transpose()).collect()
+    }
+
     /// The next rows; `None` after the last.
-    pub(crate) fn next_batch(&mut self) -> Result<Option<RecordBatch>, QueryError> {
+    fn next_batch(&mut self) -> Result<Option<RecordBatch>, QueryError> {
         loop {
             let mut open = match self.open.take() {
                 Some(open) => open,

@@ -9,7 +9,7 @@ use arrow::datatypes::{Field, SchemaRef};
 use datafusion::common::cast::as_boolean_array;
 use datafusion::common::stats::Precision;
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::common::{Result, Statistics};
+use datafusion::common::{DataFusionError, Result, Statistics};
 use datafusion::config::ConfigOptions;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::expressions::{Column as PhysicalColumn, col};
@@ -41,6 +41,8 @@ const STREAM_ROWS: usize = 1 << 17;
 /// through all segments: pages that hold several series are read once for each of them.
 const ROWS_OF_SERIES: usize = 4_096;
 const FEW_SERIES: usize = 256;
+/// Batches that a stream reads at a time, and so holds, at most.
+const MOST_BATCHES: usize = 8;
 
 /// Reads rows of series.
 #[derive(Debug)]
@@ -277,13 +279,17 @@ impl ExecutionPlan for SeriesScanExec {
         let (columns, time) = (Arc::clone(&self.columns), Arc::clone(&self.time));
         let reader = SeriesReader::new(rows, self.schema(), columns, time, batch_rows, self.filter.clone());
         let metrics = BaselineMetrics::new(&self.metrics, partition);
-        // Reads files, so it runs off the async threads: a batch at a time, so that none of those threads waits for whoever takes
-        // the batches.
-        let batches = futures::stream::try_unfold(reader, |mut reader| async {
-            let read = tokio::task::spawn_blocking(move || (reader.next_batch(), reader)).await;
-            let (batch, reader) = read.map_err(|error| QueryError::Execution(error.to_string()))?;
-            Ok(batch?.map(|batch| (batch, reader)))
+        // Reads files, so it runs off the async threads: some batches at a time, so that none of those threads waits for whoever
+        // takes them. To wake another thread takes as long as to read a page, so whoever goes on taking is given more at a time.
+        let chunks = futures::stream::try_unfold((reader, 1), |(mut reader, count)| async move {
+            let read = tokio::task::spawn_blocking(move || (reader.next_batches(count), reader)).await;
+            let (batches, reader) = read.map_err(|error| QueryError::Execution(error.to_string()))?;
+            let batches = batches?;
+            let next = (reader, (2 * count).min(MOST_BATCHES));
+            let chunk = (!batches.is_empty()).then(|| futures::stream::iter(batches.into_iter().map(Ok)));
+            Ok::<_, DataFusionError>(chunk.zip(Some(next)))
         });
+        let batches = chunks.try_flatten();
         let batches = batches.inspect_ok(move |batch: &RecordBatch| metrics.record_output(batch.num_rows()));
         Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), batches)))
     }

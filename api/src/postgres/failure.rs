@@ -56,6 +56,7 @@ pub(crate) mod sqlstate {
     pub(crate) const DUPLICATE_PREPARED_STATEMENT: &str = "42P05";
     pub(crate) const OUT_OF_MEMORY: &str = "53200";
     pub(crate) const TOO_MANY_CONNECTIONS: &str = "53300";
+    pub(crate) const PROGRAM_LIMIT_EXCEEDED: &str = "54000";
     pub(crate) const CANT_CHANGE_RUNTIME_PARAM: &str = "55P02";
     pub(crate) const OBJECT_NOT_IN_STATE: &str = "55000";
     pub(crate) const QUERY_CANCELED: &str = "57014";

@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use arrow_pg::datatypes::field_into_pg_type;
-use arrow_pg::encoder::encode_value;
+use arrow_pg::encoder::{Encoder, encode_value};
+use bytes::{BufMut, BytesMut};
 use datafusion::arrow::array::{
     Array, ArrayRef, AsArray, Float32Array, Float64Array, Int64Array, RecordBatch, StringArray,
     TimestampMicrosecondArray,
@@ -12,15 +13,26 @@ use datafusion::arrow::array::{
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Schema, TimeUnit, TimestampMicrosecondType};
 use jiff::Timestamp;
+use jiff::fmt::temporal::DateTimePrinter;
 use jiff::tz::{Offset, TimeZone};
 use pgwire::api::Type;
-use pgwire::api::results::{DataRowEncoder, FieldFormat, FieldInfo};
+use pgwire::api::results::{FieldFormat, FieldInfo};
+use pgwire::error::{PgWireError, PgWireResult};
 use pgwire::messages::data::{DataRow, RowDescription};
+use pgwire::types::ToSqlText;
+use postgres_types::{IsNull, ToSql};
 
 use super::failure::{Failure, sqlstate};
 
 #[cfg(test)]
 mod tests;
+
+/// Fields of a row begin with their length.
+const LENGTH_BYTES: usize = 4;
+/// What a field takes as a rule, its length included.
+const FIELD_BYTES: usize = 24;
+/// Dates and times as PostgreSQL separates them; the fraction is as long as needed.
+static PRINTER: DateTimePrinter = DateTimePrinter::new().separator(b' ');
 
 /// One column of a result.
 #[derive(Debug, Clone, PartialEq)]
@@ -131,16 +143,79 @@ pub(crate) fn encode(
         .zip(columns.iter().zip(fields.iter()))
         .map(|((array, field), (column, info))| Cells::new(array, field, column, info))
         .collect::<Result<Vec<_>, _>>()?;
-    let mut encoder = DataRowEncoder::new(Arc::clone(fields));
+    let mut writer = RowWriter::new(batch.num_rows() * columns.len());
     let mut text = String::new();
     let mut rows = Vec::with_capacity(batch.num_rows());
     for row in 0..batch.num_rows() {
         for (cells, info) in arrays.iter().zip(fields.iter()) {
-            cells.encode(row, info, zone, &mut encoder, &mut text)?;
+            cells.encode(row, info, zone, &mut writer, &mut text)?;
         }
-        rows.push(encoder.take_row());
+        rows.push(writer.take_row());
     }
     Ok(rows)
+}
+
+/// Rows of texts; a text looks the same in both formats.
+pub(crate) fn text_rows(values: &[Vec<String>]) -> Result<Vec<DataRow>, Failure> {
+    let mut writer = RowWriter::new(values.iter().map(Vec::len).sum());
+    let row = |row: &Vec<String>| {
+        row.iter().try_for_each(|value| writer.put_text(value))?;
+        Ok(writer.take_row())
+    };
+    values.iter().map(row).collect()
+}
+
+/// Writes rows one after another into memory that is asked for once: `pgwire`'s own asks several times for each row.
+struct RowWriter {
+    bytes: BytesMut,
+    fields: i16,
+}
+
+impl RowWriter {
+    /// With room for so many fields of the usual size; more is found where they are larger.
+    fn new(fields: usize) -> RowWriter {
+        RowWriter { bytes: BytesMut::with_capacity(fields * FIELD_BYTES), fields: 0 }
+    }
+
+    fn put_text(&mut self, text: &str) -> Result<(), Failure> {
+        let length = i32::try_from(text.len()).map_err(|_| too_long())?;
+        self.bytes.put_i32(length);
+        self.bytes.put_slice(text.as_bytes());
+        self.fields += 1;
+        Ok(())
+    }
+
+    fn put_null(&mut self) {
+        self.bytes.put_i32(-1);
+        self.fields += 1;
+    }
+}
+
+impl Encoder for RowWriter {
+    type Item = DataRow;
+
+    fn encode_field<T: ToSql + ToSqlText>(&mut self, value: &T, info: &FieldInfo) -> PgWireResult<()> {
+        let start = self.bytes.len();
+        self.put_null();
+        let is_null = match info.format() {
+            FieldFormat::Text => value.to_sql_text(info.datatype(), &mut self.bytes, info.format_options())?,
+            FieldFormat::Binary => value.to_sql(info.datatype(), &mut self.bytes)?,
+        };
+        let length = i32::try_from(self.bytes.len() - start - LENGTH_BYTES);
+        let length = length.map_err(|error| PgWireError::ApiError(Box::new(error)))?;
+        if let (IsNull::No, Some(place)) = (is_null, self.bytes.get_mut(start..start + LENGTH_BYTES)) {
+            place.copy_from_slice(&length.to_be_bytes());
+        }
+        Ok(())
+    }
+
+    fn take_row(&mut self) -> DataRow {
+        DataRow::new(self.bytes.split(), std::mem::take(&mut self.fields))
+    }
+}
+
+fn too_long() -> Failure {
+    Failure::new(sqlstate::PROGRAM_LIMIT_EXCEEDED, "a value has more than 2 GiB, which a row has no room for")
 }
 
 fn changed_shape() -> Failure {
@@ -193,7 +268,7 @@ impl Cells {
         row: usize,
         info: &FieldInfo,
         zone: &TimeZone,
-        encoder: &mut DataRowEncoder,
+        writer: &mut RowWriter,
         text: &mut String,
     ) -> Result<(), Failure> {
         let values: &dyn Array = match self {
@@ -205,19 +280,20 @@ impl Cells {
             Cells::Other { values, .. } => values,
         };
         if values.is_null(row) {
-            return put_null(encoder, info);
+            writer.put_null();
+            return Ok(());
         }
         match self {
             Cells::Times { values, zoned } => {
                 text.clear();
                 write_time(text, values.value(row), zoned.then_some(zone))?;
-                put_text(encoder, info, text)
+                writer.put_text(text)
             }
-            Cells::Doubles(values) => put_text(encoder, info, number(values.value(row), &mut ryu::Buffer::new())),
-            Cells::Singles(values) => put_text(encoder, info, number(values.value(row), &mut ryu::Buffer::new())),
-            Cells::Integers(values) => put_text(encoder, info, itoa::Buffer::new().format(values.value(row))),
-            Cells::Texts(values) => put_text(encoder, info, values.value(row)),
-            Cells::Other { values, field } => encode_value(encoder, values, row, field, info).map_err(Failure::from),
+            Cells::Doubles(values) => writer.put_text(number(values.value(row), &mut ryu::Buffer::new())),
+            Cells::Singles(values) => writer.put_text(number(values.value(row), &mut ryu::Buffer::new())),
+            Cells::Integers(values) => writer.put_text(itoa::Buffer::new().format(values.value(row))),
+            Cells::Texts(values) => writer.put_text(values.value(row)),
+            Cells::Other { values, field } => encode_value(writer, values, row, field, info).map_err(Failure::from),
         }
     }
 }
@@ -231,18 +307,6 @@ fn number<N: ryu::Float + Into<f64>>(value: N, digits: &mut ryu::Buffer) -> &str
         same if same.is_nan() => "NaN",
         _ => digits.format_finite(value),
     }
-}
-
-fn put_text(encoder: &mut DataRowEncoder, info: &FieldInfo, text: &str) -> Result<(), Failure> {
-    encoder
-        .encode_field_with_type_and_format(&text, &Type::TEXT, FieldFormat::Text, info.format_options())
-        .map_err(Failure::from)
-}
-
-fn put_null(encoder: &mut DataRowEncoder, info: &FieldInfo) -> Result<(), Failure> {
-    encoder
-        .encode_field_with_type_and_format(&None::<&str>, &Type::TEXT, info.format(), info.format_options())
-        .map_err(Failure::from)
 }
 
 /// A column in the type that was promised. Times with another zone only change its name.
@@ -269,23 +333,14 @@ pub(crate) fn write_time(out: &mut String, at_us: i64, zone: Option<&TimeZone>) 
         _ => Offset::UTC,
     };
     let local = offset.to_datetime(at);
-    let (year, era) = if local.year() > 0 { (local.year(), "") } else { (1 - local.year(), " BC") };
-    append(
-        out,
-        format_args!(
-            "{year:04}-{:02}-{:02} {:02}:{:02}:{:02}",
-            local.month(),
-            local.day(),
-            local.hour(),
-            local.minute(),
-            local.second()
-        ),
-    );
-    let fraction_us = local.subsec_nanosecond() / 1_000;
-    if fraction_us > 0 {
-        append(out, format_args!(".{fraction_us:06}"));
-        out.truncate(out.trim_end_matches('0').len());
-    }
+    let era = if local.year() > 0 { "" } else { " BC" };
+    // Writing into a `String` cannot fail.
+    let _infallible = if local.year() > 0 {
+        PRINTER.print_datetime(&local, &mut *out)
+    } else {
+        append(out, format_args!("{:04}-{:02}-{:02} ", 1 - local.year(), local.month(), local.day()));
+        PRINTER.print_time(&local.time(), &mut *out)
+    };
     if zone.is_some() {
         write_offset(out, offset.seconds());
     }

@@ -50,25 +50,31 @@ impl ScalarUDFImpl for TimeBucket {
             let is_null = |argument: &Argument| argument.values.is_null(if argument.constant { 0 } else { row });
             !is_null(&width) && !anchor.as_ref().is_some_and(is_null)
         };
-        // Looked at once where it is the same for all rows.
-        let all_described = constant && is_described(0);
-        let mut buckets: Option<Buckets> = None;
-        let mut starts = TimestampMicrosecondArray::builder(rows);
-        for row in 0..rows {
+        let buckets_of = |row: usize| -> Result<Buckets> {
             let row_of = |argument: &Argument| if argument.constant { 0 } else { row };
-            if times.is_null(row_of(&time)) || !(all_described || !constant && is_described(row)) {
-                starts.append_null();
-                continue;
+            let anchor = anchor.as_ref().map(|anchor| (&anchor.values, row_of(anchor)));
+            Ok(Buckets::new(width_at(&width.values, row_of(&width))?, anchor_at(anchor)?))
+        };
+        let starts = if constant && !time.constant && is_described(0) && times.null_count() < rows {
+            // Nearly all that is ever asked: width and anchor are looked at once.
+            let mut buckets = buckets_of(0)?;
+            let rows = times.values().iter().enumerate();
+            let start = |(row, at_us): (usize, &i64)| if times.is_null(row) { Ok(0) } else { buckets.start(*at_us) };
+            let starts: Vec<i64> = rows.map(start).collect::<Result<_, _>>().map_err(refuse)?;
+            TimestampMicrosecondArray::new(starts.into(), times.nulls().cloned())
+        } else {
+            let mut starts = TimestampMicrosecondArray::builder(rows);
+            for row in 0..rows {
+                let at = if time.constant { 0 } else { row };
+                if times.is_null(at) || !is_described(row) {
+                    starts.append_null();
+                } else {
+                    starts.append_value(buckets_of(row)?.start(times.value(at)).map_err(refuse)?);
+                }
             }
-            if buckets.is_none() || !constant {
-                let anchor = anchor.as_ref().map(|anchor| (&anchor.values, row_of(anchor)));
-                buckets = Some(Buckets::new(width_at(&width.values, row_of(&width))?, anchor_at(anchor)?));
-            }
-            if let Some(buckets) = &mut buckets {
-                starts.append_value(buckets.start(times.value(row_of(&time))).map_err(refuse)?);
-            }
-        }
-        let starts: ArrayRef = Arc::new(starts.finish().with_timezone("UTC"));
+            starts.finish()
+        };
+        let starts: ArrayRef = Arc::new(starts.with_timezone("UTC"));
         if all_scalar {
             return Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&starts, 0)?));
         }

@@ -3,11 +3,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use pgwire::api::Type;
-use pgwire::api::results::{DataRowEncoder, FieldFormat, FieldInfo};
+use pgwire::api::results::FieldInfo;
 use pgwire::messages::PgWireBackendMessage;
 use pgwire::messages::copy::{CopyData, CopyDone, CopyOutResponse};
-use pgwire::messages::data::DataRow;
 
 use super::super::copy::CopyOut;
 use super::super::failure::{Failure, Trouble, sqlstate};
@@ -161,7 +159,7 @@ impl Connection {
         let columns = show_columns(name);
         let formats = rows::formats(format_codes, columns.len())?;
         let fields = Arc::new(rows::fields(&columns, &formats));
-        let rows = text_rows(&fields, &values)?;
+        let rows = rows::text_rows(&values)?;
         Ok(Answer::Rows(Open { rows: Rows::ready(columns, fields, rows), tag: "SHOW" }))
     }
 
@@ -354,22 +352,4 @@ pub(super) fn no_statement(name: &str) -> Failure {
 
 pub(super) fn no_cursor(name: &str) -> Failure {
     Failure::new(sqlstate::INVALID_CURSOR_NAME, format!("cursor \"{name}\" does not exist"))
-}
-
-/// Rows of texts; a text looks the same in both formats.
-fn text_rows(fields: &Arc<Vec<FieldInfo>>, values: &[Vec<String>]) -> Result<Vec<DataRow>, Failure> {
-    let mut encoder = DataRowEncoder::new(Arc::clone(fields));
-    let mut rows = Vec::with_capacity(values.len());
-    for row in values {
-        for (value, field) in row.iter().zip(fields.iter()) {
-            encoder.encode_field_with_type_and_format(
-                &value.as_str(),
-                &Type::TEXT,
-                FieldFormat::Text,
-                field.format_options(),
-            )?;
-        }
-        rows.push(encoder.take_row());
-    }
-    Ok(rows)
 }
