@@ -148,6 +148,7 @@ pub struct Intake {
     limits: Limits,
     window: Window,
     clock: ArrivalClock,
+    heads: heads::Shelf,
     quota: Arc<Quota>,
     /// Held by who settles rows of `quarantine`: two at once would settle the same row twice.
     settling: Arc<Mutex<()>>,
@@ -211,6 +212,7 @@ impl Intake {
             plant,
             window: Window::new(&limits),
             clock: ArrivalClock::default(),
+            heads: heads::Shelf::default(),
             quota: Arc::new(Quota::new(limits.quarantine_bytes)),
             settling: Arc::default(),
             budget: Arc::new(Semaphore::new(budget)),

@@ -1,7 +1,7 @@
 //! Which order, operation and unit samples belong to: the executions, and what they say of a batch.
 
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, DictionaryArray, StringArray};
 use arrow::compute::cast;
@@ -97,7 +97,7 @@ impl Keyer {
 /// A row of `operations`.
 enum Change {
     Upsert(Execution),
-    Remove { run: String },
+    Remove { run: Arc<str> },
 }
 
 fn take_in(executions: &mut Executions, rows: &RecordBatch) -> Result<(), StoreError> {
@@ -124,7 +124,7 @@ fn changes(rows: &RecordBatch) -> Result<Vec<Change>, StoreError> {
     let [product, operation, unit] = [texts("product")?, texts("operation")?, texts("unit")?];
     let [started, completed, recorded] = [times("started")?, times("completed")?, times("recorded")?];
     let deleted: Option<BooleanArray> = rows.column_by_name("deleted").map(|column| column.as_boolean().clone());
-    let text = |column: &StringArray, row: usize| (!column.is_null(row)).then(|| column.value(row).to_owned());
+    let text = |column: &StringArray, row: usize| (!column.is_null(row)).then(|| Arc::from(column.value(row)));
     let mut found = Vec::with_capacity(rows.num_rows());
     for row in 0..rows.num_rows() {
         let Some(run) = text(&run, row) else { continue };

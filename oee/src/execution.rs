@@ -11,7 +11,7 @@
 
 mod lane;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -26,17 +26,17 @@ const DAY_US: i64 = 86_400_000_000;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Execution {
     /// Identity.
-    pub run: String,
+    pub run: Arc<str>,
     /// Where.
-    pub equipment: String,
+    pub equipment: Arc<str>,
     /// For which order.
-    pub work_order: Option<String>,
+    pub work_order: Option<Arc<str>>,
     /// Of which product.
-    pub product: Option<String>,
+    pub product: Option<Arc<str>>,
     /// Which operation.
-    pub operation: Option<String>,
+    pub operation: Option<Arc<str>>,
     /// On which unit; none where only an order is known.
-    pub unit: Option<String>,
+    pub unit: Option<Arc<str>>,
     /// Start.
     pub started: i64,
     /// End; none while it runs.
@@ -79,7 +79,7 @@ pub struct OrderSpan {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Affected {
     /// The equipment; its descendants inherit keys, so they are affected too.
-    pub equipment: String,
+    pub equipment: Arc<str>,
     /// Start.
     pub from: i64,
     /// End, exclusive; [`OPEN`] where it has none.
@@ -170,8 +170,10 @@ impl<'a> Cover<'a> {
 /// An index of executions by run, and by equipment and time.
 #[derive(Debug, Default, Clone)]
 pub struct Executions {
-    runs: HashMap<String, Arc<Execution>>,
-    nodes: BTreeMap<String, Node>,
+    runs: HashMap<Arc<str>, Arc<Execution>>,
+    nodes: BTreeMap<Arc<str>, Node>,
+    /// Texts that many executions have, each held once: orders, products, operations, results and operators.
+    words: HashSet<Arc<str>>,
 }
 
 impl FromIterator<Execution> for Executions {
@@ -213,11 +215,30 @@ impl Executions {
     }
 
     /// Puts an execution in place of the one with the same run, which it gives back.
-    pub fn upsert(&mut self, execution: Execution) -> Option<Arc<Execution>> {
+    pub fn upsert(&mut self, mut execution: Execution) -> Option<Arc<Execution>> {
         let old = self.remove(&execution.run);
+        let texts = [
+            &mut execution.work_order,
+            &mut execution.product,
+            &mut execution.operation,
+            &mut execution.result,
+            &mut execution.operator,
+        ];
+        for text in texts.into_iter().flatten() {
+            match self.words.get(text) {
+                Some(known) => *text = Arc::clone(known),
+                None => drop(self.words.insert(Arc::clone(text))),
+            }
+        }
+        if let Some(old) = &old {
+            execution.run = Arc::clone(&old.run);
+        }
+        if let Some((known, _)) = self.nodes.get_key_value(&execution.equipment) {
+            execution.equipment = Arc::clone(known);
+        }
         let execution = Arc::new(execution);
-        self.runs.insert(execution.run.clone(), Arc::clone(&execution));
-        let node = self.nodes.entry(execution.equipment.clone()).or_default();
+        self.runs.insert(Arc::clone(&execution.run), Arc::clone(&execution));
+        let node = self.nodes.entry(Arc::clone(&execution.equipment)).or_default();
         node.lane_mut(execution.unit.is_some()).insert(execution);
         old
     }
@@ -262,7 +283,7 @@ impl Executions {
     #[must_use]
     pub fn units_around(&self, equipment: &str, from: i64, to: i64) -> Vec<(&Execution, i64)> {
         let below = self.nodes.range::<str, _>((Bound::Excluded(equipment), Bound::Unbounded));
-        let below = below.map(|(path, _)| path.as_str()).take_while(move |path| path.starts_with(equipment));
+        let below = below.map(|(path, _)| path.as_ref()).take_while(move |path| path.starts_with(equipment));
         let below = below.filter(move |path| is_within(path, equipment));
         lineage(equipment).chain(below).flat_map(|path| self.units_within(path, from, to)).collect()
     }
@@ -453,11 +474,11 @@ fn only_end_differs(old: &Execution, new: &Execution) -> bool {
     endless(old) == endless(new)
 }
 
-fn stretch(equipment: &str, from: i64, to: i64) -> Vec<Affected> {
+fn stretch(equipment: &Arc<str>, from: i64, to: i64) -> Vec<Affected> {
     if from >= to {
         return Vec::new();
     }
-    vec![Affected { equipment: equipment.to_owned(), from, to }]
+    vec![Affected { equipment: Arc::clone(equipment), from, to }]
 }
 
 /// The keying rule itself, over the equipment's own node and those of its ancestors, nearest first.

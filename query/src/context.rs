@@ -22,12 +22,14 @@ use storage::{Segment, TableView};
 use crate::error::QueryError;
 use crate::types::time_type;
 
+mod changes;
+
+use changes::Changes;
+
 /// The table that context comes from.
 pub(crate) const OPERATIONS: &str = "operations";
 /// More stretches than this are joined to one per equipment.
 const MAX_STRETCHES: usize = 64;
-/// Changes are skipped in blocks of this many.
-const BLOCK: usize = 512;
 
 const COLUMNS: &[&str] = &[
     "run",
@@ -53,15 +55,13 @@ pub(crate) struct Context {
     as_of: Option<i64>,
     /// What keys follow from.
     pub(crate) executions: Executions,
-    by_unit: HashMap<String, HashSet<String>>,
-    by_order: HashMap<String, HashSet<String>>,
-    /// When the newest known version of each run was recorded, retracted ones too.
-    recorded: HashMap<String, i64>,
-    changes: Vec<Change>,
+    by_unit: HashMap<Arc<str>, Vec<Arc<str>>>,
+    by_order: HashMap<Arc<str>, Vec<Arc<str>>>,
+    /// When the newest version was recorded of each run that is not among the executions.
+    retracted: HashMap<Arc<str>, i64>,
+    changes: Changes,
     /// Changes of what was made, which re-key nothing.
-    made: Vec<Change>,
-    /// What lies in each block of `changes`.
-    blocks: Vec<Block>,
+    made: Changes,
 }
 
 /// Names that samples are looked for by; `None`: any.
@@ -70,19 +70,6 @@ pub(crate) struct Located<'a> {
     pub(crate) units: Option<Vec<&'a str>>,
     pub(crate) operations: Option<Vec<&'a str>>,
     pub(crate) orders: Option<Vec<&'a str>>,
-}
-
-#[derive(Debug, Clone)]
-struct Change {
-    recorded: i64,
-    affected: Affected,
-}
-
-/// The earliest start of affected time and the newest recorded time of some changes.
-#[derive(Debug, Clone, Copy)]
-struct Block {
-    from: i64,
-    recorded: i64,
 }
 
 /// One version of a row of `operations`.
@@ -102,25 +89,14 @@ impl Context {
         known.into_iter().for_each(|version| then.apply(version));
         let mut now = then.clone();
         later.into_iter().for_each(|version| now.apply(version));
-        Self { changes: now.changes, blocks: now.blocks, ..then }
+        Self { changes: now.changes, ..then }
     }
 
     /// Stretches whose keys changed after `keyed_through`, as far as they touch `[first, last]`. Keys of an earlier time
     /// differ where any change since that time may be in what is stored.
     pub(crate) fn affected(&self, keyed_through: i64, first: i64, last: i64) -> Vec<Affected> {
         let since = self.as_of.map_or(keyed_through, |as_of| keyed_through.min(as_of));
-        let mut found = Vec::new();
-        for (block, changes) in self.blocks.iter().zip(self.changes.chunks(BLOCK)) {
-            if block.from > last || block.recorded <= since {
-                continue;
-            }
-            for change in changes {
-                if change.recorded > since && change.affected.from <= last && first < change.affected.to {
-                    found.push(change.affected.clone());
-                }
-            }
-        }
-        joined(found)
+        joined(self.changes.touching(since, (first, last)).cloned().collect())
     }
 
     /// Where and when the given units were, at the given operations alone where there are such, or the given orders ran.
@@ -152,83 +128,78 @@ impl Context {
 
     /// What changed after `recorded`, the newest change first: when that was recorded, and what it can re-key.
     pub(crate) fn changes_since(&self, recorded: i64) -> impl Iterator<Item = (i64, &Affected)> {
-        let newest_first = self.changes.iter().rev().take_while(move |change| change.recorded > recorded);
-        newest_first.map(|change| (change.recorded, &change.affected))
+        self.changes.since(recorded)
     }
 
     /// The same of what was made.
     pub(crate) fn made_since(&self, recorded: i64) -> impl Iterator<Item = (i64, &Affected)> {
-        let newest_first = self.made.iter().rev().take_while(move |change| change.recorded > recorded);
-        newest_first.map(|change| (change.recorded, &change.affected))
+        self.made.since(recorded)
     }
 
     /// When an order first started on one of these equipments.
     pub(crate) fn first_start(&self, work_order: &str, equipment: &[&str]) -> Option<i64> {
         let executions = self.by_order.get(work_order)?.iter().filter_map(|run| self.executions.get(run));
-        let here = executions.filter(|execution| equipment.contains(&execution.equipment.as_str()));
+        let here = executions.filter(|execution| equipment.contains(&execution.equipment.as_ref()));
         here.map(|execution| execution.started).min()
     }
 
     /// When the newest of all changes was recorded.
     #[cfg(test)]
     pub(crate) fn newest_recorded(&self) -> i64 {
-        self.recorded.values().copied().max().unwrap_or(i64::MIN)
+        let executions = self.executions.iter().map(|execution| execution.recorded);
+        executions.chain(self.retracted.values().copied()).max().unwrap_or(i64::MIN)
     }
 
     fn apply(&mut self, version: Version) {
         let Version { execution, valid } = version;
         let current = self.executions.get(&execution.run);
-        let known = self.recorded.get(&execution.run).copied();
+        let known = current.map(|current| current.recorded).or_else(|| self.retracted.get(&execution.run).copied());
         let same = if valid { current == Some(&execution) } else { current.is_none() };
         if known.is_some_and(|known| execution.recorded < known || (execution.recorded == known && same)) {
             return;
         }
-        let (run, recorded) = (execution.run.clone(), execution.recorded);
+        let (run, recorded) = (Arc::clone(&execution.run), execution.recorded);
         let new = valid.then_some(execution);
         let old = match &new {
             Some(new) => self.executions.upsert(new.clone()),
             None => self.executions.remove(&run),
         };
-        if let Some(old) = &old {
-            unindex(&mut self.by_unit, old.unit.as_deref(), &run);
-            unindex(&mut self.by_order, old.work_order.as_deref(), &run);
-        }
-        if let Some(new) = &new {
-            index(&mut self.by_unit, new.unit.as_deref(), &run);
-            index(&mut self.by_order, new.work_order.as_deref(), &run);
-        }
+        let names = |of: fn(&Execution) -> Option<&Arc<str>>| (old.as_deref().and_then(of), new.as_ref().and_then(of));
+        reindex(&mut self.by_unit, names(|execution| execution.unit.as_ref()), &run);
+        reindex(&mut self.by_order, names(|execution| execution.work_order.as_ref()), &run);
         for affected in Executions::affected(old.as_deref(), new.as_ref(), &self.executions) {
-            self.note(Change { recorded, affected });
+            self.changes.note(recorded, affected);
         }
-        let made = Executions::made_differently(old.as_deref(), new.as_ref());
-        self.made.extend(made.into_iter().map(|affected| Change { recorded, affected }));
-        self.recorded.insert(run, recorded);
-    }
-
-    fn note(&mut self, change: Change) {
-        let (from, recorded) = (change.affected.from, change.recorded);
-        match self.blocks.get_mut(self.changes.len() / BLOCK) {
-            Some(block) => *block = Block { from: block.from.min(from), recorded: block.recorded.max(recorded) },
-            None => self.blocks.push(Block { from, recorded }),
+        for affected in Executions::made_differently(old.as_deref(), new.as_ref()) {
+            self.made.note(recorded, affected);
         }
-        self.changes.push(change);
+        match new {
+            Some(_) => drop(self.retracted.remove(&run)),
+            None => drop(self.retracted.insert(run, recorded)),
+        }
     }
 }
 
-fn index(map: &mut HashMap<String, HashSet<String>>, name: Option<&str>, run: &str) {
-    if let Some(name) = name {
-        map.entry(name.to_owned()).or_default().insert(run.to_owned());
+/// Where a run has another name than before, it is found by that. Names seldom change, and many runs can have one.
+fn reindex(
+    map: &mut HashMap<Arc<str>, Vec<Arc<str>>>,
+    (old, new): (Option<&Arc<str>>, Option<&Arc<str>>),
+    run: &Arc<str>,
+) {
+    if old == new {
+        return;
     }
-}
-
-fn unindex(map: &mut HashMap<String, HashSet<String>>, name: Option<&str>, run: &str) {
-    if let Some(name) = name
+    if let Some(name) = old
         && let Some(runs) = map.get_mut(name)
     {
-        runs.remove(run);
+        runs.retain(|other| other != run);
         if runs.is_empty() {
             map.remove(name);
         }
+    }
+    if let Some(name) = new {
+        // Most names are of one run: room for it alone.
+        map.entry(Arc::clone(name)).or_insert_with(|| Vec::with_capacity(1)).push(Arc::clone(run));
     }
 }
 
@@ -359,9 +330,9 @@ fn read_segment(segment: &Segment) -> Result<Vec<RecordBatch>, QueryError> {
 
 fn versions_of(batch: &RecordBatch, versions: &mut Vec<Version>) -> Result<(), QueryError> {
     let texts = |name: &str| column(batch, name, &DataType::Utf8);
-    let (runs, equipment) = (texts("run")?, texts("equipment")?);
-    let (orders, products) = (texts("work_order")?, texts("product")?);
-    let (operations, units) = (texts("operation")?, texts("unit")?);
+    let (runs, equipment, units) = (texts("run")?, texts("equipment")?, texts("unit")?);
+    let (mut orders, mut products) = (Words::of(texts("work_order")?), Words::of(texts("product")?));
+    let mut operations = Words::of(texts("operation")?);
     let started = Times::of(batch, "started")?;
     let completed = Times::of(batch, "completed")?;
     let recorded = Times::of(batch, "recorded")?;
@@ -381,14 +352,14 @@ fn versions_of(batch: &RecordBatch, versions: &mut Vec<Version>) -> Result<(), Q
             execution: Execution {
                 run,
                 equipment: place.unwrap_or_default(),
-                work_order: name(&orders, row),
-                product: name(&products, row),
-                operation: name(&operations, row),
+                work_order: orders.at(row),
+                product: products.at(row),
+                operation: operations.at(row),
                 unit: name(&units, row),
                 started: start.unwrap_or_default(),
                 completed: completed.at(row),
-                result: results.at(row),
-                operator: operators.at(row),
+                result: results.at(row).filter(|word| !word.is_empty()),
+                operator: operators.at(row).filter(|word| !word.is_empty()),
                 quantity: quantity.is_valid(row).then(|| quantity.value(row)),
                 recorded: recorded.at(row).unwrap_or_default(),
             },
@@ -404,11 +375,11 @@ fn column(batch: &RecordBatch, name: &str, kind: &DataType) -> Result<ArrayRef, 
     Ok(if column.data_type() == kind { Arc::clone(column) } else { cast(column, kind)? })
 }
 
-fn name(column: &ArrayRef, row: usize) -> Option<String> {
-    column.is_valid(row).then(|| column.as_string::<i32>().value(row).to_owned())
+fn name(column: &ArrayRef, row: usize) -> Option<Arc<str>> {
+    column.is_valid(row).then(|| Arc::from(column.as_string::<i32>().value(row)))
 }
 
-/// Texts of executions that are few words, each many times.
+/// Texts that are few words, each many times.
 struct Words {
     texts: ArrayRef,
     known: HashSet<Arc<str>>,
@@ -421,7 +392,7 @@ impl Words {
 
     fn at(&mut self, row: usize) -> Option<Arc<str>> {
         let texts = self.texts.as_string::<i32>();
-        let word = texts.is_valid(row).then(|| texts.value(row)).filter(|word| !word.is_empty())?;
+        let word = texts.is_valid(row).then(|| texts.value(row))?;
         if let Some(known) = self.known.get(word) {
             return Some(Arc::clone(known));
         }

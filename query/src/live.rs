@@ -322,12 +322,12 @@ impl Board {
         let since = self.changed;
         for (recorded, change) in context.changes_since(since) {
             self.changed = self.changed.max(recorded);
-            let from = affected.entry(change.equipment.as_str()).or_insert(change.from);
+            let from = affected.entry(change.equipment.as_ref()).or_insert(change.from);
             *from = change.from.min(*from);
         }
         for (recorded, change) in context.made_since(since) {
             self.changed = self.changed.max(recorded);
-            let from = made.entry(change.equipment.as_str()).or_insert(change.from);
+            let from = made.entry(change.equipment.as_ref()).or_insert(change.from);
             *from = change.from.min(*from);
         }
         for entry in &mut self.machines {

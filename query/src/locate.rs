@@ -26,7 +26,7 @@ pub(crate) fn bounds(stretches: &[Affected]) -> Vec<Expr> {
     let (Some(from), Some(to)) = (stretches.iter().map(|s| s.from).min(), stretches.iter().map(|s| s.to).max()) else {
         return vec![lit(false)];
     };
-    let equipment: BTreeSet<&str> = stretches.iter().map(|stretch| stretch.equipment.as_str()).collect();
+    let equipment: BTreeSet<&str> = stretches.iter().map(|stretch| stretch.equipment.as_ref()).collect();
     let mut all: Vec<Expr> = times(from, to);
     all.extend(disjunction(equipment.into_iter().map(on_or_below)));
     if stretches.len() > 1 {

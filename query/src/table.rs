@@ -317,7 +317,7 @@ impl SnapshotTable {
         if let (Some(low), Some(high)) = (&segment.min_key, &segment.max_key) {
             // Equipment below `a` lies between `a` and `a0`, because `0` follows `/`.
             stretches.retain(|stretch| {
-                &stretch.equipment <= high && low.as_str() < format!("{}0", stretch.equipment).as_str()
+                stretch.equipment.as_ref() <= high.as_str() && low.as_str() < format!("{}0", stretch.equipment).as_str()
             });
         }
         stretches

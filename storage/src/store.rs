@@ -3,9 +3,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError, RwLock};
-use std::thread::JoinHandle;
+use std::thread::{JoinHandle, Thread};
 use std::time::Duration;
 
 use arrow::datatypes::SchemaRef;
@@ -175,6 +175,8 @@ struct Shared {
     rows_to_merge: AtomicU64,
     /// Woken when a flush made room.
     room: (Mutex<()>, Condvar),
+    /// The writer's thread sleeps until so many writes are queued; 0 where it does not.
+    awaited: AtomicUsize,
     closing: AtomicBool,
     folder: PathBuf,
 }
@@ -183,6 +185,7 @@ struct Shared {
 pub struct Store {
     shared: Arc<Shared>,
     queue: Mutex<Option<Sender<Entry>>>,
+    writer: Thread,
     flushes: Sender<flush::Command>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     _lock: FolderLock,
@@ -229,6 +232,7 @@ impl Store {
             merged_rows: AtomicU64::new(0),
             rows_to_merge: AtomicU64::new(0),
             room: (Mutex::new(()), Condvar::new()),
+            awaited: AtomicUsize::new(0),
             closing: AtomicBool::new(false),
             folder: folder.to_owned(),
         });
@@ -270,6 +274,7 @@ impl Store {
         Ok(Self {
             shared,
             queue: Mutex::new(Some(queue)),
+            writer: writer.thread().clone(),
             flushes,
             threads: Mutex::new(vec![writer, flusher, joiner, looker]),
             _lock: lock,
@@ -296,7 +301,11 @@ impl Store {
             None => done(Err(StoreError::Closed)),
             Some(queue) => {
                 if let Err(unsent) = queue.send(Entry { write, blocks, done }) {
-                    (unsent.0.done)(Err(StoreError::Closed));
+                    return (unsent.0.done)(Err(StoreError::Closed));
+                }
+                let awaited = self.shared.awaited.load(Ordering::SeqCst);
+                if awaited > 0 && queue.len() >= awaited {
+                    self.writer.unpark();
                 }
             }
         }

@@ -276,12 +276,12 @@ impl Said {
         let run = text("run").unwrap();
         self.operators.extend(text("operator").map(|operator| (run.clone(), operator)));
         self.known.upsert(Execution {
-            run,
-            equipment: text("equipment").unwrap(),
-            work_order: text("work_order"),
+            run: run.into(),
+            equipment: text("equipment").unwrap().into(),
+            work_order: text("work_order").map(Into::into),
             product: None,
-            operation: text("operation"),
-            unit: text("unit"),
+            operation: text("operation").map(Into::into),
+            unit: text("unit").map(Into::into),
             started: us("started").unwrap(),
             completed: us("completed"),
             result: None,

@@ -1,7 +1,9 @@
-//! What lines of line protocol are of: found once for each head of a body, for few heads come again and again.
+//! What lines of line protocol are of: found once for each head, for few heads come again and again, in one body and in all
+//! that follow.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Mutex, PoisonError};
 
 use ahash::RandomState;
 use oee::plant::{LineRoute, Plant};
@@ -15,9 +17,9 @@ use crate::sample::{Keys, Series};
 
 /// Where lines with one head lead.
 #[derive(Debug)]
-pub(super) enum Leads<'a> {
+pub(super) enum Leads {
     /// Each line is a row of `samples` of one signal.
-    Row(Row<'a>),
+    Row(Row),
     /// Fields are signals of an equipment, or their names follow that of one signal.
     Fields {
         /// Its path.
@@ -29,17 +31,17 @@ pub(super) enum Leads<'a> {
 
 /// A row of `samples`, as far as tags tell.
 #[derive(Debug)]
-pub(super) struct Row<'a> {
-    pub(super) equipment: Cow<'a, str>,
-    pub(super) signal: Cow<'a, str>,
-    work_order: Option<Cow<'a, str>>,
-    operation: Option<Cow<'a, str>>,
-    unit: Option<Cow<'a, str>>,
+pub(super) struct Row {
+    pub(super) equipment: String,
+    pub(super) signal: String,
+    work_order: Option<String>,
+    operation: Option<String>,
+    unit: Option<String>,
     /// Where the present batch keeps the names.
     series: Option<Series>,
 }
 
-impl Row<'_> {
+impl Row {
     /// The keys that are tags.
     pub(super) fn keys(&self) -> Keys<'_> {
         Keys {
@@ -57,66 +59,117 @@ impl Row<'_> {
 
 /// Heads that are remembered at once: with more, few of them come again, and all are forgotten.
 const REMEMBERED: usize = 1 << 14;
+/// Bytes of heads that outlive their body.
+const REMEMBERED_BYTES: usize = 1 << 20;
+/// Bodies that are read at once and leave their heads to later ones.
+const SHELVED: usize = 8;
 
-/// The heads of a body that were seen last.
+/// The heads that were seen last.
 #[derive(Debug, Default)]
-pub(super) struct Heads<'a> {
-    places: HashMap<&'a str, usize, RandomState>,
-    known: Vec<Known<'a>>,
+pub(super) struct Heads {
+    places: HashMap<Box<str>, usize, RandomState>,
+    known: Vec<Known>,
+    /// What the heads take.
+    bytes: usize,
     last: usize,
+    /// The number of the present batch.
+    batch: u64,
 }
 
 #[derive(Debug)]
-struct Known<'a> {
-    head: &'a str,
-    leads: Result<Leads<'a>, Refusal>,
+struct Known {
+    head: Box<str>,
+    leads: Result<Leads, Refusal>,
     /// The head that followed it: sources send their signals in the same order again and again.
     next: usize,
+    /// The batch that it was last in.
+    batch: u64,
 }
 
-impl<'a> Heads<'a> {
-    /// Where a head leads in `plant`.
+impl Heads {
+    /// Where a head leads in `plant`, which is the same every time.
     ///
     /// # Errors
     /// Why it leads nowhere.
-    pub(super) fn find(&mut self, head: &'a str, plant: &Plant) -> Result<&mut Leads<'a>, Refusal> {
+    pub(super) fn find(&mut self, head: &str, plant: &Plant) -> Result<&mut Leads, Refusal> {
         let expected = self.known.get(self.last).map_or(0, |last| last.next);
-        let place = if self.known.get(expected).is_some_and(|known| known.head == head) {
+        let place = if self.known.get(expected).is_some_and(|known| *known.head == *head) {
             expected
         } else {
-            if self.known.len() >= REMEMBERED {
-                (self.known, self.last) = (Vec::new(), 0);
-                self.places.clear();
-            }
-            let known = &mut self.known;
-            let place = *self.places.entry(head).or_insert_with(|| {
-                known.push(Known { head, leads: read(head, plant), next: known.len() + 1 });
-                known.len() - 1
-            });
-            if let Some(last) = known.get_mut(self.last) {
+            let place = self.place(head, plant);
+            if let Some(last) = self.known.get_mut(self.last) {
                 last.next = place;
             }
             place
         };
         self.last = place;
-        match self.known.get_mut(place).map(|known| &mut known.leads) {
-            Some(Ok(leads)) => Ok(leads),
-            Some(Err(refusal)) => Err(refusal.clone()),
-            None => Err(Refusal::new("malformed", "the line has no head")),
+        let Some(known) = self.known.get_mut(place) else {
+            return Err(Refusal::new("malformed", "the line has no head"));
+        };
+        let batch = std::mem::replace(&mut known.batch, self.batch);
+        match &mut known.leads {
+            Ok(leads) => {
+                if let Leads::Row(row) = leads
+                    && batch != self.batch
+                {
+                    row.series = None;
+                }
+                Ok(leads)
+            }
+            Err(refusal) => Err(refusal.clone()),
         }
+    }
+
+    fn place(&mut self, head: &str, plant: &Plant) -> usize {
+        if let Some(place) = self.places.get(head) {
+            return *place;
+        }
+        if self.known.len() >= REMEMBERED {
+            *self = Self { batch: self.batch, ..Self::default() };
+        }
+        let place = self.known.len();
+        self.known.push(Known { head: head.into(), leads: read(head, plant), next: place + 1, batch: self.batch });
+        self.places.insert(head.into(), place);
+        self.bytes += head.len();
+        place
     }
 
     /// The next samples go to another batch.
     pub(super) fn begin_batch(&mut self) {
-        for known in &mut self.known {
-            if let Ok(Leads::Row(row)) = &mut known.leads {
-                row.series = None;
-            }
+        self.batch += 1;
+    }
+}
+
+/// Heads of bodies that were read, for the next ones of the same plant.
+#[derive(Default)]
+pub(super) struct Shelf {
+    heads: Mutex<Vec<Heads>>,
+}
+
+impl Shelf {
+    /// Heads for a new body.
+    pub(super) fn take(&self) -> Heads {
+        let mut heads = self.heads.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
+        heads.begin_batch();
+        heads
+    }
+
+    /// Keeps them, unless they take much.
+    pub(super) fn put_back(&self, heads: Heads) {
+        let mut shelved = self.heads.lock().unwrap_or_else(PoisonError::into_inner);
+        if heads.bytes <= REMEMBERED_BYTES && shelved.len() < SHELVED {
+            shelved.push(heads);
         }
     }
 }
 
-fn read<'a>(head: &'a str, plant: &Plant) -> Result<Leads<'a>, Refusal> {
+impl fmt::Debug for Shelf {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Shelf").finish_non_exhaustive()
+    }
+}
+
+fn read(head: &str, plant: &Plant) -> Result<Leads, Refusal> {
     let head = Head::read(head).map_err(|reason| Refusal::new("malformed", reason))?;
     // The measurement that is the table itself.
     if head.measurement == SAMPLES.name {
@@ -138,9 +191,9 @@ fn read<'a>(head: &'a str, plant: &Plant) -> Result<Leads<'a>, Refusal> {
 }
 
 /// A row of `samples` as it stands: tags `equipment` and `signal`, and perhaps keys.
-fn row<'a>(head: &Head<'a>, plant: &Plant) -> Result<Row<'a>, Refusal> {
+fn row(head: &Head<'_>, plant: &Plant) -> Result<Row, Refusal> {
     let missing = |tag: &str| Refusal::new("malformed", format!("a line of `samples` needs the tag `{tag}`"));
-    let tag = |name: &str| head.tag(name).cloned();
+    let tag = |name: &str| head.tag(name).map(|value| value.as_ref().to_owned());
     let equipment = tag("equipment").ok_or_else(|| missing("equipment"))?;
     let signal = tag("signal").ok_or_else(|| missing("signal"))?;
     if plant.equipment(&equipment).is_none() {
@@ -166,5 +219,43 @@ mod tests {
             assert!(matches!(heads.find(known, &plant), Ok(Leads::Row(row)) if row.signal == "s"));
             assert!(heads.known.len() <= REMEMBERED && heads.places.len() <= REMEMBERED);
         }
+    }
+
+    #[test]
+    fn heads_outlive_their_body_and_their_series_do_not() {
+        let plant = "[plant]\nname = \"t\"\nzone = \"UTC\"\n[[equipment]]\npath = \"press\"\n";
+        let plant = Plant::parse(plant).unwrap();
+        let shelf = Shelf::default();
+        let names = ["samples,equipment=press,signal=a", "samples,equipment=press,signal=b", "nowhere"];
+        let read = |order: [usize; 3]| {
+            let (mut heads, mut batch) = (shelf.take(), Batch::new("t".into(), "http"));
+            let found = order.map(|place| match heads.find(names[place], &plant) {
+                Ok(Leads::Row(row)) => Ok((row.signal.clone(), row.series(&mut batch))),
+                Ok(leads) => panic!("{leads:?}"),
+                Err(refusal) => Err(refusal.kind),
+            });
+            assert_eq!(heads.known.len(), names.len());
+            shelf.put_back(heads);
+            (found, batch)
+        };
+        for order in [[0, 1, 2], [1, 0, 2], [2, 1, 0], [0, 2, 1]] {
+            let (found, mut batch) = read(order);
+            for (place, found) in order.into_iter().zip(found) {
+                let expected = ["a", "b"].get(place).ok_or("unmapped");
+                assert_eq!(found, expected.map(|name| ((*name).to_owned(), batch.series("press", name))));
+            }
+        }
+        assert_eq!(shelf.heads.lock().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn long_heads_are_not_kept() {
+        let plant = "[plant]\nname = \"t\"\nzone = \"UTC\"\n[[equipment]]\npath = \"press\"\n";
+        let plant = Plant::parse(plant).unwrap();
+        let (shelf, long) = (Shelf::default(), "m".repeat(REMEMBERED_BYTES + 1));
+        let mut heads = shelf.take();
+        assert!(heads.find(&long, &plant).is_err());
+        shelf.put_back(heads);
+        assert!(shelf.heads.lock().unwrap().is_empty());
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use storage::StoreError;
 
-use super::heads::{Heads, Leads, Row};
+use super::heads::{Leads, Row};
 use super::{Intake, Source, Submitted, now_us, source_of};
 use crate::admit::Arrival;
 use crate::batch::Batch;
@@ -82,7 +82,7 @@ impl Intake {
         let mut sent = Sent { rest: body, number: 1 };
         let mut submitted: Vec<Submitted> = Vec::new();
         let (mut refusals, mut bad_lines) = (Refusals::default(), Vec::new());
-        let (mut lines, mut line, mut heads) = (Lines::new(&text), Line::default(), Heads::default());
+        let (mut lines, mut line, mut heads) = (Lines::new(&text), Line::default(), self.heads.take());
         while let Some(numbered) = lines.next(&mut line) {
             batch.count_message();
             let as_sent = if is_text { numbered.raw.as_bytes() } else { sent.bytes(&numbered) };
@@ -108,6 +108,7 @@ impl Intake {
                 submitted.push(self.hand_over(piece, false).await?);
             }
         }
+        self.heads.put_back(heads);
         if !refusals.is_empty() {
             self.refuse(source, &address, &bad_lines, arrival_us, &refusals, &mut batch);
         }
@@ -122,7 +123,7 @@ impl Intake {
     pub(super) fn take_line(
         &self,
         line: &Line<'_>,
-        leads: &mut Leads<'_>,
+        leads: &mut Leads,
         precision: Precision,
         arrival: Arrival<'_>,
         batch: &mut Batch,
@@ -173,7 +174,7 @@ impl<'a> Sent<'a> {
 }
 
 /// A row of `samples` as it stands; keys may be fields instead of tags.
-fn take_row(line: &Line<'_>, row: &mut Row<'_>, time: i64, batch: &mut Batch) -> Result<(), Refusal> {
+fn take_row(line: &Line<'_>, row: &mut Row, time: i64, batch: &mut Batch) -> Result<(), Refusal> {
     let (mut value, mut text, mut quality) = (None, None, None);
     let mut keys = Keys::default();
     // Of fields with one name the first counts, as in JSON.
@@ -201,7 +202,7 @@ fn take_row(line: &Line<'_>, row: &mut Row<'_>, time: i64, batch: &mut Batch) ->
     }
     let series = row.series(batch);
     let keys = keys.or(row.keys());
-    let (equipment, signal) = (row.equipment.as_ref(), row.signal.as_ref());
+    let (equipment, signal) = (row.equipment.as_str(), row.signal.as_str());
     batch.push_sample_of(series, &Sample { time, equipment, signal, value: value.value, text, quality, keys });
     Ok(())
 }

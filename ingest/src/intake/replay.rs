@@ -6,7 +6,6 @@ use arrow::record_batch::RecordBatch;
 use storage::StoreError;
 use tokio::sync::OwnedMutexGuard;
 
-use super::heads::Heads;
 use super::kept::{Kept, KeptRows, Settled};
 use super::{Feed, Intake, Source, Submitted, lines, now_us, records};
 use crate::admit::{Arrival, ArrivalClock};
@@ -111,12 +110,13 @@ impl Intake {
         batch: &mut Batch,
     ) -> Result<(), Refusal> {
         let text = std::str::from_utf8(body).map_err(|error| crate::decode::not_utf8(body, error))?;
-        let (mut lines, mut line, mut heads) = (Lines::new(text), Line::default(), Heads::default());
+        let (mut lines, mut line, mut heads) = (Lines::new(text), Line::default(), self.heads.take());
         while let Some(numbered) = lines.next(&mut line) {
             numbered.read.map_err(|reason| Refusal::new("malformed", reason))?;
             let leads = heads.find(line.head, &self.plant)?;
             self.take_line(&line, leads, precision, arrival, batch)?;
         }
+        self.heads.put_back(heads);
         Ok(())
     }
 

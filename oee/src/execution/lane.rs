@@ -27,7 +27,7 @@ pub(super) struct Lane {
 const NEAR: usize = 8;
 
 fn order(execution: &Execution) -> (i64, i64, &str) {
-    (execution.started, execution.recorded, execution.run.as_str())
+    (execution.started, execution.recorded, execution.run.as_ref())
 }
 
 impl Slot {

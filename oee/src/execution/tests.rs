@@ -7,12 +7,12 @@ const PLACES: [&str; 5] = ["a", "a/b", "a/b/c", "a/b/d", "e"];
 
 fn execution(run: &str, equipment: &str, unit: Option<&str>, started: i64, completed: Option<i64>) -> Execution {
     Execution {
-        run: run.to_owned(),
-        equipment: equipment.to_owned(),
+        run: run.into(),
+        equipment: equipment.into(),
         work_order: None,
         product: None,
-        operation: Some(format!("op-{run}")),
-        unit: unit.map(str::to_owned),
+        operation: Some(format!("op-{run}").into()),
+        unit: unit.map(Into::into),
         started,
         completed,
         result: None,
@@ -23,8 +23,8 @@ fn execution(run: &str, equipment: &str, unit: Option<&str>, started: i64, compl
 }
 
 fn ordered(mut execution: Execution, work_order: &str) -> Execution {
-    execution.work_order = Some(work_order.to_owned());
-    execution.product = Some(format!("product-{work_order}"));
+    execution.work_order = Some(work_order.into());
+    execution.product = Some(format!("product-{work_order}").into());
     execution
 }
 
@@ -42,7 +42,7 @@ fn reference<'a>(all: &'a [Execution], equipment: &str, t: i64) -> Key<'a> {
     };
     let covers = |e: &&Execution| e.started <= t && t < end(e);
     let best = |place: &str, unit: bool| {
-        let here = all.iter().filter(|e| e.equipment == place && e.unit.is_some() == unit);
+        let here = all.iter().filter(|e| *e.equipment == *place && e.unit.is_some() == unit);
         here.filter(covers).max_by_key(|e| rank(e))
     };
     let nearest = lineage(equipment).find(|place| best(place, true).or(best(place, false)).is_some());
@@ -64,14 +64,14 @@ fn reference<'a>(all: &'a [Execution], equipment: &str, t: i64) -> Key<'a> {
 
 fn any_execution(random: &mut Seeded, runs: i64) -> Execution {
     let started = random.within(0, 40);
-    let unit = random.chance(60).then(|| format!("U{}", random.within(0, 5)));
+    let unit = random.chance(60).then(|| format!("U{}", random.within(0, 5)).into());
     let completed = random.chance(60).then(|| started + random.within(0, 15));
     Execution {
-        run: format!("r{}", random.within(0, runs)),
-        equipment: random.pick(&PLACES).to_owned(),
-        work_order: random.chance(50).then(|| format!("WO{}", random.within(0, 3))),
-        product: random.chance(50).then(|| format!("P{}", random.within(0, 3))),
-        operation: random.chance(80).then(|| format!("OP{}", random.within(0, 3))),
+        run: format!("r{}", random.within(0, runs)).into(),
+        equipment: random.pick(&PLACES).into(),
+        work_order: random.chance(50).then(|| format!("WO{}", random.within(0, 3)).into()),
+        product: random.chance(50).then(|| format!("P{}", random.within(0, 3)).into()),
+        operation: random.chance(80).then(|| format!("OP{}", random.within(0, 3)).into()),
         unit,
         started,
         completed,
@@ -142,7 +142,7 @@ fn the_units_own_order_comes_before_the_lines() {
 #[test]
 fn a_line_order_does_not_name_the_product_of_another_order() {
     let mut unit = execution("unit", "a/b", Some("SN1"), 0, Some(10));
-    unit.work_order = Some("WO2".to_owned());
+    unit.work_order = Some("WO2".into());
     let all = Executions::from_iter([ordered(execution("line", "a", None, 0, None), "WO1"), unit]);
     let expected = [
         OrderSpan { work_order: Some("WO2".into()), product: None, start: 0, end: 10 },
@@ -198,8 +198,9 @@ fn order_spans_follow_the_keys() {
 
 /// What counts as made on an equipment at a moment.
 fn made(all: &Executions, equipment: &str, t: i64) -> Vec<(String, Option<String>, Option<String>)> {
-    let made =
-        |e: &Execution| (e.run.clone(), e.result.as_deref().map(str::to_owned), e.quantity.map(|q| q.to_string()));
+    let made = |e: &Execution| {
+        (e.run.as_ref().to_owned(), e.result.as_deref().map(str::to_owned), e.quantity.map(|q| q.to_string()))
+    };
     let mut found: Vec<_> = all.completed_on(equipment, t, t + 1).map(made).collect();
     found.sort();
     found
@@ -214,7 +215,7 @@ fn what_was_made_counts_at_the_last_moment_of_its_execution() {
             let mut expected = vec![Vec::new(); 60];
             for e in all.on(place) {
                 if let Some(end) = e.completed {
-                    expected[(end - 1).max(e.started) as usize].push(e.run.clone());
+                    expected[(end - 1).max(e.started) as usize].push(e.run.as_ref().to_owned());
                 }
             }
             for (t, mut expected) in (0..).zip(expected) {
@@ -245,7 +246,7 @@ fn keys_and_what_was_made_change_only_where_affected_says() {
                 recorded: random.within(0, 4),
                 ..old.clone()
             }),
-            _ => Some(Execution { run: run.clone(), ..any_execution(&mut random, 15) }),
+            _ => Some(Execution { run: run.as_str().into(), ..any_execution(&mut random, 15) }),
         };
         match &new {
             Some(new) => drop(all.upsert(new.clone())),
@@ -259,7 +260,7 @@ fn keys_and_what_was_made_change_only_where_affected_says() {
                     affected.iter().any(|a| crate::path::is_within(place, &a.equipment) && a.from <= t && t < a.to);
                 let same = before.key_at(place, t) == all.key_at(place, t)
                     && before.order_spans(place, t, t + 1) == all.order_spans(place, t, t + 1);
-                let told_made = remade.iter().any(|a| a.equipment == place && a.from <= t && t < a.to);
+                let told_made = remade.iter().any(|a| *a.equipment == *place && a.from <= t && t < a.to);
                 assert!(
                     told_made || made(&before, place, t) == made(&all, place, t),
                     "seed {seed}, {place} at {t}: {remade:?}"

@@ -205,12 +205,12 @@ impl Case {
                 let (result, quantity) = parted(says, ",");
                 let quantity = quantity.strip_suffix(" pieces").map(number);
                 let execution = Execution {
-                    run: unit.to_owned(),
-                    equipment: path.clone(),
+                    run: unit.into(),
+                    equipment: path.as_str().into(),
                     work_order: None,
                     product: None,
                     operation: None,
-                    unit: Some(unit.to_owned()),
+                    unit: Some(unit.into()),
                     started: from(),
                     completed: to(),
                     result: Some(result.into()),

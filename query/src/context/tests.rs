@@ -8,12 +8,12 @@ use super::*;
 fn version(run: &str, unit: &str, started: i64, completed: Option<i64>, recorded: i64) -> Version {
     Version {
         execution: Execution {
-            run: run.to_owned(),
-            equipment: "plant/press".to_owned(),
-            work_order: Some("WO-1".to_owned()),
+            run: run.into(),
+            equipment: "plant/press".into(),
+            work_order: Some("WO-1".into()),
             product: None,
-            operation: Some("pressing".to_owned()),
-            unit: Some(unit.to_owned()),
+            operation: Some("pressing".into()),
+            unit: Some(unit.into()),
             started,
             completed,
             result: None,
@@ -38,7 +38,7 @@ fn a_unit_at_an_operation_is_found_where_it_was_worked_on_so() {
     let mut context = Context::default();
     let at = |run, operation: Option<&str>, started, completed| {
         let mut version = version(run, "A", started, Some(completed), 1_000);
-        version.execution.operation = operation.map(str::to_owned);
+        version.execution.operation = operation.map(Arc::from);
         version
     };
     context.apply(at("1", Some("press"), 100, 200));
@@ -103,7 +103,7 @@ fn a_repeated_version_changes_nothing() {
 
 #[test]
 fn too_many_stretches_become_one_per_equipment() {
-    let many = (0..1_000).map(|n| Affected { equipment: "a".to_owned(), from: n * 10, to: n * 10 + 5 }).collect();
+    let many = (0..1_000).map(|n| Affected { equipment: "a".into(), from: n * 10, to: n * 10 + 5 }).collect();
     assert_eq!(stretches(&joined(many)), vec![(0, 9_995)]);
 }
 

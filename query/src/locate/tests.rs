@@ -1,7 +1,7 @@
 use super::*;
 
 fn stretch(equipment: &str, from: i64, to: i64) -> Affected {
-    Affected { equipment: equipment.to_owned(), from, to }
+    Affected { equipment: equipment.into(), from, to }
 }
 
 #[test]

@@ -7,12 +7,12 @@ use super::*;
 
 fn context() -> Arc<Context> {
     let execution = |unit: &str, started, completed| Execution {
-        run: unit.to_owned(),
-        equipment: "line/press".to_owned(),
-        work_order: Some("WO-1".to_owned()),
+        run: unit.into(),
+        equipment: "line/press".into(),
+        work_order: Some("WO-1".into()),
         product: None,
-        operation: Some("pressing".to_owned()),
-        unit: Some(unit.to_owned()),
+        operation: Some("pressing".into()),
+        unit: Some(unit.into()),
         started,
         completed,
         result: None,
@@ -68,7 +68,7 @@ fn keys_follow_the_executions_and_explicit_ones_stay() {
 
 #[test]
 fn rows_outside_the_stretches_keep_what_was_stored() {
-    let stretch = Affected { equipment: "line".to_owned(), from: 12, to: 20 };
+    let stretch = Affected { equipment: "line".into(), from: 12, to: 20 };
     let rekey = Rekey { context: context(), scope: Scope::Stretches(Arc::from([stretch])) };
     let batch =
         samples(&[(11, "line/press", Some("old"), Some("derived")), (12, "line/press", Some("old"), Some("derived"))]);

@@ -86,29 +86,28 @@ pub(super) struct Flusher {
     pub(super) runtime: Arc<Runtime>,
 }
 
-/// Whether more comes than can be merged beside it: merges wait then, and are the larger for it. So what is loaded in one go is
-/// merged once.
+/// Whether more comes than can be merged beside it. Flushes are larger then, for each series of each costs time of its own, and
+/// merges wait and are the larger for it. So what is loaded in one go is merged once.
 #[derive(Default)]
 pub(super) struct Pressure {
-    /// The last flushes of tables that were full, the oldest first.
-    full: VecDeque<Instant>,
+    /// When full tables were flushed of late, and how many times what makes a table full they held together.
+    flushed: VecDeque<(Instant, usize)>,
 }
 
-/// So many flushes of full tables …
-const PRESSED_FLUSHES: usize = 4;
-/// … within so long are pressure.
+/// So many full tables …
+const PRESSED_TABLES: usize = 4;
+/// … within so long are pressure, and so many are flushed at once then.
 const PRESSED_FOR: Duration = Duration::from_secs(1);
 
 impl Pressure {
-    fn note(&mut self) {
-        self.full.push_back(Instant::now());
-        if self.full.len() > PRESSED_FLUSHES {
-            self.full.pop_front();
-        }
+    fn note(&mut self, tables: usize) {
+        self.flushed.retain(|(at, _)| at.elapsed() < PRESSED_FOR);
+        self.flushed.push_back((Instant::now(), tables));
     }
 
     pub(super) fn is_high(&self) -> bool {
-        self.full.len() >= PRESSED_FLUSHES && self.full.front().is_some_and(|first| first.elapsed() < PRESSED_FOR)
+        let late = self.flushed.iter().filter(|(at, _)| at.elapsed() < PRESSED_FOR);
+        late.map(|(_, tables)| tables).sum::<usize>() >= PRESSED_TABLES
     }
 }
 
@@ -188,23 +187,28 @@ impl Flusher {
         if !self.retry.is_due() {
             return;
         }
-        let (due, is_full) = {
+        let full_rows = match self.pressure.is_high() {
+            true => self.shared.options.flush_rows.saturating_mul(PRESSED_TABLES),
+            false => self.shared.options.flush_rows,
+        };
+        let (due, rows) = {
             let state = self.shared.state.read().unwrap_or_else(PoisonError::into_inner);
             let options = &self.shared.options;
             let crowded = state.tables.iter().map(|table| table.hot.bytes()).sum::<usize>() > options.hot_bytes / 2;
             let is_due = |table: &super::Table| {
                 let old = table.oldest_hot.is_some_and(|since| since.elapsed() >= options.flush_interval);
-                table.hot.rows() > 0 && (old || crowded || table.hot.rows() >= options.flush_rows)
+                table.hot.rows() > 0 && (old || crowded || table.hot.rows() >= full_rows)
             };
             let due = state.tables.iter().enumerate().filter(|(_, table)| is_due(table)).map(|(index, _)| index);
-            let is_full = state.tables.iter().any(|table| table.hot.rows() >= options.flush_rows);
-            (due.collect::<Vec<usize>>(), is_full)
+            let rows = state.tables.iter().map(|table| table.hot.rows()).max().unwrap_or(0);
+            (due.collect::<Vec<usize>>(), rows)
         };
         if due.is_empty() {
             return;
         }
-        if is_full {
-            self.pressure.note();
+        let tables = rows / self.shared.options.flush_rows.max(1);
+        if tables > 0 {
+            self.pressure.note(tables);
         }
         let flushed = self.flush(&due);
         self.retry.note(flushed.is_err());
@@ -427,14 +431,19 @@ mod tests {
     #[test]
     fn pressure_is_many_full_tables_within_a_second() {
         let ago = |ms: u64| Instant::now().checked_sub(Duration::from_millis(ms)).expect("since the machine started");
-        let of = |flushes: &[u64]| Pressure { full: flushes.iter().map(|ms| ago(*ms)).collect() };
-        assert!(of(&[600, 400, 200, 0]).is_high());
-        assert!(!of(&[1_500, 400, 200, 0]).is_high());
-        assert!(!of(&[400, 200, 0]).is_high());
-        // Only the last ones count, and they are forgotten.
-        let mut pressure = of(&[1_500, 400, 200, 0]);
-        pressure.note();
+        let of = |flushes: &[(u64, usize)]| {
+            let flushed = flushes.iter().map(|(ms, tables)| (ago(*ms), *tables)).collect();
+            Pressure { flushed }
+        };
+        assert!(of(&[(600, 1), (400, 1), (200, 1), (0, 1)]).is_high());
+        assert!(!of(&[(1_500, 1), (400, 1), (200, 1), (0, 1)]).is_high());
+        assert!(!of(&[(400, 1), (200, 1), (0, 1)]).is_high());
+        // Larger flushes go on being pressure.
+        assert!(of(&[(900, 4)]).is_high() && !of(&[(1_100, 4)]).is_high());
+        // What is long past is forgotten.
+        let mut pressure = of(&[(1_500, 4), (400, 2), (200, 1)]);
+        pressure.note(1);
         assert!(pressure.is_high());
-        assert_eq!(pressure.full.len(), PRESSED_FLUSHES);
+        assert_eq!(pressure.flushed.len(), 3);
     }
 }

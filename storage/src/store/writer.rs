@@ -108,17 +108,30 @@ fn attempt(shared: &Shared, group: &[Entry], flushes: &Sender<flush::Command>) -
     commit(shared, group)
 }
 
-/// Adds what is there to the first entry; up to `company` writes, also what comes within the linger.
+/// Adds what is there to the first entry, after it has waited for `company` writes to be together, for the linger at most.
 fn collect(shared: &Shared, entries: &Receiver<Entry>, waiting: &mut VecDeque<Entry>, company: usize) {
+    await_company(shared, entries, company.saturating_sub(waiting.len()));
     let mut bytes: usize = waiting.iter().map(|entry| entry.blocks.len()).sum();
-    let deadline = Instant::now() + shared.options.linger;
     while bytes < GROUP_BYTES && waiting.len() < GROUP_WRITES {
-        let lingers = waiting.len() < company;
-        let next = if lingers { entries.recv_deadline(deadline).ok() } else { entries.try_recv().ok() };
-        let Some(entry) = next else { return };
+        let Ok(entry) = entries.try_recv() else { return };
         bytes += entry.blocks.len();
         waiting.push_back(entry);
     }
+}
+
+/// Sleeps until so many writes are queued: only the sender of the last of them wakes this thread, for to be woken takes longer
+/// than to queue a write.
+fn await_company(shared: &Shared, entries: &Receiver<Entry>, count: usize) {
+    let deadline = Instant::now() + shared.options.linger;
+    shared.awaited.store(count, Ordering::SeqCst);
+    while entries.len() < count {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            break;
+        }
+        std::thread::park_timeout(left);
+    }
+    shared.awaited.store(0, Ordering::SeqCst);
 }
 
 /// The oldest of the waiting entries, as many as make a group.

@@ -184,12 +184,12 @@ impl Model {
         let mut executions = Executions::new();
         for (key, recorded, (place, unit, started, completed)) in self.runs.known(as_of) {
             executions.upsert(Execution {
-                run: key.to_owned(),
-                equipment: (*place).to_owned(),
+                run: key.into(),
+                equipment: (*place).into(),
                 work_order: None,
                 product: None,
                 operation: None,
-                unit: Some(unit.clone()),
+                unit: Some(unit.as_str().into()),
                 started: *started,
                 completed: *completed,
                 result: None,

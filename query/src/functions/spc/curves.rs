@@ -182,7 +182,8 @@ fn curves(plant: &Plant) -> impl Iterator<Item = (&str, &Curve)> {
 
 /// How long samples of an execution can be on their way, microseconds; none where nothing is measured of it, whatever its product.
 fn settle_us(plant: &Plant, execution: &Execution) -> Option<i64> {
-    let fits = |operation: &Option<String>| operation.is_none() || *operation == execution.operation;
+    let fits =
+        |operation: &Option<String>| operation.is_none() || operation.as_deref() == execution.operation.as_deref();
     let fitting = plant.characteristics().iter().filter(|known| fits(&known.operation));
     fitting.filter_map(|known| known.curve.as_ref()).map(|curve| curve.settle_us).max()
 }

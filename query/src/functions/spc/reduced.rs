@@ -100,10 +100,10 @@ pub(super) async fn curves(
                 *of = texts.as_ref().ok().and_then(|texts| texts.at(row)).map(str::to_owned);
             }
             let stay = stays.at(&of, time);
-            if !is_wanted(stay.map(|stay| stay.run.as_str())) {
+            if !is_wanted(stay.map(|stay| stay.run.as_ref())) {
                 continue;
             }
-            let stay = stay.map(|stay| (stay.started, stay.run.clone()));
+            let stay = stay.map(|stay| (stay.started, stay.run.as_ref().to_owned()));
             let [equipment, operation, unit, work_order] = of;
             let run = stay.as_ref().map(|(_, run)| run.clone());
             let apart = stay.ok_or_else(|| [operation.clone(), unit.clone(), work_order.clone()]);
@@ -152,7 +152,7 @@ impl<'a> Stays<'a> {
                 (execution, context.executions.effective_end(&execution.run).unwrap_or(OPEN))
             };
             let on = |path: &str| {
-                let here = context.of_unit(unit).filter(|execution| execution.equipment == path);
+                let here = context.of_unit(unit).filter(|execution| *execution.equipment == *path);
                 let mut stays: Vec<(&Execution, i64)> = here.map(ending).collect();
                 stays.sort_by(|(one, _), (other, _)| {
                     (one.started, one.recorded, &one.run).cmp(&(other.started, other.recorded, &other.run))

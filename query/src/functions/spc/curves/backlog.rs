@@ -163,7 +163,7 @@ impl Extents {
 
     /// Whether a stay can have samples of a signal.
     fn has(&self, stay: &Stay<'_>, signal: &str) -> bool {
-        let extent = self.0.get(&stay.execution.equipment).and_then(|signals| signals.get(signal));
+        let extent = self.0.get(stay.execution.equipment.as_ref()).and_then(|signals| signals.get(signal));
         extent.is_some_and(|(first, last)| *first < stay.end && stay.execution.started <= *last)
     }
 }

@@ -53,7 +53,7 @@ pub(super) async fn measure(
     for (signal, wanted) in &wanted {
         let curves = curves(gather, signal, wanted.iter().map(|(stay, ..)| *stay)).await?;
         for (stay, name, curve) in wanted {
-            for samples in curves.get(&stay.execution.run).into_iter().flatten() {
+            for samples in curves.get(stay.execution.run.as_ref()).into_iter().flatten() {
                 if let Some((_, value)) = samples.reduced(&gather.plant, signal, curve.reduction) {
                     found.push(stay.measurement(gather, &samples.equipment, name, curve, value));
                 }
@@ -135,9 +135,9 @@ impl Stay<'_> {
             equipment: equipment.to_owned(),
             characteristic: characteristic.to_owned(),
             time: self.end,
-            unit: self.execution.unit.clone(),
-            operation: self.execution.operation.clone(),
-            run: Some(self.execution.run.clone()),
+            unit: self.execution.unit.as_deref().map(str::to_owned),
+            operation: self.execution.operation.as_deref().map(str::to_owned),
+            run: Some(self.execution.run.as_ref().to_owned()),
             work_order: self.work_order.clone(),
             product: self.product.clone(),
             operator: self.execution.operator.as_deref().map(str::to_owned),
@@ -159,7 +159,7 @@ pub(super) async fn stays<'a>(
         let Some(end) = context.executions.effective_end(&execution.run).filter(|end| *end < OPEN) else { continue };
         let (work_order, product) = context.executions.order_of(execution, end);
         let (work_order, product) = (work_order.map(str::to_owned), product.map(str::to_owned));
-        stays.insert(execution.run.as_str(), Stay { execution, end, work_order, product });
+        stays.insert(execution.run.as_ref(), Stay { execution, end, work_order, product });
     }
     let without = stays.values().filter(|stay| stay.product.is_none());
     let orders: HashSet<String> = without.filter_map(|stay| stay.work_order.clone()).collect();
@@ -183,7 +183,7 @@ async fn curves<'a>(
     let names = Names::of(&gather.session, &filters, NAMES)?;
     let asked = Asked::new(ChartKind::IMr);
     let question = Question { gather, asked: &asked, names: &names, window, context: &CONTEXT };
-    let runs: HashSet<&str> = stays.iter().map(|stay| stay.execution.run.as_str()).collect();
+    let runs: HashSet<&str> = stays.iter().map(|stay| stay.execution.run.as_ref()).collect();
     let is_wanted = |run: Option<&str>| run.is_some_and(|run| runs.contains(run));
     let mut found: HashMap<String, Vec<reduced::Curve>> = HashMap::new();
     for curve in reduced::curves(&question, signal, is_wanted).await? {

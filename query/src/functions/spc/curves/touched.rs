@@ -46,7 +46,7 @@ impl<'a> Touched<'a> {
             && let Some(settle_us) = settle_us(self.plant, execution)
         {
             let due = self.came.max(end).saturating_add(settle_us);
-            self.runs.push((execution.run.clone(), Pending::at(due, end, self.came)));
+            self.runs.push((execution.run.as_ref().to_owned(), Pending::at(due, end, self.came)));
         }
     }
 
