@@ -72,7 +72,7 @@ pub struct TlsFiles {
 pub struct StorageSettings {
     /// Hot rows go to segments at least this often, seconds.
     pub flush_interval_s: u64,
-    /// … or as soon as this many rows are waiting.
+    /// … or as soon as this many rows are waiting; four times as many where they come four times a second.
     pub flush_rows: u64,
     /// How long a group of writes waits for company before its fsync, microseconds.
     pub wal_linger_us: u64,

@@ -180,6 +180,7 @@ fn router(faces: Arc<Faces>, shutdown: CancellationToken) -> Router {
         .fallback(no_such_address)
         .method_not_allowed_fallback(no_such_method)
         .layer(middleware::from_fn(page::guard))
+        .layer(middleware::from_fn(body::end_unread))
         .with_state(front)
 }
 

@@ -55,8 +55,8 @@ pub(crate) struct Context {
     as_of: Option<i64>,
     /// What keys follow from.
     pub(crate) executions: Executions,
-    by_unit: HashMap<Arc<str>, Vec<Arc<str>>>,
-    by_order: HashMap<Arc<str>, Vec<Arc<str>>>,
+    by_unit: HashMap<Arc<str>, HashSet<Arc<str>>>,
+    by_order: HashMap<Arc<str>, HashSet<Arc<str>>>,
     /// When the newest version was recorded of each run that is not among the executions.
     retracted: HashMap<Arc<str>, i64>,
     changes: Changes,
@@ -180,9 +180,9 @@ impl Context {
     }
 }
 
-/// Where a run has another name than before, it is found by that. Names seldom change, and many runs can have one.
+/// Where a run has another name than before, it is found by that.
 fn reindex(
-    map: &mut HashMap<Arc<str>, Vec<Arc<str>>>,
+    map: &mut HashMap<Arc<str>, HashSet<Arc<str>>>,
     (old, new): (Option<&Arc<str>>, Option<&Arc<str>>),
     run: &Arc<str>,
 ) {
@@ -192,14 +192,13 @@ fn reindex(
     if let Some(name) = old
         && let Some(runs) = map.get_mut(name)
     {
-        runs.retain(|other| other != run);
+        runs.remove(run);
         if runs.is_empty() {
             map.remove(name);
         }
     }
     if let Some(name) = new {
-        // Most names are of one run: room for it alone.
-        map.entry(Arc::clone(name)).or_insert_with(|| Vec::with_capacity(1)).push(Arc::clone(run));
+        map.entry(Arc::clone(name)).or_default().insert(Arc::clone(run));
     }
 }
 

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, TimeUnit};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{Result, ScalarValue};
+use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
-use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion::logical_expr::utils::merge_schema;
+use datafusion::logical_expr::{Between, BinaryExpr, Cast, Expr, ExprSchemable, LogicalPlan, Operator, not};
 use datafusion::optimizer::AnalyzerRule;
 use jiff::Timestamp;
 use jiff::civil::DateTime;
@@ -50,11 +51,12 @@ impl AnalyzerRule for TimeConstants {
     fn analyze(&self, plan: LogicalPlan, _config: &ConfigOptions) -> Result<LogicalPlan> {
         let zone = self.current.zone();
         let read = plan.transform_up_with_subqueries(|node| {
+            let schema = merge_schema(&node.inputs());
             map_named(node, |expr| {
                 expr.transform_up(|part| {
                     Ok(match constant(&part, &zone) {
                         Some(value) => Transformed::yes(Expr::Literal(value, None)),
-                        None => Transformed::no(part),
+                        None => with_far_bounds(part, &schema, &zone),
                     })
                 })
             })
@@ -99,6 +101,60 @@ fn constant(expr: &Expr, zone: &TimeZone) -> Option<ScalarValue> {
         TimeUnit::Microsecond => ScalarValue::TimestampMicrosecond(Some(at.as_microsecond()), target),
         TimeUnit::Nanosecond => ScalarValue::TimestampNanosecond(Some(i64::try_from(at.as_nanosecond()).ok()?), target),
     })
+}
+
+/// A comparison of times with a text that names one for which nanoseconds have no room, as which DataFusion would compare it:
+/// `time < '9999-12-31'` means all that is from some time on. The times themselves are microseconds.
+fn with_far_bounds(expr: Expr, schema: &DFSchema, zone: &TimeZone) -> Transformed<Expr> {
+    match expr {
+        Expr::BinaryExpr(BinaryExpr { left, op, right }) if is_comparison(op) => {
+            let (one, other) = (far_bound(&left, &right, schema, zone), far_bound(&right, &left, schema, zone));
+            match (one, other) {
+                (Some((bound, time)), _) => Transformed::yes(compared(bound, op, time)),
+                (_, Some((bound, time))) => Transformed::yes(compared(time, op, bound)),
+                (None, None) => Transformed::no(compared(*left, op, *right)),
+            }
+        }
+        Expr::Between(Between { expr, negated, low, high })
+            if [&low, &high].into_iter().any(|bound| far_bound(bound, &expr, schema, zone).is_some()) =>
+        {
+            let side = |op, bound: Expr| with_far_bounds(compared(expr.as_ref().clone(), op, bound), schema, zone).data;
+            let within = side(Operator::GtEq, *low).and(side(Operator::LtEq, *high));
+            Transformed::yes(if negated { not(within) } else { within })
+        }
+        other => Transformed::no(other),
+    }
+}
+
+fn is_comparison(op: Operator) -> bool {
+    use Operator::{Eq, Gt, GtEq, IsDistinctFrom, IsNotDistinctFrom, Lt, LtEq, NotEq};
+    matches!(op, Eq | NotEq | Lt | LtEq | Gt | GtEq | IsDistinctFrom | IsNotDistinctFrom)
+}
+
+fn compared(left: Expr, op: Operator, right: Expr) -> Expr {
+    Expr::BinaryExpr(BinaryExpr::new(Box::new(left), op, Box::new(right)))
+}
+
+/// The far bound that a text is, and the times that are compared with it, both in microseconds.
+fn far_bound(text: &Expr, times: &Expr, schema: &DFSchema, zone: &TimeZone) -> Option<(Expr, Expr)> {
+    let cast_to_nanos = |expr: &Expr| match expr {
+        Expr::Cast(Cast { expr, field }) => match field.data_type() {
+            DataType::Timestamp(TimeUnit::Nanosecond, _) => Some(expr.as_ref().clone()),
+            _ => None,
+        },
+        _ => None,
+    };
+    let (text, times) = (cast_to_nanos(text)?, cast_to_nanos(times)?);
+    let text = literal(&text)?.try_as_str()??;
+    let DataType::Timestamp(TimeUnit::Microsecond, target) = times.get_type(schema).ok()? else { return None };
+    let zone = target.as_ref().map_or(TimeZone::UTC, |_| zone.clone());
+    let at = instant(text, &zone).or_else(|| {
+        // The last day that is written is no instant in every zone: as a bound it is the last instant that there is.
+        let wall: DateTime = text.trim().parse().ok()?;
+        Some(if wall.year() > 0 { Timestamp::MAX } else { Timestamp::MIN })
+    })?;
+    let bound = ScalarValue::TimestampMicrosecond(Some(at.as_microsecond()), target);
+    Some((Expr::Literal(bound, None), times))
 }
 
 #[cfg(test)]

@@ -253,7 +253,8 @@ impl Reach {
         if texts.is_none() && (from, to) == (i64::MIN, i64::MAX) {
             return None;
         }
-        segment.pages_where(column, |bounds| match bounds {
+        let all = 0..usize::try_from(segment.rows).unwrap_or(usize::MAX);
+        segment.pages_where(column, std::slice::from_ref(&all), |bounds| match bounds {
             PageBounds::Numbers(low, high) => low <= to && from <= high,
             PageBounds::Texts(low, high) => match (texts, std::str::from_utf8(low), std::str::from_utf8(high)) {
                 (Some(texts), Ok(low), Ok(high)) => texts.meets(low, high),

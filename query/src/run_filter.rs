@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, BooleanArray, BooleanBufferBuilder, Int64Array, RecordBatch, RecordBatchOptions, StringViewArray,
-    new_null_array,
+    Array, ArrayRef, BooleanArray, BooleanBufferBuilder, Int64Array, RecordBatch, RecordBatchOptions,
+    StringViewBuilder, new_null_array,
 };
 use arrow::compute::{filter_record_batch, take};
 use arrow::datatypes::{DataType, SchemaRef};
@@ -105,23 +105,28 @@ pub(crate) struct PageFilter {
 }
 
 impl PageFilter {
-    /// The rows of a segment in such pages, in order and apart; `None` where nothing is known of them.
-    pub(crate) fn rows_of(&mut self, segment: &Segment) -> Result<Option<Arc<[Range<usize>]>>, QueryError> {
+    /// The rows of a segment in such pages, as far as these hold rows that are `wanted` of it at all, in order and apart; `None`
+    /// where nothing is known of them.
+    pub(crate) fn rows_of(
+        &mut self,
+        segment: &Segment,
+        wanted: impl FnOnce() -> Vec<Range<usize>>,
+    ) -> Result<Option<Arc<[Range<usize>]>>, QueryError> {
         if let Some(known) = self.known.get(&segment.path) {
             return Ok(known.clone());
         }
-        let found = self.looked_up(segment)?.map(Arc::from);
+        let found = self.looked_up(segment, &wanted())?.map(Arc::from);
         self.known.insert(segment.path.clone(), found.clone());
         Ok(found)
     }
 
-    fn looked_up(&self, segment: &Segment) -> Result<Option<Vec<Range<usize>>>, QueryError> {
+    fn looked_up(&self, segment: &Segment, wanted: &[Range<usize>]) -> Result<Option<Vec<Range<usize>>>, QueryError> {
         let Some(predicate) = &self.predicate else { return Ok(None) };
         let mut left: Option<Vec<Range<usize>>> = None;
         for name in &self.columns {
-            let Some(bounds) = Bounds::of(segment, name) else { continue };
+            let Some(bounds) = Bounds::of(segment, name, wanted) else { continue };
             let can_match = RefCell::new(predicate.prune(&bounds)?.into_iter());
-            let pages = segment.pages_where(name, |_| can_match.borrow_mut().next() != Some(false));
+            let pages = segment.pages_where(name, wanted, |_| can_match.borrow_mut().next() != Some(false));
             left = match (left, pages) {
                 (Some(left), Some(pages)) => Some(both(&left, &pages)),
                 (left, pages) => left.or(pages),
@@ -134,30 +139,30 @@ impl PageFilter {
 /// The smallest and largest texts of the pages of one column.
 struct Bounds<'a> {
     column: &'a str,
-    lows: Vec<Option<String>>,
-    highs: Vec<Option<String>>,
+    lows: ArrayRef,
+    highs: ArrayRef,
 }
 
 impl<'a> Bounds<'a> {
     /// `None` where the file does not tell.
-    fn of(segment: &Segment, column: &'a str) -> Option<Self> {
-        let bounds = RefCell::new((Vec::new(), Vec::new()));
-        segment.pages_where(column, |page| {
+    fn of(segment: &Segment, column: &'a str, wanted: &[Range<usize>]) -> Option<Self> {
+        let bounds = RefCell::new((StringViewBuilder::new(), StringViewBuilder::new()));
+        segment.pages_where(column, wanted, |page| {
             let (lows, highs) = &mut *bounds.borrow_mut();
             let texts = match page {
                 PageBounds::Texts(low, high) => (std::str::from_utf8(low).ok(), std::str::from_utf8(high).ok()),
                 PageBounds::Numbers(..) => (None, None),
             };
-            lows.push(texts.0.map(str::to_owned));
-            highs.push(texts.1.map(str::to_owned));
+            lows.append_option(texts.0);
+            highs.append_option(texts.1);
             true
         })?;
-        let (lows, highs) = bounds.into_inner();
-        Some(Self { column, lows, highs })
+        let (mut lows, mut highs) = bounds.into_inner();
+        Some(Self { column, lows: Arc::new(lows.finish()), highs: Arc::new(highs.finish()) })
     }
 
-    fn texts(&self, column: &Column, texts: &[Option<String>]) -> Option<ArrayRef> {
-        (column.name == self.column).then(|| Arc::new(texts.iter().collect::<StringViewArray>()) as ArrayRef)
+    fn texts(&self, column: &Column, texts: &ArrayRef) -> Option<ArrayRef> {
+        (column.name == self.column).then(|| Arc::clone(texts))
     }
 }
 

@@ -117,7 +117,13 @@ impl SeriesReader {
                 Some(pages) => pages,
                 None => filter.of_pages()?,
             };
-            if let Some(pages) = pages.rows_of(&segment)? {
+            let of_segment = || {
+                let here = self.rows.iter().filter(|rows| Arc::ptr_eq(&rows.segment, &segment));
+                let mut ranges: Vec<_> = here.flat_map(|rows| rows.ranges.iter().cloned()).collect();
+                ranges.sort_by_key(|range| range.start);
+                ranges
+            };
+            if let Some(pages) = pages.rows_of(&segment, of_segment)? {
                 rows.iter_mut().for_each(|rows| rows.ranges = both(&rows.ranges, &pages));
                 rows.retain(|rows| !rows.ranges.is_empty());
             }

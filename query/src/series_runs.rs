@@ -80,7 +80,10 @@ fn added_up(
     let mut start = 0;
     for &end in &ends {
         rows.push((end - start) as i64);
-        sums.push(Sums::from_iter((start..end).filter(|&row| values.is_valid(row)).map(|row| values.value(row))));
+        sums.push(match values.null_count() {
+            0 => Sums::from_iter(values.values().get(start..end).unwrap_or_default().iter().copied()),
+            _ => Sums::from_iter((start..end).filter(|&row| values.is_valid(row)).map(|row| values.value(row))),
+        });
         start = end;
     }
     let firsts: Int64Array = std::iter::once(0).chain(ends.iter().map(|&end| end as i64)).take(ends.len()).collect();
@@ -109,8 +112,9 @@ pub(crate) fn mark(begins: &mut [bool], column: &ArrayRef) -> Result<(), QueryEr
     match column.as_string_view_opt() {
         // Texts that are not one view can be the same all the same: that is a run more, and the answer is no other.
         Some(texts) => {
-            for (begins, pair) in begins.iter_mut().skip(1).zip(texts.views().windows(2)) {
-                *begins |= pair.first() != pair.last();
+            let later = texts.views().get(1..).unwrap_or_default();
+            for ((begins, view), before) in begins.iter_mut().skip(1).zip(later).zip(texts.views().iter()) {
+                *begins |= view != before;
             }
             if texts.null_count() > 0 {
                 for (row, begins) in begins.iter_mut().enumerate().skip(1) {

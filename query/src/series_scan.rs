@@ -41,8 +41,9 @@ const STREAM_ROWS: usize = 1 << 17;
 /// through all segments: pages that hold several series are read once for each of them.
 const ROWS_OF_SERIES: usize = 4_096;
 const FEW_SERIES: usize = 256;
-/// Batches that a stream reads at a time, and so holds, at most.
+/// Batches that a stream reads at a time, and so holds, at most, and all streams together.
 const MOST_BATCHES: usize = 8;
+const BATCHES_TOGETHER: usize = 64;
 
 /// Reads rows of series.
 #[derive(Debug)]
@@ -279,13 +280,14 @@ impl ExecutionPlan for SeriesScanExec {
         let (columns, time) = (Arc::clone(&self.columns), Arc::clone(&self.time));
         let reader = SeriesReader::new(rows, self.schema(), columns, time, batch_rows, self.filter.clone());
         let metrics = BaselineMetrics::new(&self.metrics, partition);
+        let most = (BATCHES_TOGETHER / self.streams.len().max(1)).clamp(1, MOST_BATCHES);
         // Reads files, so it runs off the async threads: some batches at a time, so that none of those threads waits for whoever
         // takes them. To wake another thread takes as long as to read a page, so whoever goes on taking is given more at a time.
-        let chunks = futures::stream::try_unfold((reader, 1), |(mut reader, count)| async move {
+        let chunks = futures::stream::try_unfold((reader, 1), move |(mut reader, count)| async move {
             let read = tokio::task::spawn_blocking(move || (reader.next_batches(count), reader)).await;
             let (batches, reader) = read.map_err(|error| QueryError::Execution(error.to_string()))?;
             let batches = batches?;
-            let next = (reader, (2 * count).min(MOST_BATCHES));
+            let next = (reader, (2 * count).min(most));
             let chunk = (!batches.is_empty()).then(|| futures::stream::iter(batches.into_iter().map(Ok)));
             Ok::<_, DataFusionError>(chunk.zip(Some(next)))
         });

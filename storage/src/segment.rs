@@ -373,7 +373,8 @@ impl Segment {
             }
             PageBounds::Numbers(..) => true,
         };
-        let (kept, all) = (self.pages_where(name, meets), self.all_rows().end);
+        let all = self.all_rows();
+        let (kept, all) = (self.pages_where(name, std::slice::from_ref(&all), meets), all.end);
         Ok(kept.map(|kept| RowSelection::from_consecutive_ranges(kept.into_iter(), all)))
     }
 

@@ -59,9 +59,9 @@ pub struct Options {
     pub wal_file_bytes: u64,
     /// A table is flushed when its oldest unflushed row is this old.
     pub flush_interval: Duration,
-    /// A table is flushed when it holds this many unflushed rows.
+    /// A table is flushed when it holds this many unflushed rows; four times as many where that comes four times a second.
     pub flush_rows: usize,
-    /// Unflushed bytes in memory at which writers wait for the flusher.
+    /// Unflushed bytes in memory at which writers wait for the flusher; with half of them all is flushed.
     pub hot_bytes: usize,
     /// Rows after which a merged segment ends where the first column of its key changes.
     pub segment_rows: u64,
@@ -151,6 +151,13 @@ struct State {
     recorded: i64,
 }
 
+impl State {
+    /// Whether it is time to flush whatever there is.
+    fn is_crowded(&self, options: &Options) -> bool {
+        self.tables.iter().map(|table| table.hot.bytes()).sum::<usize>() > options.hot_bytes / 2
+    }
+}
+
 struct Shared {
     state: RwLock<State>,
     specs: Arc<Vec<TableSpec>>,
@@ -177,6 +184,8 @@ struct Shared {
     room: (Mutex<()>, Condvar),
     /// The writer's thread sleeps until so many writes are queued; 0 where it does not.
     awaited: AtomicUsize,
+    /// Rows with which a table is full at present.
+    full_rows: AtomicUsize,
     closing: AtomicBool,
     folder: PathBuf,
 }
@@ -216,6 +225,7 @@ impl Store {
         for table in &mut state.tables {
             table.kept = options.retention.get(&table.spec.name).copied();
         }
+        let full_rows = AtomicUsize::new(options.flush_rows);
         let shared = Arc::new(Shared {
             state: RwLock::new(state),
             memory_schemas: specs.iter().map(TableSpec::memory_schema).collect(),
@@ -233,6 +243,7 @@ impl Store {
             rows_to_merge: AtomicU64::new(0),
             room: (Mutex::new(()), Condvar::new()),
             awaited: AtomicUsize::new(0),
+            full_rows,
             closing: AtomicBool::new(false),
             folder: folder.to_owned(),
         });
@@ -432,6 +443,7 @@ impl Store {
         }
         self.shared.closing.store(true, Ordering::Release);
         self.shared.room.1.notify_all();
+        self.writer.unpark();
         // The writer ends once its queue is drained; only then is the last flush complete.
         let writer = threads.remove(0);
         let ended = writer.join();

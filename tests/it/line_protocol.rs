@@ -1,7 +1,9 @@
 //! Influx line protocol on `POST /api/v2/write`, as Telegraf sends it.
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -186,4 +188,46 @@ fn measurements_find_their_equipment() {
     assert_eq!(json!(values), json!([1.0, 2.0, 3.0, 4.0]));
     assert_eq!((&rows[0][1], &rows[2][1]), (&json!("mapped"), &json!("volts")));
     assert_eq!(json!(rows[3]), json!([4.0, "direct", "WO-1", "U-1"]));
+}
+
+/// The answer to `head` with a body of five bytes, which is sent after it, or never.
+fn answer(stream: &mut TcpStream, head: &str, body: &str) -> String {
+    stream.write_all(format!("{head} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 5\r\n\r\n").as_bytes()).unwrap();
+    stream.write_all(body.as_bytes()).unwrap();
+    let mut came = Vec::new();
+    loop {
+        let mut piece = [0; 4096];
+        let length = stream.read(&mut piece).unwrap();
+        assert!(length > 0, "{head}: it ended with {}", String::from_utf8_lossy(&came));
+        came.extend_from_slice(&piece[..length]);
+        let text = String::from_utf8_lossy(&came).to_lowercase();
+        if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            let length = head.split_once("content-length: ").map_or("0", |(_, rest)| rest.split('\r').next().unwrap());
+            if body.len() >= length.parse().unwrap() {
+                return text;
+            }
+        }
+    }
+}
+
+#[test]
+fn a_connection_that_ends_says_so_and_no_other_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path());
+    let connect = || {
+        let stream = TcpStream::connect(server.http).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream
+    };
+    // Read and refused: the next request follows on the same connection.
+    let mut stream = connect();
+    for _ in 0..3 {
+        let text = answer(&mut stream, "POST /api/v2/write", "a b c");
+        assert!(text.starts_with("http/1.1 400") && !text.contains("connection: close"), "{text}");
+    }
+    // Refused unread.
+    for head in ["POST /api/v2/write?precision=xx", "POST /nosuch", "POST /health"] {
+        let text = answer(&mut connect(), head, "");
+        assert!(text.starts_with("http/1.1 4") && text.contains("connection: close"), "{head}: {text}");
+    }
 }

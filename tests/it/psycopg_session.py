@@ -63,6 +63,10 @@ def parameters(connection, binary):
     check(one("SELECT count(*) FROM samples WHERE unit = %s", None), [(0,)], "null")
     check(one("SELECT value FROM samples ORDER BY time LIMIT %s", 2), [(0.5,), (1.5,)], "limit")
     check(one("SELECT count(*) FROM samples WHERE time > %s", datetime.date(2025, 3, 3)), [(10,)], "date")
+    check(one("SELECT count(*) FROM samples WHERE time > %s AND time < %s", datetime.datetime(1600, 1, 1, tzinfo=UTC),
+              datetime.datetime(9999, 12, 30, tzinfo=UTC)), [(10,)], "times that nanoseconds have no room for")
+    check(one("SELECT count(*) FROM samples WHERE time < '9999-12-31'"), [(10,)], "the last day that is written")
+    check(one("SELECT %b::bytea", b"\x00\xff"), [(b"\x00\xff",)], "bytes")
     check(one("SELECT %s::text, %s::int, %s::float8, %s::bool, %s::timestamptz", "a'b", 1, 2.5, True, minute(0)),
           [("a'b", 1, 2.5, True, minute(0))], "echo")
     check(one("SELECT count(*) FROM oee(%s, %s, %s) WHERE equipment = %s", "1 hour", minute(0),
@@ -89,6 +93,17 @@ def cursors(connection):
             check([column.name for column in cursor.description], ["value"], "description of a server-side cursor")
             check(cursor.fetchmany(4), [(1.5,), (2.5,), (3.5,), (4.5,)], "first rows of a server-side cursor")
             check(len(cursor.fetchall()), 5, "the other rows")
+
+
+def copies(connection):
+    def rows(where, format):
+        with connection.cursor().copy(f"COPY (SELECT time, value FROM samples WHERE {where} ORDER BY time) TO STDOUT {format}") as copy:
+            copy.set_types(["timestamptz", "float8"])
+            return list(copy.rows())
+
+    for format in ("", "(FORMAT binary)"):
+        check(rows("value < 2", format), [(minute(0), 0.5), (minute(1), 1.5)], f"COPY {format}")
+        check(rows("value < 0", format), [], f"COPY {format} of nothing")
 
 
 def refusals(connection):
@@ -145,6 +160,7 @@ with connect() as session:
         parameters(session, as_binary)
     prepared(session)
     cursors(session)
+    copies(session)
     refusals(session)
     transactions(session)
     cancel(session)

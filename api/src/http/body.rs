@@ -1,11 +1,17 @@
 //! Request bodies: bounded in size, in time and in number, plain or gzip.
 
 use std::io::Read;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
-use axum::body::Body;
-use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
-use axum::http::{HeaderMap, StatusCode};
+use axum::body::{Body, HttpBody};
+use axum::extract::Request;
+use axum::http::header::{CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, HeaderValue};
+use axum::http::{HeaderMap, StatusCode, Version};
+use axum::middleware::Next;
+use axum::response::Response;
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -29,6 +35,26 @@ pub(super) struct Budget {
 pub(super) struct Held<'a> {
     pub(super) bytes: Bytes,
     _share: SemaphorePermit<'a>,
+}
+
+/// Says so where the connection ends with the answer: what still comes of a body that nobody read cannot be told from the next
+/// request.
+pub(super) async fn end_unread(request: Request, next: Next) -> Response {
+    let unread = Arc::new(AtomicBool::new(!request.body().is_end_stream()));
+    let is_http1 = request.version() <= Version::HTTP_11;
+    let read = Arc::clone(&unread);
+    let request = request.map(|body| {
+        let end = futures::stream::poll_fn(move |_| {
+            read.store(false, Ordering::Relaxed);
+            Poll::Ready(None)
+        });
+        Body::from_stream(body.into_data_stream().chain(end))
+    });
+    let mut response = next.run(request).await;
+    if is_http1 && unread.load(Ordering::Relaxed) {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
 }
 
 impl Default for Budget {

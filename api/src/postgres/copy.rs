@@ -63,12 +63,9 @@ impl CopyOut {
         self.format == CopyFormat::Binary
     }
 
-    /// What goes out before the first row.
-    pub(crate) fn beginning(&self, columns: &[String]) -> Option<Bytes> {
-        if self.is_binary() {
-            return Some(Bytes::from_static(BINARY_HEADER));
-        }
-        if !self.header {
+    /// The line that goes out before the first row.
+    pub(crate) fn column_names(&self, columns: &[String]) -> Option<Bytes> {
+        if self.is_binary() || !self.header {
             return None;
         }
         let mut line = BytesMut::new();
@@ -79,15 +76,20 @@ impl CopyOut {
         Some(line.freeze())
     }
 
-    /// What goes out after the last row.
-    pub(crate) fn ending(&self) -> Option<Bytes> {
-        self.is_binary().then(|| Bytes::from_static(&[0xff, 0xff]))
+    /// What goes out after the last row, where that is also what comes first.
+    pub(crate) fn ending(&self, is_first: bool) -> Option<Bytes> {
+        let header = if is_first { BINARY_HEADER } else { &[] };
+        self.is_binary().then(|| Bytes::from([header, &[0xff, 0xff]].concat()))
     }
 
-    /// One row, encoded as for a query's result, in the copy's own frame.
-    pub(crate) fn row(&self, row: DataRow) -> Bytes {
-        let mut out = BytesMut::with_capacity(row.data.len() + 2);
+    /// One row, encoded as for a query's result, in the copy's own frame. The header of the binary format comes in the message of
+    /// the first row, as from PostgreSQL: clients look for it there.
+    pub(crate) fn row(&self, row: DataRow, is_first: bool) -> Bytes {
+        let mut out = BytesMut::with_capacity(BINARY_HEADER.len() + row.data.len() + 2);
         if self.is_binary() {
+            if is_first {
+                out.put_slice(BINARY_HEADER);
+            }
             out.put_i16(row.field_count);
             out.put_slice(&row.data);
             return out.freeze();

@@ -10,7 +10,7 @@ use datafusion::arrow::array::{
     Array, ArrayRef, AsArray, Float32Array, Float64Array, Int64Array, RecordBatch, StringArray,
     TimestampMicrosecondArray,
 };
-use datafusion::arrow::compute::cast;
+use datafusion::arrow::compute::{CastOptions, cast_with_options};
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Schema, TimeUnit, TimestampMicrosecondType};
 use jiff::Timestamp;
 use jiff::fmt::temporal::DateTimePrinter;
@@ -181,13 +181,13 @@ impl RowWriter {
         let length = i32::try_from(text.len()).map_err(|_| too_long())?;
         self.bytes.put_i32(length);
         self.bytes.put_slice(text.as_bytes());
-        self.fields += 1;
+        self.fields = self.fields.saturating_add(1);
         Ok(())
     }
 
     fn put_null(&mut self) {
         self.bytes.put_i32(-1);
-        self.fields += 1;
+        self.fields = self.fields.saturating_add(1);
     }
 }
 
@@ -301,7 +301,13 @@ impl Cells {
 /// The fewest digits that tell a number from its neighbours.
 fn number<N: ryu::Float + Into<f64>>(value: N, digits: &mut ryu::Buffer) -> &str {
     match value.into() {
-        0.0 => "0",
+        zero if zero == 0.0 => {
+            if zero.is_sign_negative() {
+                "-0"
+            } else {
+                "0"
+            }
+        }
         f64::INFINITY => "Infinity",
         f64::NEG_INFINITY => "-Infinity",
         same if same.is_nan() => "NaN",
@@ -320,7 +326,9 @@ fn conform(array: &ArrayRef, promised: &DataType) -> Result<ArrayRef, Failure> {
             let times = array.as_primitive::<TimestampMicrosecondType>().clone();
             Ok(Arc::new(times.with_timezone(Arc::clone(zone))))
         }
-        (_, promised) => cast(array, promised).map_err(|_| changed_shape()),
+        // What has no place in the promised type is an error, never a NULL.
+        (_, promised) => cast_with_options(array, promised, &CastOptions { safe: false, ..CastOptions::default() })
+            .map_err(|_| changed_shape()),
     }
 }
 

@@ -2,8 +2,7 @@
 //! that follow.
 
 use std::collections::HashMap;
-use std::fmt;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use ahash::RandomState;
 use oee::plant::{LineRoute, Plant};
@@ -57,19 +56,17 @@ impl Row {
     }
 }
 
-/// Heads that are remembered at once: with more, few of them come again, and all are forgotten.
-const REMEMBERED: usize = 1 << 14;
-/// Bytes of heads that outlive their body.
-const REMEMBERED_BYTES: usize = 1 << 20;
+/// Memory of heads that are remembered at once, about: with more, few of them come again, and all are forgotten.
+const REMEMBERED_BYTES: usize = 8 << 20;
 /// Bodies that are read at once and leave their heads to later ones.
-const SHELVED: usize = 8;
+const SHELVED: usize = 4;
 
 /// The heads that were seen last.
 #[derive(Debug, Default)]
 pub(super) struct Heads {
-    places: HashMap<Box<str>, usize, RandomState>,
+    places: HashMap<Arc<str>, usize, RandomState>,
     known: Vec<Known>,
-    /// What the heads take.
+    /// What they take, about.
     bytes: usize,
     last: usize,
     /// The number of the present batch.
@@ -78,7 +75,7 @@ pub(super) struct Heads {
 
 #[derive(Debug)]
 struct Known {
-    head: Box<str>,
+    head: Arc<str>,
     leads: Result<Leads, Refusal>,
     /// The head that followed it: sources send their signals in the same order again and again.
     next: usize,
@@ -124,13 +121,20 @@ impl Heads {
         if let Some(place) = self.places.get(head) {
             return *place;
         }
-        if self.known.len() >= REMEMBERED {
+        // The head itself, its parts or why they are refused, and its places.
+        let bytes = 3 * head.len() + size_of::<Known>() + 128;
+        if self.bytes + bytes > REMEMBERED_BYTES {
             *self = Self { batch: self.batch, ..Self::default() };
         }
-        let place = self.known.len();
-        self.known.push(Known { head: head.into(), leads: read(head, plant), next: place + 1, batch: self.batch });
-        self.places.insert(head.into(), place);
-        self.bytes += head.len();
+        let (place, head) = (self.known.len(), Arc::from(head));
+        self.known.push(Known {
+            head: Arc::clone(&head),
+            leads: read(&head, plant),
+            next: place + 1,
+            batch: self.batch,
+        });
+        self.places.insert(head, place);
+        self.bytes += bytes;
         place
     }
 
@@ -154,18 +158,12 @@ impl Shelf {
         heads
     }
 
-    /// Keeps them, unless they take much.
+    /// Keeps them, but for a head that alone takes more than may be kept.
     pub(super) fn put_back(&self, heads: Heads) {
         let mut shelved = self.heads.lock().unwrap_or_else(PoisonError::into_inner);
         if heads.bytes <= REMEMBERED_BYTES && shelved.len() < SHELVED {
             shelved.push(heads);
         }
-    }
-}
-
-impl fmt::Debug for Shelf {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Shelf").finish_non_exhaustive()
     }
 }
 
@@ -212,13 +210,16 @@ mod tests {
         let plant = "[plant]\nname = \"t\"\nzone = \"UTC\"\n[[equipment]]\npath = \"press\"\n";
         let plant = Plant::parse(plant).unwrap();
         let known = "samples,equipment=press,signal=s";
-        let names: Vec<String> = (0..3 * REMEMBERED).map(|number| format!("m{number}")).collect();
+        let names: Vec<String> = (0..100_000).map(|number| format!("m{number}")).collect();
+        let mut most = 0;
         let mut heads = Heads::default();
         for name in &names {
             assert!(heads.find(name, &plant).unwrap_err().reason.contains(&format!("`{name}`")));
             assert!(matches!(heads.find(known, &plant), Ok(Leads::Row(row)) if row.signal == "s"));
-            assert!(heads.known.len() <= REMEMBERED && heads.places.len() <= REMEMBERED);
+            assert!(heads.bytes <= REMEMBERED_BYTES && heads.known.len() == heads.places.len());
+            most = most.max(heads.known.len());
         }
+        assert!((10_000..50_000).contains(&most), "{most}");
     }
 
     #[test]

@@ -111,13 +111,14 @@ impl Intake {
     ) -> Result<(), Refusal> {
         let text = std::str::from_utf8(body).map_err(|error| crate::decode::not_utf8(body, error))?;
         let (mut lines, mut line, mut heads) = (Lines::new(text), Line::default(), self.heads.take());
-        while let Some(numbered) = lines.next(&mut line) {
-            numbered.read.map_err(|reason| Refusal::new("malformed", reason))?;
-            let leads = heads.find(line.head, &self.plant)?;
-            self.take_line(&line, leads, precision, arrival, batch)?;
+        let mut outcome = Ok(());
+        while let (Ok(()), Some(numbered)) = (&outcome, lines.next(&mut line)) {
+            let read = numbered.read.map_err(|reason| Refusal::new("malformed", reason));
+            let leads = read.and_then(|()| heads.find(line.head, &self.plant));
+            outcome = leads.and_then(|leads| self.take_line(&line, leads, precision, arrival, batch));
         }
         self.heads.put_back(heads);
-        Ok(())
+        outcome
     }
 
     fn take_kept_records(

@@ -69,21 +69,33 @@ impl Segment {
         span
     }
 
-    /// The rows of pages of a column that `meets` by their bounds, in order and apart; `None` where the file does not tell
-    /// bounds of the column.
-    pub fn pages_where(&self, column: &str, meets: impl Fn(PageBounds<'_>) -> bool) -> Option<Vec<Range<usize>>> {
+    /// The rows of those pages of a column that hold any of `rows`, which are in order and apart, and that `meets` by their
+    /// bounds; in order and apart too. `None` where the file does not tell bounds of the column.
+    pub fn pages_where(
+        &self,
+        column: &str,
+        mut rows: &[Range<usize>],
+        meets: impl Fn(PageBounds<'_>) -> bool,
+    ) -> Option<Vec<Range<usize>>> {
         let metadata = self.metadata.metadata();
         let place = self.place(column)?;
         let (indexes, places) = (metadata.column_index()?, metadata.offset_index()?);
         let (mut kept, mut start): (Vec<Range<usize>>, usize) = (Vec::new(), 0);
-        for (group, rows) in metadata.row_groups().iter().enumerate() {
-            let rows = usize::try_from(rows.num_rows()).unwrap_or_default();
+        for (group, found) in metadata.row_groups().iter().enumerate() {
+            let count = usize::try_from(found.num_rows()).unwrap_or_default();
             let index = indexes.get(group)?.get(place)?;
             let pages = places.get(group)?.get(place)?.page_locations();
             let first_of = |page: usize| {
-                pages.get(page).map_or(rows, |page| usize::try_from(page.first_row_index).unwrap_or_default())
+                pages.get(page).map_or(count, |page| usize::try_from(page.first_row_index).unwrap_or_default())
             };
             for page in 0..pages.len() {
+                let (from, to) = (start + first_of(page), start + first_of(page + 1));
+                while let Some((_, rest)) = rows.split_first().filter(|(first, _)| first.end <= from) {
+                    rows = rest;
+                }
+                if rows.first().is_none_or(|first| to <= first.start) {
+                    continue;
+                }
                 let bounds = match index {
                     ColumnIndexMetaData::BYTE_ARRAY(index) => {
                         index.min_value(page).zip(index.max_value(page)).map(|(low, high)| PageBounds::Texts(low, high))
@@ -97,13 +109,12 @@ impl Segment {
                 if !bounds.is_none_or(&meets) {
                     continue;
                 }
-                let (from, to) = (start + first_of(page), start + first_of(page + 1));
                 match kept.last_mut() {
                     Some(last) if last.end == from => last.end = to,
                     _ => kept.push(from..to),
                 }
             }
-            start += rows;
+            start += count;
         }
         Some(kept)
     }

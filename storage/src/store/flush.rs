@@ -1,6 +1,6 @@
 //! The flusher thread: turns hot rows into segments, commits them, and lets go of the log behind them.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
@@ -90,19 +90,21 @@ pub(super) struct Flusher {
 /// merges wait and are the larger for it. So what is loaded in one go is merged once.
 #[derive(Default)]
 pub(super) struct Pressure {
-    /// When full tables were flushed of late, and how many times what makes a table full they held together.
-    flushed: VecDeque<(Instant, usize)>,
+    /// When full tables were flushed of late, and how many times as many rows as make a table full the largest of them had.
+    flushed: Vec<(Instant, usize)>,
 }
 
 /// So many full tables …
 const PRESSED_TABLES: usize = 4;
-/// … within so long are pressure, and so many are flushed at once then.
+/// … within so long are pressure.
 const PRESSED_FOR: Duration = Duration::from_secs(1);
+/// Under pressure a table is full with so many times as many rows.
+const PRESSED_ROWS: usize = 4;
 
 impl Pressure {
     fn note(&mut self, tables: usize) {
         self.flushed.retain(|(at, _)| at.elapsed() < PRESSED_FOR);
-        self.flushed.push_back((Instant::now(), tables));
+        self.flushed.push((Instant::now(), tables));
     }
 
     pub(super) fn is_high(&self) -> bool {
@@ -187,30 +189,32 @@ impl Flusher {
         if !self.retry.is_due() {
             return;
         }
+        let options = &self.shared.options;
         let full_rows = match self.pressure.is_high() {
-            true => self.shared.options.flush_rows.saturating_mul(PRESSED_TABLES),
-            false => self.shared.options.flush_rows,
+            true => options.flush_rows.saturating_mul(PRESSED_ROWS),
+            false => options.flush_rows,
         };
+        self.shared.full_rows.store(full_rows, Ordering::Relaxed);
         let (due, rows) = {
             let state = self.shared.state.read().unwrap_or_else(PoisonError::into_inner);
-            let options = &self.shared.options;
-            let crowded = state.tables.iter().map(|table| table.hot.bytes()).sum::<usize>() > options.hot_bytes / 2;
+            let crowded = state.is_crowded(options);
             let is_due = |table: &super::Table| {
                 let old = table.oldest_hot.is_some_and(|since| since.elapsed() >= options.flush_interval);
                 table.hot.rows() > 0 && (old || crowded || table.hot.rows() >= full_rows)
             };
-            let due = state.tables.iter().enumerate().filter(|(_, table)| is_due(table)).map(|(index, _)| index);
-            let rows = state.tables.iter().map(|table| table.hot.rows()).max().unwrap_or(0);
-            (due.collect::<Vec<usize>>(), rows)
+            let due = || state.tables.iter().enumerate().filter(|(_, table)| is_due(table));
+            let rows = due().map(|(_, table)| table.hot.rows()).max().unwrap_or(0);
+            (due().map(|(index, _)| index).collect::<Vec<usize>>(), rows)
         };
         if due.is_empty() {
             return;
         }
-        let tables = rows / self.shared.options.flush_rows.max(1);
-        if tables > 0 {
+        let tables = rows / options.flush_rows.max(1);
+        let flushed = self.flush(&due);
+        // Afterwards: a flush can take longer than pressure is remembered.
+        if flushed.is_ok() && tables > 0 {
             self.pressure.note(tables);
         }
-        let flushed = self.flush(&due);
         self.retry.note(flushed.is_err());
     }
 

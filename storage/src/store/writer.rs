@@ -124,7 +124,7 @@ fn collect(shared: &Shared, entries: &Receiver<Entry>, waiting: &mut VecDeque<En
 fn await_company(shared: &Shared, entries: &Receiver<Entry>, count: usize) {
     let deadline = Instant::now() + shared.options.linger;
     shared.awaited.store(count, Ordering::SeqCst);
-    while entries.len() < count {
+    while entries.len() < count && !shared.closing.load(Ordering::Acquire) {
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
             break;
@@ -184,7 +184,8 @@ fn hot_bytes(shared: &Shared) -> usize {
 
 fn due(shared: &Shared) -> bool {
     let state = shared.state.read().unwrap_or_else(PoisonError::into_inner);
-    state.tables.iter().any(|table| table.hot.rows() >= shared.options.flush_rows)
+    let full_rows = shared.full_rows.load(Ordering::Relaxed);
+    state.tables.iter().any(|table| table.hot.rows() >= full_rows) || state.is_crowded(&shared.options)
 }
 
 fn commit(shared: &Shared, group: &[Entry]) -> Result<Vec<Receipt>, StoreError> {

@@ -310,15 +310,15 @@ impl Connection {
         let format = i8::from(copy.is_binary());
         let response = CopyOutResponse::new(format, columns, vec![i16::from(format); names.len()]);
         self.feed(PgWireBackendMessage::CopyOutResponse(response)).await?;
-        if let Some(beginning) = copy.beginning(&names) {
-            self.copy_data(beginning).await?;
+        if let Some(line) = copy.column_names(&names) {
+            self.copy_data(line).await?;
         }
         let mut sent = 0_usize;
         while let Some(row) = rows.next().await? {
-            self.copy_data(copy.row(row)).await?;
+            self.copy_data(copy.row(row, sent == 0)).await?;
             sent += 1;
         }
-        if let Some(ending) = copy.ending() {
+        if let Some(ending) = copy.ending(sent == 0) {
             self.copy_data(ending).await?;
         }
         self.feed(PgWireBackendMessage::CopyDone(CopyDone::new())).await?;

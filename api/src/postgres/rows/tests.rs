@@ -49,7 +49,7 @@ fn values_are_written_as_postgresql_writes_them() {
 fn numbers_have_the_fewest_digits_that_tell_them_apart() {
     let written = |value: f64| text(Arc::new(Float64Array::from(vec![value]))).1.expect("a number");
     let values = [7.0, -0.0, 0.1 + 0.2, 1e-7, -1.5e300, f64::NAN, f64::INFINITY, f64::NEG_INFINITY];
-    let expected = ["7.0", "0", "0.30000000000000004", "1e-7", "-1.5e300", "NaN", "Infinity", "-Infinity"];
+    let expected = ["7.0", "-0", "0.30000000000000004", "1e-7", "-1.5e300", "NaN", "Infinity", "-Infinity"];
     assert_eq!(values.map(written), expected);
     assert_eq!(text(Arc::new(Int64Array::from(vec![i64::MIN]))), some(Type::INT8, "-9223372036854775808"));
 }
@@ -76,6 +76,11 @@ fn times_follow_the_session_zone() {
     assert_eq!(written(noon, "Asia/Kolkata"), "2025-01-01 17:30:00+05:30");
     assert_eq!(written(noon + 10, "America/New_York"), "2025-01-01 07:00:00.00001-05");
     assert_eq!(written(0, "UTC"), "1970-01-01 00:00:00+00");
+    // As PostgreSQL shows '0001-02-29 12:34:56.5 BC' and the last moment that both know.
+    let leap_day = jiff::civil::date(0, 2, 29).at(12, 34, 56, 500_000_000).to_zoned(TimeZone::UTC).expect("in range");
+    assert_eq!(written(leap_day.timestamp().as_microsecond(), "UTC"), "0001-02-29 12:34:56.5+00 BC");
+    assert_eq!(written(leap_day.timestamp().as_microsecond(), "Asia/Kolkata"), "0001-02-29 18:28:24.5+05:53:28 BC");
+    assert_eq!(written(253_402_207_199_999_999, "UTC"), "9999-12-30 21:59:59.999999+00");
 }
 
 #[test]

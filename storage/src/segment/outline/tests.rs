@@ -203,3 +203,21 @@ fn bytes_that_are_no_outline_are_refused() {
     let later = [&[VERSION + 1], &bytes[1..]].concat();
     assert_eq!(Outline::decode(&later), None);
 }
+
+#[test]
+fn sums_of_many_are_those_of_one_after_the_other() {
+    let numbers =
+        [0.1, -0.0, 0.0, 3.5, -7.25, 1e300, f64::MIN_POSITIVE, -1e-310, f64::INFINITY, f64::NEG_INFINITY, f64::NAN];
+    for count in 0..=numbers.len() {
+        for start in 0..=numbers.len() - count {
+            let some = &numbers[start..start + count];
+            let mut expected = Sums::NONE;
+            some.iter().for_each(|&value| expected.add(&Sums { values: 1, sum: value, min: value, max: value }));
+            let found = Sums::from_iter(some.iter().copied());
+            // The sign of what infinities of both signs add up to is nobody's promise.
+            let sum = |sums: &Sums| (!sums.sum.is_nan()).then_some(sums.sum.to_bits());
+            let bits = |sums: &Sums| (sums.values, sum(sums), [sums.min, sums.max].map(f64::to_bits));
+            assert_eq!(bits(&found), bits(&expected), "{some:?}");
+        }
+    }
+}
