@@ -34,7 +34,7 @@ use crate::tls;
 use crate::users::Directory;
 
 /// Unflushed rows in memory at which writers wait for the flusher, bytes.
-const HOT_BYTES: usize = 128 << 20;
+const HOT_BYTES: usize = 64 << 20;
 /// Rows after which a merged file ends: some ten megabytes, of some of the equipment.
 const SEGMENT_ROWS: u64 = 4 << 20;
 /// Violations of control charts that a listener may be behind.

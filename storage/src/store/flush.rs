@@ -195,7 +195,7 @@ impl Flusher {
             false => options.flush_rows,
         };
         self.shared.full_rows.store(full_rows, Ordering::Relaxed);
-        let (due, rows) = {
+        let (due, tables) = {
             let state = self.shared.state.read().unwrap_or_else(PoisonError::into_inner);
             let crowded = state.is_crowded(options);
             let is_due = |table: &super::Table| {
@@ -204,12 +204,13 @@ impl Flusher {
             };
             let due = || state.tables.iter().enumerate().filter(|(_, table)| is_due(table));
             let rows = due().map(|(_, table)| table.hot.rows()).max().unwrap_or(0);
-            (due().map(|(index, _)| index).collect::<Vec<usize>>(), rows)
+            // Rows that fill the memory are as good as a full table.
+            let tables = (rows / options.flush_rows.max(1)).max(usize::from(crowded));
+            (due().map(|(index, _)| index).collect::<Vec<usize>>(), tables)
         };
         if due.is_empty() {
             return;
         }
-        let tables = rows / options.flush_rows.max(1);
         let flushed = self.flush(&due);
         // Afterwards: a flush can take longer than pressure is remembered.
         if flushed.is_ok() && tables > 0 {
