@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 use std::sync::{Arc, OnceLock};
 
+use arrow::array::ArrayData;
 use arrow::array::{Array, ArrayRef, BooleanArray, DynComparator, make_comparator, new_null_array};
 use arrow::compute::{SortOptions, cast, concat, filter_record_batch};
 use arrow::datatypes::SchemaRef;
@@ -19,6 +20,23 @@ const JOIN_AT: usize = 64;
 const LEVELS: u8 = 3;
 /// The level of a chunk that a flush has taken.
 const SEALED: u8 = u8::MAX;
+
+/// The memory that a batch holds, bytes. Columns that came over the wire are parts of one piece of memory, which counts once.
+fn held_bytes(batch: &RecordBatch) -> usize {
+    fn add(data: &ArrayData, known: &mut Vec<*const u8>, bytes: &mut usize) {
+        for buffer in data.buffers().iter().chain(data.nulls().map(|nulls| nulls.buffer())) {
+            let place = buffer.data_ptr().as_ptr().cast_const();
+            if !known.contains(&place) {
+                known.push(place);
+                *bytes += buffer.capacity();
+            }
+        }
+        data.child_data().iter().for_each(|child| add(child, known, bytes));
+    }
+    let (mut known, mut bytes) = (Vec::new(), 0);
+    batch.columns().iter().for_each(|column| add(&column.to_data(), &mut known, &mut bytes));
+    bytes
+}
 
 /// Any time at all.
 pub(crate) const ALWAYS: (i64, i64) = (i64::MIN, i64::MAX);
@@ -94,7 +112,7 @@ impl Hot {
         last: u64,
     ) -> Result<(), StoreError> {
         let span = spec.time.and_then(|index| time_span(&batch, spec.schema.field(index).name()));
-        let bytes = batch.get_array_memory_size();
+        let bytes = held_bytes(&batch);
         self.chunks.push(Arc::new(Chunk { batch, first, last, span, bytes, level: 0, newest: OnceLock::new() }));
         self.join()
     }
@@ -111,7 +129,7 @@ impl Hot {
             let batches: Vec<RecordBatch> = tail.iter().map(|chunk| chunk.batch.clone()).collect();
             let batch = joined(first.batch.schema_ref(), &batches)?;
             let span = tail.iter().filter_map(|chunk| chunk.span).reduce(|(a, b), (c, d)| (a.min(c), b.max(d)));
-            let bytes = batch.get_array_memory_size();
+            let bytes = held_bytes(&batch);
             self.chunks.push(Arc::new(Chunk {
                 batch,
                 first: first.first,
@@ -348,4 +366,27 @@ pub(crate) fn in_schema(rows: &RecordBatch, schema: &SchemaRef) -> Result<Record
         None => Ok(new_null_array(field.data_type(), rows.num_rows())),
     });
     Ok(RecordBatch::try_new(schema.clone(), columns.collect::<Result<_, _>>()?)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::Int64Array;
+    use arrow::buffer::{Buffer, ScalarBuffer};
+    use arrow::datatypes::{DataType, Field, Schema};
+
+    use super::*;
+
+    #[test]
+    fn memory_that_columns_share_counts_once() {
+        let field = |name: &str| Field::new(name, DataType::Int64, true);
+        let schema = Arc::new(Schema::new(["a", "b", "c", "d"].map(field).to_vec()));
+        let of = |columns: Vec<ArrayRef>| held_bytes(&RecordBatch::try_new(Arc::clone(&schema), columns).unwrap());
+        let own = |_| Arc::new((0..1_000).collect::<Int64Array>()) as ArrayRef;
+        let apart = of((0..4).map(own).collect());
+        assert!((32_000..40_000).contains(&apart), "{apart}");
+        let body = Buffer::from_vec((0..4_000_i64).collect::<Vec<_>>());
+        let part =
+            |n: usize| Arc::new(Int64Array::new(ScalarBuffer::new(body.clone(), 1_000 * n, 1_000), None)) as ArrayRef;
+        assert_eq!(of((0..4_usize).map(part).collect()), 32_000);
+    }
 }
