@@ -21,8 +21,15 @@ const LEVELS: u8 = 3;
 /// The level of a chunk that a flush has taken.
 const SEALED: u8 = u8::MAX;
 
-/// The memory that a batch holds, bytes. Columns that came over the wire are parts of one piece of memory, which counts once.
+/// Rows of a batch that may have come over the wire as columns.
+const WIRE_ROWS: usize = 1_024;
+
+/// The memory that a batch holds, bytes. Columns that came over the wire are parts of one piece of memory, which counts once; few
+/// rows came one by one, and to look closer would take longer than to store them.
 fn held_bytes(batch: &RecordBatch) -> usize {
+    if batch.num_rows() < WIRE_ROWS {
+        return batch.get_array_memory_size();
+    }
     fn add(data: &ArrayData, known: &mut Vec<*const u8>, bytes: &mut usize) {
         for buffer in data.buffers().iter().chain(data.nulls().map(|nulls| nulls.buffer())) {
             let place = buffer.data_ptr().as_ptr().cast_const();
@@ -381,12 +388,12 @@ mod tests {
         let field = |name: &str| Field::new(name, DataType::Int64, true);
         let schema = Arc::new(Schema::new(["a", "b", "c", "d"].map(field).to_vec()));
         let of = |columns: Vec<ArrayRef>| held_bytes(&RecordBatch::try_new(Arc::clone(&schema), columns).unwrap());
-        let own = |_| Arc::new((0..1_000).collect::<Int64Array>()) as ArrayRef;
+        let own = |_| Arc::new((0..2_000).collect::<Int64Array>()) as ArrayRef;
         let apart = of((0..4).map(own).collect());
-        assert!((32_000..40_000).contains(&apart), "{apart}");
-        let body = Buffer::from_vec((0..4_000_i64).collect::<Vec<_>>());
+        assert!((64_000..80_000).contains(&apart), "{apart}");
+        let body = Buffer::from_vec((0..8_000_i64).collect::<Vec<_>>());
         let part =
-            |n: usize| Arc::new(Int64Array::new(ScalarBuffer::new(body.clone(), 1_000 * n, 1_000), None)) as ArrayRef;
-        assert_eq!(of((0..4_usize).map(part).collect()), 32_000);
+            |n: usize| Arc::new(Int64Array::new(ScalarBuffer::new(body.clone(), 2_000 * n, 2_000), None)) as ArrayRef;
+        assert_eq!(of((0..4_usize).map(part).collect()), 64_000);
     }
 }
