@@ -378,7 +378,7 @@ fn name(column: &ArrayRef, row: usize) -> Option<Arc<str>> {
     column.is_valid(row).then(|| Arc::from(column.as_string::<i32>().value(row)))
 }
 
-/// Texts that are few words, each many times.
+/// Texts that are few words, each many times: held once for each batch until the index has them, which holds each once.
 struct Words {
     texts: ArrayRef,
     known: HashSet<Arc<str>>,

@@ -149,9 +149,9 @@ fn far_bound(text: &Expr, times: &Expr, schema: &DFSchema, zone: &TimeZone) -> O
     let DataType::Timestamp(TimeUnit::Microsecond, target) = times.get_type(schema).ok()? else { return None };
     let zone = target.as_ref().map_or(TimeZone::UTC, |_| zone.clone());
     let at = instant(text, &zone).or_else(|| {
-        // The last day that is written is no instant in every zone: as a bound it is the last instant that there is.
-        let wall: DateTime = text.trim().parse().ok()?;
-        Some(if wall.year() > 0 { Timestamp::MAX } else { Timestamp::MIN })
+        // The last days that are written are no instants in every zone: as a bound they are the last instant that there is.
+        let rest = text.trim().strip_prefix("9999-")?;
+        instant(&format!("9995-{rest}"), &zone).map(|_| Timestamp::MAX)
     })?;
     let bound = ScalarValue::TimestampMicrosecond(Some(at.as_microsecond()), target);
     Some((Expr::Literal(bound, None), times))

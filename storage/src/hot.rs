@@ -3,8 +3,7 @@
 use std::cmp::Ordering;
 use std::sync::{Arc, OnceLock};
 
-use arrow::array::ArrayData;
-use arrow::array::{Array, ArrayRef, BooleanArray, DynComparator, make_comparator, new_null_array};
+use arrow::array::{Array, ArrayData, ArrayRef, BooleanArray, DynComparator, make_comparator, new_null_array};
 use arrow::compute::{SortOptions, cast, concat, filter_record_batch};
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
@@ -21,29 +20,8 @@ const LEVELS: u8 = 3;
 /// The level of a chunk that a flush has taken.
 const SEALED: u8 = u8::MAX;
 
-/// Rows of a batch that may have come over the wire as columns.
+/// Fewer rows than this came one by one, each column in memory of its own.
 const WIRE_ROWS: usize = 1_024;
-
-/// The memory that a batch holds, bytes. Columns that came over the wire are parts of one piece of memory, which counts once; few
-/// rows came one by one, and to look closer would take longer than to store them.
-fn held_bytes(batch: &RecordBatch) -> usize {
-    if batch.num_rows() < WIRE_ROWS {
-        return batch.get_array_memory_size();
-    }
-    fn add(data: &ArrayData, known: &mut Vec<*const u8>, bytes: &mut usize) {
-        for buffer in data.buffers().iter().chain(data.nulls().map(|nulls| nulls.buffer())) {
-            let place = buffer.data_ptr().as_ptr().cast_const();
-            if !known.contains(&place) {
-                known.push(place);
-                *bytes += buffer.capacity();
-            }
-        }
-        data.child_data().iter().for_each(|child| add(child, known, bytes));
-    }
-    let (mut known, mut bytes) = (Vec::new(), 0);
-    batch.columns().iter().for_each(|column| add(&column.to_data(), &mut known, &mut bytes));
-    bytes
-}
 
 /// Any time at all.
 pub(crate) const ALWAYS: (i64, i64) = (i64::MIN, i64::MAX);
@@ -373,6 +351,29 @@ pub(crate) fn in_schema(rows: &RecordBatch, schema: &SchemaRef) -> Result<Record
         None => Ok(new_null_array(field.data_type(), rows.num_rows())),
     });
     Ok(RecordBatch::try_new(schema.clone(), columns.collect::<Result<_, _>>()?)?)
+}
+
+/// The memory that a batch holds, bytes. Columns that came over the wire are parts of one piece of memory, which counts once; to
+/// look for that in a few rows would take longer than to store them.
+fn held_bytes(batch: &RecordBatch) -> usize {
+    if batch.num_rows() < WIRE_ROWS {
+        return batch.get_array_memory_size();
+    }
+    let (mut known, mut bytes) = (Vec::new(), 0);
+    batch.columns().iter().for_each(|column| add_held(&column.to_data(), &mut known, &mut bytes));
+    bytes
+}
+
+/// Adds what buffers hold that are not `known` yet.
+fn add_held(data: &ArrayData, known: &mut Vec<*const u8>, bytes: &mut usize) {
+    for buffer in data.buffers().iter().chain(data.nulls().map(|nulls| nulls.buffer())) {
+        let place = buffer.data_ptr().as_ptr().cast_const();
+        if !known.contains(&place) {
+            known.push(place);
+            *bytes += buffer.capacity();
+        }
+    }
+    data.child_data().iter().for_each(|child| add_held(child, known, bytes));
 }
 
 #[cfg(test)]

@@ -152,9 +152,14 @@ struct State {
 }
 
 impl State {
+    /// Memory of unflushed rows, bytes.
+    fn hot_bytes(&self) -> usize {
+        self.tables.iter().map(|table| table.hot.bytes()).sum()
+    }
+
     /// Whether it is time to flush whatever there is.
     fn is_crowded(&self, options: &Options) -> bool {
-        self.tables.iter().map(|table| table.hot.bytes()).sum::<usize>() > options.hot_bytes / 2
+        self.hot_bytes() > options.hot_bytes / 2
     }
 }
 

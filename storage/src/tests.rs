@@ -22,6 +22,7 @@ mod faulty;
 mod growth;
 mod history;
 mod model;
+mod pressure;
 mod resort;
 mod thinning;
 mod verify;

@@ -10,7 +10,7 @@ use datafusion::arrow::array::{
     Array, ArrayRef, AsArray, Float32Array, Float64Array, Int64Array, RecordBatch, StringArray,
     TimestampMicrosecondArray,
 };
-use datafusion::arrow::compute::{CastOptions, cast_with_options};
+use datafusion::arrow::compute::{CastOptions, can_cast_types, cast_with_options};
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Schema, TimeUnit, TimestampMicrosecondType};
 use jiff::Timestamp;
 use jiff::fmt::temporal::DateTimePrinter;
@@ -327,8 +327,18 @@ fn conform(array: &ArrayRef, promised: &DataType) -> Result<ArrayRef, Failure> {
             Ok(Arc::new(times.with_timezone(Arc::clone(zone))))
         }
         // What has no place in the promised type is an error, never a NULL.
-        (_, promised) => cast_with_options(array, promised, &CastOptions { safe: false, ..CastOptions::default() })
-            .map_err(|_| changed_shape()),
+        (found, promised) if can_cast_types(found, promised) => {
+            cast_with_options(array, promised, &CastOptions { safe: false, ..CastOptions::default() }).map_err(
+                |error| {
+                    Failure::new(
+                        sqlstate::DATA_EXCEPTION,
+                        format!("a value is no {promised}, as the column was described: {error}"),
+                    )
+                    .hint("give parameters their type: $1::bytea")
+                },
+            )
+        }
+        _ => Err(changed_shape()),
     }
 }
 

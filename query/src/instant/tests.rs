@@ -41,6 +41,7 @@ async fn bounds_can_lie_beyond_nanoseconds() {
     for (filter, expected) in [
         ("time < '9999-12-31'".to_owned(), 3),
         ("'9999-12-31 23:59:59' > time".to_owned(), 3),
+        ("time <= timestamptz '9999-12-31 23:59:59.999999+00'".to_owned(), 3),
         ("time >= timestamptz '2300-01-01 00:00+00'".to_owned(), 0),
         ("time > '0001-01-01'".to_owned(), 3),
         ("time = '1600-01-01'".to_owned(), 0),
@@ -54,4 +55,5 @@ async fn bounds_can_lie_beyond_nanoseconds() {
     }
     // What is shown, and not only compared, is refused rather than moved.
     shop.refusal("SELECT timestamptz '9999-12-31'").await;
+    shop.refusal("SELECT count(*) FROM samples WHERE time < '9999-12-32'").await;
 }

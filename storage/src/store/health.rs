@@ -78,7 +78,7 @@ impl Shared {
                 .find_map(trouble)
                 .map(|error| error.to_string()),
             hot_rows: state.tables.iter().map(|table| table.hot.rows()).sum(),
-            hot_bytes: state.tables.iter().map(|table| table.hot.bytes()).sum(),
+            hot_bytes: state.hot_bytes(),
             wal_bytes: self.wal.lock().unwrap_or_else(PoisonError::into_inner).bytes(),
             segments: segments().count(),
             corrections: count(&self.counts.corrections),

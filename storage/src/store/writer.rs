@@ -177,9 +177,9 @@ fn wait_for_room(shared: &Shared, flushes: &Sender<flush::Command>) -> Result<()
     }
     Ok(())
 }
+
 fn hot_bytes(shared: &Shared) -> usize {
-    let state = shared.state.read().unwrap_or_else(PoisonError::into_inner);
-    state.tables.iter().map(|table| table.hot.bytes()).sum()
+    shared.state.read().unwrap_or_else(PoisonError::into_inner).hot_bytes()
 }
 
 fn due(shared: &Shared) -> bool {

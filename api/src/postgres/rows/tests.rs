@@ -1,6 +1,6 @@
 use bytes::{Buf, Bytes};
 use datafusion::arrow::array::{
-    BooleanArray, DictionaryArray, Float64Array, Int8Array, Int64Array, NullArray, StringArray,
+    BinaryArray, BooleanArray, DictionaryArray, Float64Array, Int8Array, Int64Array, NullArray, StringArray,
     TimestampNanosecondArray,
 };
 use datafusion::arrow::datatypes::Int32Type;
@@ -115,4 +115,16 @@ fn a_batch_is_brought_to_the_promised_types() {
     let batch = RecordBatch::try_new(schema, vec![Arc::new(Int8Array::from(vec![5]))]).expect("one column");
     let rows = encode(&batch, &promised, &info, &TimeZone::UTC).expect("castable");
     assert_eq!(rows[0].data.as_ref(), b"\0\0\0\x015");
+}
+
+#[test]
+fn what_does_not_fit_the_promised_type_is_refused() {
+    let promised = columns(&Schema::new(vec![Field::new("c", DataType::Utf8, true)])).expect("known");
+    let info = Arc::new(fields(&promised, &[FieldFormat::Text]));
+    let schema = Arc::new(Schema::new(vec![Field::new("c", DataType::Binary, true)]));
+    let batch =
+        RecordBatch::try_new(schema, vec![Arc::new(BinaryArray::from(vec![&b"\xff"[..]]))]).expect("one column");
+    let failure = encode(&batch, &promised, &info, &TimeZone::UTC).expect_err("no text");
+    assert_eq!(failure.sqlstate, sqlstate::DATA_EXCEPTION);
+    assert!(failure.hint.is_some_and(|hint| hint.contains("$1::bytea")));
 }

@@ -1,0 +1,47 @@
+//! More comes than can be merged beside it.
+
+use std::time::Instant;
+
+use super::*;
+
+/// Rows that fill a table.
+const FULL: i64 = 8;
+/// Small neighbours that are merged as soon as there are so many, looked for four times a second.
+const MERGED_AT: usize = 8;
+/// Longer than it takes to find them, and far too short to fill the table with files.
+const WATCHED: Duration = Duration::from_millis(700);
+
+#[test]
+fn what_comes_fast_is_merged_once_it_has_come() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = Options { flush_rows: FULL as usize, segment_rows: 1 << 20, ..options() };
+    let store = Store::open(folder.path(), vec![samples(), orders()], options).unwrap();
+    let view = || store.snapshot().tables[0].clone();
+    let until = |what: &str, condition: &dyn Fn() -> bool| {
+        let end = Instant::now() + Duration::from_secs(30);
+        while !condition() {
+            assert!(Instant::now() < end, "{what}: {} files", view().segments.len());
+            std::thread::yield_now();
+        }
+    };
+    let (mut rows, mut files, mut merges, mut since) = (0, 0, 0, Instant::now());
+    while since.elapsed() < WATCHED {
+        // Four times what fills a table: that is what fills one while more comes.
+        let more: Vec<_> = (rows..rows + 4 * FULL).map(|time| (time, "press", time as f64)).collect();
+        rows += 4 * FULL;
+        store.append_and_wait(write(vec![sample_rows(&more)])).unwrap();
+        until("flushed", &|| view().hot.rows() == 0);
+        let found = view().segments.len();
+        if found < files {
+            // A machine that stood still for a second had no pressure either.
+            merges += 1;
+            assert!(merges < 5, "merged while it came, {found} files of {files} left");
+        }
+        if found < files || found < MERGED_AT {
+            since = Instant::now();
+        }
+        files = found;
+    }
+    until("merged", &|| view().segments.len() < MERGED_AT);
+    assert_eq!(sample_values(&store).len(), usize::try_from(rows).unwrap());
+}
