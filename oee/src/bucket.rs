@@ -224,6 +224,22 @@ impl Buckets {
         Ok(found.0)
     }
 
+    /// Starts of the buckets that hold `times_us`, one for each, as [`Self::start`] finds them.
+    ///
+    /// # Errors
+    /// Where no calendar reaches one of the times.
+    pub fn starts(&mut self, times_us: &[i64]) -> Result<Vec<i64>, BucketError> {
+        let mut starts = Vec::with_capacity(times_us.len());
+        while let Some(&at_us) = times_us.get(starts.len()) {
+            let start = self.start(at_us)?;
+            let end = self.last.map_or(at_us, |(_, end)| end);
+            let rest = times_us.get(starts.len() + 1..).unwrap_or_default();
+            let same = rest.iter().take_while(|&&at_us| start <= at_us && at_us < end).count();
+            starts.resize(starts.len() + 1 + same, start);
+        }
+        Ok(starts)
+    }
+
     /// End of the bucket that holds `at_us`. Cheap for one bucket after another.
     ///
     /// # Errors

@@ -59,18 +59,23 @@ impl RunFilter {
             *first = true;
         }
         let firsts: Vec<usize> = begins.iter().enumerate().filter(|(_, begins)| **begins).map(|(row, _)| row).collect();
-        let heads = self.heads(&rows, &firsts)?;
-        let found = self.filter.evaluate(&heads)?.into_array(heads.num_rows())?;
-        let found = as_boolean_array(&found)?;
+        let found = self.fulfilled(&rows, &firsts)?;
         if found.null_count() == 0 && found.true_count() == found.len() {
             return Ok(rows);
         }
         let mut keep = BooleanBufferBuilder::new(rows.num_rows());
         let ends = firsts.iter().skip(1).copied().chain([rows.num_rows()]);
-        for ((&start, end), found) in firsts.iter().zip(ends).zip(found) {
+        for ((&start, end), found) in firsts.iter().zip(ends).zip(&found) {
             keep.append_n(end - start, found == Some(true));
         }
         Ok(filter_record_batch(&rows, &BooleanArray::new(keep.finish(), None))?)
+    }
+
+    /// Whether rows fulfil it, of which so many are told.
+    pub(crate) fn fulfilled(&self, rows: &RecordBatch, told: &[usize]) -> Result<BooleanArray> {
+        let heads = self.heads(rows, told)?;
+        let found = self.filter.evaluate(&heads)?.into_array(heads.num_rows())?;
+        Ok(as_boolean_array(&found)?.clone())
     }
 
     /// Some rows, with the columns that it reads; nothing is said of the others.

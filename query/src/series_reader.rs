@@ -39,6 +39,7 @@ pub(crate) struct SeriesReader {
     columns: Arc<[Column]>,
     time: Arc<str>,
     batch_rows: usize,
+    /// What rows have to fulfil: of pages where none does, none is read.
     filter: Option<RunFilter>,
     /// What it says of pages, from the first segment on: by then it is what it will be.
     pages: Option<PageFilter>,
@@ -68,13 +69,8 @@ impl SeriesReader {
         Self { rows, next: 0, open: None, schema, columns, time, batch_rows, filter, pages: None }
     }
 
-    /// The next `count` batches; fewer of them after the last rows.
-    pub(crate) fn next_batches(&mut self, count: usize) -> Result<Vec<RecordBatch>, QueryError> {
-        (0..count).map_while(|_| self.next_batch().transpose()).collect()
-    }
-
-    /// The next rows; `None` after the last.
-    fn next_batch(&mut self) -> Result<Option<RecordBatch>, QueryError> {
+    /// The next rows, of which not all have to fulfil the filter; `None` after the last.
+    pub(crate) fn next_batch(&mut self) -> Result<Option<RecordBatch>, QueryError> {
         loop {
             let mut open = match self.open.take() {
                 Some(open) => open,
@@ -93,14 +89,9 @@ impl SeriesReader {
                 Some(Some(batch)) => batch.num_rows(),
                 Some(None) => return Err(unreadable(&open.segment, &"it has fewer rows than it says")),
             };
-            let mut batch = self.batch(stored.flatten(), count, &mut open)?;
+            let batch = self.batch(stored.flatten(), count, &mut open)?;
             self.open = Some(open);
-            if let Some(filter) = &self.filter {
-                batch = filter.kept(batch)?;
-            }
-            if batch.num_rows() > 0 {
-                return Ok(Some(batch));
-            }
+            return Ok(Some(batch));
         }
     }
 

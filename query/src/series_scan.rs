@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions, StringViewArray, new_null_array};
+use arrow::compute::concat_batches;
 use arrow::datatypes::{Field, SchemaRef};
 use datafusion::common::cast::as_boolean_array;
 use datafusion::common::stats::Precision;
@@ -44,6 +45,52 @@ const FEW_SERIES: usize = 256;
 /// Batches that a stream reads at a time, and so holds, at most, and all streams together.
 const MOST_BATCHES: usize = 8;
 const BATCHES_TOGETHER: usize = 64;
+/// The same where of each batch only is held what is made of it.
+const MOST_BATCHES_MADE: usize = 32;
+
+/// What is made of batches where these are read.
+pub(crate) struct Made {
+    pub(crate) schema: SchemaRef,
+    /// Of rows, and what they have to fulfil besides: that is asked of each run of them once. Tells how many do.
+    pub(crate) of: Box<dyn Fn(RecordBatch, Option<&RunFilter>) -> Result<(RecordBatch, usize), QueryError> + Send>,
+}
+
+/// A stream as it is read.
+struct Reading {
+    reader: SeriesReader,
+    filter: Option<RunFilter>,
+    made: Option<Made>,
+    metrics: BaselineMetrics,
+}
+
+impl Reading {
+    /// What the next `count` batches of rows are, or what they come to as one; nothing after the last rows.
+    fn next_batches(&mut self, count: usize) -> Result<Vec<RecordBatch>, QueryError> {
+        let mut batches = Vec::new();
+        while batches.len() < count
+            && let Some(batch) = self.reader.next_batch()?
+        {
+            let (batch, rows) = match (&self.made, &self.filter) {
+                (Some(made), filter) => (made.of)(batch, filter.as_ref())?,
+                (None, Some(filter)) => counted(filter.kept(batch)?),
+                (None, None) => counted(batch),
+            };
+            self.metrics.record_output(rows);
+            if batch.num_rows() > 0 {
+                batches.push(batch);
+            }
+        }
+        match &self.made {
+            Some(made) if batches.len() > 1 => Ok(vec![concat_batches(&made.schema, &batches)?]),
+            _ => Ok(batches),
+        }
+    }
+}
+
+fn counted(batch: RecordBatch) -> (RecordBatch, usize) {
+    let rows = batch.num_rows();
+    (batch, rows)
+}
 
 /// Reads rows of series.
 #[derive(Debug)]
@@ -155,6 +202,41 @@ impl SeriesScanExec {
             properties: Arc::clone(&self.properties),
         });
         (of_runs, scan)
+    }
+
+    /// The rows of one stream, or what is made of them where they are read.
+    pub(crate) fn stream(
+        &self,
+        partition: usize,
+        context: &TaskContext,
+        made: Option<Made>,
+    ) -> SendableRecordBatchStream {
+        let rows = self.streams.get(partition).map_or_else(|| Arc::from([]), Arc::clone);
+        let batch_rows = context.session_config().batch_size();
+        let (columns, time) = (Arc::clone(&self.columns), Arc::clone(&self.time));
+        let reader = SeriesReader::new(rows, self.schema(), columns, time, batch_rows, self.filter.clone());
+        let most = match &made {
+            Some(_) => MOST_BATCHES_MADE,
+            None => (BATCHES_TOGETHER / self.streams.len().max(1)).clamp(1, MOST_BATCHES),
+        };
+        let schema = made.as_ref().map_or_else(|| self.schema(), |made| Arc::clone(&made.schema));
+        let reading = Reading {
+            reader,
+            filter: self.filter.clone(),
+            made,
+            metrics: BaselineMetrics::new(&self.metrics, partition),
+        };
+        // Reads files, so it runs off the async threads: some batches at a time, so that none of those threads waits for whoever
+        // takes them. To wake another thread takes as long as to read a page, so whoever goes on taking is given more at a time.
+        let chunks = futures::stream::try_unfold((reading, 1), move |(mut reading, count)| async move {
+            let read = tokio::task::spawn_blocking(move || (reading.next_batches(count), reading)).await;
+            let (batches, reading) = read.map_err(|error| QueryError::Execution(error.to_string()))?;
+            let batches = batches?;
+            let next = (reading, (2 * count).min(most));
+            let chunk = (!batches.is_empty()).then(|| futures::stream::iter(batches.into_iter().map(Ok)));
+            Ok::<_, DataFusionError>(chunk.zip(Some(next)))
+        });
+        Box::pin(RecordBatchStreamAdapter::new(schema, chunks.try_flatten()))
     }
 
     /// Of each series a row with its names; nothing is said of other columns.
@@ -275,25 +357,7 @@ impl ExecutionPlan for SeriesScanExec {
     }
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        let rows = self.streams.get(partition).map_or_else(|| Arc::from([]), Arc::clone);
-        let batch_rows = context.session_config().batch_size();
-        let (columns, time) = (Arc::clone(&self.columns), Arc::clone(&self.time));
-        let reader = SeriesReader::new(rows, self.schema(), columns, time, batch_rows, self.filter.clone());
-        let metrics = BaselineMetrics::new(&self.metrics, partition);
-        let most = (BATCHES_TOGETHER / self.streams.len().max(1)).clamp(1, MOST_BATCHES);
-        // Reads files, so it runs off the async threads: some batches at a time, so that none of those threads waits for whoever
-        // takes them. To wake another thread takes as long as to read a page, so whoever goes on taking is given more at a time.
-        let chunks = futures::stream::try_unfold((reader, 1), move |(mut reader, count)| async move {
-            let read = tokio::task::spawn_blocking(move || (reader.next_batches(count), reader)).await;
-            let (batches, reader) = read.map_err(|error| QueryError::Execution(error.to_string()))?;
-            let batches = batches?;
-            let next = (reader, (2 * count).min(most));
-            let chunk = (!batches.is_empty()).then(|| futures::stream::iter(batches.into_iter().map(Ok)));
-            Ok::<_, DataFusionError>(chunk.zip(Some(next)))
-        });
-        let batches = chunks.try_flatten();
-        let batches = batches.inspect_ok(move |batch: &RecordBatch| metrics.record_output(batch.num_rows()));
-        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), batches)))
+        Ok(self.stream(partition, &context, None))
     }
 
     /// Filters on names are decided here, series by series instead of row by row; those that change while the plan runs, as a

@@ -25,7 +25,6 @@ use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 use datafusion::physical_expr::expressions::col as physical_column;
 use datafusion::physical_expr::projection::ProjectionExpr;
 use datafusion::physical_plan::ExecutionPlan;
-use datafusion::physical_plan::filter::FilterExec;
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::union::UnionExec;
 use datafusion::prelude::{ident, lit};
@@ -36,7 +35,7 @@ use crate::keyed_sums;
 use crate::reach::{Reach, column_of, is_plain, literal};
 use crate::series_cells::{Grouping, KnownCells};
 use crate::series_rows::{Wanted, series_columns};
-use crate::series_runs::SeriesRunsExec;
+use crate::series_runs::{Runs, SeriesRunsExec};
 use crate::stored::{StoredScan, plain_column, time_bound};
 use crate::table::SnapshotTable;
 
@@ -286,19 +285,23 @@ impl TableProvider for Summed {
         let rows = table.scan(state, Some(&columns), &self.read, None).await?;
         let stored = DFSchema::try_from(rows.schema())?;
         let physical = |expr: &Expr| state.create_physical_expr(unqualified(expr)?, &stored);
-        let rows: Arc<dyn ExecutionPlan> = match conjunction(self.within.iter().cloned()) {
-            Some(within) => Arc::new(FilterExec::try_new(physical(&within)?, rows)?),
-            None => rows,
-        };
+        let within = conjunction(self.within.iter().cloned()).map(|within| physical(&within)).transpose()?;
         let buckets = self.buckets.iter().map(physical).collect::<Result<Arc<[_]>>>()?;
-        let runs: Arc<dyn ExecutionPlan> = Arc::new(SeriesRunsExec::new(rows, buckets, self.schema())?);
-        let all = match &self.cells {
-            Some(cells) => {
-                let cells = MemorySourceConfig::try_new(&[vec![cells.sums.clone()]], self.schema(), None)?;
-                UnionExec::try_new(vec![DataSourceExec::from_data_source(cells), runs])?
-            }
-            None => runs,
+        let runs = Runs { within, buckets, schema: self.schema() };
+        // Each part by itself: those of segments are added up where they are read.
+        let parts: Vec<_> = match rows.downcast_ref::<UnionExec>() {
+            Some(union) => union.children().into_iter().map(Arc::clone).collect(),
+            None => vec![rows],
         };
+        let mut all: Vec<Arc<dyn ExecutionPlan>> = Vec::new();
+        if let Some(cells) = &self.cells {
+            let cells = MemorySourceConfig::try_new(&[vec![cells.sums.clone()]], self.schema(), None)?;
+            all.push(DataSourceExec::from_data_source(cells));
+        }
+        for part in parts {
+            all.push(Arc::new(SeriesRunsExec::new(part, runs.clone())?));
+        }
+        let all = if all.len() == 1 { all.swap_remove(0) } else { UnionExec::try_new(all)? };
         let Some(projection) = projection else { return Ok(all) };
         let columns: Result<Vec<ProjectionExpr>> = projection
             .iter()

@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use super::*;
+use crate::seeded::Seeded;
 
 fn us(text: &str) -> i64 {
     text.parse::<Timestamp>().unwrap().as_microsecond()
@@ -94,4 +95,25 @@ fn one_end_after_another_is_the_end_of_each_bucket() {
             at = end;
         }
     }
+}
+
+#[test]
+fn many_starts_are_those_of_each_time() {
+    let mut random = Seeded::new(7);
+    for width in ["15 minutes", "7 hours", "1 day", "1 month"] {
+        for zone_name in ["UTC", "Europe/Berlin"] {
+            let buckets = Buckets::new(Width::parse(width).unwrap(), Anchor::Zone(zone(zone_name).unwrap()));
+            let first = us("2025-03-29T11:00:00Z");
+            // Mostly ascending, with steps back and equal times.
+            let mut times = vec![first];
+            for _ in 0..500 {
+                times.push(first.max(times.last().unwrap() + random.within(-600, 3_600) * 1_000_000));
+            }
+            let each: Vec<i64> = times.iter().map(|at| buckets.bounds(*at).unwrap().0).collect();
+            assert_eq!(buckets.clone().starts(&times), Ok(each), "{width} in {zone_name}");
+        }
+    }
+    let mut endless = Buckets::new(Width::Months(1), Anchor::Zone(zone("UTC").unwrap()));
+    assert_eq!(endless.starts(&[]), Ok(Vec::new()));
+    assert!(endless.starts(&[0, i64::MAX]).is_err());
 }

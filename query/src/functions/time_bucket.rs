@@ -58,10 +58,15 @@ impl ScalarUDFImpl for TimeBucket {
         let starts = if constant && !time.constant && is_described(0) && times.null_count() < rows {
             // Nearly all that is ever asked: width and anchor are looked at once.
             let mut buckets = buckets_of(0)?;
-            let rows = times.values().iter().enumerate();
-            let start = |(row, at_us): (usize, &i64)| if times.is_null(row) { Ok(0) } else { buckets.start(*at_us) };
-            let starts: Vec<i64> = rows.map(start).collect::<Result<_, _>>().map_err(refuse)?;
-            TimestampMicrosecondArray::new(starts.into(), times.nulls().cloned())
+            match times.nulls() {
+                None => TimestampMicrosecondArray::from(buckets.starts(times.values()).map_err(refuse)?),
+                Some(nulls) => {
+                    let rows = times.values().iter().zip(nulls);
+                    let starts = rows.map(|(at_us, valid)| if valid { buckets.start(*at_us) } else { Ok(0) });
+                    let starts: Vec<i64> = starts.collect::<Result<_, _>>().map_err(refuse)?;
+                    TimestampMicrosecondArray::new(starts.into(), Some(nulls.clone()))
+                }
+            }
         } else {
             let mut starts = TimestampMicrosecondArray::builder(rows);
             for row in 0..rows {
