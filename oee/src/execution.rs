@@ -11,13 +11,13 @@
 
 mod lane;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
 use std::sync::Arc;
 
 use crate::OPEN;
 use crate::path::{is_within, lineage};
-use lane::Lane;
+use lane::{Lane, Made, Slot};
 
 /// How far back an order is looked for at first, microseconds.
 const DAY_US: i64 = 86_400_000_000;
@@ -139,8 +139,8 @@ struct Places {
 /// What covers a moment, and until when that answer holds.
 #[derive(Debug, Clone, Copy)]
 struct Cover<'a> {
-    unit: Option<&'a Execution>,
-    order: Option<&'a Execution>,
+    unit: Option<&'a Slot>,
+    order: Option<&'a Slot>,
     until: i64,
 }
 
@@ -149,21 +149,28 @@ impl<'a> Cover<'a> {
         let leading = self.unit.or(self.order);
         Key {
             work_order: self.work_order(),
-            operation: leading.and_then(|e| e.operation.as_deref()),
-            unit: self.unit.and_then(|e| e.unit.as_deref()),
+            operation: leading.and_then(|slot| slot.execution().operation.as_deref()),
+            unit: self.unit.and_then(|slot| slot.execution().unit.as_deref()),
         }
     }
 
     fn work_order(&self) -> Option<&'a str> {
-        let own = self.unit.and_then(|e| e.work_order.as_deref());
-        own.or_else(|| self.order.and_then(|e| e.work_order.as_deref()))
+        let order_of = |slot: &'a Slot| slot.execution().work_order.as_deref();
+        self.unit.and_then(order_of).or_else(|| self.order.and_then(order_of))
     }
 
     fn product(&self) -> Option<&'a str> {
-        let Some(unit) = self.unit else { return self.order.and_then(|e| e.product.as_deref()) };
+        let product_of = |slot: &'a Slot| slot.execution().product.as_deref();
+        let Some(unit) = self.unit else { return self.order.and_then(product_of) };
         // An order execution of another order says nothing about this unit's product.
-        let same_order = |order: &&Execution| unit.work_order.is_none() || unit.work_order == order.work_order;
-        unit.product.as_deref().or_else(|| self.order.filter(same_order).and_then(|e| e.product.as_deref()))
+        let ([own, _], same_order) = (unit.made(), |order: &&Slot| order.made()[0]);
+        product_of(unit)
+            .or_else(|| self.order.filter(|order| own == 0 || own == same_order(order)).and_then(product_of))
+    }
+
+    /// Numbers of order and product, where one execution says both: whoever compares them need not look at the execution.
+    fn made(&self) -> Option<Made> {
+        self.unit.filter(|unit| unit.is_complete()).map(Slot::made)
     }
 }
 
@@ -172,8 +179,8 @@ impl<'a> Cover<'a> {
 pub struct Executions {
     runs: HashMap<Arc<str>, Arc<Execution>>,
     nodes: BTreeMap<Arc<str>, Node>,
-    /// Texts that many executions have, each held once: orders, products, operations, results and operators.
-    words: HashSet<Arc<str>>,
+    /// Texts that many executions have, each held once and with a number: orders, products, operations, results and operators.
+    words: HashMap<Arc<str>, u32>,
 }
 
 impl FromIterator<Execution> for Executions {
@@ -224,10 +231,11 @@ impl Executions {
             &mut execution.result,
             &mut execution.operator,
         ];
-        for text in texts.into_iter().flatten() {
-            match self.words.get(text) {
-                Some(known) => *text = Arc::clone(known),
-                None => drop(self.words.insert(Arc::clone(text))),
+        let mut made = Made::default();
+        for (place, text) in texts.into_iter().enumerate() {
+            let number = text.as_mut().map_or(0, |text| self.word(text));
+            if let Some(made) = made.get_mut(place) {
+                *made = number;
             }
         }
         if let Some(old) = &old {
@@ -239,8 +247,19 @@ impl Executions {
         let execution = Arc::new(execution);
         self.runs.insert(Arc::clone(&execution.run), Arc::clone(&execution));
         let node = self.nodes.entry(Arc::clone(&execution.equipment)).or_default();
-        node.lane_mut(execution.unit.is_some()).insert(execution);
+        node.lane_mut(execution.unit.is_some()).insert(execution, made);
         old
+    }
+
+    /// Puts the known text in place of one that says the same; its number, from one on.
+    fn word(&mut self, text: &mut Arc<str>) -> u32 {
+        if let Some((known, number)) = self.words.get_key_value(text) {
+            *text = Arc::clone(known);
+            return *number;
+        }
+        let number = u32::try_from(self.words.len() + 1).unwrap_or(u32::MAX);
+        self.words.insert(Arc::clone(text), number);
+        number
     }
 
     /// Takes an execution out.
@@ -308,7 +327,7 @@ impl Executions {
     /// The execution of an order that was in force last on an equipment in `[from, to]`.
     fn last_order_within(&self, equipment: &str, from: i64, to: i64) -> Option<&Execution> {
         let nodes = || lineage(equipment).filter_map(|path| self.nodes.get(path));
-        let over = |t: i64| nodes().find_map(|node| node.orders.at(t, &mut usize::default()).0);
+        let over = |t: i64| nodes().find_map(|node| node.orders.at(t, &mut usize::default()).0).map(Slot::execution);
         over(to).or_else(|| {
             // None is in force at the end: the one that ended last was before.
             let begun = nodes().flat_map(|node| node.orders.reaching(from, to).map(move |order| (node, order)));
@@ -349,19 +368,20 @@ impl Executions {
     pub fn order_spans(&self, equipment: &str, from: i64, to: i64) -> Vec<OrderSpan> {
         let mut cursor = self.cursor(equipment);
         let mut spans: Vec<OrderSpan> = Vec::new();
+        // What the last span says is made, where numbers say it.
+        let mut made: Option<Made> = None;
         let mut t = from;
         while t < to {
             let cover = cursor.cover_at(t);
             let end = cover.until.min(to);
             if cover.unit.is_some() || cover.order.is_some() {
+                let before = std::mem::replace(&mut made, cover.made());
+                let same = |last: &OrderSpan| match (before, made) {
+                    (Some(before), Some(made)) => before == made,
+                    _ => last.work_order.as_deref() == cover.work_order() && last.product.as_deref() == cover.product(),
+                };
                 match spans.last_mut() {
-                    Some(last)
-                        if last.end == t
-                            && last.work_order.as_deref() == cover.work_order()
-                            && last.product.as_deref() == cover.product() =>
-                    {
-                        last.end = end;
-                    }
+                    Some(last) if last.end == t && same(last) => last.end = end,
                     _ => spans.push(OrderSpan {
                         work_order: cover.work_order().map(str::to_owned),
                         product: cover.product().map(str::to_owned),
@@ -494,8 +514,7 @@ fn cover<'a, 'p>(chain: impl Iterator<Item = (&'a Node, &'p mut Places)>, t: i64
         }
         found.order = order;
         // Higher up only the order of a unit that does not know its own is still looked for.
-        let complete = |unit: &Execution| unit.work_order.is_some() && unit.product.is_some();
-        if found.order.is_some() || found.unit.is_some_and(complete) {
+        if found.order.is_some() || found.unit.is_some_and(Slot::is_complete) {
             break;
         }
     }

@@ -5,10 +5,15 @@ use std::sync::Arc;
 use super::Execution;
 use crate::OPEN;
 
+/// What an execution says is made, in numbers of words: order and product, zero where it does not say.
+pub(super) type Made = [u32; 2];
+
 /// One execution with its end as keying sees it.
 #[derive(Debug, Clone)]
-struct Slot {
+pub(super) struct Slot {
     execution: Arc<Execution>,
+    /// Held here, as the start is, so that who walks from one to the next stays within the slots.
+    made: Made,
     /// Its start, held here so that a search stays within the slots.
     started: i64,
     /// Completion, or the next start, or [`OPEN`].
@@ -31,6 +36,19 @@ fn order(execution: &Execution) -> (i64, i64, &str) {
 }
 
 impl Slot {
+    pub(super) fn execution(&self) -> &Execution {
+        &self.execution
+    }
+
+    pub(super) fn made(&self) -> Made {
+        self.made
+    }
+
+    /// Whether it says both order and product.
+    pub(super) fn is_complete(&self) -> bool {
+        !self.made.contains(&0)
+    }
+
     fn comes_before(&self, execution: &Execution) -> bool {
         let same_start = self.started == execution.started;
         self.started < execution.started || (same_start && order(&self.execution) < order(execution))
@@ -46,10 +64,10 @@ impl Lane {
         self.slots.iter().map(|slot| slot.execution.as_ref())
     }
 
-    pub(super) fn insert(&mut self, execution: Arc<Execution>) {
+    pub(super) fn insert(&mut self, execution: Arc<Execution>, made: Made) {
         let at = self.slots.partition_point(|slot| slot.comes_before(&execution));
         let end = OPEN;
-        self.slots.insert(at, Slot { started: execution.started, execution, end, latest_end: end });
+        self.slots.insert(at, Slot { started: execution.started, execution, made, end, latest_end: end });
         self.settle(at);
     }
 
@@ -75,14 +93,14 @@ impl Lane {
     }
 
     /// The winner at a moment, and until when that holds; `place` is where the moment before lay, and where this one does.
-    pub(super) fn at(&self, t: i64, place: &mut usize) -> (Option<&Execution>, i64) {
+    pub(super) fn at(&self, t: i64, place: &mut usize) -> (Option<&Slot>, i64) {
         let next = self.begun(t, *place);
         *place = next;
         let next_start = self.slots.get(next).map_or(OPEN, |slot| slot.started);
         let started = self.slots.iter().take(next).rev();
         let mut candidates = started.take_while(|slot| slot.latest_end > t);
         match candidates.find(|slot| slot.end > t) {
-            Some(slot) => (Some(slot.execution.as_ref()), slot.end.min(next_start)),
+            Some(slot) => (Some(slot), slot.end.min(next_start)),
             None => (None, next_start),
         }
     }

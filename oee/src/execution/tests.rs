@@ -187,10 +187,17 @@ fn order_spans_follow_the_keys() {
         for place in PLACES {
             let spans = all.order_spans(place, 3, 50);
             assert!(spans.windows(2).all(|pair| pair[0].end <= pair[1].start), "seed {seed}: {spans:?}");
+            let differ = |one: &OrderSpan, next: &OrderSpan| {
+                one.end < next.start || (&one.work_order, &one.product) != (&next.work_order, &next.product)
+            };
+            assert!(spans.windows(2).all(|pair| differ(&pair[0], &pair[1])), "seed {seed}: {spans:?}");
             for t in 3..50 {
                 let span = spans.iter().find(|span| span.start <= t && t < span.end);
                 let order = span.and_then(|span| span.work_order.as_deref());
                 assert_eq!(order, all.key_at(place, t).work_order, "seed {seed}, {place} at {t}");
+                let moment = all.order_spans(place, t, t + 1);
+                let said = |span: &OrderSpan| (span.work_order.clone(), span.product.clone());
+                assert_eq!(span.map(said), moment.first().map(said), "seed {seed}, {place} at {t}");
             }
         }
     }
