@@ -84,7 +84,7 @@ pub(super) struct Dictionary {
     pub(super) page: Vec<u8>,
 }
 
-/// How hard pages are compressed.
+/// How much work a file is worth.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Effort {
     /// Rows wait for it.
@@ -136,10 +136,15 @@ pub(super) struct Chunk {
 
 impl Chunk {
     /// A column of texts (plain or as dictionaries), doubles, 64-bit integers, microseconds or flags.
-    pub(super) fn new(descriptor: ColumnDescPtr, kind: &DataType, bloom: bool) -> Result<Self, ParquetError> {
+    pub(super) fn new(
+        descriptor: ColumnDescPtr,
+        kind: &DataType,
+        bloom: bool,
+        effort: Effort,
+    ) -> Result<Self, ParquetError> {
         let values: Box<dyn Encode> = match kind {
             DataType::Utf8 | DataType::Dictionary(..) => Box::new(Texts::new(bloom)?),
-            DataType::Float64 | DataType::Int64 => Box::new(Numbers::new(kind)),
+            DataType::Float64 | DataType::Int64 => Box::new(Numbers::new(kind, effort)),
             DataType::Timestamp(TimeUnit::Microsecond, _) => Box::new(Times::default()),
             DataType::Boolean => Box::new(Flags::default()),
             other => return Err(ParquetError::General(format!("no segment holds a column of {other}"))),

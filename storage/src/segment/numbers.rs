@@ -10,11 +10,13 @@ use parquet::basic::Encoding;
 use parquet::errors::ParquetError;
 use parquet::file::statistics::Statistics;
 
-use super::chunk::{Dictionary, Encode, Page, foreign};
+use super::chunk::{Dictionary, Effort, Encode, Page, foreign};
 use super::hybrid;
 
 /// Entries of a dictionary at most: as many as a MiB holds.
 const ENTRIES: usize = 1 << 17;
+/// The same of a file that is soon merged: who merges hundreds of them holds all their dictionaries.
+const FEW_ENTRIES: usize = 1 << 14;
 /// Values of a page that are looked up to see whether the dictionary pays for it.
 const PROBE: usize = 1_024;
 
@@ -23,14 +25,20 @@ pub(super) struct Numbers {
     /// The present page: bit patterns.
     page: Vec<u64>,
     dictionary: Places,
+    /// Entries of the dictionary at most.
+    most: usize,
     before: Option<(u64, u64)>,
     all: Option<(u64, u64)>,
 }
 
 impl Numbers {
-    pub(super) fn new(kind: &DataType) -> Self {
-        let dictionary = Places::default();
-        Self { doubles: *kind == DataType::Float64, page: Vec::new(), dictionary, before: None, all: None }
+    pub(super) fn new(kind: &DataType, effort: Effort) -> Self {
+        let most = match effort {
+            Effort::Quick => FEW_ENTRIES,
+            Effort::Thorough => ENTRIES,
+        };
+        let (doubles, dictionary) = (*kind == DataType::Float64, Places::default());
+        Self { doubles, page: Vec::new(), dictionary, most, before: None, all: None }
     }
 
     /// Whether bit pattern `one` is a smaller number than `other`.
@@ -60,7 +68,7 @@ impl Numbers {
 
     /// Whether values of the present page come again: a dictionary in which nearly all are new is only in the way.
     fn dictionary_pays(&self) -> bool {
-        if self.dictionary.entries.len() >= ENTRIES {
+        if self.dictionary.entries.len() >= self.most {
             return false;
         }
         let probe = self.page.get(..PROBE).unwrap_or(&self.page);

@@ -34,6 +34,7 @@ pub(crate) struct SegmentWriter {
     layout: SchemaRef,
     /// None once it is finished.
     writer: Option<SerializedFileWriter<Summed>>,
+    effort: Effort,
     press: Press,
     /// The row group that is not full yet.
     group: Vec<Chunk>,
@@ -63,6 +64,7 @@ impl SegmentWriter {
             spec: spec.clone(),
             layout,
             writer: None,
+            effort,
             press: Press::new(effort).map_err(failed)?,
             group: Vec::new(),
             group_rows: 0,
@@ -94,7 +96,7 @@ impl SegmentWriter {
         if self.group.is_empty() {
             let columns = writer.schema_descr().columns().iter().zip(self.layout.fields());
             let chunks = columns.enumerate().map(|(index, (column, field))| {
-                Chunk::new(column.clone(), field.data_type(), self.spec.bloom.contains(&index))
+                Chunk::new(column.clone(), field.data_type(), self.spec.bloom.contains(&index), self.effort)
             });
             self.group = chunks.collect::<Result<_, _>>()?;
         }

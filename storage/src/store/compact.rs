@@ -29,7 +29,7 @@ use crate::spec::TableSpec;
 /// Files stay this long after they left the table: other readers may have listed them just before.
 const GRACE: Duration = Duration::from_secs(600);
 /// Under pressure merges wait until a table has so many segments.
-const MOST_WAITING: usize = 256;
+const MOST_WAITING: usize = 512;
 /// Segments whose merge failed are left alone for this long.
 const LEFT_ALONE: Duration = Duration::from_secs(600);
 
@@ -148,7 +148,7 @@ impl Flusher {
         self.failed.retain(|_, since| since.elapsed() < LEFT_ALONE);
         let piece_rows = piece_rows(self.shared.options.segment_rows);
         let state = self.shared.state.read().unwrap_or_else(PoisonError::into_inner);
-        if self.pressure.is_high() && state.tables.iter().all(|table| table.segments.len() < MOST_WAITING) {
+        if !self.pressure.is_calm() && state.tables.iter().all(|table| table.segments.len() < MOST_WAITING) {
             return None;
         }
         let tables = || state.tables.iter().enumerate();

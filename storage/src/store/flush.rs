@@ -92,6 +92,8 @@ pub(super) struct Flusher {
 pub(super) struct Pressure {
     /// When full tables were flushed of late, and how many times as many rows as make a table full the largest of them had.
     flushed: Vec<(Instant, usize)>,
+    /// When it was high last.
+    high: Option<Instant>,
 }
 
 /// So many full tables …
@@ -100,11 +102,21 @@ const PRESSED_TABLES: usize = 4;
 const PRESSED_FOR: Duration = Duration::from_secs(1);
 /// Under pressure a table is full with so many times as many rows.
 const PRESSED_ROWS: usize = 4;
+/// After so long without it merges begin: a disk that is slow for a second is no end of a load.
+const CALM_AFTER: Duration = Duration::from_secs(4);
 
 impl Pressure {
     fn note(&mut self, tables: usize) {
         self.flushed.retain(|(at, _)| at.elapsed() < PRESSED_FOR);
         self.flushed.push((Instant::now(), tables));
+        if self.is_high() {
+            self.high = Some(Instant::now());
+        }
+    }
+
+    /// Whether it is over, or there was none.
+    pub(super) fn is_calm(&self) -> bool {
+        self.high.is_none_or(|high| high.elapsed() >= CALM_AFTER)
     }
 
     pub(super) fn is_high(&self) -> bool {
@@ -438,7 +450,7 @@ mod tests {
         let ago = |ms: u64| Instant::now().checked_sub(Duration::from_millis(ms)).expect("since the machine started");
         let of = |flushes: &[(u64, usize)]| {
             let flushed = flushes.iter().map(|(ms, tables)| (ago(*ms), *tables)).collect();
-            Pressure { flushed }
+            Pressure { flushed, high: None }
         };
         assert!(of(&[(600, 1), (400, 1), (200, 1), (0, 1)]).is_high());
         assert!(!of(&[(1_500, 1), (400, 1), (200, 1), (0, 1)]).is_high());
@@ -450,5 +462,9 @@ mod tests {
         pressure.note(1);
         assert!(pressure.is_high());
         assert_eq!(pressure.flushed.len(), 3);
+        // It is over some time after it was high, not as soon as a flush is slow.
+        let after = |ago_ms: u64| Pressure { flushed: Vec::new(), high: Some(ago(ago_ms)) };
+        assert!(!pressure.is_calm() && !after(3_000).is_calm() && after(4_100).is_calm());
+        assert!(Pressure::default().is_calm());
     }
 }

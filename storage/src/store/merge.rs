@@ -25,7 +25,7 @@ use crate::segment::{Effort, Segment, SegmentWriter, Stamp, day_of, keep};
 use crate::spec::TableSpec;
 
 /// Bytes of all parts' batches in memory together, before compression, roughly.
-const BATCH_BYTES: u64 = 64 << 20;
+const BATCH_BYTES: u64 = 16 << 20;
 /// Rows of one part in memory at most: a page.
 const BATCH_ROWS: u64 = 8_192;
 /// Days that are written at once. Of more days as many stretches are written, to be split by further merges.
