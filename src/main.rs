@@ -12,5 +12,10 @@ fn main() -> ExitCode {
     // and takes a tenth more memory. Where the kernel does not know the word, it is as it was.
     #[cfg(target_os = "linux")]
     let _ = rustix::thread::disable_transparent_huge_pages(true);
+    // A merge reads hundreds of files at once, and each connection is one too; what is usual is 1,024. Where more is not granted, it
+    // is as it was.
+    let files = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    let most = rustix::process::Rlimit { current: files.maximum, ..files };
+    let _ = rustix::process::setrlimit(rustix::process::Resource::Nofile, most);
     takt::cli::main()
 }

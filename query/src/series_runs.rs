@@ -254,6 +254,8 @@ impl ExecutionPlan for SeriesRunsExec {
         let fields = schema.fields().iter().enumerate();
         let names: HashSet<usize> = fields.filter(|(_, field)| is_text(field)).map(|(index, _)| index).collect();
         let child = ChildFilterDescription::from_child_with_allowed_indices(&parent_filters, names, &self.input)?;
+        // Whoever reads whole files skips by it what no row is wanted of; it is asked here all the same.
+        let child = child.with_self_filters(self.runs.within.iter().map(Arc::clone).collect());
         Ok(FilterDescription::new().with_child(child))
     }
 

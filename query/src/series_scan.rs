@@ -19,7 +19,7 @@ use datafusion::physical_expr::{
     AcrossPartitions, ConstExpr, EquivalenceProperties, Partitioning, PhysicalExpr, conjunction,
 };
 use datafusion::physical_expr_common::physical_expr::is_volatile;
-use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
+use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType, SchedulingType};
 use datafusion::physical_plan::filter_pushdown::{
     ChildPushdownResult, FilterPushdownPhase, FilterPushdownPropagation, PushedDown,
 };
@@ -64,26 +64,35 @@ struct Reading {
 }
 
 impl Reading {
-    /// What the next `count` batches of rows are, or what they come to as one; nothing after the last rows.
-    fn next_batches(&mut self, count: usize) -> Result<Vec<RecordBatch>, QueryError> {
-        let mut batches = Vec::new();
-        while batches.len() < count
-            && let Some(batch) = self.reader.next_batch()?
-        {
+    /// What is left of the next `count` batches of rows, or what they come to as one, with about `most` rows where it comes to many;
+    /// `None` after the last rows.
+    fn next_batches(&mut self, count: usize, most: usize) -> Result<Option<Vec<RecordBatch>>, QueryError> {
+        let (mut batches, mut held) = (Vec::new(), 0);
+        for step in 0..count {
+            let Some(batch) = self.reader.next_batch()? else {
+                if step == 0 {
+                    return Ok(None);
+                }
+                break;
+            };
             let (batch, rows) = match (&self.made, &self.filter) {
                 (Some(made), filter) => (made.of)(batch, filter.as_ref())?,
                 (None, Some(filter)) => counted(filter.kept(batch)?),
                 (None, None) => counted(batch),
             };
             self.metrics.record_output(rows);
+            held += batch.num_rows();
             if batch.num_rows() > 0 {
                 batches.push(batch);
             }
+            if self.made.is_some() && held >= most {
+                break;
+            }
         }
-        match &self.made {
-            Some(made) if batches.len() > 1 => Ok(vec![concat_batches(&made.schema, &batches)?]),
-            _ => Ok(batches),
-        }
+        Ok(Some(match &self.made {
+            Some(made) if batches.len() > 1 => vec![concat_batches(&made.schema, &batches)?],
+            _ => batches,
+        }))
     }
 }
 
@@ -135,7 +144,9 @@ impl SeriesScanExec {
             Partitioning::UnknownPartitioning(streams.len()),
             EmissionType::Incremental,
             Boundedness::Bounded,
-        );
+        )
+        // Each batch is waited for.
+        .with_scheduling_type(SchedulingType::Cooperative);
         let time = spec.time.map_or("", |time| spec.schema.field(time).name()).into();
         let metrics = ExecutionPlanMetricsSet::new();
         Ok(Self { streams, columns, time, filter: None, metrics, properties: Arc::new(properties) })
@@ -229,11 +240,10 @@ impl SeriesScanExec {
         // Reads files, so it runs off the async threads: some batches at a time, so that none of those threads waits for whoever
         // takes them. To wake another thread takes as long as to read a page, so whoever goes on taking is given more at a time.
         let chunks = futures::stream::try_unfold((reading, 1), move |(mut reading, count)| async move {
-            let read = tokio::task::spawn_blocking(move || (reading.next_batches(count), reading)).await;
+            let read = tokio::task::spawn_blocking(move || (reading.next_batches(count, batch_rows), reading)).await;
             let (batches, reading) = read.map_err(|error| QueryError::Execution(error.to_string()))?;
-            let batches = batches?;
             let next = (reading, (2 * count).min(most));
-            let chunk = (!batches.is_empty()).then(|| futures::stream::iter(batches.into_iter().map(Ok)));
+            let chunk = batches?.map(|batches| futures::stream::iter(batches.into_iter().map(Ok)));
             Ok::<_, DataFusionError>(chunk.zip(Some(next)))
         });
         Box::pin(RecordBatchStreamAdapter::new(schema, chunks.try_flatten()))

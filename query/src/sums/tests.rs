@@ -240,6 +240,7 @@ async fn filters_on_names_are_asked_of_series_not_of_rows() {
         let plan = bench.ask(&format!("EXPLAIN {sql}")).await.join("\n");
         assert_eq!((filters(&plan), plan.contains("SeriesScanExec")), (left, true), "{sql}: {plan}");
         assert!(!plan.contains("FilterExec: signal"), "{plan}");
+        assert_eq!(plan.contains("within=time"), sql.contains("time >"), "{sql}: {plan}");
     }
     let of = |condition: &str| format!("SELECT count(value) FROM samples WHERE {condition} AND value > -1e9");
     let found = bench.ask(&of("length(signal) = 4 AND equipment = 'site/a'")).await;

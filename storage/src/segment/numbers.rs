@@ -13,7 +13,7 @@ use parquet::file::statistics::Statistics;
 use super::chunk::{Dictionary, Effort, Encode, Page, foreign};
 use super::hybrid;
 
-/// Entries of a dictionary at most: as many as a MiB holds.
+/// Entries with which a dictionary is full: as many as a MiB holds.
 const ENTRIES: usize = 1 << 17;
 /// The same of a file that is soon merged: who merges hundreds of them holds all their dictionaries.
 const FEW_ENTRIES: usize = 1 << 14;
@@ -25,7 +25,7 @@ pub(super) struct Numbers {
     /// The present page: bit patterns.
     page: Vec<u64>,
     dictionary: Places,
-    /// Entries of the dictionary at most.
+    /// Entries with which the dictionary is full.
     most: usize,
     before: Option<(u64, u64)>,
     all: Option<(u64, u64)>,
@@ -69,7 +69,8 @@ impl Numbers {
     /// Whether values of the present page come again: a dictionary in which nearly all are new is only in the way.
     fn dictionary_pays(&self) -> bool {
         if self.dictionary.entries.len() >= self.most {
-            return false;
+            // What comes again and again still does.
+            return self.page.iter().all(|&bits| self.dictionary.find(bits).is_some());
         }
         let probe = self.page.get(..PROBE).unwrap_or(&self.page);
         let mut missing: Vec<u64> =

@@ -8,7 +8,8 @@ use arrow::compute::{cast, concat_batches};
 use arrow::datatypes::{DataType, Field, Schema};
 use arrow::record_batch::RecordBatch;
 use parquet::arrow::arrow_reader::statistics::StatisticsConverter;
-use parquet::basic::Encoding;
+use parquet::basic::{Encoding, PageType};
+use parquet::file::reader::{FileReader, SerializedFileReader};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
@@ -248,4 +249,29 @@ fn values_that_come_again_are_looked_up_and_others_are_not() {
     let (segment, rows) = written(folder.path(), &[with(&|row| (row as f64).sqrt())], Effort::Quick);
     assert!(!encodings(&segment, "value").contains(&Encoding::RLE_DICTIONARY));
     assert_same(&segment.read().expect("the file is read"), &rows);
+}
+
+#[test]
+fn a_full_dictionary_still_says_what_it_has() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let count = 50_000;
+    let template = rows(&mut StdRng::seed_from_u64(1), count, 0);
+    // 20,000 numbers twice each, more than a file that is soon merged looks up, then the first two again and again.
+    let value = |row: usize| if row < 40_000 { (row / 2) as f64 } else { (row % 2) as f64 };
+    let mut columns = template.columns().to_vec();
+    columns[4] = Arc::new(Float64Array::from_iter_values((0..count).map(value)));
+    let rows = RecordBatch::try_new(spec().memory_schema(), columns).expect("rows as their schema");
+    for (effort, most_plain) in [(Effort::Quick, 3), (Effort::Thorough, 0)] {
+        let (segment, plain) = written(folder.path(), std::slice::from_ref(&rows), effort);
+        let file = std::fs::File::open(&segment.path).expect("the file");
+        let reader = SerializedFileReader::new(file).expect("a footer");
+        let pages = reader.get_row_group(0).and_then(|group| group.get_column_page_reader(4)).expect("its pages");
+        let pages =
+            pages.map(|page| page.expect("a page")).filter(|page| page.page_type() != PageType::DICTIONARY_PAGE);
+        let encodings: Vec<Encoding> = pages.map(|page| page.encoding()).collect();
+        let of = |wanted: Encoding| encodings.iter().filter(|encoding| **encoding == wanted).count();
+        let found = (of(Encoding::PLAIN), of(Encoding::RLE_DICTIONARY));
+        assert!((found.0 > 0) == (effort == Effort::Quick) && found.0 <= most_plain && found.1 >= 9, "{found:?}");
+        assert_same(&segment.read().expect("the file is read"), &plain);
+    }
 }

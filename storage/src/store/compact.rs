@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use crossbeam::channel::{Receiver, Sender};
 
 use super::flush::{Command, Flusher};
-use super::merge::{Cut, Equals, Merge, Part, Plan, piece_rows};
+use super::merge::{Cut, Equals, Merge, Part, Plan, is_joined, piece_rows};
 use super::tiers::{Unsettled, days, due, unsettled, unsettled_rows};
 use super::{Shared, Table};
 use crate::StoreError;
@@ -28,7 +28,7 @@ use crate::spec::TableSpec;
 
 /// Files stay this long after they left the table: other readers may have listed them just before.
 const GRACE: Duration = Duration::from_secs(600);
-/// Under pressure merges wait until a table has so many segments.
+/// Under pressure merges of a table wait until it has so many segments that were never merged, and those of its history likewise.
 const MOST_WAITING: usize = 512;
 /// Segments whose merge failed are left alone for this long.
 const LEFT_ALONE: Duration = Duration::from_secs(600);
@@ -148,18 +148,22 @@ impl Flusher {
         self.failed.retain(|_, since| since.elapsed() < LEFT_ALONE);
         let piece_rows = piece_rows(self.shared.options.segment_rows);
         let state = self.shared.state.read().unwrap_or_else(PoisonError::into_inner);
-        if !self.pressure.is_calm() && state.tables.iter().all(|table| table.segments.len() < MOST_WAITING) {
-            return None;
-        }
+        let calm = self.pressure.is_calm();
+        let wait = |segments: &[Arc<Segment>]| {
+            !calm && segments.iter().filter(|segment| !is_joined(segment)).count() < MOST_WAITING
+        };
         let tables = || state.tables.iter().enumerate();
         let due = |rows: &Table, segments: &[Arc<Segment>]| {
+            if wait(segments) {
+                return None;
+            }
             due(rows.spec.time.is_some(), &self.mergeable(segments, |sequence| sequence > after), piece_rows)
         };
         let of_table = |(table, rows): (usize, &Table)| Some(rows_job(table, rows, due(rows, &rows.segments)?));
         let of_history = |(table, rows): (usize, &Table)| self.history_job(table, rows, due(rows, &rows.history)?);
         let job = tables().find_map(of_table).or_else(|| tables().find_map(of_history));
         drop(state);
-        self.unsettled = job.is_some() || after > 0;
+        self.unsettled = job.is_some() || after > 0 || !calm;
         job
     }
 

@@ -103,7 +103,7 @@ const PRESSED_FOR: Duration = Duration::from_secs(1);
 /// Under pressure a table is full with so many times as many rows.
 const PRESSED_ROWS: usize = 4;
 /// After so long without it merges begin: a disk that is slow for a second is no end of a load.
-const CALM_AFTER: Duration = Duration::from_secs(4);
+const CALM_AFTER: Duration = Duration::from_secs(2);
 
 impl Pressure {
     fn note(&mut self, tables: usize) {
@@ -464,7 +464,7 @@ mod tests {
         assert_eq!(pressure.flushed.len(), 3);
         // It is over some time after it was high, not as soon as a flush is slow.
         let after = |ago_ms: u64| Pressure { flushed: Vec::new(), high: Some(ago(ago_ms)) };
-        assert!(!pressure.is_calm() && !after(3_000).is_calm() && after(4_100).is_calm());
+        assert!(!pressure.is_calm() && !after(1_500).is_calm() && after(2_100).is_calm());
         assert!(Pressure::default().is_calm());
     }
 }

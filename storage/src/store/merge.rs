@@ -1,9 +1,10 @@
 //! Merges sorted segments into new ones: one stream of rows in key order, cut by day and by key.
 //!
-//! Memory holds a batch and the present pages of each part, and what the writers of some days gather for a row group, never
+//! Memory holds two batches and the present pages of each part, and what the writers of some days gather for a row group, never
 //! a whole segment, but for parts that an earlier takt wrote in another order.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ffi::OsStr;
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -25,13 +26,18 @@ use crate::segment::{Effort, Segment, SegmentWriter, Stamp, day_of, keep};
 use crate::spec::TableSpec;
 
 /// Bytes of all parts' batches in memory together, before compression, roughly.
-const BATCH_BYTES: u64 = 16 << 20;
+const BATCH_BYTES: u64 = 8 << 20;
+/// Rows that are put in order at once, roughly: more take memory that is got from the system and given back each time.
+const CHUNK_ROWS: usize = 1 << 15;
 /// Rows of one part in memory at most: a page.
 const BATCH_ROWS: u64 = 8_192;
 /// Days that are written at once. Of more days as many stretches are written, to be split by further merges.
 pub(super) const OPEN_DAYS: i64 = 32;
 /// A segment ends where another one of its day begins once it has this part of the rows after which it ends anyway.
 const PIECE: u64 = 16;
+
+/// How the names of merged segments begin.
+const JOINED: &str = "joined-";
 
 /// Rows of a segment that is not small, where segments end after so many.
 pub(super) fn piece_rows(segment_rows: u64) -> u64 {
@@ -65,8 +71,11 @@ pub(super) struct Merge {
 struct Source {
     reader: Reader,
     dead: Vec<Arc<KeySet>>,
-    /// The rows that are not taken yet.
-    held: Option<Held>,
+    /// The rows that are not taken yet, as they were read.
+    held: VecDeque<Held>,
+    /// With fewer rows than this it reads on: what all sources have of a stretch of keys is long then, and not cut up by the ends
+    /// of their batches.
+    least_rows: usize,
 }
 
 /// Rows of a source, of which those from `start` on are not taken yet.
@@ -96,6 +105,7 @@ impl Merge {
     /// `parts` oldest first.
     pub(super) fn new(spec: &Arc<TableSpec>, parts: Vec<Part>, equals: Equals) -> Result<Self, StoreError> {
         let bytes_of_part = BATCH_BYTES / parts.len().max(1) as u64;
+        let chunk_rows_of_part = CHUNK_ROWS.div_ceil(parts.len().max(1));
         // As in memory, but for what files do not have.
         let schema = match equals {
             Equals::Newest => spec.hot_schema(),
@@ -108,7 +118,12 @@ impl Merge {
                 true => Reader::AsStored(part.segment.batches(&schema, rows)?),
                 false => Reader::Resorted(Box::new(Resorted::new(&part.segment, spec, &schema, rows)?)),
             };
-            Ok(Source { reader, dead: part.dead, held: None })
+            Ok(Source {
+                reader,
+                dead: part.dead,
+                held: VecDeque::new(),
+                least_rows: chunk_rows_of_part.min(rows.div_ceil(2)),
+            })
         };
         let sources = parts.into_iter().map(open).collect::<Result<_, _>>()?;
         Ok(Self { sources, spec: spec.clone(), schema, equals, rows_read: 0 })
@@ -124,13 +139,18 @@ impl Merge {
         for source in &mut self.sources {
             self.rows_read += source.fill(&self.schema, &self.spec)?;
         }
-        self.sources.retain(|source| source.held.is_some());
-        let ends = self.sources.iter().filter_map(|source| source.held.as_ref()).map(|held| &held.last);
+        self.sources.retain(|source| !source.held.is_empty());
+        let ends = self.sources.iter().filter_map(|source| source.held.back()).map(|held| &held.last);
         let Some(frontier) = ends.min().cloned() else { return Ok(None) };
-        let through = self.sources.iter_mut().filter_map(|source| source.take_through(&frontier));
-        let mut taken: Vec<RecordBatch> = through.collect();
-        if taken.len() == 1 {
-            return Ok(taken.pop());
+        let (mut taken, mut of_sources) = (Vec::new(), 0);
+        for source in &mut self.sources {
+            let before = taken.len();
+            source.take_through(&frontier, &mut taken);
+            of_sources += usize::from(before < taken.len());
+        }
+        if of_sources == 1 {
+            // In order as they are.
+            return Ok(Some(if taken.len() == 1 { taken.remove(0) } else { concat_batches(&self.schema, &taken)? }));
         }
         let rows = concat_batches(&self.schema, &taken)?;
         let order = KeyOrder::of(&rows, &self.spec.key)?;
@@ -145,10 +165,10 @@ impl Merge {
 }
 
 impl Source {
-    /// Reads on where nothing is left, and says how much; no rows then mean the end.
+    /// Reads on where little is left, and says how much; no rows then mean the end.
     fn fill(&mut self, schema: &SchemaRef, spec: &TableSpec) -> Result<u64, StoreError> {
         let mut read = 0;
-        while self.held.is_none() {
+        while self.held.iter().map(Held::left).sum::<usize>() < self.least_rows {
             let Some(mut rows) = self.reader.next()? else { break };
             read += rows.num_rows() as u64;
             for dead in &self.dead {
@@ -157,17 +177,32 @@ impl Source {
             if let Some(last) = rows.num_rows().checked_sub(1) {
                 let rows = in_schema(&rows, schema)?;
                 let keys = KeyColumns::of(&rows, &spec.key)?;
-                self.held = Some(Held { last: keys.at(last), rows, start: 0, keys });
+                self.held.push_back(Held { last: keys.at(last), rows, start: 0, keys });
             }
         }
         Ok(read)
     }
 
-    /// Takes the rows up to and with a key.
+    /// Takes the rows up to and with a key, in order.
+    fn take_through(&mut self, frontier: &Key, taken: &mut Vec<RecordBatch>) {
+        while let Some(held) = self.held.front_mut() {
+            taken.extend(held.take_through(frontier));
+            if held.left() > 0 {
+                return;
+            }
+            self.held.pop_front();
+        }
+    }
+}
+
+impl Held {
+    fn left(&self) -> usize {
+        self.rows.num_rows() - self.start
+    }
+
     fn take_through(&mut self, frontier: &Key) -> Option<RecordBatch> {
-        let held = self.held.as_mut()?;
-        let (start, count) = (held.start, held.rows.num_rows());
-        let is_through = |row: usize| held.keys.compare(row, frontier).is_le();
+        let (start, count) = (self.start, self.rows.num_rows());
+        let is_through = |row: usize| self.keys.compare(row, frontier).is_le();
         // Mostly few rows: what is near is looked at first.
         let (mut low, mut reach) = (start, 1);
         while low + reach <= count && is_through(low + reach - 1) {
@@ -183,11 +218,8 @@ impl Source {
                 high = middle;
             }
         }
-        let taken = (low > start).then(|| held.rows.slice(start, low - start));
-        held.start = low;
-        if low == count {
-            self.held = None;
-        }
+        let taken = (low > start).then(|| self.rows.slice(start, low - start));
+        self.start = low;
         taken
     }
 }
@@ -367,7 +399,12 @@ fn new_name(first: u64, last: u64) -> String {
         AtomicU64::new(u64::try_from(since_1970.as_micros()).unwrap_or_default())
     });
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    format!("joined-{first:020}-{last:020}-{number:020}.parquet")
+    format!("{JOINED}{first:020}-{last:020}-{number:020}.parquet")
+}
+
+/// Whether a merge wrote a segment, as its name says.
+pub(super) fn is_joined(segment: &Segment) -> bool {
+    segment.path.file_name().and_then(OsStr::to_str).is_some_and(|name| name.starts_with(JOINED))
 }
 
 /// Value of the first key column in a row, where that is text.

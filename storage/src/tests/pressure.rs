@@ -11,6 +11,9 @@ const MERGED_AT: usize = 8;
 /// Longer than it takes to find them, and far too short to fill the table with files.
 const WATCHED: Duration = Duration::from_millis(700);
 
+/// A pause in which merges would begin if a second without pressure were enough, and far from two.
+const SLOW: Duration = Duration::from_millis(1_400);
+
 #[test]
 fn what_comes_fast_is_merged_once_it_has_come() {
     let folder = tempfile::tempdir().unwrap();
@@ -33,7 +36,7 @@ fn what_comes_fast_is_merged_once_it_has_come() {
         until("flushed", &|| view().hot.rows() == 0);
         let found = view().segments.len();
         if found < files {
-            // A machine that stood still for a second had no pressure either.
+            // A machine that stood still for two seconds had no pressure either.
             merges += 1;
             assert!(merges < 5, "merged while it came, {found} files of {files} left");
         }
@@ -41,6 +44,13 @@ fn what_comes_fast_is_merged_once_it_has_come() {
             since = Instant::now();
         }
         files = found;
+    }
+    // A slow second is no end of it, and what is over is merged.
+    let paused = Instant::now();
+    while paused.elapsed() < SLOW {
+        let found = view().segments.len();
+        assert!(found == files || paused.elapsed() > 2 * SLOW, "merged at once, {found} files of {files} left");
+        std::thread::yield_now();
     }
     until("merged", &|| view().segments.len() < MERGED_AT);
     assert_eq!(sample_values(&store).len(), usize::try_from(rows).unwrap());
