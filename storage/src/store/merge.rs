@@ -26,7 +26,7 @@ use crate::segment::{Effort, Segment, SegmentWriter, Stamp, day_of, keep};
 use crate::spec::TableSpec;
 
 /// Bytes of all parts' batches in memory together, before compression, roughly.
-const BATCH_BYTES: u64 = 8 << 20;
+const BATCH_BYTES: u64 = 32 << 20;
 /// Rows that are put in order at once, roughly: more take memory that is got from the system and given back each time.
 const CHUNK_ROWS: usize = 1 << 15;
 /// Rows of one part in memory at most: a page.
