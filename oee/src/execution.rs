@@ -163,9 +163,9 @@ impl<'a> Cover<'a> {
         let product_of = |slot: &'a Slot| slot.execution().product.as_deref();
         let Some(unit) = self.unit else { return self.order.and_then(product_of) };
         // An order execution of another order says nothing about this unit's product.
-        let ([own, _], same_order) = (unit.made(), |order: &&Slot| order.made()[0]);
-        product_of(unit)
-            .or_else(|| self.order.filter(|order| own == 0 || own == same_order(order)).and_then(product_of))
+        let [own, _] = unit.made();
+        let same_order = |order: &&Slot| own == 0 || own == order.made()[0];
+        product_of(unit).or_else(|| self.order.filter(same_order).and_then(product_of))
     }
 
     /// Numbers of order and product, where one execution says both: whoever compares them need not look at the execution.
@@ -231,13 +231,7 @@ impl Executions {
             &mut execution.result,
             &mut execution.operator,
         ];
-        let mut made = Made::default();
-        for (place, text) in texts.into_iter().enumerate() {
-            let number = text.as_mut().map_or(0, |text| self.word(text));
-            if let Some(made) = made.get_mut(place) {
-                *made = number;
-            }
-        }
+        let [order, product, ..] = texts.map(|text| text.as_mut().map_or(0, |text| self.word(text)));
         if let Some(old) = &old {
             execution.run = Arc::clone(&old.run);
         }
@@ -247,7 +241,7 @@ impl Executions {
         let execution = Arc::new(execution);
         self.runs.insert(Arc::clone(&execution.run), Arc::clone(&execution));
         let node = self.nodes.entry(Arc::clone(&execution.equipment)).or_default();
-        node.lane_mut(execution.unit.is_some()).insert(execution, made);
+        node.lane_mut(execution.unit.is_some()).insert(execution, [order, product]);
         old
     }
 

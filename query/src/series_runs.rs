@@ -29,7 +29,7 @@ use storage::Sums;
 
 use crate::error::QueryError;
 use crate::run_filter::RunFilter;
-use crate::series_scan::{Made, SeriesScanExec};
+use crate::series_scan::{Reduction, SeriesScanExec};
 
 /// Adds up runs of the rows of its input, which has the columns that tell runs apart, and then the value.
 #[derive(Debug)]
@@ -245,7 +245,7 @@ impl ExecutionPlan for SeriesRunsExec {
     /// Rows of one run have the same names, so a filter on these can come first. All others stay above.
     fn gather_filters_for_pushdown(
         &self,
-        _phase: FilterPushdownPhase,
+        phase: FilterPushdownPhase,
         parent_filters: Vec<Arc<dyn PhysicalExpr>>,
         _config: &ConfigOptions,
     ) -> Result<FilterDescription> {
@@ -254,8 +254,9 @@ impl ExecutionPlan for SeriesRunsExec {
         let fields = schema.fields().iter().enumerate();
         let names: HashSet<usize> = fields.filter(|(_, field)| is_text(field)).map(|(index, _)| index).collect();
         let child = ChildFilterDescription::from_child_with_allowed_indices(&parent_filters, names, &self.input)?;
-        // Whoever reads whole files skips by it what no row is wanted of; it is asked here all the same.
-        let child = child.with_self_filters(self.runs.within.iter().map(Arc::clone).collect());
+        // Whoever reads whole files skips by it what no row is wanted of; it is asked here all the same. Once is enough.
+        let own = self.runs.within.iter().filter(|_| phase == FilterPushdownPhase::Pre);
+        let child = child.with_self_filters(own.map(Arc::clone).collect());
         Ok(FilterDescription::new().with_child(child))
     }
 
@@ -276,8 +277,8 @@ impl ExecutionPlan for SeriesRunsExec {
         let runs = self.runs.clone();
         let add_up = move |batch: RecordBatch, filter: Option<&RunFilter>| added_up(batch, &runs, filter);
         if let Some(scan) = self.input.downcast_ref::<SeriesScanExec>() {
-            let made = Made { schema: self.schema(), of: Box::new(add_up) };
-            return Ok(scan.stream(partition, &context, Some(made)));
+            let reduction = Reduction { schema: self.schema(), reduce: Box::new(add_up) };
+            return Ok(scan.stream(partition, &context, Some(reduction)));
         }
         let input = self.input.execute(partition, context)?;
         let cells = input.map(move |batch| Ok(add_up(batch?, None)?.0));

@@ -45,21 +45,21 @@ const FEW_SERIES: usize = 256;
 /// Batches that a stream reads at a time, and so holds, at most, and all streams together.
 const MOST_BATCHES: usize = 8;
 const BATCHES_TOGETHER: usize = 64;
-/// The same where of each batch only is held what is made of it.
-const MOST_BATCHES_MADE: usize = 32;
+/// The same where of each batch only is held what it comes to.
+const MOST_BATCHES_REDUCED: usize = 32;
 
-/// What is made of batches where these are read.
-pub(crate) struct Made {
+/// What batches come to where they are read.
+pub(crate) struct Reduction {
     pub(crate) schema: SchemaRef,
     /// Of rows, and what they have to fulfil besides: that is asked of each run of them once. Tells how many do.
-    pub(crate) of: Box<dyn Fn(RecordBatch, Option<&RunFilter>) -> Result<(RecordBatch, usize), QueryError> + Send>,
+    pub(crate) reduce: Box<dyn Fn(RecordBatch, Option<&RunFilter>) -> Result<(RecordBatch, usize), QueryError> + Send>,
 }
 
 /// A stream as it is read.
 struct Reading {
     reader: SeriesReader,
     filter: Option<RunFilter>,
-    made: Option<Made>,
+    reduction: Option<Reduction>,
     metrics: BaselineMetrics,
 }
 
@@ -75,8 +75,8 @@ impl Reading {
                 }
                 break;
             };
-            let (batch, rows) = match (&self.made, &self.filter) {
-                (Some(made), filter) => (made.of)(batch, filter.as_ref())?,
+            let (batch, rows) = match (&self.reduction, &self.filter) {
+                (Some(reduction), filter) => (reduction.reduce)(batch, filter.as_ref())?,
                 (None, Some(filter)) => counted(filter.kept(batch)?),
                 (None, None) => counted(batch),
             };
@@ -85,12 +85,12 @@ impl Reading {
             if batch.num_rows() > 0 {
                 batches.push(batch);
             }
-            if self.made.is_some() && held >= most {
+            if self.reduction.is_some() && held >= most {
                 break;
             }
         }
-        Ok(Some(match &self.made {
-            Some(made) if batches.len() > 1 => vec![concat_batches(&made.schema, &batches)?],
+        Ok(Some(match &self.reduction {
+            Some(reduction) if batches.len() > 1 => vec![concat_batches(&reduction.schema, &batches)?],
             _ => batches,
         }))
     }
@@ -215,26 +215,26 @@ impl SeriesScanExec {
         (of_runs, scan)
     }
 
-    /// The rows of one stream, or what is made of them where they are read.
+    /// The rows of one stream, or what they come to where they are read.
     pub(crate) fn stream(
         &self,
         partition: usize,
         context: &TaskContext,
-        made: Option<Made>,
+        reduction: Option<Reduction>,
     ) -> SendableRecordBatchStream {
         let rows = self.streams.get(partition).map_or_else(|| Arc::from([]), Arc::clone);
         let batch_rows = context.session_config().batch_size();
         let (columns, time) = (Arc::clone(&self.columns), Arc::clone(&self.time));
         let reader = SeriesReader::new(rows, self.schema(), columns, time, batch_rows, self.filter.clone());
-        let most = match &made {
-            Some(_) => MOST_BATCHES_MADE,
+        let most = match &reduction {
+            Some(_) => MOST_BATCHES_REDUCED,
             None => (BATCHES_TOGETHER / self.streams.len().max(1)).clamp(1, MOST_BATCHES),
         };
-        let schema = made.as_ref().map_or_else(|| self.schema(), |made| Arc::clone(&made.schema));
+        let schema = reduction.as_ref().map_or_else(|| self.schema(), |reduction| Arc::clone(&reduction.schema));
         let reading = Reading {
             reader,
             filter: self.filter.clone(),
-            made,
+            reduction,
             metrics: BaselineMetrics::new(&self.metrics, partition),
         };
         // Reads files, so it runs off the async threads: some batches at a time, so that none of those threads waits for whoever

@@ -335,6 +335,20 @@ async fn a_join_narrows_what_is_read() {
     assert!(rows > 0 && scan.contains(&format!("output_rows={rows},")), "{rows} rows: {scan}");
 }
 
+/// Files that are read as a whole are told the times that are wanted, and told once.
+#[tokio::test(flavor = "multi_thread")]
+async fn bounds_of_time_reach_whole_files() {
+    let shop = Shop::new();
+    fill(&shop, &mut Random(5));
+    shop.store.compact().unwrap();
+    let sql = "SELECT unit, avg(value) FROM samples WHERE unit LIKE 'U%' AND time > '2020-01-01 00:00Z' GROUP BY unit";
+    let plan = shop.ask(None, &format!("EXPLAIN {sql}")).await.join("\n");
+    let (runs, scan) = plan.split_once("SeriesRunsExec").unwrap_or_else(|| panic!("{plan}"));
+    assert!(!runs.contains("FilterExec: time"), "{plan}");
+    let predicate = scan.split_once(", predicate=").and_then(|(_, rest)| rest.split(", ").next());
+    assert_eq!(predicate.map(|predicate| predicate.matches("time@").count()), Some(1), "{plan}");
+}
+
 #[test]
 fn an_empty_text_begins_another_run_than_none() {
     let texts: ArrayRef = Arc::new(StringViewArray::from(vec![Some("a"), Some("a"), None, None, Some(""), Some("")]));

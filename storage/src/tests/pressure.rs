@@ -10,7 +10,6 @@ const FULL: i64 = 8;
 const MERGED_AT: usize = 8;
 /// Longer than it takes to find them, and far too short to fill the table with files.
 const WATCHED: Duration = Duration::from_millis(700);
-
 /// A pause in which merges would begin if a second without pressure were enough, and far from two.
 const SLOW: Duration = Duration::from_millis(1_400);
 
@@ -49,7 +48,8 @@ fn what_comes_fast_is_merged_once_it_has_come() {
     let paused = Instant::now();
     while paused.elapsed() < SLOW {
         let found = view().segments.len();
-        assert!(found == files || paused.elapsed() > 2 * SLOW, "merged at once, {found} files of {files} left");
+        // Who comes to look too late may see what is merged by then.
+        assert!(found == files || paused.elapsed() > SLOW, "merged at once, {found} files of {files} left");
         std::thread::yield_now();
     }
     until("merged", &|| view().segments.len() < MERGED_AT);
