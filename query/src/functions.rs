@@ -17,6 +17,7 @@ mod interval;
 mod losses;
 mod names;
 mod oee;
+mod ordinal;
 mod records;
 mod reports;
 mod rollup;
@@ -70,6 +71,7 @@ pub(crate) fn register(
             tracing::error!(%error, "a function could not be registered");
         }
     }
+    ordinal::register(state);
     if let Err(error) = state.register_expr_planner(Arc::new(interval::IntervalComparison::new())) {
         tracing::error!(%error, "comparisons of intervals could not be registered");
     }

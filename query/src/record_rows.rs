@@ -4,13 +4,14 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions, new_null_array};
 use arrow::compute::{and, cast, filter_record_batch, not};
 use arrow::datatypes::{Schema, SchemaRef};
 use arrow::error::ArrowError;
 use datafusion::common::cast::as_boolean_array;
-use datafusion::common::{DFSchema, Result};
+use datafusion::common::{DFSchema, DataFusionError, Result};
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::Expr;
 use datafusion::physical_expr::PhysicalExpr;
@@ -52,8 +53,12 @@ pub(crate) struct RecordRows {
     hot: bool,
 }
 
-/// What came of a step: steps are short, so that whoever goes step by step can give up.
-pub(crate) enum Step {
+/// How long a turn is, unless its first step takes longer: whoever goes turn by turn can give up, and to hand over takes as long
+/// as to read some thousand rows.
+const TURN: Duration = Duration::from_millis(5);
+
+/// What came of a step, which is to open a segment or to read a batch.
+enum Step {
     Rows(RecordBatch),
     /// More may come.
     Nothing,
@@ -101,8 +106,26 @@ impl RecordRows {
         self.segments.iter().map(|segment| segment.rows).sum()
     }
 
+    /// Reads for a while, and says whether that was all.
+    pub(crate) fn turn<E: From<DataFusionError>>(
+        &mut self,
+        mut take: impl FnMut(RecordBatch) -> Result<(), E>,
+    ) -> Result<bool, E> {
+        let began = Instant::now();
+        loop {
+            match self.step()? {
+                Step::Rows(batch) => take(batch)?,
+                Step::Nothing => {}
+                Step::End => return Ok(true),
+            }
+            if began.elapsed() >= TURN {
+                return Ok(false);
+            }
+        }
+    }
+
     /// Opens a segment, or reads a batch.
-    pub(crate) fn step(&mut self) -> Result<Step> {
+    fn step(&mut self) -> Result<Step> {
         let rows = if let Some(open) = &mut self.open {
             let rows = open.rows.next().transpose();
             match rows.map_err(|error| unreadable(&open.segment, &error))? {

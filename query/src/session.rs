@@ -206,7 +206,9 @@ impl Session {
             );
             return Err(QueryError::Statement { message, at: None });
         }
-        let state = self.context.state();
+        // Not a copy of it: that takes longer than to parse.
+        let state = self.context.state_ref();
+        let state = state.read();
         let dialect = state.config_options().sql_parser.dialect;
         state.sql_to_statement(sql, &dialect).map_err(|error| statement::versioned(sql, error.into()))
     }

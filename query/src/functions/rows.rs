@@ -20,7 +20,7 @@ use futures::TryStreamExt;
 
 use super::gather::Gather;
 use crate::error::QueryError;
-use crate::record_rows::{RecordRows, Selection, Step};
+use crate::record_rows::{RecordRows, Selection};
 use crate::scan::key_ordering;
 use crate::table::narrowed;
 
@@ -55,15 +55,12 @@ impl Gather {
             SpawnedTask::spawn(async move {
                 loop {
                     let take = take.clone();
-                    let step = off_the_async_threads(move || {
-                        let step = rows.step()?;
-                        if let Step::Rows(batch) = &step {
-                            take(&mut found, batch)?;
-                        }
-                        Ok::<_, QueryError>((rows, found, matches!(step, Step::End)))
+                    let turn = off_the_async_threads(move || {
+                        let ended = rows.turn(|batch| take(&mut found, &batch))?;
+                        Ok::<_, QueryError>((rows, found, ended))
                     });
                     let ended;
-                    (rows, found, ended) = step.await??;
+                    (rows, found, ended) = turn.await??;
                     if ended {
                         return Ok::<T, QueryError>(found);
                     }
@@ -95,17 +92,24 @@ impl Gather {
                 let batches = stream.tx();
                 stream.spawn(async move {
                     loop {
-                        let step;
-                        (step, rows) = off_the_async_threads(move || (rows.step(), rows)).await?;
-                        match step? {
-                            Step::Rows(batch) => {
-                                // Whoever took the batches has had enough.
-                                if batches.send(Ok(batch)).await.is_err() {
-                                    return Ok(());
-                                }
+                        let turn = off_the_async_threads(move || {
+                            let mut found = Vec::new();
+                            let ended = rows.turn(|batch| {
+                                found.push(batch);
+                                Ok::<_, DataFusionError>(())
+                            })?;
+                            Ok::<_, DataFusionError>((rows, found, ended))
+                        });
+                        let (found, ended);
+                        (rows, found, ended) = turn.await??;
+                        for batch in found {
+                            // Whoever took the batches has had enough.
+                            if batches.send(Ok(batch)).await.is_err() {
+                                return Ok(());
                             }
-                            Step::Nothing => {}
-                            Step::End => return Ok(()),
+                        }
+                        if ended {
+                            return Ok(());
                         }
                     }
                 });

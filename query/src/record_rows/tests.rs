@@ -122,15 +122,12 @@ fn compare(snapshot: &Arc<Snapshot>, random: &mut Random, seed: u64) -> (usize, 
     assert!((1..=asked).contains(&parts.len()), "{} parts of {asked}", parts.len());
     let several = parts.len() > 1;
     for mut part in parts {
-        loop {
-            let batch = match part.step().unwrap() {
-                Step::Rows(batch) => batch,
-                Step::Nothing => continue,
-                Step::End => break,
-            };
+        let mut take = |batch: RecordBatch| {
             assert_eq!(batch.schema(), selection.schema().unwrap());
             found.push(batch);
-        }
+            Ok::<_, DataFusionError>(())
+        };
+        while !part.turn(&mut take).unwrap() {}
     }
     assert_eq!(texts(&found), expected, "seed {seed}");
     (expected.len(), several)

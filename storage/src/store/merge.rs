@@ -1,9 +1,9 @@
 //! Merges sorted segments into new ones: one stream of rows in key order, cut by day and by key.
 //!
-//! Memory holds two batches and the present pages of each part, and what the writers of some days gather for a row group, never
+//! Memory holds a batch and the present pages of each part, and what the writers of some days gather for a row group, never
 //! a whole segment, but for parts that an earlier takt wrote in another order.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
@@ -26,9 +26,7 @@ use crate::segment::{Effort, Segment, SegmentWriter, Stamp, day_of, keep};
 use crate::spec::TableSpec;
 
 /// Bytes of all parts' batches in memory together, before compression, roughly.
-const BATCH_BYTES: u64 = 32 << 20;
-/// Rows that are put in order at once, roughly: more take memory that is got from the system and given back each time.
-const CHUNK_ROWS: usize = 1 << 15;
+const BATCH_BYTES: u64 = 16 << 20;
 /// Rows of one part in memory at most: a page.
 const BATCH_ROWS: u64 = 8_192;
 /// Days that are written at once. Of more days as many stretches are written, to be split by further merges.
@@ -71,11 +69,8 @@ pub(super) struct Merge {
 struct Source {
     reader: Reader,
     dead: Vec<Arc<KeySet>>,
-    /// The rows that are not taken yet, as they were read.
-    held: VecDeque<Held>,
-    /// With fewer rows than this it reads on: what all sources have of a stretch of keys is long then, and not cut up by the ends
-    /// of their batches.
-    least_rows: usize,
+    /// The rows that are not taken yet.
+    held: Option<Held>,
 }
 
 /// Rows of a source, of which those from `start` on are not taken yet.
@@ -105,7 +100,6 @@ impl Merge {
     /// `parts` oldest first.
     pub(super) fn new(spec: &Arc<TableSpec>, parts: Vec<Part>, equals: Equals) -> Result<Self, StoreError> {
         let bytes_of_part = BATCH_BYTES / parts.len().max(1) as u64;
-        let chunk_rows_of_part = CHUNK_ROWS.div_ceil(parts.len().max(1));
         // As in memory, but for what files do not have.
         let schema = match equals {
             Equals::Newest => spec.hot_schema(),
@@ -118,12 +112,7 @@ impl Merge {
                 true => Reader::AsStored(part.segment.batches(&schema, rows)?),
                 false => Reader::Resorted(Box::new(Resorted::new(&part.segment, spec, &schema, rows)?)),
             };
-            Ok(Source {
-                reader,
-                dead: part.dead,
-                held: VecDeque::new(),
-                least_rows: chunk_rows_of_part.min(rows.div_ceil(2)),
-            })
+            Ok(Source { reader, dead: part.dead, held: None })
         };
         let sources = parts.into_iter().map(open).collect::<Result<_, _>>()?;
         Ok(Self { sources, spec: spec.clone(), schema, equals, rows_read: 0 })
@@ -139,18 +128,13 @@ impl Merge {
         for source in &mut self.sources {
             self.rows_read += source.fill(&self.schema, &self.spec)?;
         }
-        self.sources.retain(|source| !source.held.is_empty());
-        let ends = self.sources.iter().filter_map(|source| source.held.back()).map(|held| &held.last);
+        self.sources.retain(|source| source.held.is_some());
+        let ends = self.sources.iter().filter_map(|source| source.held.as_ref()).map(|held| &held.last);
         let Some(frontier) = ends.min().cloned() else { return Ok(None) };
-        let (mut taken, mut of_sources) = (Vec::new(), 0);
-        for source in &mut self.sources {
-            let before = taken.len();
-            source.take_through(&frontier, &mut taken);
-            of_sources += usize::from(before < taken.len());
-        }
-        if of_sources == 1 {
-            // In order as they are.
-            return Ok(Some(if taken.len() == 1 { taken.remove(0) } else { concat_batches(&self.schema, &taken)? }));
+        let through = self.sources.iter_mut().filter_map(|source| source.take_through(&frontier));
+        let mut taken: Vec<RecordBatch> = through.collect();
+        if taken.len() == 1 {
+            return Ok(taken.pop());
         }
         let rows = concat_batches(&self.schema, &taken)?;
         let order = KeyOrder::of(&rows, &self.spec.key)?;
@@ -165,10 +149,10 @@ impl Merge {
 }
 
 impl Source {
-    /// Reads on where little is left, and says how much; no rows then mean the end.
+    /// Reads on where nothing is left, and says how much; no rows then mean the end.
     fn fill(&mut self, schema: &SchemaRef, spec: &TableSpec) -> Result<u64, StoreError> {
         let mut read = 0;
-        while self.held.iter().map(Held::left).sum::<usize>() < self.least_rows {
+        while self.held.is_none() {
             let Some(mut rows) = self.reader.next()? else { break };
             read += rows.num_rows() as u64;
             for dead in &self.dead {
@@ -177,32 +161,17 @@ impl Source {
             if let Some(last) = rows.num_rows().checked_sub(1) {
                 let rows = in_schema(&rows, schema)?;
                 let keys = KeyColumns::of(&rows, &spec.key)?;
-                self.held.push_back(Held { last: keys.at(last), rows, start: 0, keys });
+                self.held = Some(Held { last: keys.at(last), rows, start: 0, keys });
             }
         }
         Ok(read)
     }
 
-    /// Takes the rows up to and with a key, in order.
-    fn take_through(&mut self, frontier: &Key, taken: &mut Vec<RecordBatch>) {
-        while let Some(held) = self.held.front_mut() {
-            taken.extend(held.take_through(frontier));
-            if held.left() > 0 {
-                return;
-            }
-            self.held.pop_front();
-        }
-    }
-}
-
-impl Held {
-    fn left(&self) -> usize {
-        self.rows.num_rows() - self.start
-    }
-
+    /// Takes the rows up to and with a key.
     fn take_through(&mut self, frontier: &Key) -> Option<RecordBatch> {
-        let (start, count) = (self.start, self.rows.num_rows());
-        let is_through = |row: usize| self.keys.compare(row, frontier).is_le();
+        let held = self.held.as_mut()?;
+        let (start, count) = (held.start, held.rows.num_rows());
+        let is_through = |row: usize| held.keys.compare(row, frontier).is_le();
         // Mostly few rows: what is near is looked at first.
         let (mut low, mut reach) = (start, 1);
         while low + reach <= count && is_through(low + reach - 1) {
@@ -218,8 +187,11 @@ impl Held {
                 high = middle;
             }
         }
-        let taken = (low > start).then(|| self.rows.slice(start, low - start));
-        self.start = low;
+        let taken = (low > start).then(|| held.rows.slice(start, low - start));
+        held.start = low;
+        if low == count {
+            self.held = None;
+        }
         taken
     }
 }
