@@ -391,8 +391,8 @@ impl Machine {
             return;
         }
         let first = self.pieces.partition_point(|piece| piece.time < report.start);
-        let mut job_at = Reader::new(&self.jobs, |job| (job.start, job.end), report.start);
-        let mut startup_at = Reader::new(&self.startups, |&bounds| bounds, report.start);
+        let mut job_at = Reader::new(&self.jobs, report.start);
+        let mut startup_at = Reader::new(&self.startups, report.start);
         // The job of the piece before, and its place among the orders.
         let mut known: Option<(usize, usize)> = None;
         for piece in self.pieces.iter().skip(first).take_while(|piece| piece.time < report.end) {

@@ -29,33 +29,66 @@ impl Slice {
     }
 }
 
+/// What has a start and an end.
+pub(super) trait Interval {
+    /// Start, and end, exclusive.
+    fn bounds(&self) -> (i64, i64);
+}
+
+impl Interval for (i64, i64) {
+    fn bounds(&self) -> (i64, i64) {
+        *self
+    }
+}
+
+impl Interval for Shift {
+    fn bounds(&self) -> (i64, i64) {
+        (self.start, self.end)
+    }
+}
+
+impl Interval for StateSpan {
+    fn bounds(&self) -> (i64, i64) {
+        (self.start, self.end)
+    }
+}
+
+impl Interval for Job {
+    fn bounds(&self) -> (i64, i64) {
+        (self.start, self.end)
+    }
+}
+
 /// Finds the interval around ascending moments in ascending, disjoint intervals.
 pub(super) struct Reader<'a, T> {
     intervals: &'a [T],
-    bounds: fn(&T) -> (i64, i64),
     at: usize,
 }
 
-impl<'a, T> Reader<'a, T> {
+impl<'a, T: Interval> Reader<'a, T> {
     /// Of moments from `from` on.
-    pub(super) fn new(intervals: &'a [T], bounds: fn(&T) -> (i64, i64), from: i64) -> Self {
-        Self { intervals, bounds, at: intervals.partition_point(|interval| bounds(interval).1 <= from) }
+    pub(super) fn new(intervals: &'a [T], from: i64) -> Self {
+        Self { intervals, at: intervals.partition_point(|interval| interval.bounds().1 <= from) }
     }
 
     /// The place of the interval around `t`.
     pub(super) fn covering(&mut self, t: i64) -> Option<usize> {
-        self.next_to(t).filter(|(start, _)| *start <= t).map(|_| self.at)
+        self.around(t).0
     }
 
-    /// When that changes next, after `t`.
-    fn changes_after(&mut self, t: i64) -> i64 {
-        self.next_to(t).map_or(i64::MAX, |(start, end)| if start <= t { end } else { start })
+    /// The place of the interval around `t`, and when there is another answer.
+    fn around(&mut self, t: i64) -> (Option<usize>, i64) {
+        match self.next_to(t) {
+            Some((start, end)) if start <= t => (Some(self.at), end),
+            Some((start, _)) => (None, start),
+            None => (None, i64::MAX),
+        }
     }
 
     /// The first interval that ends after `t`.
     fn next_to(&mut self, t: i64) -> Option<(i64, i64)> {
         loop {
-            let (start, end) = (self.bounds)(self.intervals.get(self.at)?);
+            let (start, end) = self.intervals.get(self.at)?.bounds();
             if t < end {
                 return Some((start, end));
             }
@@ -84,10 +117,10 @@ impl<'a> Slices<'a> {
         (from, end): (i64, i64),
     ) -> Self {
         Self {
-            shifts: Reader::new(shifts, |shift| (shift.start, shift.end), from),
-            breaks: Reader::new(breaks, |&bounds| bounds, from),
-            states: Reader::new(states, |span| (span.start, span.end), from),
-            jobs: Reader::new(jobs, |job| (job.start, job.end), from),
+            shifts: Reader::new(shifts, from),
+            breaks: Reader::new(breaks, from),
+            states: Reader::new(states, from),
+            jobs: Reader::new(jobs, from),
             all_jobs: jobs,
             t: from,
             end,
@@ -103,21 +136,18 @@ impl Iterator for Slices<'_> {
         if self.end <= start {
             return None;
         }
-        let job = self.jobs.covering(start).and_then(|at| self.all_jobs.get(at));
-        let changes = [
-            self.shifts.changes_after(start),
-            self.breaks.changes_after(start),
-            self.states.changes_after(start),
-            self.jobs.changes_after(start),
-        ];
-        self.t = changes.into_iter().fold(self.end, i64::min);
+        let (shift, shift_until) = self.shifts.around(start);
+        let (rest, rest_until) = self.breaks.around(start);
+        let (state, state_until) = self.states.around(start);
+        let (job, job_until) = self.jobs.around(start);
+        self.t = [shift_until, rest_until, state_until, job_until].into_iter().fold(self.end, i64::min);
         Some(Slice {
             start,
             end: self.t,
-            scheduled: self.shifts.covering(start).is_some(),
-            is_break: self.breaks.covering(start).is_some(),
-            state: self.states.covering(start),
-            has_order: job.is_some_and(|job| job.work_order.is_some()),
+            scheduled: shift.is_some(),
+            is_break: rest.is_some(),
+            state,
+            has_order: job.and_then(|at| self.all_jobs.get(at)).is_some_and(|job| job.work_order.is_some()),
         })
     }
 }
