@@ -1,6 +1,6 @@
 //! Products, their ideal cycle times, and the jobs that executions and products make together.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use super::Plant;
@@ -74,69 +74,95 @@ impl Plant {
         from: i64,
         to: i64,
     ) -> Vec<Job> {
-        let mut jobs = Vec::new();
+        let mut jobs = Jobs { plant: self, equipment, found: Vec::new(), met: VecDeque::new() };
         let default_product = self.default_product(equipment);
-        let gap = |start: i64, end: i64, jobs: &mut Vec<Job>| {
-            if let Some(product) = default_product {
-                self.cut(equipment, None, Some(product), None, (start, end), jobs);
-            }
-        };
+        let between = default_product.map(|product| Said { product: Some(product), ..Said::default() });
         let mut t = from;
         for span in spans.iter().filter(|span| span.end > from && span.start < to) {
             let (start, end) = (span.start.max(from), span.end.min(to));
-            gap(t, start, &mut jobs);
+            if let Some(said) = &between {
+                jobs.add(said, t, start);
+            }
             let order = span.work_order.as_ref().and_then(|order| work_orders.get(order));
             let product = span.product.as_deref().or_else(|| order.and_then(|order| order.product.as_deref()));
-            // Without any word on the product the default one is what the machine makes.
-            let product = product.or(default_product);
-            let ideal = order.and_then(|order| order.ideal_cycle_s);
-            self.cut(equipment, span.work_order.as_deref(), product, ideal, (start, end), &mut jobs);
+            let said = Said {
+                work_order: span.work_order.as_deref(),
+                // Without any word on the product the default one is what the machine makes.
+                product: product.or(default_product),
+                ideal_cycle_s: order.and_then(|order| order.ideal_cycle_s),
+            };
+            jobs.add(&said, start, end);
             t = end;
         }
-        gap(t, to, &mut jobs);
-        jobs
-    }
-
-    fn cut(
-        &self,
-        equipment: &str,
-        work_order: Option<&str>,
-        product: Option<&str>,
-        ideal: Option<f64>,
-        (start, end): (i64, i64),
-        jobs: &mut Vec<Job>,
-    ) {
-        let mut cuts = vec![start];
-        if let Some(product) = product {
-            let dates = self.products.iter().filter(|row| row.product == product).filter_map(|row| row.valid_from);
-            cuts.extend(dates.filter(|&date| start < date && date < end));
-            cuts.sort_unstable();
-            cuts.dedup();
+        if let Some(said) = &between {
+            jobs.add(said, t, to);
         }
-        let ends = cuts.iter().copied().skip(1).chain([end]).collect::<Vec<i64>>();
-        for (&start, end) in cuts.iter().zip(ends).filter(|&(&start, end)| start < end) {
-            let planned = product.and_then(|product| self.planned_scrap_ratio(product, equipment, start));
-            let known = || product.and_then(|product| self.ideal_cycle_s(product, equipment, start));
-            let job = Job {
-                start,
-                end,
-                work_order: work_order.map(Arc::from),
-                product: product.map(Arc::from),
-                ideal_cycle_s: ideal.or_else(known),
-                planned_scrap_ratio: planned,
-            };
-            match jobs.last_mut() {
-                Some(last)
-                    if last.end == start
-                        && last.work_order == job.work_order
-                        && last.product == job.product
-                        && last.ideal_cycle_s == job.ideal_cycle_s
-                        && last.planned_scrap_ratio == job.planned_scrap_ratio =>
-                {
-                    last.end = end;
-                }
-                _ => jobs.push(job),
+        jobs.found
+    }
+}
+
+/// What executions and orders say of a job.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+struct Said<'a> {
+    work_order: Option<&'a str>,
+    product: Option<&'a str>,
+    /// What the order says.
+    ideal_cycle_s: Option<f64>,
+}
+
+/// What was met last comes again: the same order goes on behind each pause.
+const REMEMBERED: usize = 4;
+
+/// The jobs of an equipment as they are put together, from one to the next.
+struct Jobs<'a> {
+    plant: &'a Plant,
+    equipment: &'a str,
+    found: Vec<Job>,
+    /// What was made of what was said, the newest first, and from when till when that holds.
+    met: VecDeque<(Said<'a>, Job)>,
+}
+
+impl<'a> Jobs<'a> {
+    /// Adds `[start, end)`, cut where what the plant says of the product changes.
+    fn add(&mut self, said: &Said<'a>, mut start: i64, end: i64) {
+        while start < end {
+            let holds = |(known, job): &(Said<'_>, Job)| known == said && job.start <= start && start < job.end;
+            let known = self.met.iter().find(|met| holds(met)).map(|(_, job)| job.clone());
+            let known = known.unwrap_or_else(|| self.meet(said, start));
+            let job = Job { start, end: end.min(known.end), ..known };
+            start = job.end;
+            match self.found.last_mut() {
+                Some(last) if last.end == job.start && is_same(last, &job) => last.end = job.end,
+                _ => self.found.push(job),
             }
         }
     }
+
+    /// A job as what is said has it at `at`, and as long as the plant says nothing else.
+    fn meet(&mut self, said: &Said<'a>, at: i64) -> Job {
+        let Said { work_order, product, ideal_cycle_s } = *said;
+        let (plant, equipment) = (self.plant, self.equipment);
+        let later = plant.products.iter().filter(|row| Some(row.product.as_str()) == product);
+        let later = later.filter_map(|row| row.valid_from).filter(|&from| at < from);
+        let known = || product.and_then(|product| plant.ideal_cycle_s(product, equipment, at));
+        let job = Job {
+            start: at,
+            end: later.min().unwrap_or(i64::MAX),
+            work_order: work_order.map(Arc::from),
+            product: product.map(Arc::from),
+            ideal_cycle_s: ideal_cycle_s.or_else(known),
+            planned_scrap_ratio: product.and_then(|product| plant.planned_scrap_ratio(product, equipment, at)),
+        };
+        self.met.truncate(REMEMBERED - 1);
+        self.met.push_front((*said, job.clone()));
+        job
+    }
+}
+
+/// Whether jobs are the same but for their time.
+fn is_same(one: &Job, other: &Job) -> bool {
+    one.work_order == other.work_order
+        && one.product == other.product
+        && one.ideal_cycle_s == other.ideal_cycle_s
+        && one.planned_scrap_ratio == other.planned_scrap_ratio
 }
