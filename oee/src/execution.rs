@@ -376,6 +376,11 @@ impl Executions {
                 };
                 match spans.last_mut() {
                     Some(last) if last.end == t && same(last) => last.end = end,
+                    // The same again behind a pause: to look at the execution, which is elsewhere, takes longer than all this.
+                    Some(last) if before.is_some() && before == made => {
+                        let again = OrderSpan { start: t, end, ..last.clone() };
+                        spans.push(again);
+                    }
                     _ => spans.push(OrderSpan {
                         work_order: cover.work_order().map(str::to_owned),
                         product: cover.product().map(str::to_owned),
