@@ -183,8 +183,6 @@ fn config(limits: &Limits) -> SessionConfig {
     options.optimizer.prefer_existing_sort = true;
     // What is together by some columns is so by more: with few cores a second exchange costs more than it spreads.
     options.optimizer.subset_repartition_threshold = 1;
-    // Scans make as many parts as there is work for. To hand the rows of one part out again costs more than what is asked of them.
-    options.optimizer.enable_round_robin_repartition = false;
     options.execution.parquet.pushdown_filters = true;
     options.execution.parquet.reorder_filters = true;
     options.sql_parser.dialect = Dialect::PostgreSQL;

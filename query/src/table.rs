@@ -240,7 +240,7 @@ impl SnapshotTable {
     /// Segments that can hold matching rows, by their bounds alone.
     pub(crate) fn segments(&self, reach: &Reach) -> Vec<Arc<Segment>> {
         let segments = if self.side == Side::Current { &self.view.segments } else { &self.view.history };
-        let (from, to) = self.spec.time.map_or((i64::MIN, i64::MAX), |time| reach.times(self.name_of(time)));
+        let (from, to) = self.span(reach);
         let first_key = self.spec.key.first().map(|&key| self.name_of(key));
         let texts = first_key.and_then(|name| reach.texts(name));
         let can_match = |segment: &&Arc<Segment>| {
@@ -257,6 +257,16 @@ impl SnapshotTable {
             None => true,
         };
         segments.iter().filter(can_match).filter(has_wanted).cloned().collect()
+    }
+
+    /// Whether any row can match, by what is known without a look at it.
+    pub(crate) fn can_match(&self, reach: &Reach) -> bool {
+        self.view.may_have_hot_rows(self.span(reach)) || !self.segments(reach).is_empty()
+    }
+
+    /// First and last microsecond of the rows that can match.
+    fn span(&self, reach: &Reach) -> (i64, i64) {
+        self.spec.time.map_or((i64::MIN, i64::MAX), |time| reach.times(self.name_of(time)))
     }
 
     /// One plan for all segments that can be read as they are, one for each of the others.
@@ -452,8 +462,7 @@ impl SnapshotTable {
         let keep = |batch: &RecordBatch| key_filter.keep(batch);
         let filter: Option<&dyn Fn(&RecordBatch) -> Result<BooleanArray, StoreError>> =
             if key_filter.is_empty() { None } else { Some(&keep) };
-        let span = self.spec.time.map_or((i64::MIN, i64::MAX), |time| reach.times(self.name_of(time)));
-        Ok(self.view.hot_rows(span, filter).map_err(QueryError::from)?)
+        Ok(self.view.hot_rows(self.span(reach), filter).map_err(QueryError::from)?)
     }
 
     /// What SQL shows of hot rows.

@@ -75,6 +75,11 @@ impl TableView {
         Ok(self.hot.settle(&self.spec, span, filter)?.newest)
     }
 
+    /// Whether hot rows can lie within `span` (first and last microsecond).
+    pub fn may_have_hot_rows(&self, (from, to): (i64, i64)) -> bool {
+        self.hot.chunks.iter().any(|chunk| chunk.span.is_none_or(|(first, last)| first <= to && from <= last))
+    }
+
     /// Every version of the hot rows, oldest first, columns as [`TableSpec::memory_schema`] or [`TableSpec::hot_schema`].
     pub fn hot_versions(&self) -> impl Iterator<Item = &RecordBatch> {
         self.hot.chunks.iter().map(|chunk| &chunk.batch)

@@ -11,16 +11,16 @@ use datafusion::logical_expr::Expr;
 use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::physical_expr::expressions::col;
 use datafusion::physical_expr::{LexOrdering, PhysicalSortExpr};
-use datafusion::physical_plan::execute_stream;
 use datafusion::physical_plan::filter::FilterExec;
 use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::stream::RecordBatchReceiverStreamBuilder;
+use datafusion::physical_plan::{EmptyRecordBatchStream, execute_stream};
 use datafusion::physical_planner::DefaultPhysicalPlanner;
 use futures::TryStreamExt;
 
 use super::gather::Gather;
 use crate::error::QueryError;
-use crate::record_rows::{RecordRows, Selection};
+use crate::record_rows::{RecordRows, Selection, schema_of};
 use crate::scan::key_ordering;
 use crate::table::narrowed;
 
@@ -45,7 +45,9 @@ impl Gather {
             }
             return Ok(vec![found]);
         };
-        let selection = Arc::new(Selection::new(&self.session, &records, filter, columns)?);
+        let Some(selection) = Selection::new(&self.session, &records, filter, columns)?.map(Arc::new) else {
+            return Ok(vec![begin(0)]);
+        };
         let parts = RecordRows::parts(&records, &selection, self.session.config().target_partitions());
         let all: u64 = parts.iter().map(RecordRows::stored).sum();
         let tasks = parts.into_iter().enumerate().map(|(place, mut rows)| {
@@ -85,7 +87,9 @@ impl Gather {
         order: &[&str],
     ) -> Result<SendableRecordBatchStream, QueryError> {
         if let Some(table) = self.view.records(table).filter(|_| order.is_empty()) {
-            let selection = Arc::new(Selection::new(&self.session, &table, filter, columns)?);
+            let Some(selection) = Selection::new(&self.session, &table, filter, columns)?.map(Arc::new) else {
+                return Ok(Box::pin(EmptyRecordBatchStream::new(schema_of(&table, columns)?)));
+            };
             let parts = RecordRows::parts(&table, &selection, self.session.config().target_partitions());
             let mut stream = RecordBatchReceiverStreamBuilder::new(selection.schema()?, parts.len());
             for mut rows in parts {

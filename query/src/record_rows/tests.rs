@@ -115,7 +115,10 @@ fn compare(snapshot: &Arc<Snapshot>, random: &mut Random, seed: u64) -> (usize, 
     let expected = texts(&[filter_record_batch(&all.project(&places).unwrap(), &keep).unwrap()]);
 
     let session = SessionContext::new().state();
-    let selection = Arc::new(Selection::new(&session, &table, filter, &columns).unwrap());
+    let Some(selection) = Selection::new(&session, &table, filter, &columns).unwrap().map(Arc::new) else {
+        assert!(expected.is_empty(), "seed {seed}: rows were taken for none");
+        return (0, false);
+    };
     let mut found = Vec::new();
     let asked = 1 + random.below(3) as usize;
     let parts = RecordRows::parts(&table, &selection, asked);
