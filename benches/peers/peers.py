@@ -7,7 +7,8 @@
     target/peers/venv/bin/python benches/peers/peers.py --size ten --steps report
 
 Each peer takes the samples in, settles, is started anew with its files out of the page cache, and answers. Answers are
-compared with DuckDB's, row by row. What is reported is the CPU time of the peer alone; the client's is not in it. See README.md.
+compared with DuckDB's, row by row; where one differs or something failed, it says so at the end and ends with 1. What is
+reported is the CPU time of the peer alone; the client's is not in it. See README.md.
 """
 
 import argparse
@@ -122,7 +123,19 @@ def cell(answer, reference):
     return f"{answer['cpu_ms']:.1f} ({answer['warm_ms']:.1f}, cold {answer['cold_ms']:.0f}){mark}"
 
 
-def report(settings):
+def faults(results, settings):
+    """Answers that are not the reference's, and questions that have none."""
+    for name, result in results.items():
+        for question in settings.queries:
+            answer = result.get("queries", {}).get(question, {})
+            if "error" in answer:
+                yield f"{name} {question} failed"
+            elif name != REFERENCE and answer.get("differs"):
+                yield f"{name} {question} differs"
+
+
+def report(settings, failed=()):
+    """Prints the table, and says what failed or differs, if anything."""
     results = {name: json.loads(path.read_text()) for name in settings.peers
                if (path := settings.results / f"{settings.size}.{name}.json").exists()}
     for said in {json.dumps(result["machine"]): result["machine"] for result in results.values()}.values():
@@ -153,6 +166,8 @@ def report(settings):
              for result in results.values()]
     row("peak memory asked, MB", [f"{max(peak)}" if peak else "" for peak in peaks])
     print(f"\n! differs from {REFERENCE}; ? nothing to compare with; an empty cell is what the peer does not do")
+    found = [*(f"{name} failed" for name in failed), *faults(results, settings)]
+    return f"wrong: {', '.join(found)}" if found else None
 
 
 def several(choices):
@@ -214,10 +229,8 @@ def main():
         elif wait_for([sys.executable, __file__, *sys.argv[1:], "--alone", name]):
             print(f"{name} failed", flush=True)
             failed.append(name)
-    report(settings)
-    if failed:
-        sys.exit(f"failed: {', '.join(failed)}")
+    return report(settings, failed)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
