@@ -19,6 +19,7 @@ use crate::context::ContextCache;
 use crate::error::QueryError;
 use crate::functions::{self, CurveWatch, EdgeCache, GapFilling, Planner, Present, SpcWatch};
 use crate::instant::TimeConstants;
+use crate::interval_join::IntervalJoins;
 use crate::live::LiveOee;
 use crate::newest::NewestRows;
 use crate::session::Session;
@@ -100,6 +101,7 @@ impl Engine {
             .with_query_planner(Arc::new(Planner))
             .with_optimizer_rule(Arc::new(NewestRows))
             .with_optimizer_rule(Arc::new(SumsOfRows))
+            .with_physical_optimizer_rule(Arc::new(IntervalJoins))
             .with_physical_optimizer_rule(Arc::new(YieldingJoins));
         let template = functions::build(template, limits.function_bytes());
         let contexts = Arc::new(ContextCache::default());

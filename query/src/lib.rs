@@ -22,6 +22,7 @@ mod error;
 mod fixture;
 mod functions;
 mod instant;
+mod interval_join;
 mod key_filter;
 mod keyed_sums;
 mod live;

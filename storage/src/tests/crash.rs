@@ -20,6 +20,7 @@ use super::*;
 use crate::Tiering;
 
 mod expected;
+mod keyed;
 mod steps;
 
 use expected::{COLD_DAYS, Expected, KEPT_DAYS, Ledger};
@@ -40,7 +41,7 @@ const CALLS: u64 = 90;
 
 /// Which tables a store has.
 fn both() -> Vec<TableSpec> {
-    vec![samples(), orders()]
+    vec![keyed::samples(), orders()]
 }
 
 /// A store by the ledger's time, with a clock that jumps, now and then back. Old rows move to the cold folder, and leave in
@@ -53,7 +54,7 @@ fn open_as(
     seed: u64,
     ages: bool,
 ) -> Result<Store, StoreError> {
-    let ledger = ledger.clone();
+    let (derived_by, ledger) = (ledger.clone(), ledger.clone());
     let ages = |days: i64| {
         let has_age = specs.iter().filter(|spec| ages && spec.age.is_some());
         has_age.map(|spec| (spec.name.clone(), Duration::from_micros((days * DAY) as u64))).collect()
@@ -67,7 +68,9 @@ fn open_as(
         tiering: Some(Tiering { folder: folder.join("cold"), ages: ages(COLD_DAYS) }),
         ..options()
     };
-    Store::open(&folder.join("data"), specs, options)
+    let store = Store::open(&folder.join("data"), specs, options)?;
+    store.set_transform(Arc::new(keyed::Keyer(derived_by)));
+    Ok(store)
 }
 
 fn open_on(
@@ -84,7 +87,10 @@ fn open_on(
 fn take(store: &Store, step: &Step, ledger: &Ledger) -> Result<(), StoreError> {
     for _ in 0..20 {
         let outcome = match step {
-            Step::Write(told) => ledger.write(store, std::slice::from_ref(told)),
+            Step::Write(told) => {
+                ledger.lock().changes += 1;
+                ledger.write(store, std::slice::from_ref(told))
+            }
             Step::Burst(told) => ledger.write(store, told),
             Step::Flush => store.flush(),
             Step::Compact => store.compact().map(drop),
@@ -145,6 +151,7 @@ fn holds(cut: &Cut, specs: Vec<TableSpec>, seed: u64, thorough: bool) -> Result<
         take(&store, &step, &ledger).map_err(|error| format!("{step:?}: {error}"))?;
     }
     ledger.compare(&store)?;
+    keyed::is_up_to_date(&store, ledger.lock().changes)?;
     check_plain_files(&store, &ledger.lock().certain);
     let cut = Cut { image: disk.power_cut(), expected: ledger.lock().clone() };
     drop(store);
@@ -194,6 +201,9 @@ fn live(
         match taken {
             // What could not be merged because of a fault is left alone for a while.
             Ok(()) if matches!(step, Step::Age) && !disk.has_failed() => ledger.lock().forget(),
+            Ok(()) if matches!(step, Step::Compact) && !disk.has_failed() => {
+                keyed::is_up_to_date(&store, ledger.lock().changes)?;
+            }
             Ok(()) => {}
             Err(_) if stopped() => return Ok(true),
             Err(error) => return Err(format!("{step:?} fails again: {error}")),
@@ -342,7 +352,7 @@ fn a_disk_that_is_full_at_any_call_is_survived_without_restart() {
 
 /// Folders of stores that have just been opened, with both tables or one of them; others crash while they are made.
 static FRESH: LazyLock<[(Vec<TableSpec>, Image); 3]> = LazyLock::new(|| {
-    [both(), vec![samples()], vec![orders()]].map(|specs| {
+    [both(), vec![keyed::samples()], vec![orders()]].map(|specs| {
         let folder = new_folder();
         let disk = Arc::new(Faulty::new(folder.path(), 0, Fault::Nothing));
         drop(open_on(&disk, folder.path(), specs.clone(), &Ledger::default(), 0).unwrap());

@@ -27,11 +27,21 @@ pub(super) struct Expected {
     /// Whether a write was refused, which need not be told again.
     pub(super) refused: bool,
     pub(super) now: i64,
+    /// Of what is derived: so many changes there were.
+    pub(super) changes: i64,
 }
 
 impl Default for Expected {
     fn default() -> Self {
-        Self { certain: Model::default(), open: Vec::new(), numbers: 0, failed: false, refused: false, now: BEGIN }
+        Self {
+            certain: Model::default(),
+            open: Vec::new(),
+            numbers: 0,
+            failed: false,
+            refused: false,
+            now: BEGIN,
+            changes: 0,
+        }
     }
 }
 
@@ -95,6 +105,7 @@ impl Ledger {
     pub(super) fn compare(&self, store: &Store) -> Result<(), String> {
         let found = Answers::of(store);
         let expected = &mut *self.lock();
+        super::keyed::check(store, expected.changes)?;
         let (mut model, limit) = (expected.certain.clone(), expected.limit());
         let mut open = expected.open.iter();
         while !model.allows(&found, limit) {

@@ -5,6 +5,7 @@ use rand::rngs::StdRng;
 
 use super::super::model::Model;
 use super::super::*;
+use super::keyed;
 
 pub(super) const DAY: i64 = 86_400_000_000;
 
@@ -34,7 +35,7 @@ type Record = (&'static str, Option<Option<&'static str>>, Option<Option<f64>>, 
 impl Told {
     /// As far as the store has these tables.
     pub(super) fn write(&self, store: &Store) -> Write {
-        let samples = (!self.samples.is_empty()).then(|| sample_rows(&self.samples));
+        let samples = (!self.samples.is_empty()).then(|| keyed::rows(&self.samples));
         let order = self.order.map(|(order, product, quantity, deleted)| order_row(order, product, quantity, deleted));
         let placed = |(rows, name): (Option<Rows>, &str)| Some(Rows { table: store.table(name)?, ..rows? });
         write([(samples, "samples"), (order, "orders")].into_iter().filter_map(placed).collect())
