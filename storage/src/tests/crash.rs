@@ -1,8 +1,9 @@
 //! A power cut, an error or a full disk at every call that changes files, and random histories with all of them.
 //!
-//! The test command cuts the power some thousand times in random histories, and fails every third call. For more, say how
-//! many histories and with which seed they begin: `TAKT_HISTORIES=100000 TAKT_FIRST_SEED=5000 cargo test -p takt -p storage
-//! --lib crash`. Then every call fails. A failure names its seed, and `TAKT_HISTORIES=1 TAKT_FIRST_SEED=…` repeats it.
+//! The test command cuts the power some thousand times in two thousand random lives, fails every call, and fills the disk at
+//! every other. For more, say how many histories and with which seed they begin: `TAKT_HISTORIES=100000 TAKT_FIRST_SEED=5000
+//! cargo test -p takt -p storage --lib crash`. Then the disk is full at every call. A failure names its seed, and
+//! `TAKT_HISTORIES=1 TAKT_FIRST_SEED=…` repeats it.
 
 use std::collections::{BTreeSet, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -28,9 +29,9 @@ use steps::{DAY, Step, afterwards, first_part, fitting, second_part, some_steps,
 
 /// Random histories in the test command, lives of a store in each, and power cuts that are looked at in each life: a store
 /// is opened after each, so a cut costs less than a life.
-const HISTORIES: u64 = 220;
+const HISTORIES: u64 = 1_000;
 const LIVES: u64 = 2;
-const CUTS: usize = 5;
+const CUTS: usize = 2;
 /// Refusals after which the power goes.
 const REFUSALS: u64 = 240;
 /// Settings of a longer run.
@@ -326,11 +327,10 @@ fn with_fault(start: &Cut, steps: &[Step], fault: Fault, seed: u64) -> Result<u6
     Ok(calls)
 }
 
-/// Fails calls of the second and of the third part, each in a run of its own.
-fn fail(fault: impl Fn(u64) -> Fault + Sync) {
+/// Fails calls of the second and of the third part, each in a run of its own; each `stride`th of them, unless more is asked for.
+fn fail(stride: u64, fault: impl Fn(u64) -> Fault + Sync) {
     let start = halfway();
-    // Calls of a kind come again and again: table by table, flush by flush.
-    let stride = if std::env::var(SOME_HISTORIES).is_ok() { 1 } else { 3 };
+    let stride = if std::env::var(SOME_HISTORIES).is_ok() { 1 } else { stride };
     for steps in [second_part(), third_part()] {
         let calls = with_fault(&start, &steps, Fault::Nothing, 0).unwrap();
         assert!(calls > 80, "{calls} calls");
@@ -342,12 +342,13 @@ fn fail(fault: impl Fn(u64) -> Fault + Sync) {
 
 #[test]
 fn a_call_that_fails_loses_nothing_whichever_it_is() {
-    fail(Fault::Error);
+    fail(1, Fault::Error);
 }
 
 #[test]
 fn a_disk_that_is_full_at_any_call_is_survived_without_restart() {
-    fail(|call| Fault::Full(call + 1, call % 4 + 1));
+    // Calls of a kind come again and again: table by table, flush by flush.
+    fail(2, |call| Fault::Full(call + 1, call % 4 + 1));
 }
 
 /// Folders of stores that have just been opened, with both tables or one of them; others crash while they are made.
