@@ -21,17 +21,6 @@ pub(crate) struct Dead {
 }
 
 impl Dead {
-    /// Those whose newer rows were all flushed before what is hot came, the first of it at `first`: what they hide is in the
-    /// history for good.
-    pub(crate) fn flushed(all: &[Arc<Self>], first: Option<u64>) -> Vec<Arc<Self>> {
-        all.iter().filter(|dead| first.is_none_or(|first| dead.sequence < first)).cloned().collect()
-    }
-
-    /// Whether it may hide rows of a segment.
-    pub(crate) fn hides_in(&self, segment: &Segment) -> bool {
-        self.sequence > segment.sequence && segment.meets(self.keys.span())
-    }
-
     /// The keys of `rows`, whose rows in segments before `sequence` are superseded.
     pub(crate) fn of(spec: &TableSpec, rows: &RecordBatch, sequence: u64) -> Result<Vec<Arc<Self>>, StoreError> {
         let mut by_day: BTreeMap<i64, Vec<u32>> = BTreeMap::new();

@@ -141,11 +141,6 @@ impl KeySet {
         self.span
     }
 
-    /// Whether a key, as [`KeyEncoder`] writes it, is in the set.
-    pub(crate) fn holds(&self, key: &[u8]) -> bool {
-        self.keys.contains(key)
-    }
-
     /// For each row of `batch`: whether its key is in the set.
     pub(crate) fn contains(&self, batch: &RecordBatch) -> Result<BooleanArray, StoreError> {
         let rows = self.encoder.encode(batch)?;

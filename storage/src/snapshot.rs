@@ -120,7 +120,7 @@ impl TableView {
         if let Some(found) = self.settled.get() {
             return Ok(found);
         }
-        let found = settled_upon(&self.spec, &self.segments, &self.dead, &self.hot)?;
+        let found = settled_upon(&self.spec, &self.segments, &self.hot)?;
         Ok(self.settled.get_or_init(|| found))
     }
 
@@ -158,8 +158,12 @@ impl TableView {
         if let Some(found) = known.get(&segment.path) {
             return Ok(found.clone());
         }
-        let mut sources: Vec<Arc<KeySet>> =
-            self.dead.iter().filter(|dead| dead.hides_in(segment)).map(|dead| dead.keys.clone()).collect();
+        let mut sources: Vec<Arc<KeySet>> = self
+            .dead
+            .iter()
+            .filter(|dead| dead.sequence > segment.sequence && segment.meets(dead.keys.span()))
+            .map(|dead| dead.keys.clone())
+            .collect();
         if let Some(hot) = self.hot_keys_in(segment)? {
             sources.push(Arc::new(hot));
         }
@@ -242,11 +246,10 @@ pub(crate) struct Flushed {
 pub(crate) fn settled_upon(
     spec: &TableSpec,
     segments: &[Arc<Segment>],
-    dead: &[Arc<Dead>],
     hot: &Hot,
 ) -> Result<(Settled, Flushed), StoreError> {
     let settled = hot.settle(spec, ALWAYS, None)?;
-    let flushed = superseded_in_segments(spec, segments, &Dead::flushed(dead, hot.first()), &settled)?;
+    let flushed = superseded_in_segments(spec, segments, &settled)?;
     if spec.upsert != Upsert::Record || flushed.repeated.num_rows() == 0 {
         return Ok((settled, flushed));
     }
@@ -262,13 +265,12 @@ pub(crate) fn settled_upon(
 fn superseded_in_segments(
     spec: &TableSpec,
     segments: &[Arc<Segment>],
-    dead: &[Arc<Dead>],
     settled: &Settled,
 ) -> Result<Flushed, StoreError> {
     let oldest = &settled.oldest;
     let mut news = vec![true; oldest.num_rows()];
     let mut replaces: Vec<bool> = settled.single.iter().map(|single| !single).collect();
-    let Some(found) = current_rows(spec, segments, dead, oldest)? else {
+    let Some(found) = current_rows(spec, segments, oldest)? else {
         return Ok(Flushed {
             older: oldest.slice(0, 0),
             newer: oldest.slice(0, 0),

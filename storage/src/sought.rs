@@ -15,10 +15,9 @@ use arrow::datatypes::{DataType, Int64Type, TimestampMicrosecondType};
 use arrow::record_batch::RecordBatch;
 
 use crate::StoreError;
-use crate::dead::Dead;
 use crate::hot::{in_schema, plain};
-use crate::keys::{KeyEncoder, KeyOrder, KeySet, pick};
-use crate::segment::{Outline, Segment, damaged, keep};
+use crate::keys::{KeyOrder, pick};
+use crate::segment::{Outline, Segment, damaged};
 use crate::snapshot::aligned;
 use crate::spec::{TableSpec, time_type};
 
@@ -29,23 +28,12 @@ const TIMES: usize = 1 << 16;
 pub(crate) fn current_rows(
     spec: &TableSpec,
     segments: &[Arc<Segment>],
-    dead: &[Arc<Dead>],
     wanted: &RecordBatch,
 ) -> Result<Option<RecordBatch>, StoreError> {
     let sought = Sought::new(spec, wanted)?;
-    let encoder = KeyEncoder::new(spec);
     let mut found: Vec<RecordBatch> = Vec::new();
     for segment in segments {
-        let Some(mut rows) = sought.rows_of(segment)?.filter(|rows| rows.num_rows() > 0) else { continue };
-        // What superseded a row may have left before the row itself did: it is current no more all the same.
-        let dead: Vec<&KeySet> =
-            dead.iter().filter(|dead| dead.hides_in(segment)).map(|dead| dead.keys.as_ref()).collect();
-        if !dead.is_empty() {
-            let keys = encoder.encode(&aligned(spec, &rows)?)?;
-            let is_current = |key: &[u8]| !dead.iter().any(|dead| dead.holds(key));
-            rows = keep(&rows, &keys.iter().map(|key| Some(is_current(key.as_ref()))).collect())?;
-        }
-        found.extend(Some(rows).filter(|rows| rows.num_rows() > 0));
+        found.extend(sought.rows_of(segment)?.filter(|rows| rows.num_rows() > 0));
     }
     let Some(schema) = found.first().map(RecordBatch::schema) else { return Ok(None) };
     let found = concat_batches(&schema, &found)?;

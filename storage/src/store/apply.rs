@@ -12,7 +12,6 @@ use arrow::record_batch::RecordBatch;
 
 use super::{Rows, Table};
 use crate::StoreError;
-use crate::dead::Dead;
 use crate::hot::{SameRow, in_schema};
 use crate::keys::{KeyEncoder, pick};
 use crate::segment::Segment;
@@ -127,17 +126,12 @@ pub(super) fn cold_keys(table: &Table, writes: &[&Rows]) -> Result<Vec<RecordBat
 }
 
 /// Looks the keys of `wanted` up in `segments`; what is found comes in the hot schema.
-pub(super) fn look_up(
-    spec: &TableSpec,
-    segments: &[Arc<Segment>],
-    dead: &[Arc<Dead>],
-    wanted: &[RecordBatch],
-) -> Result<Cold, StoreError> {
+pub(super) fn look_up(spec: &TableSpec, segments: &[Arc<Segment>], wanted: &[RecordBatch]) -> Result<Cold, StoreError> {
     let Some(first) = wanted.first() else { return Ok(Cold::new()) };
     let wanted = concat_batches(first.schema_ref(), wanted)?;
     let encoder = KeyEncoder::new(spec);
     let mut cold: Cold = encoder.encode(&wanted)?.iter().map(|key| (key.as_ref().into(), None)).collect();
-    if let Some(found) = current_rows(spec, segments, dead, &wanted)? {
+    if let Some(found) = current_rows(spec, segments, &wanted)? {
         let found = in_schema(&found, &spec.hot_schema())?;
         for (place, key) in encoder.encode(&found)?.iter().enumerate() {
             cold.insert(key.as_ref().into(), Some(found.slice(place, 1)));
@@ -150,8 +144,8 @@ pub(super) fn look_up(
 /// the hot buffer. Returns what was appended. `cold` is what segments are known to hold; they are read for the rest.
 pub(super) fn apply_records(table: &mut Table, write: Durable<'_>, cold: &Cold) -> Result<RecordBatch, StoreError> {
     let spec = table.spec.clone();
-    let stamped = stamp(&spec, &table.hot_schema, std::slice::from_ref(&write))?;
-    let resolved = resolve(table, &write, &stamped, cold)?;
+    let stamped = stamp(&spec, &table.hot_schema, &[write])?;
+    let resolved = resolve(table, write.rows, &stamped, cold)?;
     table.index.extend(&KeyEncoder::new(&spec), &resolved)?;
     append(table, resolved.clone(), write.position, write.position)?;
     Ok(resolved)
@@ -261,8 +255,8 @@ fn partial(spec: &TableSpec, rows: &Rows) -> Vec<bool> {
 }
 
 /// Fills in what partial rows leave out. Rows are taken one after another: each may change the one before it.
-fn resolve(table: &Table, write: &Durable<'_>, stamped: &RecordBatch, cold: &Cold) -> Result<RecordBatch, StoreError> {
-    let (spec, rows) = (&table.spec, write.rows);
+fn resolve(table: &Table, rows: &Rows, stamped: &RecordBatch, cold: &Cold) -> Result<RecordBatch, StoreError> {
+    let spec = &table.spec;
     let partial = partial(spec, rows);
     if !partial.contains(&true) {
         return Ok(stamped.clone());
@@ -286,8 +280,7 @@ fn resolve(table: &Table, write: &Durable<'_>, stamped: &RecordBatch, cold: &Col
             (None, None) => unknown.push(rows.batch.slice(place, 1)),
         }
     }
-    let dead = Dead::flushed(&table.dead, table.hot.first().or(Some(write.position)));
-    for (key, row) in look_up(spec, &table.segments, &dead, &unknown)? {
+    for (key, row) in look_up(spec, &table.segments, &unknown)? {
         if let Some(row) = row {
             newest.entry(key).or_insert(row);
         }

@@ -519,6 +519,6 @@ fn write_merged(shared: &Shared, job: &Job) -> Result<Written, StoreError> {
 /// segments, so it stays superseded there.
 fn superseded(of: &Of, part: &Segment) -> Vec<Arc<KeySet>> {
     let Of::Table(dead) = of else { return Vec::new() };
-    let newer = dead.iter().filter(|dead| dead.hides_in(part));
+    let newer = dead.iter().filter(|dead| dead.sequence > part.sequence && part.meets(dead.keys.span()));
     newer.map(|dead| dead.keys.clone()).collect()
 }

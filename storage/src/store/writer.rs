@@ -13,7 +13,6 @@ use crossbeam::channel::{Receiver, RecvTimeoutError, Sender};
 use super::apply::{self, Cold, Durable, apply_records, apply_whole, cold_keys, look_up};
 use super::{Entry, Receipt, Rows, Shared, flush, trouble};
 use crate::StoreError;
-use crate::dead::Dead;
 use crate::spec::Upsert;
 
 /// Bytes of one group at most.
@@ -226,16 +225,14 @@ fn cold_rows(shared: &Shared, group: &[Entry]) -> Result<Vec<Cold>, StoreError> 
             cold.push(Cold::new());
             continue;
         }
-        let (keys, segments, dead) = {
+        let (keys, segments) = {
             let state = shared.state.read().unwrap_or_else(PoisonError::into_inner);
             match state.tables.get(table) {
-                Some(table) => {
-                    (cold_keys(table, writes)?, table.segments.clone(), Dead::flushed(&table.dead, table.hot.first()))
-                }
-                None => (Vec::new(), Vec::new(), Vec::new()),
+                Some(table) => (cold_keys(table, writes)?, table.segments.clone()),
+                None => (Vec::new(), Vec::new()),
             }
         };
-        cold.push(look_up(spec, &segments, &dead, &keys)?);
+        cold.push(look_up(spec, &segments, &keys)?);
     }
     Ok(cold)
 }
