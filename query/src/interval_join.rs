@@ -15,7 +15,8 @@ use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{JoinSide, Result};
 use datafusion::logical_expr::Operator;
 use datafusion::physical_expr::expressions::{BinaryExpr, Column, IsNullExpr};
-use datafusion::physical_expr::{PhysicalExpr, split_conjunction};
+use datafusion::physical_expr::{PhysicalExpr, conjunction, split_conjunction};
+use datafusion::physical_expr_common::physical_expr::is_volatile;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::joins::HashJoinExec;
@@ -81,12 +82,8 @@ impl Condition {
                 _ => rest.push(Arc::clone(part)),
             }
         }
-        let and = |one: Arc<dyn PhysicalExpr>, other| -> Arc<dyn PhysicalExpr> {
-            Arc::new(BinaryExpr::new(one, Operator::And, other))
-        };
-        let rest = rest.into_iter().reduce(and);
-        let rest =
-            rest.map(|rest| JoinFilter::new(rest, filter.column_indices().to_vec(), Arc::clone(filter.schema())));
+        let rest = (!rest.is_empty())
+            .then(|| JoinFilter::new(conjunction(rest), filter.column_indices().to_vec(), Arc::clone(filter.schema())));
         let (from, to): (Bound, Bound) = (from?, to?);
         // What has no time is within a bound that is not set, where nothing else is asked of its time.
         let asked_again = match from.open.or(to.open) {
@@ -168,8 +165,7 @@ fn on_side(expr: &Arc<dyn PhysicalExpr>, columns: &[ColumnIndex], side: JoinSide
         }
     });
     // What changes from call to call is no bound.
-    let steady = |expr: &Arc<dyn PhysicalExpr>| !expr.is_volatile_node();
-    Some(moved.ok()?.data).filter(|expr| reads && !others && steady(expr))
+    Some(moved.ok()?.data).filter(|expr| reads && !others && !is_volatile(expr))
 }
 
 #[cfg(test)]

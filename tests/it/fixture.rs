@@ -1,8 +1,9 @@
 //! Data folders that earlier versions of takt wrote: this one must open each and show the same rows.
 //!
 //! A fixture is a folder below `tests/it/fixtures`, named by the version that wrote it, and by a day where that version has
-//! written otherwise since: the data folder as a crash left it, and `rows.jsonl`, what SQL said of every table just before. To write the one of the present version anew, remove its
-//! folder and run this test with `TAKT_WRITE_FIXTURE=1`; those of other versions are never touched.
+//! written otherwise since: the data folder as a crash left it, and `rows.jsonl`, what SQL said of every table just before.
+//! To write the one of the present version anew, rename its folder or remove it, and run this test with
+//! `TAKT_WRITE_FIXTURE=1`; those of other versions are never touched.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -17,8 +17,8 @@ use datafusion::common::{DataFusionError, JoinSide, JoinType, NullEquality, Resu
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::Operator;
-use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::{BinaryExpr, DynamicFilterPhysicalExpr, lit};
+use datafusion::physical_expr::{PhysicalExpr, conjunction};
 use datafusion::physical_plan::joins::{HashJoinExec, PartitionMode};
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
@@ -33,6 +33,10 @@ use super::stretches::Stretches;
 use super::{Bound, Condition};
 use crate::error::QueryError;
 
+/// What a row of the build side takes besides itself until it can be looked up, bytes, roughly: its bounds, twice.
+const ROW_BYTES: usize = 64;
+/// What the stretches of a key take besides their rows, bytes, roughly.
+const STRETCHES_BYTES: usize = 128;
 /// A batch of the answer ends behind the row with which it has so many.
 const BATCH_PAIRS: usize = 8_192;
 
@@ -99,7 +103,11 @@ impl IntervalJoinExec {
             return None;
         }
         let (build, probe) = (join.left().schema(), join.right().schema());
-        let same = |(left, right): &(Arc<dyn PhysicalExpr>, Arc<dyn PhysicalExpr>)| matches!((left.data_type(&build), right.data_type(&probe)), (Ok(one), Ok(other)) if one == other);
+        let same = |(left, right): &(Arc<dyn PhysicalExpr>, Arc<dyn PhysicalExpr>)| {
+            let kinds = (left.data_type(&build), right.data_type(&probe));
+            // Of floating numbers some are equal whose bytes are not.
+            matches!(kinds, (Ok(one), Ok(other)) if one == other && !one.is_floating())
+        };
         let condition = Condition::of(join.filter()?, &build, &probe).filter(|_| join.on().iter().all(same))?;
         let sides = match join.partition_mode() {
             PartitionMode::CollectLeft => 1,
@@ -142,6 +150,8 @@ impl IntervalJoinExec {
                     batches.push(batch);
                 }
                 let rows = concat_batches(&schema, &batches)?;
+                drop(batches);
+                memory.try_grow(rows.num_rows() * ROW_BYTES)?;
                 let keys = evaluated(&keys, &rows)?;
                 if let Some(announce) = announce {
                     let mut spans = spans.lock().unwrap_or_else(PoisonError::into_inner);
@@ -180,17 +190,12 @@ impl IntervalJoinExec {
                 };
                 [compared(Operator::GtEq, least), compared(Operator::LtEq, greatest)]
             };
-            let and = |one: Arc<dyn PhysicalExpr>, other| -> Arc<dyn PhysicalExpr> {
-                Arc::new(BinaryExpr::new(one, Operator::And, other))
-            };
             let wanted = match all {
-                Some(all) => keys.iter().zip(all).flat_map(|(key, span)| within(key, span)).reduce(and),
-                None => Some(lit(false)),
+                Some(all) => conjunction(keys.iter().zip(all).flat_map(|(key, span)| within(key, span))),
+                None => lit(false),
             };
             if let Some(filter) = filter.downcast_ref::<DynamicFilterPhysicalExpr>() {
-                if let Some(wanted) = wanted {
-                    filter.update(wanted)?;
-                }
+                filter.update(wanted)?;
                 filter.mark_complete();
             }
             Ok(())
@@ -220,9 +225,9 @@ fn moments(expr: &Arc<dyn PhysicalExpr>, rows: &RecordBatch) -> Result<Int64Arra
     Ok(cast(&values, &DataType::Int64)?.as_primitive::<Int64Type>().clone())
 }
 
-/// Numbers of the rows that have no NULL in any key.
-fn keyed<'a>(keys: &'a [ArrayRef], rows: Range<usize>) -> impl Iterator<Item = usize> + 'a {
-    rows.filter(|&row| keys.iter().all(|key| key.is_valid(row)))
+/// Whether a row has no NULL in any key: nothing equals that.
+fn has_key(keys: &[ArrayRef], row: usize) -> bool {
+    keys.iter().all(|key| key.is_valid(row))
 }
 
 impl Built {
@@ -243,7 +248,7 @@ impl Built {
         let named = converter.convert_columns(keys)?;
         let (froms, tos) = (moments(&condition.from.build, &rows)?, moments(&condition.to.build, &rows)?);
         let mut by_key: HashMap<Box<[u8]>, Vec<(i64, i64, u32)>> = HashMap::new();
-        for (row, number) in keyed(keys, 0..rows.num_rows()).filter_map(|row| Some((row, u32::try_from(row).ok()?))) {
+        for (row, number) in (0..rows.num_rows()).zip(0..).filter(|(row, _)| has_key(keys, *row)) {
             let from = condition.from.first(froms.is_valid(row).then(|| froms.value(row)));
             let to = condition.to.last(tos.is_valid(row).then(|| tos.value(row)));
             let Some((from, to)) = from.zip(to) else { continue };
@@ -256,7 +261,7 @@ impl Built {
         }
         let by_key: HashMap<Box<[u8]>, Stretches> =
             by_key.into_iter().map(|(key, all)| (key, Stretches::new(all))).collect();
-        memory.try_grow(by_key.iter().map(|(key, stretches)| key.len() + 128 + stretches.bytes()).sum())?;
+        memory.try_grow(by_key.keys().map(|key| key.len() + STRETCHES_BYTES).sum())?;
         let met =
             parts.map(|parts| Met { rows: Mutex::new(vec![false; rows.num_rows()]), left: AtomicUsize::new(parts) });
         Ok(Self { rows, keys: converter, by_key, met, _memory: memory })
@@ -335,11 +340,10 @@ impl Joining {
         {
             let row = probing.next;
             probing.next += 1;
-            let whole = keyed(&probing.keys, row..row + 1).next().is_some();
             let (from, to) = (&self.condition.from, &self.condition.to);
             let from = from.asked(&probing.froms, row, i64::MAX);
             let to = to.asked(&probing.tos, row, i64::MIN);
-            let Some((from, to)) = from.zip(to).filter(|_| whole) else { continue };
+            let Some((from, to)) = from.zip(to).filter(|_| has_key(&probing.keys, row)) else { continue };
             let key = probing.named.row(row);
             let same = known.filter(|(before, ..)| probing.named.row(*before) == key);
             let (before, stretches, mut place) = same.unwrap_or_else(|| {

@@ -35,12 +35,6 @@ impl Stretches {
         }
     }
 
-    /// Bytes of memory, roughly.
-    pub(super) fn bytes(&self) -> usize {
-        // The levels above the first are a fifteenth of it.
-        self.firsts.len() * 30
-    }
-
     /// Adds the rows of the stretches with `first <= from` and `to <= last`, in their order. `place` is how many begin by then:
     /// what it was for the one before says where to look.
     pub(super) fn around(&self, from: i64, to: i64, place: &mut usize, found: &mut Vec<u32>) {
