@@ -15,7 +15,7 @@ use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{JoinSide, Result};
 use datafusion::logical_expr::Operator;
 use datafusion::physical_expr::expressions::{BinaryExpr, Column, IsNullExpr};
-use datafusion::physical_expr::{PhysicalExpr, conjunction, split_conjunction};
+use datafusion::physical_expr::{PhysicalExpr, conjunction_opt, split_conjunction};
 use datafusion::physical_expr_common::physical_expr::is_volatile;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::ExecutionPlan;
@@ -82,8 +82,8 @@ impl Condition {
                 _ => rest.push(Arc::clone(part)),
             }
         }
-        let rest = (!rest.is_empty())
-            .then(|| JoinFilter::new(conjunction(rest), filter.column_indices().to_vec(), Arc::clone(filter.schema())));
+        let rest = conjunction_opt(rest)
+            .map(|rest| JoinFilter::new(rest, filter.column_indices().to_vec(), Arc::clone(filter.schema())));
         let (from, to): (Bound, Bound) = (from?, to?);
         // What has no time is within a bound that is not set, where nothing else is asked of its time.
         let asked_again = match from.open.or(to.open) {
