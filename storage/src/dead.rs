@@ -1,6 +1,7 @@
 //! Keys whose rows in older segments are superseded: what the history says, in the form that a scan needs.
 
 use std::collections::BTreeMap;
+use std::ops::RangeBounds;
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray};
@@ -9,7 +10,7 @@ use arrow::record_batch::RecordBatch;
 
 use crate::StoreError;
 use crate::keys::{KeySet, pick};
-use crate::segment::{Segment, day_of};
+use crate::segment::{Segment, damaged, day_of};
 use crate::spec::{SUPERSEDED, TableSpec};
 
 /// Keys of one day whose rows in segments of a lower sequence are superseded; of all times where keys hold none.
@@ -39,7 +40,13 @@ impl Dead {
         dead.collect()
     }
 
-    /// What a history segment says of `segments`, which are in the order of their sequences.
+    /// Whether it may hide rows of a segment.
+    pub(crate) fn hides_in(&self, segment: &Segment) -> bool {
+        self.sequence > segment.sequence && segment.meets(self.keys.span())
+    }
+
+    /// What a history segment says of `segments`, which are in the order of their sequences; of its rows, those that were
+    /// superseded within `times`, microseconds UTC.
     ///
     /// A row was superseded in every segment that was recorded before it was: so a history segment may span many flushes.
     pub(crate) fn read(
@@ -47,10 +54,12 @@ impl Dead {
         history_spec: &TableSpec,
         history: &Segment,
         segments: &[Arc<Segment>],
+        times: &impl RangeBounds<i64>,
     ) -> Result<Vec<Arc<Self>>, StoreError> {
         let rows = history.read_named(history_spec.key_names())?;
         let mut by_reach: BTreeMap<usize, Vec<u32>> = BTreeMap::new();
-        for (row, reach) in (0..).zip(reaches(&rows, segments)) {
+        for (row, time) in (0..).zip(superseded(history, &rows)?).filter(|(_, time)| times.contains(*time)) {
+            let reach = segments.partition_point(|segment| segment.recorded_through < *time);
             by_reach.entry(reach).or_default().push(row);
         }
         let mut dead = Vec::new();
@@ -84,14 +93,9 @@ impl Dead {
     }
 }
 
-/// For each row of a history: how many of `segments` were recorded before it was superseded.
-fn reaches(rows: &RecordBatch, segments: &[Arc<Segment>]) -> Vec<usize> {
-    let superseded = rows.column_by_name(SUPERSEDED);
-    let Some(times) = superseded.and_then(|column| column.as_primitive_opt::<TimestampMicrosecondType>()) else {
-        return vec![segments.len(); rows.num_rows()];
-    };
-    let reach = |time: Option<i64>| {
-        time.map_or(segments.len(), |time| segments.partition_point(|segment| segment.recorded_through < time))
-    };
-    times.iter().map(reach).collect()
+/// When each row of a history was superseded, microseconds UTC.
+fn superseded<'a>(history: &Segment, rows: &'a RecordBatch) -> Result<&'a [i64], StoreError> {
+    let column = rows.column_by_name(SUPERSEDED).filter(|column| column.null_count() == 0);
+    let times = column.and_then(|column| column.as_primitive_opt::<TimestampMicrosecondType>());
+    Ok(times.ok_or_else(|| damaged(&history.path, &"a row does not say when it was superseded"))?.values())
 }

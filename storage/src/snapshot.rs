@@ -16,7 +16,7 @@ use crate::hot::{ALWAYS, Hot, SameRow, Settled, in_schema, places_in_order, plai
 use crate::keys::{KeySet, pick, time_span};
 use crate::newest::Newest;
 use crate::segment::{Segment, first_kept};
-use crate::sought::current_rows;
+use crate::sought::{Found, newest_rows};
 use crate::spec::{
     CHANGE_REASON, DELETED, RECORDED, RECORDED_BY, SUPERSEDED, SUPERSEDED_BY, SUPERSEDED_REASON, TableSpec, Upsert,
 };
@@ -120,7 +120,7 @@ impl TableView {
         if let Some(found) = self.settled.get() {
             return Ok(found);
         }
-        let found = settled_upon(&self.spec, &self.segments, &self.hot)?;
+        let found = settled_upon(&self.spec, &self.segments, &self.dead, &self.hot)?;
         Ok(self.settled.get_or_init(|| found))
     }
 
@@ -158,12 +158,8 @@ impl TableView {
         if let Some(found) = known.get(&segment.path) {
             return Ok(found.clone());
         }
-        let mut sources: Vec<Arc<KeySet>> = self
-            .dead
-            .iter()
-            .filter(|dead| dead.sequence > segment.sequence && segment.meets(dead.keys.span()))
-            .map(|dead| dead.keys.clone())
-            .collect();
+        let mut sources: Vec<Arc<KeySet>> =
+            self.dead.iter().filter(|dead| dead.hides_in(segment)).map(|dead| dead.keys.clone()).collect();
         if let Some(hot) = self.hot_keys_in(segment)? {
             sources.push(Arc::new(hot));
         }
@@ -246,10 +242,11 @@ pub(crate) struct Flushed {
 pub(crate) fn settled_upon(
     spec: &TableSpec,
     segments: &[Arc<Segment>],
+    dead: &[Arc<Dead>],
     hot: &Hot,
 ) -> Result<(Settled, Flushed), StoreError> {
     let settled = hot.settle(spec, ALWAYS, None)?;
-    let flushed = superseded_in_segments(spec, segments, &settled)?;
+    let flushed = superseded_in_segments(spec, segments, dead, &settled)?;
     if spec.upsert != Upsert::Record || flushed.repeated.num_rows() == 0 {
         return Ok((settled, flushed));
     }
@@ -265,12 +262,13 @@ pub(crate) fn settled_upon(
 fn superseded_in_segments(
     spec: &TableSpec,
     segments: &[Arc<Segment>],
+    dead: &[Arc<Dead>],
     settled: &Settled,
 ) -> Result<Flushed, StoreError> {
     let oldest = &settled.oldest;
     let mut news = vec![true; oldest.num_rows()];
     let mut replaces: Vec<bool> = settled.single.iter().map(|single| !single).collect();
-    let Some(found) = current_rows(spec, segments, oldest)? else {
+    let Some(Found { rows: found, hidden }) = newest_rows(spec, segments, dead, oldest)? else {
         return Ok(Flushed {
             older: oldest.slice(0, 0),
             newer: oldest.slice(0, 0),
@@ -282,11 +280,14 @@ fn superseded_in_segments(
     let places = places_in_order(spec, &found, oldest)?;
     let same = SameRow::new(spec, &found, oldest)?;
     let (mut older, mut newer, mut repeated) = (Vec::new(), Vec::new(), Vec::new());
-    for (row, place) in (0_u32..).zip(places) {
+    for ((row, place), hidden) in (0_u32..).zip(places).zip(hidden) {
         let Some(place) = place else { continue };
-        if !same.row(row, place) {
-            older.push(row);
-            newer.push(place);
+        if hidden || !same.row(row, place) {
+            // The history has a hidden row already, by what replaced it: a row that has left, or one that is hot still.
+            if !hidden {
+                older.push(row);
+                newer.push(place);
+            }
             if let Some(flag) = replaces.get_mut(place as usize) {
                 *flag = true;
             }

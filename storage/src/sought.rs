@@ -15,6 +15,7 @@ use arrow::datatypes::{DataType, Int64Type, TimestampMicrosecondType};
 use arrow::record_batch::RecordBatch;
 
 use crate::StoreError;
+use crate::dead::Dead;
 use crate::hot::{in_schema, plain};
 use crate::keys::{KeyOrder, pick};
 use crate::segment::{Outline, Segment, damaged};
@@ -24,23 +25,41 @@ use crate::spec::{TableSpec, time_type};
 /// Times of rows that are read at once.
 const TIMES: usize = 1 << 16;
 
-/// The rows of `segments` that are current among those with a key in `wanted`, one a key; columns as the files have them.
-pub(crate) fn current_rows(
+/// Rows of segments, one a key; columns as the files have them.
+pub(crate) struct Found {
+    pub(crate) rows: RecordBatch,
+    /// For each: whether it is superseded, by a row that is in no segment. That one has left, or it is hot still and a flush
+    /// got as far as the history.
+    pub(crate) hidden: Vec<bool>,
+}
+
+/// The newest rows in `segments` of the keys in `wanted`.
+pub(crate) fn newest_rows(
     spec: &TableSpec,
     segments: &[Arc<Segment>],
+    dead: &[Arc<Dead>],
     wanted: &RecordBatch,
-) -> Result<Option<RecordBatch>, StoreError> {
+) -> Result<Option<Found>, StoreError> {
     let sought = Sought::new(spec, wanted)?;
-    let mut found: Vec<RecordBatch> = Vec::new();
+    let (mut found, mut hidden): (Vec<RecordBatch>, Vec<bool>) = (Vec::new(), Vec::new());
     for segment in segments {
-        found.extend(sought.rows_of(segment)?.filter(|rows| rows.num_rows() > 0));
+        let Some(rows) = sought.rows_of(segment)?.filter(|rows| rows.num_rows() > 0) else { continue };
+        let mut is_hidden = vec![false; rows.num_rows()];
+        for dead in dead.iter().filter(|dead| dead.hides_in(segment)) {
+            for (is_hidden, is_dead) in is_hidden.iter_mut().zip(dead.keys.contains(&rows)?.iter()) {
+                *is_hidden |= is_dead == Some(true);
+            }
+        }
+        found.push(rows);
+        hidden.extend(is_hidden);
     }
     let Some(schema) = found.first().map(RecordBatch::schema) else { return Ok(None) };
     let found = concat_batches(&schema, &found)?;
     // The last of equal keys comes from the newest segment; earlier ones are in the history already.
     let order = KeyOrder::of(&aligned(spec, &found)?, &spec.key)?;
-    let current: Vec<u32> = order.runs().filter_map(|run| run.last().copied()).collect();
-    Ok(Some(pick(&found, current)?))
+    let newest: Vec<u32> = order.runs().filter_map(|run| run.last().copied()).collect();
+    let hidden = newest.iter().map(|row| hidden.get(*row as usize) == Some(&true)).collect();
+    Ok(Some(Found { rows: pick(&found, newest)?, hidden }))
 }
 
 /// The key of a series: values of the key columns but the time.

@@ -12,10 +12,11 @@ use arrow::record_batch::RecordBatch;
 
 use super::{Rows, Table};
 use crate::StoreError;
+use crate::dead::Dead;
 use crate::hot::{SameRow, in_schema};
 use crate::keys::{KeyEncoder, pick};
 use crate::segment::Segment;
-use crate::sought::current_rows;
+use crate::sought::{Found, newest_rows};
 use crate::spec::{CHANGE_REASON, DELETED, RECORDED, RECORDED_BY, TableSpec, Upsert};
 
 /// The newest hot row of each key of a record table.
@@ -126,15 +127,24 @@ pub(super) fn cold_keys(table: &Table, writes: &[&Rows]) -> Result<Vec<RecordBat
 }
 
 /// Looks the keys of `wanted` up in `segments`; what is found comes in the hot schema.
-pub(super) fn look_up(spec: &TableSpec, segments: &[Arc<Segment>], wanted: &[RecordBatch]) -> Result<Cold, StoreError> {
+///
+/// A row whose newer version has left is none. Keys must not be hot: a hot row may be what hides the segment's.
+pub(super) fn look_up(
+    spec: &TableSpec,
+    segments: &[Arc<Segment>],
+    dead: &[Arc<Dead>],
+    wanted: &[RecordBatch],
+) -> Result<Cold, StoreError> {
     let Some(first) = wanted.first() else { return Ok(Cold::new()) };
     let wanted = concat_batches(first.schema_ref(), wanted)?;
     let encoder = KeyEncoder::new(spec);
     let mut cold: Cold = encoder.encode(&wanted)?.iter().map(|key| (key.as_ref().into(), None)).collect();
-    if let Some(found) = current_rows(spec, segments, &wanted)? {
-        let found = in_schema(&found, &spec.hot_schema())?;
-        for (place, key) in encoder.encode(&found)?.iter().enumerate() {
-            cold.insert(key.as_ref().into(), Some(found.slice(place, 1)));
+    if let Some(Found { rows, hidden }) = newest_rows(spec, segments, dead, &wanted)? {
+        let rows = in_schema(&rows, &spec.hot_schema())?;
+        for (place, (key, hidden)) in encoder.encode(&rows)?.iter().zip(hidden).enumerate() {
+            if !hidden {
+                cold.insert(key.as_ref().into(), Some(rows.slice(place, 1)));
+            }
         }
     }
     Ok(cold)
@@ -280,7 +290,7 @@ fn resolve(table: &Table, rows: &Rows, stamped: &RecordBatch, cold: &Cold) -> Re
             (None, None) => unknown.push(rows.batch.slice(place, 1)),
         }
     }
-    for (key, row) in look_up(spec, &table.segments, &unknown)? {
+    for (key, row) in look_up(spec, &table.segments, &table.dead, &unknown)? {
         if let Some(row) = row {
             newest.entry(key).or_insert(row);
         }

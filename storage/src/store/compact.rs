@@ -305,8 +305,7 @@ impl Flusher {
         if history {
             return self.logs.get(table).is_some_and(|logs| !segment.is_in_order(&logs.history_spec));
         }
-        let superseded =
-            rows.dead.iter().any(|dead| dead.sequence > segment.sequence && segment.meets(dead.keys.span()));
+        let superseded = rows.dead.iter().any(|dead| dead.hides_in(segment));
         let derived = rows.spec.derived.is_some() && self.shared.watermark() > segment.keyed_through;
         superseded || derived || !segment.is_in_order(&rows.spec)
     }
@@ -519,6 +518,6 @@ fn write_merged(shared: &Shared, job: &Job) -> Result<Written, StoreError> {
 /// segments, so it stays superseded there.
 fn superseded(of: &Of, part: &Segment) -> Vec<Arc<KeySet>> {
     let Of::Table(dead) = of else { return Vec::new() };
-    let newer = dead.iter().filter(|dead| dead.sequence > part.sequence && part.meets(dead.keys.span()));
+    let newer = dead.iter().filter(|dead| dead.hides_in(part));
     newer.map(|dead| dead.keys.clone()).collect()
 }

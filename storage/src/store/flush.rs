@@ -147,6 +147,7 @@ impl Retry {
 struct Work {
     spec: Arc<TableSpec>,
     segments: Vec<Arc<Segment>>,
+    dead: Vec<Arc<Dead>>,
     history: Vec<Arc<Segment>>,
     hot: Hot,
 }
@@ -274,6 +275,7 @@ impl Flusher {
                     Work {
                         spec: table.spec.clone(),
                         segments: table.segments.clone(),
+                        dead: table.dead.clone(),
                         history: table.history.clone(),
                         hot,
                     },
@@ -285,7 +287,7 @@ impl Flusher {
 
     fn flush_table(&mut self, index: usize, work: &Work, position: u64, recorded: i64) -> Result<(), StoreError> {
         let spec = &work.spec;
-        let (settled, flushed) = settled_upon(spec, &work.segments, &work.hot)?;
+        let (settled, flushed) = settled_upon(spec, &work.segments, &work.dead, &work.hot)?;
         let parts = [
             history_rows(spec, &settled.superseded, &settled.replacement)?,
             history_rows(spec, &flushed.older, &flushed.newer)?,

@@ -1,5 +1,6 @@
 //! Bringing a data folder back: tables from their logs, then what the WAL holds beyond them.
 
+use std::ops::RangeBounds;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -18,6 +19,18 @@ use crate::wal::{Dictionary, Frame, Wal};
 /// How often a log that changes while it is read is read again.
 const LOOKS: usize = 20;
 
+/// What a table begins with: its segments, and then rows of the log.
+struct Start {
+    /// WAL position up to which segments have the rows.
+    covered: u64,
+    history_spec: Arc<TableSpec>,
+    /// Segments of the history that reach further: a flush got no further than that. What its rows superseded is not hidden
+    /// before they are replayed, for they may take values over from it.
+    ahead: Vec<Arc<Segment>>,
+    /// When the first row of the log that segments do not have was recorded, microseconds UTC.
+    first: Option<i64>,
+}
+
 pub(super) struct Opened {
     pub(super) state: State,
     pub(super) logs: Vec<flush::Logs>,
@@ -29,10 +42,10 @@ pub(super) fn open_folder(folder: &Path, specs: &[TableSpec], options: &Options)
     let runtime = crate::log::runtime()?;
     let mut logs = Vec::new();
     let mut tables = Vec::new();
-    let mut covered = Vec::new();
+    let mut starts = Vec::new();
     for spec in specs {
-        let (table, opened) = open_table(&runtime, &options.disk, folder, spec)?;
-        covered.push(opened.covered);
+        let (table, start, opened) = open_table(&runtime, &options.disk, folder, spec)?;
+        starts.push(start);
         tables.push(table);
         logs.push(opened);
     }
@@ -44,11 +57,12 @@ pub(super) fn open_folder(folder: &Path, specs: &[TableSpec], options: &Options)
     let segments = tables.iter().flat_map(|table| table.segments.iter().chain(&table.history));
     let recorded = segments.map(|segment| segment.recorded_through).max().unwrap_or(i64::MIN);
     let mut state = State { tables, position: 0, recorded };
-    let highest = covered.iter().copied().max().unwrap_or_default();
+    let highest = starts.iter().map(|start| start.covered).max().unwrap_or_default();
     let disk = (options.disk.clone(), options.wal_file_bytes);
     let wal = Wal::recover(&folder.join("wal"), specs, disk, highest, |dictionary, frame| {
-        replay(&mut state, specs, dictionary, &frame, &covered)
+        replay(&mut state, specs, dictionary, &frame, &mut starts)
     })?;
+    hide_superseded(&mut state, &starts)?;
     state.position = wal.next().saturating_sub(1);
     // A former start may have ended before it made these names durable.
     for named in [folder.to_owned(), folder.join("tables")] {
@@ -62,34 +76,58 @@ fn open_table(
     disk: &Arc<dyn Disk>,
     folder: &Path,
     spec: &TableSpec,
-) -> Result<(Table, flush::Logs), StoreError> {
+) -> Result<(Table, Start, flush::Logs), StoreError> {
     let tables = folder.join("tables");
     let rows = TableLog::open_or_create(runtime, disk, &tables.join(&spec.name), spec)?;
     let history_spec = Arc::new(spec.history());
     let history = TableLog::open_or_create(runtime, disk, &tables.join(&history_spec.name), &history_spec)?;
     let mut table = Table::new(spec);
-    load_segments(&mut table, &rows, &history, &history_spec)?;
-    let covered = rows.covered()?;
+    let start = load_segments(&mut table, &rows, &history, &history_spec)?;
     let history_covered = history.covered()?;
     remove_strays(disk.as_ref(), &tables.join(&spec.name), &table.segments)?;
     remove_strays(disk.as_ref(), &tables.join(&history_spec.name), &table.history)?;
-    let logs = flush::Logs { rows, history, history_spec, covered, history_covered };
-    Ok((table, logs))
+    let logs = flush::Logs { rows, history, history_spec, covered: start.covered, history_covered };
+    Ok((table, start, logs))
 }
 
 fn load_segments(
     table: &mut Table,
     rows: &TableLog,
     history: &TableLog,
-    history_spec: &TableSpec,
-) -> Result<(), StoreError> {
+    history_spec: &Arc<TableSpec>,
+) -> Result<Start, StoreError> {
     table.segments = sorted(rows.files()?)?;
     table.history = sorted(history.files()?)?;
-    let mut dead = Vec::new();
-    for history in &table.history {
-        dead.extend(Dead::read(&table.spec, history_spec, history, &table.segments)?);
+    let mut start =
+        Start { covered: rows.covered()?, history_spec: history_spec.clone(), ahead: Vec::new(), first: None };
+    let (ahead, behind) = table.history.iter().cloned().partition(|segment| segment.sequence > start.covered);
+    start.ahead = ahead;
+    hide(table, history_spec, &behind, &(..))?;
+    Ok(start)
+}
+
+/// Hides rows of a table's segments that were superseded within `times`, as segments of its history say.
+fn hide(
+    table: &mut Table,
+    history_spec: &TableSpec,
+    history: &[Arc<Segment>],
+    times: &impl RangeBounds<i64>,
+) -> Result<(), StoreError> {
+    for history in history {
+        table.dead.extend(Dead::read(&table.spec, history_spec, history, &table.segments, times)?);
     }
-    table.dead = Dead::settle(&table.spec, &table.segments, &dead);
+    table.dead = Dead::settle(&table.spec, &table.segments, &table.dead);
+    Ok(())
+}
+
+/// Hides also what rows of the log supersede, once these are replayed.
+fn hide_superseded(state: &mut State, starts: &[Start]) -> Result<(), StoreError> {
+    let recorded = state.recorded;
+    for (table, start) in state.tables.iter_mut().zip(starts) {
+        // Where a server writes meanwhile, its history may be ahead of the log as it was read, too.
+        let known = table.segments.iter().map(|segment| segment.recorded_through).fold(recorded, i64::max);
+        hide(table, &start.history_spec, &start.ahead, &(start.first.unwrap_or(i64::MIN)..=known))?;
+    }
     Ok(())
 }
 
@@ -120,7 +158,7 @@ fn replay(
     specs: &[TableSpec],
     dictionary: &Dictionary,
     frame: &Frame,
-    covered: &[u64],
+    starts: &mut [Start],
 ) -> Result<(), StoreError> {
     let mut decoder = Decoder::new(&frame.blocks);
     while !decoder.is_empty() {
@@ -136,17 +174,20 @@ fn replay(
         let Some(spec) = specs.get(table) else { continue };
         let mut rows = decoder.block(&apply::schema_of(spec, columns)?)?;
         rows.table = table;
-        if covered.get(table).is_some_and(|covered| frame.position <= *covered) {
+        let (Some(start), Some(of)) = (starts.get_mut(table), state.tables.get_mut(table)) else { continue };
+        if frame.position <= start.covered {
             continue;
+        }
+        if start.first.is_none() {
+            start.first = Some(frame.recorded);
+            hide(of, &start.history_spec, &start.ahead, &(..frame.recorded))?;
         }
         let rows = apply::refit(spec, rows, columns)?;
         state.recorded = state.recorded.max(apply::last_recorded(spec, frame.recorded, rows.batch.num_rows()));
-        if let Some(table) = state.tables.get_mut(table) {
-            let write = Durable { rows: &rows, position: frame.position, recorded: frame.recorded, by: &frame.by };
-            match table.spec.upsert {
-                Upsert::Whole => apply::apply_whole(table, &[write])?,
-                Upsert::Record => drop(apply::apply_records(table, write, &apply::Cold::new())?),
-            }
+        let write = Durable { rows: &rows, position: frame.position, recorded: frame.recorded, by: &frame.by };
+        match spec.upsert {
+            Upsert::Whole => apply::apply_whole(of, &[write])?,
+            Upsert::Record => drop(apply::apply_records(of, write, &apply::Cold::new())?),
         }
     }
     state.recorded = state.recorded.max(frame.recorded);
@@ -167,22 +208,23 @@ pub(crate) fn read_only(folder: &Path, specs: Vec<TableSpec>) -> Result<Arc<Snap
         // in the tables by then.
         let (frames, next) = frames(&folder.join("wal"))?;
         let mut tables = Vec::new();
-        let mut covered = Vec::new();
+        let mut starts = Vec::new();
         for spec in &specs {
             let mut table = Table::new(spec);
-            let history_spec = spec.history();
+            let history_spec = Arc::new(spec.history());
             let rows = TableLog::read(&runtime, &folder.join("tables").join(&spec.name))?;
             let history = TableLog::read(&runtime, &folder.join("tables").join(&history_spec.name))?;
-            if let (Some(rows), Some(history)) = (&rows, &history) {
-                load_segments(&mut table, rows, history, &history_spec)?;
-            }
-            covered.push(rows.as_ref().map_or(Ok(0), TableLog::covered)?);
+            starts.push(match (&rows, &history) {
+                (Some(rows), Some(history)) => load_segments(&mut table, rows, history, &history_spec)?,
+                _ => Start { covered: 0, history_spec, ahead: Vec::new(), first: None },
+            });
             tables.push(table);
         }
         let mut state = State { tables, position: 0, recorded: i64::MIN };
         for (dictionary, frame) in &frames {
-            replay(&mut state, &specs, dictionary, frame, &covered)?;
+            replay(&mut state, &specs, dictionary, frame, &mut starts)?;
         }
+        hide_superseded(&mut state, &starts)?;
         state.position = next.saturating_sub(1);
         let tables = state.tables.iter_mut().map(Table::view).collect();
         Ok(Arc::new(Snapshot { tables, position: state.position }))

@@ -225,14 +225,14 @@ fn cold_rows(shared: &Shared, group: &[Entry]) -> Result<Vec<Cold>, StoreError> 
             cold.push(Cold::new());
             continue;
         }
-        let (keys, segments) = {
+        let (keys, segments, dead) = {
             let state = shared.state.read().unwrap_or_else(PoisonError::into_inner);
             match state.tables.get(table) {
-                Some(table) => (cold_keys(table, writes)?, table.segments.clone()),
-                None => (Vec::new(), Vec::new()),
+                Some(table) => (cold_keys(table, writes)?, table.segments.clone(), table.dead.clone()),
+                None => (Vec::new(), Vec::new(), Vec::new()),
             }
         };
-        cold.push(look_up(spec, &segments, &keys)?);
+        cold.push(look_up(spec, &segments, &dead, &keys)?);
     }
     Ok(cold)
 }

@@ -250,6 +250,34 @@ fn rows_whose_key_says_nothing_of_their_time_go_by_their_age_too() {
     assert_eq!(refused_values(&bench.open()), [("b".to_owned(), new, 1.0)]);
 }
 
+/// A newer version may be the older one by its time: it leaves first, and what it superseded stays in its segment, hidden.
+#[test]
+fn a_key_that_is_written_again_after_its_newer_version_has_left_begins_anew() {
+    let (day, long_ago) = (100 * DAY_US, 50 * DAY_US);
+    for value in [1.0, 3.0] {
+        let bench = Bench::new(10, None);
+        let store = bench.open();
+        let tell = |time: i64, value: f64| {
+            store.append_and_wait(write(vec![refused_rows(&[("a", time, value)])])).unwrap();
+        };
+        for (time, value) in [(day, 1.0), (long_ago, 2.0)] {
+            tell(time, value);
+            store.flush().unwrap();
+        }
+        store.age().unwrap();
+        let segments = store.snapshot().tables.get(2).unwrap().segments.len();
+        assert_eq!((segments, refused_values(&store)), (1, vec![]), "the older row is hidden");
+        // The very row that is hidden, or another.
+        tell(day, value);
+        let expected = [("a".to_owned(), day, value)];
+        assert_eq!((&*refused_values(&store), history_count(&store, 2)), (&expected[..], 1), "hot");
+        store.flush().unwrap();
+        assert_eq!((&*refused_values(&store), history_count(&store, 2)), (&expected[..], 1), "flushed");
+        store.compact().unwrap();
+        assert_eq!((&*refused_values(&store), history_count(&store, 2)), (&expected[..], 1), "compacted");
+    }
+}
+
 #[test]
 fn old_rows_leave_while_a_compaction_runs() {
     let bench = Bench::new(50, None);

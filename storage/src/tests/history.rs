@@ -116,7 +116,7 @@ fn a_joined_history_hides_a_row_only_where_it_was_superseded() {
         [(10, 100), (20, 200), (30, 300)].map(|(at, through)| segment(folder.path(), &all, at, through)).into();
     // Replaced before the first segment, between it and the second, and so on; the last time is of a row still hot.
     let history = history_segment(folder.path(), &[(1, 50), (2, 150), (3, 250), (4, 350)]);
-    let dead = Dead::read(&samples(), &samples().history(), &history, &segments).unwrap();
+    let dead = Dead::read(&samples(), &samples().history(), &history, &segments, &(..)).unwrap();
     let current: Vec<_> = segments.iter().map(|segment| current_times(segment, &dead)).collect();
     assert_eq!(current, [vec![1], vec![1, 2], vec![1, 2, 3]]);
     // Once the first two are joined, what only the first was older than hides nothing, and no older one holds the third.
