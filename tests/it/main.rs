@@ -31,6 +31,7 @@ mod mosquitto;
 mod mqtt;
 mod oee_page;
 mod page;
+mod peers;
 mod pieces;
 mod quarantine;
 mod query;
