@@ -251,3 +251,51 @@ async fn filters_on_names_are_asked_of_series_not_of_rows() {
     let short_of = "SELECT count(value) FROM samples WHERE signal = 'x' AND CAST(signal AS BIGINT) = 1";
     assert_eq!(bench.ask(short_of).await, ["0"]);
 }
+
+/// Rows that a question reads, as its plan tells.
+async fn rows_read(bench: &Bench, sql: &str) -> u64 {
+    let plan = bench.ask(&format!("EXPLAIN {sql}")).await.join("\n");
+    let scans = plan.split("SeriesScanExec: ").skip(1).map(|scan| {
+        let (_, rows) = scan.split_once("rows=").unwrap();
+        rows.split(|letter: char| !letter.is_ascii_digit()).next().unwrap().parse::<u64>().unwrap()
+    });
+    scans.sum()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_comes_late_dirties_its_own_cell_alone() {
+    const HOURS: i64 = 6;
+    let bench = Bench::new();
+    let mut model = Model::new();
+    let mut put = |rows: &[Row]| {
+        bench.put(rows);
+        model.extend(rows.iter().map(|row| ((row.0, row.1, row.2), row.3)));
+        let mut sums: BTreeMap<(&str, i64), (i64, f64)> = BTreeMap::new();
+        for ((_, signal, at), value) in &model {
+            let (count, sum) = sums.entry((signal, (at - NEW_YEAR) / HOUR)).or_default();
+            (*count, *sum) = (*count + 1, *sum + value.unwrap());
+        }
+        sums.into_values().map(|(count, sum)| format!("{count} {sum:?}")).collect::<Vec<String>>()
+    };
+    let signals = |second: i64| {
+        ["fast", "slow"].map(|signal| ("site/a", signal, NEW_YEAR + second * SECOND, Some(second as f64), Some(0)))
+    };
+    let told = put(&(0..HOURS * 3_600).flat_map(signals).collect::<Vec<Row>>());
+    bench.store.compact().unwrap();
+    let figures = "SELECT signal, time_bucket('1 hour', time) AS hour, count(*) AS rows, sum(value) AS total \
+                   FROM samples GROUP BY signal, hour";
+    let sql = format!("SELECT rows, total FROM ({figures}) ORDER BY signal, hour");
+    let late = ("site/a", "fast", NEW_YEAR + HOUR + 1, Some(0.5), Some(0));
+    let corrected = ("site/a", "slow", NEW_YEAR + 3 * HOUR, Some(-7.0), Some(0));
+    // What a file knows of its cells is read behind the first question.
+    assert_eq!((bench.ask(&sql).await, rows_read(&bench, &sql).await), (told, 0));
+    let told = put(&[late]);
+    assert_eq!((bench.ask(&sql).await, rows_read(&bench, &sql).await), (told, 3_600));
+    let told = put(&[corrected]);
+    assert_eq!((bench.ask(&sql).await, rows_read(&bench, &sql).await), (told.clone(), 7_200));
+    bench.store.flush().unwrap();
+    // A row of its own stands beside the cell it falls into, a corrected one is in it; of so small a file all rows are read.
+    assert_eq!((bench.ask(&sql).await, rows_read(&bench, &sql).await), (told.clone(), 3_602));
+    bench.store.compact().unwrap();
+    assert_eq!((bench.ask(&sql).await, rows_read(&bench, &sql).await), (told, 0));
+}
