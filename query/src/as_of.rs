@@ -28,8 +28,9 @@ use storage::{KeySet, TableSpec, Upsert};
 use crate::current_rows::CurrentRowsExec;
 use crate::error::QueryError;
 use crate::instant::instant;
+use crate::memory_scan::memory_scan;
 use crate::reach::is_plain;
-use crate::table::{SnapshotTable, memory_scan, narrowed};
+use crate::table::{SnapshotTable, narrowed};
 
 const RECORDED: &str = "recorded";
 const SUPERSEDED: &str = "superseded";

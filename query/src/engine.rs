@@ -183,6 +183,9 @@ fn config(limits: &Limits) -> SessionConfig {
     options.execution.time_zone = Some("UTC".to_owned());
     // Segments are in the order of their keys: merging them is cheaper than sorting, and takes no memory.
     options.optimizer.prefer_existing_sort = true;
+    // Each sort of each thread sets this aside for the merging of what it has on disk: of little memory, it must not be all.
+    let execution = &mut options.execution;
+    execution.sort_spill_reservation_bytes = execution.sort_spill_reservation_bytes.min(limits.memory_bytes / 16);
     // What is together by some columns is so by more: with few cores a second exchange costs more than it spreads.
     options.optimizer.subset_repartition_threshold = 1;
     options.execution.parquet.pushdown_filters = true;

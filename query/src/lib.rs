@@ -27,6 +27,7 @@ mod key_filter;
 mod keyed_sums;
 mod live;
 mod locate;
+mod memory_scan;
 mod newest;
 mod reach;
 mod record_rows;

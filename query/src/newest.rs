@@ -143,6 +143,6 @@ impl TableProvider for NewestTable {
         let view = Arc::clone(&self.view);
         let rows = tokio::task::spawn_blocking(move || view.newest_of_series()).await;
         let rows = rows.map_err(|error| QueryError::Execution(error.to_string()))?.map_err(QueryError::from)?;
-        crate::table::memory_scan(&spec, &rows, &columns, true)
+        crate::memory_scan::memory_scan(&spec, &rows, &columns, true)
     }
 }

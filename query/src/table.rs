@@ -3,14 +3,13 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, BooleanArray};
-use arrow::compute::{cast, filter_record_batch};
-use arrow::datatypes::{Schema, SchemaRef};
-use arrow::record_batch::{RecordBatch, RecordBatchOptions};
+use arrow::array::{AsArray, BooleanArray};
+use arrow::compute::filter_record_batch;
+use arrow::datatypes::SchemaRef;
+use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::{DFSchema, Result};
-use datafusion::datasource::memory::{DataSourceExec, MemorySourceConfig};
 use datafusion::logical_expr::utils::{conjunction, split_conjunction};
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_expr::PhysicalExpr;
@@ -27,9 +26,10 @@ use crate::current_rows::CurrentRowsExec;
 use crate::error::QueryError;
 use crate::key_filter::KeyFilter;
 use crate::locate::{bounds, within};
+use crate::memory_scan::memory_scan;
 use crate::reach::{Reach, is_plain};
 use crate::rekey::{DERIVED, NEEDED, Rekey, RekeyExec, Scope};
-use crate::scan::{Files, ordering, scan_files};
+use crate::scan::{Files, scan_files};
 use crate::series_cells::{Grouping, KnownCells, known_cells};
 use crate::series_courses::{KnownCourses, SeriesKey, known_courses};
 use crate::series_rows::{RowsByPath, SeriesRows, Wanted};
@@ -40,8 +40,6 @@ use crate::types::text;
 pub(crate) const DELETED: &str = "deleted";
 /// The table whose keys follow from `operations`.
 const SAMPLES: &str = "samples";
-/// Rows of one batch of the hot buffer.
-const BATCH_ROWS: usize = 8_192;
 
 /// Which rows of a table view.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -516,46 +514,6 @@ impl TableProvider for SnapshotTable {
             _ => UnionExec::try_new(plans),
         }
     }
-}
-
-/// A scan of rows in memory that have the columns of `spec` by name: the wanted ones in the types that SQL shows, in key
-/// order where `sorted`.
-pub(crate) fn memory_scan(
-    spec: &TableSpec,
-    rows: &RecordBatch,
-    columns: &[usize],
-    sorted: bool,
-) -> Result<Arc<dyn ExecutionPlan>> {
-    let rows = projected(spec, rows, columns)?;
-    let slices = (0..rows.num_rows())
-        .step_by(BATCH_ROWS)
-        .map(|start| rows.slice(start, BATCH_ROWS.min(rows.num_rows() - start)));
-    let mut source = MemorySourceConfig::try_new(&[slices.collect()], rows.schema(), None)?;
-    if sorted {
-        let has_null = |name: &str| rows.column_by_name(name).is_none_or(|column| column.null_count() > 0);
-        let ordering = ordering(spec, &spec.key, &rows.schema(), has_null);
-        source = source.try_with_sort_information(ordering.into_iter().collect())?;
-    }
-    Ok(DataSourceExec::from_data_source(source))
-}
-
-fn projected(spec: &TableSpec, rows: &RecordBatch, columns: &[usize]) -> Result<RecordBatch> {
-    let (mut fields, mut values) = (Vec::new(), Vec::new());
-    let schema = with_views(&spec.schema);
-    for &index in columns {
-        let field = schema.field(index);
-        let column = rows
-            .column_by_name(field.name())
-            .ok_or_else(|| QueryError::Layout(format!("{} without its column {}", spec.name, field.name())))?;
-        values.push(if column.data_type() == field.data_type() {
-            Arc::clone(column)
-        } else {
-            cast(column, field.data_type())?
-        });
-        fields.push(field.clone());
-    }
-    let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
-    Ok(RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), values, &options)?)
 }
 
 /// Whether a filter reads a derived column, and can be evaluated on stored rows.

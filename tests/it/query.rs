@@ -386,6 +386,47 @@ fn a_query_ends_at_its_limits() {
     assert_eq!(server.number("SELECT 1"), 1.0);
 }
 
+/// Whether a statement wrote to disk what it could not hold in memory, as its plan tells.
+fn spills(server: &Server, sql: &str) -> bool {
+    let plan = server.sql(&format!("EXPLAIN ANALYZE {sql}"));
+    let plan = plan[0].iter().filter_map(Value::as_str).collect::<String>();
+    let counts = plan.split("spill_count=").skip(1).map(|rest| rest.split([',', ']']).next().unwrap());
+    let counts: Vec<u64> = counts.map(|count| count.trim().parse().unwrap()).collect();
+    assert!(!counts.is_empty(), "{plan}");
+    counts.iter().any(|count| *count > 0)
+}
+
+/// A sort, and groups: they go to disk, are read back whole, and leave nothing there.
+#[test]
+fn what_memory_cannot_hold_goes_to_disk_and_comes_back() {
+    const COUNT: u64 = 200_000;
+    let folder = tempfile::tempdir().unwrap();
+    // Each number once, in no order.
+    let line = |row: u64| {
+        format!("press,equipment={PRESS} temperature={}.0 {}\n", row * 7_919 % COUNT, 1_741_000_000_000 + row)
+    };
+    let lines = (0..COUNT).map(line).collect::<String>();
+    let sorted = "SELECT sum(place * value) FROM \
+                  (SELECT value, row_number() OVER (ORDER BY value DESC, time, signal, equipment) AS place FROM samples)";
+    let grouped = "SELECT sum(rows * value) FROM \
+                   (SELECT value, time, signal, equipment, count(*) AS rows FROM samples GROUP BY 1, 2, 3, 4)";
+    let numbers = (0..COUNT).sum::<u64>() as f64;
+    let expected = [(sorted, (0..COUNT).map(|value| (COUNT - value) * value).sum::<u64>() as f64), (grouped, numbers)];
+    for (memory_bytes, has_room) in [(24_000_000, false), (256_000_000, true)] {
+        let server = limited(folder.path(), &format!("memory_bytes = {memory_bytes}"));
+        let (status, body) = server.post("/api/v2/write?precision=ms", &lines);
+        assert_eq!(status, 204, "{body}");
+        for (sql, expected) in expected {
+            assert_eq!(server.number(sql), expected, "{memory_bytes}: {sql}");
+            assert_eq!(spills(&server, sql), !has_room, "{memory_bytes}: {sql}");
+        }
+        // Folders may stay as long as the server; what was in them goes with its statement.
+        let folders = fs::read_dir(folder.path().join("data/spill")).unwrap();
+        let left: Vec<_> = folders.flat_map(|folder| fs::read_dir(folder.unwrap().path()).unwrap()).collect();
+        assert!(left.is_empty(), "{left:?}");
+    }
+}
+
 /// A client that leaves takes its query with it.
 #[test]
 fn a_query_ends_when_its_client_leaves() {
