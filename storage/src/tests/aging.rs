@@ -575,30 +575,3 @@ fn a_cold_folder_that_fails_keeps_segments_where_they_are() {
     store.age().unwrap();
     assert_eq!((store.health().cold_segments, store.health().tiering_trouble), (1, None));
 }
-
-#[test]
-fn what_is_written_and_how_often_is_counted() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path());
-    for round in 0..3 {
-        sample(&store, &[(round, "a", 1.0), (0, "b", round as f64)]);
-        store.flush().unwrap();
-    }
-    let health = store.health();
-    let files = |table: &str| -> u64 {
-        parquet_files(&folder.path().join("tables").join(table))
-            .iter()
-            .map(|path| fs::metadata(path).unwrap().len())
-            .sum()
-    };
-    let flushed = files("samples") + files("samples_history");
-    assert_eq!((health.flushed_bytes, health.joined_bytes), (flushed, 0));
-    assert!(health.logged_bytes > 0 && health.logged_bytes < health.wal_bytes);
-    store.compact().unwrap();
-    let merged: u64 = [&store.snapshot().tables[0].segments, &store.snapshot().tables[0].history]
-        .into_iter()
-        .flatten()
-        .map(|segment| segment.bytes)
-        .sum();
-    assert_eq!((store.health().flushed_bytes, store.health().joined_bytes), (flushed, merged));
-}

@@ -55,3 +55,23 @@ fn what_comes_fast_is_merged_once_it_has_come() {
     until("merged", &|| view().segments.len() < MERGED_AT);
     assert_eq!(sample_values(&store).len(), usize::try_from(rows).unwrap());
 }
+
+#[test]
+fn what_is_written_and_how_often_is_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    for round in 0..3 {
+        store.append_and_wait(write(vec![sample_rows(&[(round, "a", 1.0), (0, "b", round as f64)])])).unwrap();
+        store.flush().unwrap();
+    }
+    let health = store.health();
+    let bytes = |store: &Store| -> u64 {
+        let tables = &store.snapshot().tables;
+        tables[0].segments.iter().chain(&tables[0].history).map(|segment| segment.bytes).sum()
+    };
+    let flushed = bytes(&store);
+    assert_eq!((health.flushed_bytes, health.joined_bytes), (flushed, 0));
+    assert!(health.logged_bytes > 0 && health.logged_bytes < health.wal_bytes);
+    store.compact().unwrap();
+    assert_eq!((store.health().flushed_bytes, store.health().joined_bytes), (flushed, bytes(&store)));
+}
