@@ -1,4 +1,4 @@
-//! Rows of tables against plain maps of every version there was.
+//! Rows of tables against plain maps of every version there was, also after the process was killed.
 
 use std::collections::BTreeMap;
 
@@ -11,6 +11,9 @@ use crate::fixture::{NEW_YEAR, Random, SECOND, time};
 const EQUIPMENT: [&str; 3] = ["site", "site/a", "site/b"];
 /// Columns of `units` that a record can leave out, in the order of the table.
 const OF_UNITS: [&str; 8] = ["item", "kind", "quantity", "uom", "created", "work_order", "supplier_lot", "status"];
+
+/// Histories in the test command.
+const SEEDS: u64 = 6;
 
 type Unit = BTreeMap<&'static str, i64>;
 
@@ -78,7 +81,8 @@ impl Model {
             1 => {
                 self.shop.store.compact().unwrap();
             }
-            2..9 => self.change_unit(),
+            2 => self.shop = self.shop.killed(),
+            3..9 => self.change_unit(),
             9..15 => self.change_run(),
             _ => self.put_sample(),
         }
@@ -242,7 +246,7 @@ impl Model {
 
 #[tokio::test]
 async fn a_view_of_any_time_is_what_was_known_then() {
-    for seed in [7, 11, 1_234_567] {
+    for seed in 1..=SEEDS {
         let mut model = Model::new(seed);
         for _ in 0..12 {
             for _ in 0..20 {
