@@ -111,6 +111,16 @@ fn operation(run: &str, from: u32, to: Option<u32>) -> Value {
            "started": time(from), "completed": to.map(time), "quantity": 2.5})
 }
 
+fn stop_reason(reason: &str, to: Option<u32>) -> Value {
+    json!({"equipment": PRESS, "start": time(20), "end": to.map(time), "reason": reason, "comment": "belt"})
+}
+
+fn limits(from: u32, centre: f64) -> Value {
+    json!({"characteristic": "width", "equipment": PRESS, "chart": "i_mr", "valid_from": time(from), "centre": centre,
+           "sigma": 0.125, "companion": "MR", "subgroup": "1", "subgroups": 25, "rules": "nelson", "approved_by": "quality",
+           "reason": "25 pieces"})
+}
+
 /// Rows of every kind: in several segments, merged and not, corrected, retracted, in histories, and in the log alone.
 fn write(folder: &Path) {
     fs::write(folder.join("plant.toml"), PLANT).unwrap();
@@ -163,6 +173,13 @@ fn write(folder: &Path) {
         json!([{"event_id": "e1", "time": time(7), "kind": "alarm", "message": "hot, \"very\"", "data": "{\"t\":81}"}]),
     );
     post(&server, "routes", json!([{"route": "R", "step": 1, "operation": "press", "equipment": PRESS}]));
+    post(&server, "stop_reasons", json!([stop_reason("JAM", Some(25)), stop_reason("JAM", None)]));
+    post(&server, "control_limits", json!([limits(10, 3.25), limits(20, 3.5)]));
+    post(
+        &server,
+        "exclusions",
+        json!([{"characteristic": "width", "unit": "U1", "run": "1", "time": time(15), "piece": 1, "reason": "burr"}]),
+    );
     let mut publisher = Publisher::connect(server.mqtt, "fixture").unwrap();
     publisher.publish("plant/press/temperature", br#"{"ts":1741000000000,"value":71.4}"#, 0).unwrap();
     publisher.publish("plant/lathe/temperature", b"\xff\xfe", 1).unwrap();
@@ -201,6 +218,7 @@ fn write(folder: &Path) {
     post(&server, "samples", json!([{"equipment": PRESS, "signal": "force", "time": time(4), "value": -4.0}]));
     post(&server, "operations", json!([operation("2", 55, Some(90)), operation("3", 91, None)]));
     post(&server, "units", json!([{"unit": "U1", "deleted": true}]));
+    post(&server, "control_limits", json!([limits(20, 3.375)]));
     let fixture = folder_of(VERSION);
     fs::create_dir_all(&fixture).unwrap();
     fs::write(fixture.join("rows.jsonl"), shown(&server, &tables(&server))).unwrap();
