@@ -4,7 +4,9 @@
 //! of its thousand states. Here the stretches of equal keys are put in order of their start, and each row looks up those
 //! around it, mostly the one that the row before was in, or the next.
 
+mod build;
 mod exec;
+mod probe;
 mod stretches;
 
 use std::sync::Arc;
