@@ -11,10 +11,14 @@ use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::SessionState;
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use oee::plant::Plant;
 
+use crate::barrier::Barriers;
 use crate::catalog::{Current, PublicSchema, SnapshotSource};
+use crate::comparisons::Comparisons;
 use crate::context::ContextCache;
 use crate::error::QueryError;
 use crate::functions::{self, CurveWatch, EdgeCache, GapFilling, Planner, Present, SpcWatch};
@@ -101,6 +105,7 @@ impl Engine {
             .with_query_planner(Arc::new(Planner))
             .with_optimizer_rule(Arc::new(NewestRows))
             .with_optimizer_rule(Arc::new(SumsOfRows))
+            .with_physical_optimizer_rules(physical_rules())
             .with_physical_optimizer_rule(Arc::new(IntervalJoins))
             .with_physical_optimizer_rule(Arc::new(YieldingJoins));
         let template = functions::build(template, limits.function_bytes());
@@ -135,6 +140,7 @@ impl Engine {
             .with_analyzer_rule(Arc::new(WallTimes::new(Arc::clone(&current))))
             // After the rules on times: it takes out what they have made of the window.
             .with_analyzer_rule(Arc::new(GapFilling::new()))
+            .with_analyzer_rule(Arc::new(Comparisons::new()))
             .build();
         functions::register(&mut state, &current, &self.plant, &self.live, &self.edges, user);
         let context = SessionContext::new_with_state(state);
@@ -170,6 +176,14 @@ impl Engine {
     pub fn memory_used(&self) -> usize {
         self.template.runtime_env().memory_pool.reserved()
     }
+}
+
+/// The library's, with barriers before the first that pushes filters down.
+fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
+    let mut rules = PhysicalOptimizer::new().rules;
+    let place = rules.iter().position(|rule| rule.name() == "FilterPushdown").unwrap_or_default();
+    rules.insert(place, Arc::new(Barriers));
+    rules
 }
 
 fn config(limits: &Limits) -> SessionConfig {

@@ -12,7 +12,9 @@
 //! 6. **No figure is computed here.** OEE and its time elements come from the crate `oee`.
 
 mod as_of;
+mod barrier;
 mod catalog;
+mod comparisons;
 mod context;
 mod current_rows;
 mod earlier_plant;

@@ -223,6 +223,7 @@ impl Session {
         let mut parsed = self.parse(sql)?;
         statement::check_reads(&parsed)?;
         statement::check_tables(&parsed)?;
+        statement::bind_distinct(&mut parsed);
         statement::call_at_time_zone(&mut parsed);
         statement::plain_functions(&mut parsed);
         if let Some(parameters) = parameters {

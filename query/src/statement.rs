@@ -7,8 +7,8 @@ use datafusion::common::{DataFusionError, ScalarValue};
 use datafusion::logical_expr::{Cast, Expr as PlanExpr, LogicalPlan, Statement as PlanStatement, TryCast};
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{
-    DataType, Expr, FunctionArg, FunctionArgExpr, ObjectNamePart, Statement as SqlStatement, TableFactor, Value, Visit,
-    VisitMut, Visitor, VisitorMut,
+    BinaryOperator, DataType, Expr, FunctionArg, FunctionArgExpr, ObjectNamePart, Statement as SqlStatement,
+    TableFactor, UnaryOperator, Value, Visit, VisitMut, Visitor, VisitorMut,
 };
 
 use crate::error::QueryError;
@@ -208,6 +208,92 @@ fn parameter(expr: &Expr) -> Option<usize> {
 pub(crate) fn call_at_time_zone(statement: &mut Statement) {
     if let Some(statement) = sql_of_mut(statement) {
         let _: ControlFlow<std::convert::Infallible> = VisitMut::visit(statement, &mut AtTimeZoneCalls);
+    }
+}
+
+/// Binds `IS [NOT] DISTINCT FROM` tighter than AND and OR: the parser takes all that follows for its right side (sqlparser 0.62).
+pub(crate) fn bind_distinct(statement: &mut Statement) {
+    if let Some(statement) = sql_of_mut(statement) {
+        let _: ControlFlow<std::convert::Infallible> = VisitMut::visit(statement, &mut DistinctFrom);
+    }
+}
+
+struct DistinctFrom;
+
+impl VisitorMut for DistinctFrom {
+    type Break = std::convert::Infallible;
+
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Self::Break> {
+        if swallows(expr) {
+            let (first, rest) = terms(std::mem::replace(expr, Expr::Value(Value::Null.into())));
+            *expr = by_precedence(first, rest);
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+fn is_junction(op: &BinaryOperator) -> bool {
+    matches!(op, BinaryOperator::And | BinaryOperator::Or)
+}
+
+/// Whether something in a chain of AND and OR has taken what follows it for its own.
+fn swallows(expr: &Expr) -> bool {
+    match expr {
+        Expr::BinaryOp { left, op, right } if is_junction(op) => swallows(left) || swallows(right),
+        Expr::UnaryOp { op: UnaryOperator::Not, expr } => swallows(expr),
+        Expr::IsDistinctFrom(_, right) | Expr::IsNotDistinctFrom(_, right) => {
+            matches!(right.as_ref(), Expr::BinaryOp { op, .. } if is_junction(op)) || swallows(right)
+        }
+        _ => false,
+    }
+}
+
+/// A chain of AND and OR as its terms: the first, and each other with what comes before it.
+fn terms(expr: Expr) -> (Expr, Vec<(BinaryOperator, Expr)>) {
+    let around = |inner: Expr, wrap: &dyn Fn(Box<Expr>) -> Expr| {
+        let (first, rest) = terms(inner);
+        (wrap(Box::new(first)), rest)
+    };
+    match expr {
+        Expr::BinaryOp { left, op, right } if is_junction(&op) => {
+            let (first, mut rest) = terms(*left);
+            let (next, more) = terms(*right);
+            rest.push((op, next));
+            rest.extend(more);
+            (first, rest)
+        }
+        Expr::UnaryOp { op: UnaryOperator::Not, expr } => {
+            around(*expr, &|expr| Expr::UnaryOp { op: UnaryOperator::Not, expr })
+        }
+        Expr::IsDistinctFrom(left, right) => around(*right, &|right| Expr::IsDistinctFrom(left.clone(), right)),
+        Expr::IsNotDistinctFrom(left, right) => around(*right, &|right| Expr::IsNotDistinctFrom(left.clone(), right)),
+        term => (term, Vec::new()),
+    }
+}
+
+/// Puts terms together again: AND before OR.
+fn by_precedence(first: Expr, rest: Vec<(BinaryOperator, Expr)>) -> Expr {
+    let joined = |left: Expr, op: BinaryOperator, right: Expr| Expr::BinaryOp {
+        left: Box::new(left),
+        op,
+        right: Box::new(right),
+    };
+    let mut whole: Option<Expr> = None;
+    let mut group = first;
+    for (op, term) in rest {
+        if op == BinaryOperator::And {
+            group = joined(group, op, term);
+            continue;
+        }
+        let done = std::mem::replace(&mut group, term);
+        whole = Some(match whole {
+            Some(whole) => joined(whole, BinaryOperator::Or, done),
+            None => done,
+        });
+    }
+    match whole {
+        Some(whole) => joined(whole, BinaryOperator::Or, group),
+        None => group,
     }
 }
 
