@@ -16,7 +16,7 @@ use super::flush::Flusher;
 use super::{Clock, Options, Shared};
 use crate::StoreError;
 use crate::segment::{Segment, first_kept};
-use crate::spec::TableSpec;
+use crate::spec::{TableSpec, Upsert};
 
 /// How often the store looks for old rows, microseconds.
 const INTERVAL_US: i64 = 3_600_000_000;
@@ -172,7 +172,13 @@ impl Flusher {
     /// Removes segments of rows that are older than `limit`; gives the job of writing again those that have some.
     fn expire(&mut self, table: usize, limit: i64) -> Result<Option<Job>, StoreError> {
         for of_history in [false, true] {
-            let Sorted { old, mixed } = self.sorted(table, of_history, limit);
+            let mut found = self.sorted(table, of_history, limit);
+            // A partial record that only the log has still needs the row it changes: after a crash it is filled in from there.
+            if !of_history && !(found.old.is_empty() && found.mixed.is_empty()) && self.has_hot_records(table) {
+                self.flush(&[table])?;
+                found = self.sorted(table, of_history, limit);
+            }
+            let Sorted { old, mixed } = found;
             self.remove(table, of_history, old, limit)?;
             let job = self.job_without(table, of_history, &mixed, limit);
             // What cannot be written again keeps its history.
@@ -181,6 +187,12 @@ impl Flusher {
             }
         }
         Ok(None)
+    }
+
+    fn has_hot_records(&self, table: usize) -> bool {
+        let state = self.shared.state.read().unwrap_or_else(PoisonError::into_inner);
+        let hot = |table: &super::Table| table.spec.upsert == Upsert::Record && table.hot.rows() > 0;
+        state.tables.get(table).is_some_and(hot)
     }
 
     fn sorted(&self, table: usize, of_history: bool, limit: i64) -> Sorted {

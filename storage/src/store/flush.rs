@@ -238,7 +238,7 @@ impl Flusher {
     }
 
     /// Flushes `tables` at one common position, then cuts the log.
-    fn flush(&mut self, tables: &[usize]) -> Result<(), StoreError> {
+    pub(super) fn flush(&mut self, tables: &[usize]) -> Result<(), StoreError> {
         if let Some(reason) = self.shared.poisoned.get() {
             return Err(StoreError::Poisoned(reason.clone()));
         }

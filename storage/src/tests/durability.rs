@@ -298,3 +298,34 @@ fn a_repetition_keeps_the_time_it_was_first_recorded() {
     assert_eq!((recorded(&store), told), (first, first));
     assert_eq!(history_count(&store, 1), 0);
 }
+
+/// A record that changes a row in part, and is in the log alone, takes the rest from the row: that must not leave before it.
+#[test]
+fn a_row_that_leaves_is_not_missed_by_a_partial_record_of_it() {
+    let (folder, day_us) = (tempfile::tempdir().unwrap(), 86_400_000_000);
+    let recorded = orders().schema.index_of("recorded").unwrap();
+    let specs = || vec![samples(), TableSpec { age: Some(recorded), ..orders() }];
+    let now = Arc::new(AtomicI64::new(100 * day_us));
+    let clock = now.clone();
+    let options = Options {
+        clock: Arc::new(move || clock.fetch_add(1, Ordering::Relaxed)),
+        retention: [("orders".to_owned(), Duration::from_secs(10 * 86_400))].into(),
+        ..options()
+    };
+    let store = Store::open(folder.path(), specs(), options).unwrap();
+    store.append_and_wait(write(vec![order_row("o", Some(Some("a")), Some(Some(1.0)), false)])).unwrap();
+    store.flush().unwrap();
+    now.fetch_add(20 * day_us, Ordering::Relaxed);
+    store.append_and_wait(write(vec![order_row("o", Some(Some("b")), None, false)])).unwrap();
+    let shown = |store: &Store| {
+        let rows = current(store, 1);
+        let (products, quantities) = (rows.column(1).as_string::<i32>(), rows.column(2).as_primitive::<Float64Type>());
+        (0..rows.num_rows()).map(|row| (products.value(row).to_owned(), quantities.value(row))).collect::<Vec<_>>()
+    };
+    let expected = [("b".to_owned(), 1.0)];
+    store.age().unwrap();
+    assert_eq!(shown(&store), expected);
+    let crashed = image(folder.path());
+    drop(store);
+    assert_eq!(shown(&Store::open(crashed.path(), specs(), super::options()).unwrap()), expected);
+}
