@@ -15,7 +15,7 @@ pub(crate) const DERIVED: &str = "derived";
 pub(crate) const KEY_COLUMNS: [&str; 4] = ["work_order", "operation", "unit", "key_source"];
 
 /// Columns that people search by value rather than by range.
-const BLOOM: [&str; 3] = ["unit", "run", "work_order"];
+const BLOOM: [&str; 4] = ["unit", "run", "work_order", "event_id"];
 
 /// The column with an OPC UA StatusCode.
 const STATUS: &str = "quality";

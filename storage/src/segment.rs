@@ -5,6 +5,7 @@ mod course;
 mod flags;
 mod footer;
 mod hybrid;
+mod lookup;
 mod numbers;
 mod outline;
 mod pages;
@@ -24,6 +25,7 @@ pub(crate) use sum::holds;
 pub(crate) use texts::BOUND_BYTES;
 pub(crate) use writer::SegmentWriter;
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
@@ -31,13 +33,13 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use arrow::array::{Array, AsArray, BooleanArray};
+use arrow::array::BooleanArray;
 use arrow::compute::{concat_batches, filter_record_batch};
 use arrow::datatypes::{DataType, Fields, Schema};
 use arrow::record_batch::{RecordBatch, RecordBatchReader};
 use parquet::arrow::arrow_reader::{
-    ArrowPredicateFn, ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
-    ParquetRecordBatchReaderBuilder, RowFilter, RowGroups, RowSelection,
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowFilter,
+    RowGroups, RowSelection,
 };
 use parquet::arrow::{ProjectionMask, parquet_to_arrow_field_levels};
 use parquet::file::metadata::{PageIndexPolicy, RowGroupMetaData};
@@ -46,7 +48,6 @@ use parquet::file::statistics::Statistics;
 use crate::StoreError;
 use crate::disk::Disk;
 use crate::hot::in_schema;
-use crate::keys::KeySet;
 use crate::spec::TableSpec;
 
 const SEQUENCE: &str = "takt.sequence";
@@ -111,6 +112,8 @@ pub struct Segment {
     outline_place: Option<(Range<u64>, usize)>,
     /// While it is known.
     outline: Mutex<Weak<Outline>>,
+    /// Bloom filters of columns that were looked at, by their place.
+    blooms: Mutex<HashMap<usize, Arc<lookup::Blooms>>>,
     /// Whether it lies in the cold folder.
     pub(crate) cold: AtomicBool,
     metadata: ArrowReaderMetadata,
@@ -172,6 +175,7 @@ impl Segment {
             run_rows: u64::try_from(file_metadata.num_rows()).unwrap_or_default(),
             outline_place: None,
             outline: Mutex::default(),
+            blooms: Mutex::default(),
             cold: AtomicBool::new(crate::cold::is_cold(path)),
             metadata: metadata.clone(),
         };
@@ -333,49 +337,6 @@ impl Segment {
             (Some((low, high)), Some(first), Some(last)) => low <= last && first <= high,
             _ => true,
         }
-    }
-
-    /// All rows whose key is that of a row of `wanted`, in key order, as [`TableSpec::file_schema`]. Only pages that can hold one are read.
-    pub(crate) fn rows_with(&self, spec: &TableSpec, wanted: &RecordBatch) -> Result<RecordBatch, StoreError> {
-        let file = File::open(&self.path).map_err(|error| StoreError::io(&self.path, error))?;
-        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone());
-        let schema = builder.schema().clone();
-        let mut keys = KeySet::new(spec);
-        keys.extend(wanted)?;
-        let mask = ProjectionMask::columns(builder.parquet_schema(), spec.key_names());
-        let contains = move |batch: RecordBatch| {
-            keys.contains(&batch).map_err(|error| arrow::error::ArrowError::ExternalError(Box::new(error)))
-        };
-        let filter = RowFilter::new(vec![Box::new(ArrowPredicateFn::new(mask, contains))]);
-        let mut builder = builder.with_batch_size(ROWS_PER_PAGE).with_row_filter(filter);
-        if let Some(pages) = self.pages_with(spec, wanted)? {
-            builder = builder.with_row_selection(pages);
-        }
-        let reader = builder.build().map_err(|error| damaged(&self.path, &error))?;
-        let batches: Result<Vec<RecordBatch>, _> = reader.collect();
-        in_schema(&concat_batches(&schema, &batches?)?, &spec.file_schema())
-    }
-
-    /// The pages that can hold a key of `wanted`, by the bounds of the first key column; `None` where all can.
-    fn pages_with(&self, spec: &TableSpec, wanted: &RecordBatch) -> Result<Option<RowSelection>, StoreError> {
-        let Some(name) = spec.key_names().first().copied() else { return Ok(None) };
-        let first = crate::hot::plain(wanted, name, &DataType::Utf8)?;
-        let first = first.as_string::<i32>();
-        if first.null_count() > 0 {
-            return Ok(None);
-        }
-        let mut values: Vec<&[u8]> = first.iter().flatten().map(str::as_bytes).collect();
-        values.sort_unstable();
-        let meets = |bounds: PageBounds<'_>| match bounds {
-            PageBounds::Texts(low, high) => {
-                let place = values.partition_point(|value| *value < low);
-                values.get(place).is_some_and(|value| *value <= high)
-            }
-            PageBounds::Numbers(..) => true,
-        };
-        let all = self.all_rows();
-        let (kept, all) = (self.pages_where(name, std::slice::from_ref(&all), meets), all.end);
-        Ok(kept.map(|kept| RowSelection::from_consecutive_ranges(kept.into_iter(), all)))
     }
 
     /// All rows in key order, so many at a time; texts as dictionaries where `wanted` has them so, which is how the file

@@ -10,7 +10,7 @@ use super::{PageBounds, Segment};
 use crate::spec::TableSpec;
 
 impl Segment {
-    fn place(&self, column: &str) -> Option<usize> {
+    pub(super) fn place(&self, column: &str) -> Option<usize> {
         let columns = self.metadata.metadata().file_metadata().schema_descr().columns();
         columns.iter().position(|known| known.name() == column)
     }

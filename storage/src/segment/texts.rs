@@ -24,7 +24,7 @@ const PAGE_BYTES: usize = 1 << 20;
 /// Bounds of pages keep this much of a text: the start of a run's name is where it ran.
 pub(crate) const BOUND_BYTES: usize = 256;
 /// Different values that a bloom filter is begun for; with fewer it shrinks when its row group ends.
-const BLOOM_VALUES: u64 = 1 << 17;
+const BLOOM_VALUES: u64 = 1 << 20;
 /// How often a bloom filter may say yes wrongly.
 const BLOOM_ERRORS: f64 = 0.05;
 /// A text of a batch's dictionary that was not looked up.

@@ -104,23 +104,16 @@ pub(super) struct Durable<'a> {
 /// Rows that segments hold of some keys, looked up before the store is locked; `None` where they hold none.
 pub(super) type Cold = HashMap<Box<[u8]>, Option<RecordBatch>>;
 
-/// Which of the keys that `writes` to a table of records change in part lie in no hot row: rows of their key columns.
+/// Which of the keys that `writes` to a table of records name lie in no hot row: rows of their key columns.
 pub(super) fn cold_keys(table: &Table, writes: &[&Rows]) -> Result<Vec<RecordBatch>, StoreError> {
     let encoder = KeyEncoder::new(&table.spec);
     let mut cold = Vec::new();
     for rows in writes {
-        let partial = partial(&table.spec, rows);
-        if !partial.contains(&true) {
-            continue;
-        }
         let keys = encoder.encode(&rows.batch)?;
-        let is_cold =
-            |(key, partial): (arrow::row::Row<'_>, &bool)| *partial && !table.index.rows.contains_key(key.as_ref());
-        let rows_of_keys = rows.batch.project(&table.spec.key)?;
-        let places = (0..).zip(keys.iter().zip(&partial)).filter(|(_, row)| is_cold(*row)).map(|(place, _)| place);
-        let missing: Vec<u32> = places.collect();
+        let is_cold = |(_, key): &(u32, arrow::row::Row<'_>)| !table.index.rows.contains_key(key.as_ref());
+        let missing: Vec<u32> = (0..).zip(keys.iter()).filter(is_cold).map(|(place, _)| place).collect();
         if !missing.is_empty() {
-            cold.push(pick(&rows_of_keys, missing)?);
+            cold.push(pick(&rows.batch.project(&table.spec.key)?, missing)?);
         }
     }
     Ok(cold)
@@ -257,27 +250,15 @@ fn retracts(rows: &Rows, place: usize) -> bool {
     rows.deleted.get(place).copied().unwrap_or(false)
 }
 
-/// For each row: whether it leaves something out that an older row may hold.
-fn partial(spec: &TableSpec, rows: &Rows) -> Vec<bool> {
-    let all = all_columns(spec);
-    let leaves_out = |place| mask(spec, rows, place) | stamps(spec) != all || retracts(rows, place);
-    (0..rows.batch.num_rows()).map(leaves_out).collect()
-}
-
-/// Fills in what partial rows leave out. Rows are taken one after another: each may change the one before it.
+/// Fills in what rows leave out. Rows are taken one after another: each may change the one before it.
 fn resolve(table: &Table, rows: &Rows, stamped: &RecordBatch, cold: &Cold) -> Result<RecordBatch, StoreError> {
     let spec = &table.spec;
-    let partial = partial(spec, rows);
-    if !partial.contains(&true) {
-        return Ok(stamped.clone());
-    }
-    let partial = |place: usize| partial.get(place) == Some(&true);
     let count = stamped.num_rows();
     let encoder = KeyEncoder::new(spec);
     let keys = encoder.encode(stamped)?;
     let mut newest: HashMap<Box<[u8]>, RecordBatch> = HashMap::new();
     let mut unknown: Vec<RecordBatch> = Vec::new();
-    for place in (0..count).filter(|&place| partial(place)) {
+    for place in 0..count {
         let key = keys.row(place);
         let hot = table.index.get(key.as_ref());
         match (hot.as_ref().map(Some), cold.get(key.as_ref()).map(Option::as_ref)) {
@@ -306,7 +287,9 @@ fn resolve(table: &Table, rows: &Rows, stamped: &RecordBatch, cold: &Cold) -> Re
         }
         let row = stamped.slice(place, 1);
         let row = match newest.get(key) {
-            Some(older) if partial(place) && !is_deleted(older) => {
+            // What is retracted already stays as it was.
+            Some(older) if is_deleted(older) && retracts(rows, place) => older.clone(),
+            Some(older) if !is_deleted(older) => {
                 merge(spec, &row, older, if retracts(rows, place) { 0 } else { mask(spec, rows, place) })?
             }
             _ => row,

@@ -51,16 +51,14 @@ impl Model {
     ) {
         let older = self.orders.get(order).cloned();
         let base = match &older {
+            // What is retracted already stays as it was.
+            Some((_, true)) if deleted => return,
             Some((row, false)) => row.clone(),
             _ => (None, None),
         };
-        let row = if deleted {
-            match &older {
-                Some((_, false)) => base,
-                _ => (product.flatten().map(str::to_owned), quantity.flatten()),
-            }
-        } else {
-            (product.map_or(base.0, |product| product.map(str::to_owned)), quantity.unwrap_or(base.1))
+        let row = match (&older, deleted) {
+            (Some(_), true) => base,
+            _ => (product.map_or(base.0, |product| product.map(str::to_owned)), quantity.unwrap_or(base.1)),
         };
         let new = (row, deleted);
         if let Some(older) = older.filter(|older| *older != new) {
