@@ -433,13 +433,8 @@ impl SnapshotTable {
     /// Rows that are in no segment yet.
     async fn memory_plan(&self, request: &Request<'_>) -> Result<Option<Arc<dyn ExecutionPlan>>> {
         let rows = match self.side {
-            // When a record was recorded decides whether it was known at an earlier time.
-            Side::Current if self.as_of.is_some() && self.hides_deleted() => {
-                let rows = self.looked_up(TableView::hot_rows_as_recorded).await?;
-                self.shown(request, rows)?
-            }
             Side::Current => self.shown(request, self.hot_rows(&request.reach)?)?,
-            Side::History => self.looked_up(TableView::pending_history).await?,
+            Side::History => self.pending_history().await?,
         };
         if rows.num_rows() == 0 {
             return Ok(None);
@@ -447,10 +442,10 @@ impl SnapshotTable {
         Ok(Some(memory_scan(&self.spec, &rows, &request.columns, self.side == Side::Current)?))
     }
 
-    /// Rows for which segments are read, off the async threads.
-    async fn looked_up(&self, rows: fn(&TableView) -> Result<RecordBatch, StoreError>) -> Result<RecordBatch> {
+    /// Segments are read for it, off the async threads.
+    async fn pending_history(&self) -> Result<RecordBatch> {
         let view = Arc::clone(&self.view);
-        let found = tokio::task::spawn_blocking(move || rows(&view)).await;
+        let found = tokio::task::spawn_blocking(move || view.pending_history()).await;
         Ok(found.map_err(|error| QueryError::Execution(error.to_string()))?.map_err(QueryError::from)?)
     }
 

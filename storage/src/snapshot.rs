@@ -12,13 +12,13 @@ use arrow::record_batch::RecordBatch;
 
 use crate::StoreError;
 use crate::dead::Dead;
-use crate::hot::{ALWAYS, Hot, SameRow, Settled, in_schema, places_in_order, plain, settle};
+use crate::hot::{ALWAYS, Hot, SameRow, Settled, in_schema, places_in_order, plain};
 use crate::keys::{KeySet, pick, time_span};
 use crate::newest::Newest;
 use crate::segment::{Segment, first_kept};
 use crate::sought::{Found, newest_rows};
 use crate::spec::{
-    CHANGE_REASON, DELETED, RECORDED, RECORDED_BY, SUPERSEDED, SUPERSEDED_BY, SUPERSEDED_REASON, TableSpec, Upsert,
+    CHANGE_REASON, DELETED, RECORDED, RECORDED_BY, SUPERSEDED, SUPERSEDED_BY, SUPERSEDED_REASON, TableSpec,
 };
 use crate::store::{history_through, superseded_after};
 
@@ -105,15 +105,6 @@ impl TableView {
         };
         let hot = self.hot.chunks.iter().filter_map(|chunk| Some(time_span(&chunk.batch, RECORDED)?.1)).max();
         [of(&self.segments, RECORDED), of(&self.history, SUPERSEDED), hot].into_iter().flatten().max()
-    }
-
-    /// As [`TableView::hot_rows`] without a filter. Where a segment says already what a hot record says, the row is the
-    /// segment's: it was recorded then.
-    ///
-    /// # Errors
-    /// [`StoreError`] where a segment cannot be read.
-    pub fn hot_rows_as_recorded(&self) -> Result<RecordBatch, StoreError> {
-        Ok(self.settled_upon()?.0.newest.clone())
     }
 
     fn settled_upon(&self) -> Result<&(Settled, Flushed), StoreError> {
@@ -231,14 +222,9 @@ pub(crate) struct Flushed {
     pub(crate) news: BooleanArray,
     /// For each newest row: true where it takes the place of another version, of a segment or of the hot buffer.
     pub(crate) replaces: BooleanArray,
-    /// Rows of the segments that the oldest hot rows of their keys repeat.
-    repeated: RecordBatch,
 }
 
 /// The hot rows, settled, and what they mean for `segments`.
-///
-/// A record that repeats what a segment says was recorded when the segment's row was: the versions of a record follow each
-/// other without a gap. Samples carry no recorded time in segments, so theirs is that of the hot row.
 pub(crate) fn settled_upon(
     spec: &TableSpec,
     segments: &[Arc<Segment>],
@@ -247,14 +233,7 @@ pub(crate) fn settled_upon(
 ) -> Result<(Settled, Flushed), StoreError> {
     let settled = hot.settle(spec, ALWAYS, None)?;
     let flushed = superseded_in_segments(spec, segments, dead, &settled)?;
-    if spec.upsert != Upsert::Record || flushed.repeated.num_rows() == 0 {
-        return Ok((settled, flushed));
-    }
-    let schema = spec.hot_schema();
-    let earlier = in_schema(&flushed.repeated, &schema)?;
-    let rows = concat_batches(&schema, [&earlier, &hot.gather(spec, ALWAYS, None)?])?;
-    // The same keys in the same order, with the same content: what was found out about them holds.
-    Ok((settle(spec, &rows)?, flushed))
+    Ok((settled, flushed))
 }
 
 /// Looks the keys of `settled` up in `segments`. Where a key has several hot versions, the oldest of them is the one that
@@ -274,12 +253,11 @@ fn superseded_in_segments(
             newer: oldest.slice(0, 0),
             news: BooleanArray::from(news),
             replaces: BooleanArray::from(replaces),
-            repeated: oldest.slice(0, 0),
         });
     };
     let places = places_in_order(spec, &found, oldest)?;
     let same = SameRow::new(spec, &found, oldest)?;
-    let (mut older, mut newer, mut repeated) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut older, mut newer) = (Vec::new(), Vec::new());
     for ((row, place), hidden) in (0_u32..).zip(places).zip(hidden) {
         let Some(place) = place else { continue };
         if hidden || !same.row(row, place) {
@@ -293,7 +271,6 @@ fn superseded_in_segments(
             }
             continue;
         }
-        repeated.push(row);
         if let (Some(flag), Some(true)) = (news.get_mut(place as usize), settled.single.get(place as usize)) {
             *flag = false;
         }
@@ -303,7 +280,6 @@ fn superseded_in_segments(
         newer: pick(oldest, newer)?,
         news: BooleanArray::from(news),
         replaces: BooleanArray::from(replaces),
-        repeated: pick(&found, repeated)?,
     })
 }
 

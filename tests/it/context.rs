@@ -213,6 +213,38 @@ fn samples_are_in_the_order_of_their_new_keys() {
 }
 
 #[test]
+fn what_is_told_again_decides_nothing_between_executions_that_start_together() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = start(folder.path(), Kept::InSegments);
+    let whole = |run: &str| {
+        json!({"run": run, "equipment": PRESS, "operation": "press", "unit": run, "work_order": null, "product": null,
+            "started": minute(2), "completed": minute(8), "result": null, "operator": null, "quantity": null})
+    };
+    operation(&server, whole("U1"));
+    operation(&server, whole("U2"));
+    let expected = "2 x -, 6 x -/press/U2, 2 x -";
+    assert_eq!(keys(&server), expected);
+    server = flushed(server);
+    let recorded = |server: &Server| server.sql("SELECT run, recorded FROM operations ORDER BY run");
+    let before = recorded(&server);
+    operation(&server, whole("U1"));
+    let kept = |server: &Server, when: &str| {
+        assert_eq!(keys(server), expected, "{when}");
+        assert_eq!(recorded(server), before, "{when}");
+        assert_eq!(server.number("SELECT count(*) FROM operations_history"), 0.0, "{when}");
+        let as_of =
+            server.post("/api/v1/sql?as_of=2100-01-01&format=csv", "SELECT DISTINCT unit FROM samples ORDER BY 1");
+        assert_eq!(as_of.1.replace("\r\n", "\n"), "unit\nU2\n\"\"\n", "{when}");
+    };
+    kept(&server, "in memory");
+    server.kill();
+    server = Server::start(folder.path());
+    kept(&server, "from the log");
+    server = flushed(server);
+    kept(&server, "in segments");
+}
+
+#[test]
 fn keys_of_the_payload_stay() {
     let folder = tempfile::tempdir().unwrap();
     let server = start(folder.path(), Kept::InMemory);

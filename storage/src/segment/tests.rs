@@ -4,7 +4,7 @@ use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, DictionaryArray, Float64Array, Int32Array, Int64Array, StringArray,
     TimestampMicrosecondArray,
 };
-use arrow::compute::{cast, concat_batches};
+use arrow::compute::{cast, concat_batches, filter_record_batch};
 use arrow::datatypes::{DataType, Field, Schema};
 use arrow::record_batch::RecordBatch;
 use parquet::arrow::arrow_reader::statistics::StatisticsConverter;
@@ -230,6 +230,46 @@ fn a_bloom_filter_knows_every_name_and_few_others() {
     assert!(plain.column(2).as_string::<i32>().iter().flatten().all(|name| bloom.check(name)));
     let wrong = (0..10_000).filter(|other| bloom.check(format!("other {other}").as_str())).count();
     assert!(wrong < 1_000, "{wrong} of 10,000");
+}
+
+#[test]
+fn rows_are_found_by_keys_of_any_columns() {
+    let mut found_some = [0; 5];
+    for seed in 0..40 {
+        let random = &mut StdRng::seed_from_u64(seed);
+        let parts: Vec<RecordBatch> = (0..random.random_range(1..4))
+            .map(|part| {
+                let count = random.random_range(1..20_000);
+                rows(random, count, part * 100)
+            })
+            .collect();
+        let folder = tempfile::tempdir().expect("a folder");
+        let (segment, all) = written(folder.path(), &parts, Effort::Quick);
+        // Some that are there, and others.
+        let count = random.random_range(1..100);
+        let others =
+            written(tempfile::tempdir().expect("a folder").path(), &[rows(random, count, 50)], Effort::Quick).1;
+        let (first, some) = (random.random_range(0..all.num_rows()), random.random_range(0..20));
+        let some = all.slice(first, some.min(all.num_rows() - first));
+        let wanted = concat_batches(&all.schema(), [&others, &some]).expect("one schema");
+        for (key, found_some) in [vec![1, 0], vec![2], vec![0], vec![2, 5, 0], vec![3]].into_iter().zip(&mut found_some)
+        {
+            let spec = TableSpec { key: key.clone(), ..spec() };
+            let mut keys = crate::keys::KeySet::new(&spec);
+            keys.extend(&wanted).expect("keys");
+            let expected = filter_record_batch(&all, &keys.contains(&all).expect("keys")).expect("one length");
+            let segment = Segment::open(&segment.path).expect("it is there");
+            let found = segment.rows_with(&spec, &wanted).expect("the file is read");
+            assert_same(&found, &expected);
+            *found_some += usize::from(expected.num_rows() > 0 && expected.num_rows() < all.num_rows());
+            assert_eq!(
+                segment.rows_with(&spec, &wanted.slice(0, 0)).expect("nothing is sought").num_rows(),
+                0,
+                "{key:?}"
+            );
+        }
+    }
+    assert!(found_some.iter().all(|times| *times > 10), "{found_some:?}");
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::dead::Dead;
+use crate::hot::ALWAYS;
 use crate::segment::{Segment, Stamp};
 use crate::snapshot::aligned;
 
@@ -236,7 +237,7 @@ fn recorded_times(store: &Store) -> Vec<(i64, Option<i64>)> {
         .collect();
     versions.sort_unstable();
     let flushed = view.segments.last().map(|segment| segment.read().unwrap());
-    let hot = view.hot_rows_as_recorded().unwrap();
+    let hot = view.hot_rows(ALWAYS, None).unwrap();
     let newest = if hot.num_rows() > 0 { Some(hot) } else { flushed };
     versions.extend(newest.iter().flat_map(|rows| times(rows, "recorded")).map(|recorded| (recorded, None)));
     versions
@@ -246,13 +247,17 @@ fn recorded_times(store: &Store) -> Vec<(i64, Option<i64>)> {
 fn versions_of_a_repeated_record_follow_each_other_without_a_gap() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());
-    // Every field is named, so nothing is looked up when it is written.
+    // Every field is named.
     let whole = |quantity: f64| order_row("o", Some(Some("p")), Some(Some(quantity)), false);
     let put = |quantity: f64| store.append_and_wait(write(vec![whole(quantity)])).unwrap().recorded;
     let first = put(1.0);
     store.flush().unwrap();
     put(1.0);
     assert_eq!(recorded_times(&store), [(first, None)], "the same again");
+    drop(store);
+    let store = open(folder.path());
+    assert_eq!(recorded_times(&store), [(first, None)], "the same again, from the log");
+    let put = |quantity: f64| store.append_and_wait(write(vec![whole(quantity)])).unwrap().recorded;
     let second = put(2.0);
     let expected = [(first, Some(second)), (second, None)];
     assert_eq!(recorded_times(&store), expected, "in memory");
