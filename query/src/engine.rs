@@ -21,10 +21,11 @@ use crate::catalog::{Current, PublicSchema, SnapshotSource};
 use crate::comparisons::Comparisons;
 use crate::context::ContextCache;
 use crate::error::QueryError;
-use crate::functions::{self, CurveWatch, EdgeCache, GapFilling, Planner, Present, SpcWatch};
+use crate::functions::{self, CurveWatch, Differences, EdgeCache, GapFilling, Planner, Present, SpcWatch};
 use crate::instant::TimeConstants;
 use crate::interval_join::IntervalJoins;
 use crate::live::LiveOee;
+use crate::membership::Membership;
 use crate::newest::NewestRows;
 use crate::session::Session;
 use crate::sums::SumsOfRows;
@@ -140,6 +141,8 @@ impl Engine {
             .with_analyzer_rule(Arc::new(WallTimes::new(Arc::clone(&current))))
             // After the rules on times: it takes out what they have made of the window.
             .with_analyzer_rule(Arc::new(GapFilling::new()))
+            .with_analyzer_rule(Arc::new(Differences::new()))
+            .with_analyzer_rule(Arc::new(Membership))
             .with_analyzer_rule(Arc::new(Comparisons::new()))
             .build();
         functions::register(&mut state, &current, &self.plant, &self.live, &self.edges, user);

@@ -57,6 +57,8 @@ impl QueryError {
         match self {
             Self::Statement { message, .. } if message.starts_with("there is no column") => "42703",
             Self::Statement { message, .. } if message.contains("not found") => "42P01",
+            Self::Statement { message, .. } if message.starts_with("malformed array literal") => "22P02",
+            Self::Statement { message, .. } if message.starts_with("arrays of more than one") => "0A000",
             Self::Statement { .. } => "42601",
             Self::ReadOnly(_) => "25006",
             Self::Timeout(_) => "57014",

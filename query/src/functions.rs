@@ -47,6 +47,7 @@ pub(crate) use bounded::{bound, build, check_shape};
 use function::Function;
 pub(crate) use gap_fill::{GapFilling, Planner};
 pub(crate) use gather::{Gather, Present};
+pub(crate) use interval::Differences;
 pub(crate) use records::{StateRows, each_piece, each_reason};
 pub(crate) use rollup::Tree;
 pub(crate) use signals::each_sample;
@@ -72,8 +73,8 @@ pub(crate) fn register(
         }
     }
     ordinal::register(state);
-    if let Err(error) = state.register_expr_planner(Arc::new(interval::IntervalComparison::new())) {
-        tracing::error!(%error, "comparisons of intervals could not be registered");
+    if let Err(error) = state.register_expr_planner(Arc::new(interval::Intervals::new())) {
+        tracing::error!(%error, "what is done with intervals could not be registered");
     }
     let earlier = Arc::default();
     for function in Function::ALL {

@@ -29,6 +29,7 @@ mod key_filter;
 mod keyed_sums;
 mod live;
 mod locate;
+mod membership;
 mod memory_scan;
 mod newest;
 mod reach;
@@ -59,3 +60,4 @@ pub use functions::{AUTHOR, Change, Companion, CurveWatch, Measurement, SpcWatch
 pub use instant::instant;
 pub use live::{EquipmentNow, LiveOee};
 pub use session::{Description, Session, Statement};
+pub use statement::array_items;

@@ -225,6 +225,7 @@ impl Session {
         statement::check_tables(&parsed)?;
         statement::bind_distinct(&mut parsed);
         statement::call_at_time_zone(&mut parsed);
+        statement::spell_arrays(&mut parsed)?;
         statement::plain_functions(&mut parsed);
         if let Some(parameters) = parameters {
             statement::bind_function_arguments(&mut parsed, parameters)?;

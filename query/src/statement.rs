@@ -1,5 +1,7 @@
 //! What a statement may do, and where its parameters go.
 
+mod array_literal;
+
 use std::ops::ControlFlow;
 
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
@@ -14,6 +16,8 @@ use datafusion::sql::sqlparser::ast::{
 use crate::error::QueryError;
 use crate::functions::{AtTimeZoneCalls, check_shape};
 use crate::reach::micros;
+pub use array_literal::array_items;
+pub(crate) use array_literal::spell_arrays;
 
 /// Settings that a session may change.
 const SETTINGS: [&str; 2] = ["datafusion.execution.time_zone", "datafusion.explain."];

@@ -139,16 +139,18 @@ fn times_are_read_and_shown_in_the_session_zone() {
     assert!(errors(&done).contains("Mars/Base"), "{}", errors(&done));
 }
 
+/// What psql shows of an expression in a session with a time zone.
+fn in_zone(server: &Server, zone: &str, expression: &str) -> String {
+    let told = ask(server, &["-At", "-c", &format!("SET TIME ZONE '{zone}'"), "-c", &format!("SELECT {expression}")]);
+    told.strip_prefix("SET\n").unwrap_or(&told).trim_end().to_owned()
+}
+
 /// What PostgreSQL 15 answers to the same statements; only `to_char` has formats of its own.
 #[test]
 fn days_and_hours_are_counted_in_the_session_zone() {
     let folder = tempfile::tempdir().unwrap();
     let server = start(folder.path());
-    let in_zone = |zone: &str, expression: &str| {
-        let told =
-            ask(&server, &["-At", "-c", &format!("SET TIME ZONE '{zone}'"), "-c", &format!("SELECT {expression}")]);
-        told.strip_prefix("SET\n").unwrap_or(&told).trim_end().to_owned()
-    };
+    let in_zone = |zone: &str, expression: &str| in_zone(&server, zone, expression);
     let late = "timestamptz '2025-07-01 22:30Z'";
     for (expression, expected) in [
         (format!("date_part('hour', {late})"), "0"),
@@ -191,6 +193,58 @@ fn days_and_hours_are_counted_in_the_session_zone() {
     assert_eq!(in_zone("+05:45", "date_trunc('hour', timestamptz '2025-07-01 00:00Z')"), "2025-07-01 05:00:00+05:45");
     assert_eq!(in_zone("-03:30", "to_char(timestamptz '2025-07-01 00:00Z', '%H:%M %:z')"), "20:30 -03:30");
     assert_eq!(in_zone("UTC", &format!("date_part('hour', {late})")), "22");
+}
+
+/// What PostgreSQL 15 answers to the same statements.
+#[test]
+fn lists_differences_and_days_with_intervals_are_those_of_postgresql() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = start(folder.path());
+    let of_difference = |part: &str| {
+        format!(
+            "{part} FROM (VALUES (timestamptz '2025-03-01 10:00Z'), (timestamptz '2025-03-03 11:02:03.25Z')) AS v(t)"
+        )
+    };
+    for (expression, expected) in [
+        (r#"'{a,"b c",NULL,"d,e"}'::text[]"#, r#"{a,"b c",NULL,"d,e"}"#),
+        (r#"'b c' = ANY('{a,"b c"}')"#, "t"),
+        ("('x' = ANY('{a,NULL}')) IS NULL", "t"),
+        ("(NOT ('x' = ANY('{a,NULL}'))) IS NULL", "t"),
+        ("('x' <> ALL('{a,NULL}')) IS NULL", "t"),
+        (r#"'x' <> ALL('{a,"b c"}'::text[])"#, "t"),
+        ("2 = ANY('{1,2}')", "t"),
+        ("2.5 = ANY('{1,2.50}')", "t"),
+        ("timestamptz '2025-03-03' = ANY('{2025-03-02,2025-03-03}'::timestamptz[])", "t"),
+        ("'{}'::int[]", "{}"),
+        ("'{1,NULL,3}'::int[]", "{1,NULL,3}"),
+        ("3 < ALL('{4,5}'::int[])", "t"),
+        (
+            "extract(epoch FROM timestamptz '2025-03-03 10:00:01.5Z' - timestamptz '2025-03-01 10:00Z')::float8",
+            "172801.5",
+        ),
+        (&of_difference("date_part('epoch', max(t) - min(t))"), "176523.25"),
+        (&of_difference("date_part('day', max(t) - min(t))"), "2"),
+        (&of_difference("date_part('hour', max(t) - min(t))"), "1"),
+        (&of_difference("date_part('minute', min(t) - max(t))"), "-2"),
+        (&of_difference("date_part('month', max(t) - min(t))"), "0"),
+        ("date '2025-03-03' + interval '12 hours'", "2025-03-03 12:00:00"),
+        ("date '2025-03-03' - interval '90 minutes'", "2025-03-02 22:30:00"),
+        ("interval '1 day' + date '2025-03-03'", "2025-03-04 00:00:00"),
+        ("date '2025-03-03' + 1", "2025-03-04"),
+        ("date '2025-03-03' - date '2025-03-01'", "2"),
+        ("timestamptz '2025-03-03 11:00Z' >= date '2025-03-03' + interval '12 hours'", "t"),
+        ("count(*) FROM samples WHERE time >= time::date + interval '665 minutes'", "5"),
+    ] {
+        assert_eq!(in_zone(&server, "Europe/Berlin", expression), expected, "{expression}");
+    }
+    for (expression, complaint) in [
+        ("'{a'::text[]", "malformed array literal"),
+        ("2 = ANY('1,2')", "malformed array literal"),
+        ("'{{1,2},{3,4}}'::int[]", "more than one dimension"),
+    ] {
+        let done = psql(&server, "takt", "").args(["-c", &format!("SELECT {expression}")]).output().unwrap();
+        assert!(errors(&done).contains(complaint), "{expression}: {}", errors(&done));
+    }
 }
 
 #[test]

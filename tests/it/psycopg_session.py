@@ -60,6 +60,8 @@ def parameters(connection, binary):
     check(one("SELECT count(*) FROM samples WHERE equipment = %s AND value > %s AND quality = %s", PRESS, 4.0, 0), [(6,)],
           "text, float and int")
     check(one("SELECT count(*) FROM samples WHERE value = ANY(%s)", [1.5, 2.5]), [(2,)], "array")
+    check(one("SELECT 'b c' = ANY(%s), 'd' = ANY(%s), %s::text[]", ["a", "b c"], ["a", 'd,"e'], ["NULL", None, 'x"y\\z', "", "{}"]),
+          [(True, False, ["NULL", None, 'x"y\\z', "", "{}"])], "lists of texts that need quotes")
     check(one("SELECT count(*) FROM samples WHERE unit = %s", None), [(0,)], "null")
     check(one("SELECT value FROM samples ORDER BY time LIMIT %s", 2), [(0.5,), (1.5,)], "limit")
     check(one("SELECT count(*) FROM samples WHERE time > %s", datetime.date(2025, 3, 3)), [(10,)], "date")

@@ -101,7 +101,7 @@ const TIMESTAMP: &str = "TIMESTAMP(6)";
 
 fn decode_text(text: &str, kind: &Type, zone: &TimeZone) -> Result<Value, Failure> {
     if let Some(element) = element_of(kind) {
-        return array_text(text)?
+        return query::array_items(text)?
             .into_iter()
             .map(|item| item.map_or(Ok(Value::Null), |item| decode_text(&item, &element, zone)))
             .collect::<Result<_, _>>()
@@ -184,50 +184,6 @@ fn element_of(kind: &Type) -> Option<Type> {
         Type::DATE_ARRAY => Some(Type::DATE),
         _ => None,
     }
-}
-
-/// `{a,"b,c",NULL}`: one dimension.
-fn array_text(text: &str) -> Result<Vec<Option<String>>, Failure> {
-    let malformed =
-        || Failure::new(sqlstate::INVALID_TEXT_REPRESENTATION, format!("malformed array literal: \"{text}\""));
-    let inner = text.trim().strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).ok_or_else(malformed)?;
-    if inner.trim().is_empty() {
-        return Ok(Vec::new());
-    }
-    let mut items = Vec::new();
-    let mut item = String::new();
-    let (mut quoted, mut was_quoted) = (false, false);
-    let mut characters = inner.chars();
-    while let Some(character) = characters.next() {
-        match character {
-            '\\' => item.push(characters.next().ok_or_else(malformed)?),
-            '"' => {
-                quoted = !quoted;
-                was_quoted = true;
-            }
-            ',' if !quoted => {
-                items.push(array_item(&mut item, &mut was_quoted));
-            }
-            '{' | '}' if !quoted => {
-                return Err(Failure::unsupported("arrays of more than one dimension are not supported"));
-            }
-            character => item.push(character),
-        }
-    }
-    if quoted {
-        return Err(malformed());
-    }
-    items.push(array_item(&mut item, &mut was_quoted));
-    Ok(items)
-}
-
-fn array_item(item: &mut String, was_quoted: &mut bool) -> Option<String> {
-    let item = std::mem::take(item);
-    if std::mem::take(was_quoted) {
-        return Some(item);
-    }
-    let item = item.trim();
-    (!item.eq_ignore_ascii_case("null")).then(|| item.to_owned())
 }
 
 /// Writes a value as SQL. Negative numbers are put in parentheses: `x -$1` must not become a comment.

@@ -10,8 +10,8 @@ use datafusion::sql::sqlparser::parser::Parser;
 use datafusion::sql::sqlparser::tokenizer::Token;
 use datafusion_pg_catalog::sql::PostgresCompatibilityParser;
 use datafusion_pg_catalog::sql::rules::{
-    CurrentUserVariableToSessionUserFunctionCall, FixArrayLiteral, FixVersionColumnName, RewriteArrayAnyAllOperation,
-    RewritePgCatalogOperator, SqlStatementRewriteRule, StripCallableQualifier, StripCollate,
+    CurrentUserVariableToSessionUserFunctionCall, FixVersionColumnName, RewritePgCatalogOperator,
+    SqlStatementRewriteRule, StripCallableQualifier, StripCollate,
 };
 
 use super::failure::{Failure, parse_failure};
@@ -26,9 +26,7 @@ static CATALOG_PARSER: LazyLock<PostgresCompatibilityParser> = LazyLock::new(Pos
 /// Rules that keep a statement's meaning, whatever it asks.
 static EXACT_RULES: LazyLock<Vec<Arc<dyn SqlStatementRewriteRule>>> = LazyLock::new(|| {
     let rules: Vec<Arc<dyn SqlStatementRewriteRule>> = vec![
-        Arc::new(RewriteArrayAnyAllOperation),
         Arc::new(StripCallableQualifier),
-        Arc::new(FixArrayLiteral),
         Arc::new(CurrentUserVariableToSessionUserFunctionCall),
         Arc::new(StripCollate),
         Arc::new(RewritePgCatalogOperator),
@@ -39,9 +37,6 @@ static EXACT_RULES: LazyLock<Vec<Arc<dyn SqlStatementRewriteRule>>> = LazyLock::
 
 /// Words without which no exact rule has anything to do.
 const EXACT_WORDS: &[&str] = &[
-    "any",
-    "some",
-    "all",
     "current_user",
     "current_role",
     "user",
@@ -71,9 +66,7 @@ pub(crate) fn rewrite(text: &str) -> Result<Option<String>, Failure> {
     if asks_catalogs(&lexemes) {
         return for_catalogs(text, &lexemes).map(Some);
     }
-    let touched = lexemes.iter().any(|lexeme| {
-        lexeme.token == Token::LBracket || lexeme.word().is_some_and(|word| EXACT_WORDS.contains(&word.as_str()))
-    });
+    let touched = lexemes.iter().any(|lexeme| lexeme.word().is_some_and(|word| EXACT_WORDS.contains(&word.as_str())));
     Ok(if touched { exactly(text) } else { None })
 }
 

@@ -1,39 +1,50 @@
-//! Comparisons of intervals by their length, as in PostgreSQL: a month counts as 30 days, a day as 24 hours.
+//! Intervals as in PostgreSQL.
 //!
-//! DataFusion compares months, then days, then nanoseconds, and the difference of two times has nanoseconds only: 36 hours
-//! would be less than a day.
+//! They are compared by their length: a month counts as 30 days, a day as 24 hours. DataFusion compares months, then days, then
+//! nanoseconds, and the difference of two times has nanoseconds only: 36 hours would be less than a day. The parts of such a
+//! difference are those of days and a time of day, and its seconds since 1970 have a fraction; in DataFusion each part is the
+//! whole in its unit. And a day with an interval is a time: in DataFusion it stays a day, however many hours are added.
 
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, Int64Array};
-use arrow::datatypes::{DataType, Int64Type, IntervalMonthDayNanoType, IntervalUnit};
+use arrow::datatypes::{
+    DataType, DurationMicrosecondType, Int64Type, IntervalMonthDayNano, IntervalMonthDayNanoType, IntervalUnit,
+    TimeUnit,
+};
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, Result, ScalarValue, plan_err};
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
+use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{
-    ColumnarValue, Expr, ExprSchemable, Operator, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
-    binary_expr,
+    Cast, ColumnarValue, Expr, ExprSchemable, LogicalPlan, Operator, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
+    Signature, Volatility, binary_expr,
 };
+use datafusion::optimizer::AnalyzerRule;
 use datafusion::sql::sqlparser::ast::BinaryOperator;
 
 use oee::bucket::DAY_US;
 
+use crate::instant::map_named;
+
 /// Days of a month, where an interval has to have a length.
 const MONTH_DAYS: i64 = 30;
 
-/// Plans comparisons of intervals as comparisons of their lengths.
+/// Plans comparisons of intervals as comparisons of their lengths, and days with intervals as times.
 #[derive(Debug)]
-pub(super) struct IntervalComparison {
+pub(super) struct Intervals {
     length: Arc<ScalarUDF>,
 }
 
-impl IntervalComparison {
+impl Intervals {
     pub(super) fn new() -> Self {
         let length = IntervalLength { signature: Signature::user_defined(Volatility::Immutable) };
         Self { length: Arc::new(ScalarUDF::new_from_impl(length)) }
     }
 }
 
-impl ExprPlanner for IntervalComparison {
+impl ExprPlanner for Intervals {
     fn plan_binary_op(&self, expr: RawBinaryExpr, schema: &DFSchema) -> Result<PlannerResult<RawBinaryExpr>> {
         let interval = |side: &Expr| {
             side.get_type(schema).is_ok_and(|kind| matches!(kind, DataType::Interval(_) | DataType::Duration(_)))
@@ -43,7 +54,101 @@ impl ExprPlanner for IntervalComparison {
                 let [left, right] = [expr.left, expr.right].map(|side| self.length.call(vec![side]));
                 Ok(PlannerResult::Planned(binary_expr(left, operator, right)))
             }
-            _ => Ok(PlannerResult::Original(expr)),
+            _ => Ok(PlannerResult::Original(moved(expr, schema, interval))),
+        }
+    }
+}
+
+/// A day that an interval is added to, or taken from, is its midnight.
+fn moved(expr: RawBinaryExpr, schema: &DFSchema, interval: impl Fn(&Expr) -> bool) -> RawBinaryExpr {
+    let RawBinaryExpr { op, left, right } = expr;
+    let is_day = |side: &Expr| side.get_type(schema).is_ok_and(|kind| matches!(kind, DataType::Date32));
+    let midnight = |side: Expr| Expr::Cast(Cast::new(Box::new(side), DataType::Timestamp(TimeUnit::Microsecond, None)));
+    match op {
+        BinaryOperator::Plus | BinaryOperator::Minus if is_day(&left) && interval(&right) => {
+            RawBinaryExpr { op, left: midnight(left), right }
+        }
+        BinaryOperator::Plus if interval(&left) && is_day(&right) => RawBinaryExpr { op, left, right: midnight(right) },
+        _ => RawBinaryExpr { op, left, right },
+    }
+}
+
+/// Takes differences of times apart as days and a time of day.
+#[derive(Debug)]
+pub(crate) struct Differences {
+    days_and_time: Arc<ScalarUDF>,
+}
+
+impl Differences {
+    pub(crate) fn new() -> Self {
+        let signature = Signature::any(1, Volatility::Immutable);
+        Self { days_and_time: Arc::new(ScalarUDF::new_from_impl(DaysAndTime { signature })) }
+    }
+}
+
+impl AnalyzerRule for Differences {
+    fn analyze(&self, plan: LogicalPlan, _config: &ConfigOptions) -> Result<LogicalPlan> {
+        let changed = plan.transform_up_with_subqueries(|node| {
+            let schema = merge_schema(&node.inputs());
+            map_named(node, |expr| {
+                expr.transform_up(|part| match part {
+                    Expr::ScalarFunction(mut call) if call.func.name() == "date_part" => {
+                        let difference = call.args.get_mut(1).filter(|part| {
+                            part.get_type(&schema).is_ok_and(|kind| matches!(kind, DataType::Duration(_)))
+                        });
+                        let is_changed = difference.is_some();
+                        if let Some(difference) = difference {
+                            *difference = self.days_and_time.call(vec![std::mem::take(difference)]);
+                        }
+                        let call = Expr::ScalarFunction(call);
+                        Ok(if is_changed { Transformed::yes(call) } else { Transformed::no(call) })
+                    }
+                    other => Ok(Transformed::no(other)),
+                })
+            })
+        })?;
+        Ok(changed.data)
+    }
+
+    fn name(&self) -> &str {
+        "differences"
+    }
+}
+
+/// A difference of times as an interval of days, and of a time within a day.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct DaysAndTime {
+    signature: Signature,
+}
+
+impl ScalarUDFImpl for DaysAndTime {
+    fn name(&self) -> &str {
+        "days_and_time"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _arg_types: &[DataType]) -> Result<DataType> {
+        Ok(DataType::Interval(IntervalUnit::MonthDayNano))
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let Some(difference) = args.args.first() else { return plan_err!("days_and_time takes a difference") };
+        let difference = difference.cast_to(&DataType::Duration(TimeUnit::Microsecond), None)?;
+        let split = |difference: &ArrayRef| -> ArrayRef {
+            Arc::new(difference.as_primitive::<DurationMicrosecondType>().unary::<_, IntervalMonthDayNanoType>(|us| {
+                // There are fewer days than that in all microseconds that can be counted.
+                let days = i32::try_from(us / DAY_US).unwrap_or(i32::MAX);
+                IntervalMonthDayNano::new(0, days, us % DAY_US * 1_000)
+            }))
+        };
+        match difference {
+            ColumnarValue::Array(differences) => Ok(ColumnarValue::Array(split(&differences))),
+            ColumnarValue::Scalar(difference) => {
+                Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&split(&difference.to_array()?), 0)?))
+            }
         }
     }
 }
