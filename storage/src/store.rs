@@ -31,13 +31,13 @@ mod flush;
 mod health;
 mod merge;
 mod recovery;
+mod resolve;
 mod resort;
 mod tiers;
 mod transform;
 mod writer;
 
 use aging::Aging;
-use apply::Index;
 use flush::Flusher;
 pub(crate) use flush::{history_through, superseded_after};
 use health::Counts;
@@ -45,6 +45,7 @@ pub use health::Health;
 use health::{note, trouble};
 use recovery::{Opened, open_folder};
 pub(crate) use recovery::{read_log, read_only};
+use resolve::Index;
 pub use transform::Transform;
 
 /// Where the store takes the time from: microseconds UTC.

@@ -1,63 +1,19 @@
 //! Makes rows of a durable write visible in a table's hot buffer.
 
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use arrow::array::{
     ArrayRef, BooleanArray, DictionaryArray, Int32Array, StringArray, TimestampMicrosecondArray, new_null_array,
 };
-use arrow::compute::{concat, concat_batches};
+use arrow::compute::concat;
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 
+use super::resolve::{Cold, resolve};
 use super::{Rows, Table};
 use crate::StoreError;
-use crate::dead::Dead;
-use crate::hot::{SameRow, in_schema};
-use crate::keys::{KeyEncoder, pick};
-use crate::segment::Segment;
-use crate::sought::{Found, newest_rows};
-use crate::spec::{CHANGE_REASON, DELETED, RECORDED, RECORDED_BY, TableSpec, Upsert};
-
-/// The newest hot row of each key of a record table.
-#[derive(Debug, Default)]
-pub(super) struct Index {
-    rows: HashMap<Box<[u8]>, Place>,
-}
-
-/// Where a row is: held so, it takes a few bytes, and as a batch of its own a few thousand.
-#[derive(Debug)]
-struct Place {
-    batch: Arc<RecordBatch>,
-    row: usize,
-}
-
-impl Index {
-    /// Takes in rows in their order.
-    fn extend(&mut self, encoder: &KeyEncoder, rows: &RecordBatch) -> Result<(), StoreError> {
-        let batch = Arc::new(rows.clone());
-        for (row, key) in encoder.encode(rows)?.iter().enumerate() {
-            self.rows.insert(key.as_ref().into(), Place { batch: Arc::clone(&batch), row });
-        }
-        Ok(())
-    }
-
-    fn get(&self, key: &[u8]) -> Option<RecordBatch> {
-        self.rows.get(key).map(|place| place.batch.slice(place.row, 1))
-    }
-
-    /// Starts over from the chunks that are still hot.
-    pub(super) fn rebuild(&mut self, spec: &TableSpec, hot: &crate::hot::Hot) -> Result<(), StoreError> {
-        self.rows.clear();
-        if spec.upsert == Upsert::Record {
-            let encoder = KeyEncoder::new(spec);
-            for chunk in &hot.chunks {
-                self.extend(&encoder, &chunk.batch)?;
-            }
-        }
-        Ok(())
-    }
-}
+use crate::keys::KeyEncoder;
+use crate::spec::{DELETED, RECORDED, RECORDED_BY, TableSpec, Upsert};
 
 /// The memory schema of the columns that a WAL file names.
 pub(super) fn schema_of(spec: &TableSpec, columns: &[String]) -> Result<SchemaRef, StoreError> {
@@ -99,48 +55,6 @@ pub(super) struct Durable<'a> {
     pub(super) position: u64,
     pub(super) recorded: i64,
     pub(super) by: &'a str,
-}
-
-/// Rows that segments hold of some keys, looked up before the store is locked; `None` where they hold none.
-pub(super) type Cold = HashMap<Box<[u8]>, Option<RecordBatch>>;
-
-/// Which of the keys that `writes` to a table of records name lie in no hot row: rows of their key columns.
-pub(super) fn cold_keys(table: &Table, writes: &[&Rows]) -> Result<Vec<RecordBatch>, StoreError> {
-    let encoder = KeyEncoder::new(&table.spec);
-    let mut cold = Vec::new();
-    for rows in writes {
-        let keys = encoder.encode(&rows.batch)?;
-        let is_cold = |(_, key): &(u32, arrow::row::Row<'_>)| !table.index.rows.contains_key(key.as_ref());
-        let missing: Vec<u32> = (0..).zip(keys.iter()).filter(is_cold).map(|(place, _)| place).collect();
-        if !missing.is_empty() {
-            cold.push(pick(&rows.batch.project(&table.spec.key)?, missing)?);
-        }
-    }
-    Ok(cold)
-}
-
-/// Looks the keys of `wanted` up in `segments`; what is found comes in the hot schema.
-///
-/// A row whose newer version has left is none. Keys must not be hot: a hot row may be what hides the segment's.
-pub(super) fn look_up(
-    spec: &TableSpec,
-    segments: &[Arc<Segment>],
-    dead: &[Arc<Dead>],
-    wanted: &[RecordBatch],
-) -> Result<Cold, StoreError> {
-    let Some(first) = wanted.first() else { return Ok(Cold::new()) };
-    let wanted = concat_batches(first.schema_ref(), wanted)?;
-    let encoder = KeyEncoder::new(spec);
-    let mut cold: Cold = encoder.encode(&wanted)?.iter().map(|key| (key.as_ref().into(), None)).collect();
-    if let Some(Found { rows, hidden }) = newest_rows(spec, segments, dead, &wanted)? {
-        let rows = in_schema(&rows, &spec.hot_schema())?;
-        for (place, (key, hidden)) in encoder.encode(&rows)?.iter().zip(hidden).enumerate() {
-            if !hidden {
-                cold.insert(key.as_ref().into(), Some(rows.slice(place, 1)));
-            }
-        }
-    }
-    Ok(cold)
 }
 
 /// Stamps the rows of a write to a table of records, fills absent fields in from the rows they change, and appends them to
@@ -233,99 +147,4 @@ fn retractions(writes: &[Durable<'_>]) -> BooleanArray {
         deleted.extend(std::iter::repeat_n(false, unsaid));
     }
     BooleanArray::from(deleted)
-}
-
-/// Bits of all columns of a table.
-fn all_columns(spec: &TableSpec) -> u64 {
-    (1_u64 << spec.schema.fields().len()) - 1
-}
-
-/// Bits of the columns that a row brings.
-fn mask(spec: &TableSpec, rows: &Rows, place: usize) -> u64 {
-    let all = all_columns(spec);
-    rows.present.as_ref().and_then(|present| present.get(place)).copied().unwrap_or(all) & all
-}
-
-fn retracts(rows: &Rows, place: usize) -> bool {
-    rows.deleted.get(place).copied().unwrap_or(false)
-}
-
-/// Fills in what rows leave out. Rows are taken one after another: each may change the one before it.
-fn resolve(table: &Table, rows: &Rows, stamped: &RecordBatch, cold: &Cold) -> Result<RecordBatch, StoreError> {
-    let spec = &table.spec;
-    let count = stamped.num_rows();
-    let encoder = KeyEncoder::new(spec);
-    let keys = encoder.encode(stamped)?;
-    let mut newest: HashMap<Box<[u8]>, RecordBatch> = HashMap::new();
-    let mut unknown: Vec<RecordBatch> = Vec::new();
-    for place in 0..count {
-        let key = keys.row(place);
-        let hot = table.index.get(key.as_ref());
-        match (hot.as_ref().map(Some), cold.get(key.as_ref()).map(Option::as_ref)) {
-            (Some(row), _) | (None, Some(row)) => {
-                if let Some(row) = row {
-                    newest.insert(key.as_ref().into(), row.clone());
-                }
-            }
-            // It was hot when the segments were looked through, and is in one of them since.
-            (None, None) => unknown.push(rows.batch.slice(place, 1)),
-        }
-    }
-    for (key, row) in look_up(spec, &table.segments, &table.dead, &unknown)? {
-        if let Some(row) = row {
-            newest.entry(key).or_insert(row);
-        }
-    }
-    let mut seen = HashSet::new();
-    let repeated: HashSet<&[u8]> = keys.iter().map(|key| key.data()).filter(|key| !seen.insert(*key)).collect();
-    // Most rows are the first of their key: those stay together as they are.
-    let (mut resolved, mut as_they_are) = (Vec::new(), 0);
-    for place in 0..count {
-        let key = keys.row(place).data();
-        if !newest.contains_key(key) && !repeated.contains(key) {
-            continue;
-        }
-        let row = stamped.slice(place, 1);
-        let row = match newest.get(key) {
-            // What is retracted already stays as it was.
-            Some(older) if is_deleted(older) && retracts(rows, place) => older.clone(),
-            Some(older) if !is_deleted(older) => {
-                merge(spec, &row, older, if retracts(rows, place) { 0 } else { mask(spec, rows, place) })?
-            }
-            _ => row,
-        };
-        // A repetition says nothing new: not even that it was recorded later, which would decide between equal starts.
-        let row = match newest.get(key) {
-            Some(older) if SameRow::new(spec, older, &row)?.row(0, 0) => older.clone(),
-            _ => row,
-        };
-        newest.insert(key.into(), row.clone());
-        resolved.push(stamped.slice(as_they_are, place - as_they_are));
-        resolved.push(row);
-        as_they_are = place + 1;
-    }
-    resolved.push(stamped.slice(as_they_are, count - as_they_are));
-    Ok(concat_batches(stamped.schema_ref(), &resolved)?)
-}
-
-/// Bits of the columns that are never inherited.
-fn stamps(spec: &TableSpec) -> u64 {
-    let stamp = |name: &str| matches!(name, RECORDED | RECORDED_BY | CHANGE_REASON);
-    let fields = spec.schema.fields().iter().enumerate();
-    fields.filter(|(_, field)| stamp(field.name())).fold(0, |mask, (index, _)| mask | (1 << index))
-}
-
-fn is_deleted(row: &RecordBatch) -> bool {
-    let deleted = row.column_by_name(DELETED).and_then(|column| arrow::array::AsArray::as_boolean_opt(column));
-    deleted.is_some_and(|deleted| deleted.iter().any(|flag| flag == Some(true)))
-}
-
-/// `row` where its mask says so, `older` elsewhere.
-fn merge(spec: &TableSpec, row: &RecordBatch, older: &RecordBatch, mask: u64) -> Result<RecordBatch, StoreError> {
-    let mask = mask | stamps(spec);
-    let columns = row.columns().iter().zip(older.columns()).enumerate().map(|(index, (new, old))| {
-        let inherited = index < spec.schema.fields().len() && mask & (1 << index) == 0;
-        if inherited { old.clone() } else { new.clone() }
-    });
-    Ok(RecordBatch::try_new(row.schema(), columns.collect())?)
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::apply::Durable;
+use super::resolve::Cold;
 use super::{Options, State, Table, apply, flush, off_thread};
 use crate::StoreError;
 use crate::codec::Decoder;
@@ -187,7 +188,7 @@ fn replay(
         let write = Durable { rows: &rows, position: frame.position, recorded: frame.recorded, by: &frame.by };
         match spec.upsert {
             Upsert::Whole => apply::apply_whole(of, &[write])?,
-            Upsert::Record => drop(apply::apply_records(of, write, &apply::Cold::new())?),
+            Upsert::Record => drop(apply::apply_records(of, write, &Cold::default())?),
         }
     }
     state.recorded = state.recorded.max(frame.recorded);

@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender};
 
-use super::apply::{self, Cold, Durable, apply_records, apply_whole, cold_keys, look_up};
+use super::apply::{self, Durable, apply_records, apply_whole};
+use super::resolve::{Cold, cold_keys, look_up};
 use super::{Entry, Receipt, Rows, Shared, flush, trouble};
 use crate::StoreError;
 use crate::spec::Upsert;
@@ -222,7 +223,7 @@ fn cold_rows(shared: &Shared, group: &[Entry]) -> Result<Vec<Cold>, StoreError> 
     let mut cold = Vec::with_capacity(writes.len());
     for ((table, writes), spec) in writes.iter().enumerate().zip(shared.specs.iter()) {
         if writes.is_empty() || spec.upsert == Upsert::Whole {
-            cold.push(Cold::new());
+            cold.push(Cold::default());
             continue;
         }
         let (keys, segments, dead) = {
