@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use crate::OPEN;
 use crate::path::{is_within, lineage};
-use lane::{Lane, Made, Slot};
+use lane::{At, Lane, Made, Slot};
 
 /// How far back an order is looked for at first, microseconds.
 const DAY_US: i64 = 86_400_000_000;
@@ -132,8 +132,8 @@ impl Node {
 /// Where the last moment lay among the executions of a node: the next one is mostly near.
 #[derive(Debug, Clone, Copy, Default)]
 struct Places {
-    unit: usize,
-    order: usize,
+    unit: At,
+    order: At,
 }
 
 /// What covers a moment, and until when that answer holds.
@@ -321,7 +321,7 @@ impl Executions {
     /// The execution of an order that was in force last on an equipment in `[from, to]`.
     fn last_order_within(&self, equipment: &str, from: i64, to: i64) -> Option<&Execution> {
         let nodes = || lineage(equipment).filter_map(|path| self.nodes.get(path));
-        let over = |t: i64| nodes().find_map(|node| node.orders.at(t, &mut usize::default()).0).map(Slot::execution);
+        let over = |t: i64| nodes().find_map(|node| node.orders.at(t, &mut At::default()).0).map(Slot::execution);
         over(to).or_else(|| {
             // None is in force at the end: the one that ended last was before.
             let begun = nodes().flat_map(|node| node.orders.reaching(from, to).map(move |order| (node, order)));

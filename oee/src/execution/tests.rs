@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use super::{Affected, Execution, Executions, Key, OrderSpan, derived_run};
 use crate::OPEN;
 use crate::path::lineage;
@@ -156,11 +158,13 @@ fn the_index_follows_the_rule() {
     for seed in 0..400 {
         let mut random = Seeded::new(seed);
         let mut all = Executions::new();
-        for _ in 0..random.within(1, 30) {
+        // Few, and so many that they fill several chunks.
+        let (runs, changes) = if seed % 4 == 0 { (200, 600) } else { (12, 30) };
+        for _ in 0..random.within(1, changes) {
             if random.chance(20) {
-                all.remove(&format!("r{}", random.within(0, 12)));
+                all.remove(&format!("r{}", random.within(0, runs)));
             } else {
-                all.upsert(any_execution(&mut random, 12));
+                all.upsert(any_execution(&mut random, runs));
             }
         }
         let list: Vec<Execution> = all.iter().cloned().collect();
@@ -175,6 +179,20 @@ fn the_index_follows_the_rule() {
             }
             // A cursor may also go back.
             assert_eq!(cursor.key_at(7), all.key_at(place, 7), "seed {seed}, {place}");
+            let (from, to) = (random.within(-1, 50), random.within(-1, 50));
+            let found = all.units_within(place, from, to).map(|(execution, end)| (execution.run.clone(), end));
+            let here = list.iter().filter(|execution| &*execution.equipment == place && execution.unit.is_some());
+            let later = |t: i64| here.clone().map(|execution| execution.started).filter(|start| *start > t).min();
+            // Of equal starts an open one ends where the other begins, unless it is the last of them.
+            let last = |one: &Execution| {
+                let place = |of: &Execution| (of.started, of.recorded, of.run.clone());
+                here.clone().all(|other| other.started != one.started || place(other) <= place(one))
+            };
+            let open_end = |one: &Execution| if last(one) { later(one.started).unwrap_or(OPEN) } else { one.started };
+            let end = |one: &Execution| one.completed.map_or_else(|| open_end(one), |end| end.max(one.started));
+            let expected = here.clone().filter(|one| one.started <= to && end(one) >= from);
+            let expected: BTreeSet<_> = expected.map(|one| (one.run.clone(), end(one))).collect();
+            assert_eq!(found.collect::<BTreeSet<_>>(), expected, "seed {seed}, {place} in {from} to {to}");
         }
     }
 }
