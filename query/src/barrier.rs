@@ -52,10 +52,8 @@ impl PhysicalOptimizerRule for Barriers {
 
 /// `child` of `node` behind a barrier, where there has to be one.
 fn guarded(node: &Arc<dyn ExecutionPlan>, child: &Arc<dyn ExecutionPlan>) -> Option<Arc<dyn ExecutionPlan>> {
-    if node.downcast_ref::<AggregateExec>().is_some_and(|aggregate| aggregate.group_expr().has_grouping_set()) {
-        return Some(Arc::new(BarrierExec::new(Arc::clone(child), false)));
-    }
-    if child.is::<WindowAggExec>() {
+    let has_sets = |aggregate: &AggregateExec| aggregate.group_expr().has_grouping_set();
+    if node.downcast_ref::<AggregateExec>().is_some_and(has_sets) || child.is::<WindowAggExec>() {
         return Some(Arc::new(BarrierExec::new(Arc::clone(child), false)));
     }
     // A projection tells columns below it apart by their places; those that it makes, nobody does.

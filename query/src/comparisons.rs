@@ -32,9 +32,6 @@ impl Comparisons {
 
     fn hidden(&self, part: Expr, schema: &DFSchema) -> Transformed<Expr> {
         match &part {
-            Expr::ScalarFunction(call) if call.func == self.as_is => {
-                Transformed::new(part, false, TreeNodeRecursion::Jump)
-            }
             Expr::Cast(cast) if loses(&cast.expr, cast.field.data_type(), schema) => {
                 let hidden = ScalarFunction::new_udf(Arc::clone(&self.as_is), vec![part]);
                 Transformed::new(Expr::ScalarFunction(hidden), true, TreeNodeRecursion::Jump)
