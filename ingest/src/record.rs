@@ -417,7 +417,7 @@ fn integer(value: &Value) -> Result<i64, String> {
 }
 
 /// Text as it is, anything else as its JSON.
-fn text(value: &Value) -> String {
+pub(crate) fn text(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         other => other.to_string(),

@@ -1,9 +1,11 @@
 //! Places in a plan that the library's rules must not look through.
 //!
-//! Three of its rules give wrong rows where they do (DataFusion 55). Filters are pushed to a column by its name alone: of two columns
+//! Five of its rules give wrong rows where they do (DataFusion 55). Filters are pushed to a column by its name alone: of two columns
 //! that are called the same, as on both sides of a join, to the wrong one. An aggregate by grouping sets takes its input's order for
 //! that of its groups, though a set leaves columns out, so that groups come several times. And where rows are in order already, a limit
-//! goes below a window that has to see them all, as `OVER ()`.
+//! goes below a window that has to see them all, as `OVER ()`. What a condition makes the same in all rows of one side of an outer join
+//! counts as the same behind it, where it is NULL too, and is left out of sorts. So is what is the same in all rows of each branch of a
+//! UNION ALL, while the branches share what a LIMIT has found.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -12,15 +14,17 @@ use std::sync::Arc;
 use arrow::datatypes::Schema;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::common::{Result, internal_err};
+use datafusion::common::{JoinType, Result, internal_err};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
+use datafusion::physical_expr::{AcrossPartitions, ConstExpr, EquivalenceProperties, PhysicalExpr};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::aggregates::AggregateExec;
+use datafusion::physical_plan::joins::{HashJoinExec, NestedLoopJoinExec, SortMergeJoinExec};
 use datafusion::physical_plan::projection::ProjectionExec;
+use datafusion::physical_plan::union::UnionExec;
 use datafusion::physical_plan::windows::WindowAggExec;
 use datafusion::physical_plan::{
-    DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, replace_children_if_necessary,
+    DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PlanProperties, replace_children_if_necessary,
 };
 
 /// Puts barriers where they are needed. To come before filters are pushed down.
@@ -53,13 +57,26 @@ impl PhysicalOptimizerRule for Barriers {
 /// `child` of `node` behind a barrier, where there has to be one.
 fn guarded(node: &Arc<dyn ExecutionPlan>, child: &Arc<dyn ExecutionPlan>) -> Option<Arc<dyn ExecutionPlan>> {
     let has_sets = |aggregate: &AggregateExec| aggregate.group_expr().has_grouping_set();
-    if node.downcast_ref::<AggregateExec>().is_some_and(has_sets) || child.is::<WindowAggExec>() {
+    let forgets = child.is::<WindowAggExec>() || is_outer_join(child) || has_branches_of_one_value(child);
+    if forgets || node.downcast_ref::<AggregateExec>().is_some_and(has_sets) {
         return Some(Arc::new(BarrierExec::new(Arc::clone(child), false)));
     }
     // A projection tells columns below it apart by their places; those that it makes, nobody does.
     let is_ambiguous = child.is::<ProjectionExec>() || !node.is::<ProjectionExec>();
     (is_ambiguous && has_namesakes(&child.schema()))
         .then(|| Arc::new(BarrierExec::new(Arc::clone(child), true)) as Arc<dyn ExecutionPlan>)
+}
+
+fn is_outer_join(node: &Arc<dyn ExecutionPlan>) -> bool {
+    let of_hash = node.downcast_ref::<HashJoinExec>().map(HashJoinExec::join_type);
+    let of_loop = node.downcast_ref::<NestedLoopJoinExec>().map(NestedLoopJoinExec::join_type);
+    let of_merge = node.downcast_ref::<SortMergeJoinExec>().map(SortMergeJoinExec::join_type);
+    matches!(of_hash.or(of_loop).copied().or(of_merge), Some(JoinType::Left | JoinType::Right | JoinType::Full))
+}
+
+fn has_branches_of_one_value(node: &Arc<dyn ExecutionPlan>) -> bool {
+    let differs = |constant: &ConstExpr| matches!(constant.across_partitions, AcrossPartitions::Heterogeneous);
+    node.is::<UnionExec>() && node.equivalence_properties().constants().iter().any(differs)
 }
 
 fn has_namesakes(schema: &Schema) -> bool {

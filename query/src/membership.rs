@@ -1,16 +1,18 @@
 //! Whether something is among the rows of a subquery, in three values.
 //!
-//! Where IN stands in a condition by itself, or beside AND, the library takes it rightly. Elsewhere it knows of it only whether it
-//! holds (DataFusion 55): of `x NOT IN (SELECT y …) OR …` and of `NOT (x IN (SELECT y …) AND …)` it makes true what is unknown,
-//! where x or a y is NULL. There IN is spelled out as what is true, what is unknown and what is false.
+//! Where IN stands in a condition by itself, or beside AND, and NOT IN too as long as its subquery depends on no row outside, the
+//! library takes it rightly. Elsewhere it knows of it only whether it holds (DataFusion 55): of `x NOT IN (SELECT y …) OR …` and of
+//! `NOT (x IN (SELECT y …) AND …)` it makes true what is unknown, where x or a y is NULL. There IN is spelled out as what is true,
+//! what is unknown and what is false.
 
 use std::sync::Arc;
 
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::common::{Column, Result, ScalarValue, plan_err};
+use datafusion::common::{Column, JoinType, Result, ScalarValue, plan_err};
 use datafusion::logical_expr::expr::{Case, Exists, InSubquery};
-use datafusion::logical_expr::{BinaryExpr, Expr, LogicalPlan, LogicalPlanBuilder, Operator, Subquery, lit};
+use datafusion::logical_expr::utils::{conjunction, split_conjunction_owned};
+use datafusion::logical_expr::{BinaryExpr, Expr, Join, LogicalPlan, LogicalPlanBuilder, Operator, Subquery, lit};
 use datafusion::optimizer::AnalyzerRule;
 
 /// Spells IN out where what is unknown could be taken for something else.
@@ -21,6 +23,7 @@ impl AnalyzerRule for Membership {
     fn analyze(&self, plan: LogicalPlan, _config: &ConfigOptions) -> Result<LogicalPlan> {
         let changed = plan.transform_up_with_subqueries(|node| match node {
             LogicalPlan::Filter(_) => node.map_expressions(|condition| told_apart(condition, true)),
+            LogicalPlan::Join(join) => above_join(join),
             other => Ok(Transformed::no(other)),
         })?;
         Ok(changed.data)
@@ -29,6 +32,24 @@ impl AnalyzerRule for Membership {
     fn name(&self) -> &'static str {
         "membership"
     }
+}
+
+/// Conditions with IN stand above an inner join: in one the library cannot look for them.
+fn above_join(mut join: Join) -> Result<Transformed<LogicalPlan>> {
+    let is_inner = join.join_type == JoinType::Inner;
+    let Some(condition) = join.filter.take_if(|condition| is_inner && asks_subquery(condition)) else {
+        return Ok(Transformed::no(LogicalPlan::Join(join)));
+    };
+    let (asking, rest): (Vec<Expr>, Vec<Expr>) =
+        split_conjunction_owned(condition).into_iter().partition(asks_subquery);
+    join.filter = conjunction(rest);
+    let Some(asking) = conjunction(asking) else { return Ok(Transformed::no(LogicalPlan::Join(join))) };
+    let plan = LogicalPlanBuilder::from(LogicalPlan::Join(join)).filter(told_apart(asking, true)?.data)?.build()?;
+    Ok(Transformed::yes(plan))
+}
+
+fn asks_subquery(condition: &Expr) -> bool {
+    condition.exists(|part| Ok(matches!(part, Expr::InSubquery(_)))).unwrap_or(false)
 }
 
 /// A condition that rows must meet: what is false and what is unknown are one. `alone`: nothing but AND stands above it.
@@ -41,8 +62,10 @@ fn told_apart(condition: Expr, alone: bool) -> Result<Transformed<Expr>> {
             let both = BinaryExpr { left: Box::new(left.data), op, right: Box::new(right.data) };
             Ok(Transformed::new(Expr::BinaryExpr(both), changed, TreeNodeRecursion::Continue))
         }
-        Expr::InSubquery(ref membership) if alone || !membership.negated => Ok(Transformed::no(condition)),
-        Expr::Not(ref inner) if alone && matches!(inner.as_ref(), Expr::InSubquery(_)) => {
+        Expr::InSubquery(ref membership) if !membership.negated || alone && is_simple(membership) => {
+            Ok(Transformed::no(condition))
+        }
+        Expr::Not(ref inner) if alone && matches!(inner.as_ref(), Expr::InSubquery(inner) if is_simple(inner)) => {
             Ok(Transformed::no(condition))
         }
         other => other.transform_down(|part| match part {
@@ -52,6 +75,11 @@ fn told_apart(condition: Expr, alone: bool) -> Result<Transformed<Expr>> {
             other => Ok(Transformed::no(other)),
         }),
     }
+}
+
+/// Whether the library takes NOT IN rightly where it stands alone: by one key, that of the left side.
+fn is_simple(membership: &InSubquery) -> bool {
+    membership.subquery.outer_ref_columns.is_empty() && !membership.expr.column_refs().is_empty()
 }
 
 fn spelled_out(membership: InSubquery) -> Result<Expr> {
@@ -153,18 +181,39 @@ mod tests {
             // Typed, and none where there is none.
             let values =
                 format!("(VALUES (0){}{}) AS w(y)", if values.is_empty() { "" } else { ", " }, values.join(", "));
-            for correlated in ["", "AND i >= 0 "] {
-                let subquery = format!("SELECT y FROM {values} WHERE (y <> 0 OR y IS NULL) {correlated}");
+            type Among = fn(i64, Option<i64>) -> bool;
+            let correlations: [(&str, Among); 4] = [
+                ("true", |_, _| true),
+                ("i >= coalesce(y, 1)", |i, y| i >= y.unwrap_or(1)),
+                ("i = coalesce(y, 2)", |i, y| i == y.unwrap_or(2)),
+                ("(i = y OR i = 3)", |i, y| Some(i) == y || i == 3),
+            ];
+            for (correlated, among) in correlations {
+                let subquery = format!("SELECT y FROM {values} WHERE (y <> 0 OR y IS NULL) AND {correlated}");
+                let list_of = |i: usize| -> Vec<Option<i64>> {
+                    list.iter().copied().filter(|y| among(i64::try_from(i).unwrap(), *y)).collect()
+                };
                 for (form, truth) in FORMS {
                     let spelled = form.replace("NOT IN", "x not_in").replace("IN", "x IN").replace("OTHER", "i > 1");
                     let spelled = spelled.replace("x IN", &format!("x IN ({subquery})"));
                     let spelled = spelled.replace("x not_in", &format!("x NOT IN ({subquery})"));
                     let sql = format!("SELECT i FROM {rows} WHERE {spelled} ORDER BY i");
                     let expected: Vec<String> = (0..4)
-                        .filter(|i| truth(is_in(xs[*i], list), Some(*i > 1)) == Some(true))
+                        .filter(|i| truth(is_in(xs[*i], &list_of(*i)), Some(*i > 1)) == Some(true))
                         .map(|i| i.to_string())
                         .collect();
                     assert_eq!(bench.ask(&sql).await, expected, "{sql}");
+                    // In the condition of a join, and with a constant on the left.
+                    let joined = format!(
+                        "SELECT i FROM {rows} JOIN (VALUES (0), (1), (2), (3)) AS u(j) ON i = j AND ({spelled}) ORDER BY i"
+                    );
+                    assert_eq!(bench.ask(&joined).await, expected, "{joined}");
+                    let constant = sql.replace("x IN", "3 IN").replace("x NOT IN", "3 NOT IN");
+                    let expected: Vec<String> = (0..4)
+                        .filter(|i| truth(is_in(Some(3), &list_of(*i)), Some(*i > 1)) == Some(true))
+                        .map(|i| i.to_string())
+                        .collect();
+                    assert_eq!(bench.ask(&constant).await, expected, "{constant}");
                 }
             }
         }

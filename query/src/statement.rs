@@ -9,8 +9,8 @@ use datafusion::common::{DataFusionError, ScalarValue};
 use datafusion::logical_expr::{Cast, Expr as PlanExpr, LogicalPlan, Statement as PlanStatement, TryCast};
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, DataType, Expr, FunctionArg, FunctionArgExpr, ObjectNamePart, Statement as SqlStatement,
-    TableFactor, UnaryOperator, Value, Visit, VisitMut, Visitor, VisitorMut,
+    BinaryOperator, DataType, Expr, FunctionArg, FunctionArgExpr, ObjectNamePart, Query, SetExpr, SetOperator,
+    SetQuantifier, Statement as SqlStatement, TableFactor, UnaryOperator, Value, Visit, VisitMut, Visitor, VisitorMut,
 };
 
 use crate::error::QueryError;
@@ -66,6 +66,10 @@ struct TableClauses;
 impl Visitor for TableClauses {
     type Break = &'static str;
 
+    fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<Self::Break> {
+        if counts_twice(&query.body) { ControlFlow::Break(NO_COUNTED_SETS) } else { ControlFlow::Continue(()) }
+    }
+
     fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<Self::Break> {
         match factor {
             TableFactor::Table { sample: Some(_), .. } | TableFactor::Derived { sample: Some(_), .. } => {
@@ -77,6 +81,19 @@ impl Visitor for TableClauses {
     }
 }
 
+/// Whether rows that come several times are to be counted: the library only looks whether they are there (DataFusion 55).
+fn counts_twice(body: &SetExpr) -> bool {
+    match body {
+        SetExpr::SetOperation { op, set_quantifier, left, right } => {
+            let counts = matches!(set_quantifier, SetQuantifier::All | SetQuantifier::AllByName);
+            counts && *op != SetOperator::Union || counts_twice(left) || counts_twice(right)
+        }
+        _ => false,
+    }
+}
+
+const NO_COUNTED_SETS: &str =
+    "INTERSECT ALL and EXCEPT ALL are not possible here: number equal rows with row_number() and leave ALL out";
 const NO_SAMPLE: &str = "TABLESAMPLE is not possible here: take a part by a condition, such as random() < 0.01";
 const NO_VERSION: &str = "a table cannot be asked for an earlier time in FROM: SET as_of = '2026-11-26 10:00:00+01' before the \
                           statement, or give HTTP as_of and `takt sql` --as-of";

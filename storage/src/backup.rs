@@ -81,7 +81,8 @@ impl Inventory {
         let mut entries = Vec::with_capacity(self.segments.len() + self.logs.len());
         for segment in &self.segments {
             let relative = self.relative(&segment.path)?;
-            let source = fs::File::open(&segment.path).map_err(|error| StoreError::io(&segment.path, error))?;
+            let source =
+                fs::File::open(&segment.path).map_err(|error| crate::cold::open_error(&segment.path, error))?;
             entries.push(copy((source, &segment.path), &to.join(relative), relative)?);
         }
         for (path, bytes) in &self.logs {

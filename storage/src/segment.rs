@@ -9,6 +9,7 @@ mod lookup;
 mod numbers;
 mod outline;
 mod pages;
+mod recent;
 mod sum;
 #[cfg(test)]
 mod tests;
@@ -25,7 +26,6 @@ pub(crate) use sum::holds;
 pub(crate) use texts::BOUND_BYTES;
 pub(crate) use writer::SegmentWriter;
 
-use std::collections::HashMap;
 use std::fs::File;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
@@ -112,8 +112,6 @@ pub struct Segment {
     outline_place: Option<(Range<u64>, usize)>,
     /// While it is known.
     outline: Mutex<Weak<Outline>>,
-    /// Bloom filters of columns that were looked at, by their place.
-    blooms: Mutex<HashMap<usize, Arc<lookup::Blooms>>>,
     /// Whether it lies in the cold folder.
     pub(crate) cold: AtomicBool,
     metadata: ArrowReaderMetadata,
@@ -175,7 +173,6 @@ impl Segment {
             run_rows: u64::try_from(file_metadata.num_rows()).unwrap_or_default(),
             outline_place: None,
             outline: Mutex::default(),
-            blooms: Mutex::default(),
             cold: AtomicBool::new(crate::cold::is_cold(path)),
             metadata: metadata.clone(),
         };
@@ -258,7 +255,7 @@ impl Segment {
         if *length > OUTLINE_BYTES || place.end > self.bytes {
             return Err(damaged(&self.path, &"its outline has no place in it"));
         }
-        let file = File::open(&self.path).map_err(|error| StoreError::io(&self.path, error))?;
+        let file = File::open(&self.path).map_err(|error| crate::cold::open_error(&self.path, error))?;
         let mut pressed = vec![0; usize::try_from(place.end - place.start).unwrap_or_default()];
         file.read_exact_at(&mut pressed, place.start).map_err(|error| StoreError::io(&self.path, error))?;
         let bytes = zstd::bulk::decompress(&pressed, *length).map_err(|error| damaged(&self.path, &error))?;
@@ -314,7 +311,7 @@ impl Segment {
         let metadata = self.metadata.metadata();
         let descriptor = metadata.file_metadata().schema_descr();
         let levels = parquet_to_arrow_field_levels(descriptor, mask, Some(&self.fields(wanted))).map_err(failed)?;
-        let file = File::open(&self.path).map_err(|error| StoreError::io(&self.path, error))?;
+        let file = File::open(&self.path).map_err(|error| crate::cold::open_error(&self.path, error))?;
         let (groups, ranges) = Groups::of(self.number, file, metadata, ranges).map_err(failed)?;
         // Room is made for a whole batch at once.
         let rows = rows.min(ranges.iter().map(ExactSizeIterator::len).sum()).max(1);
@@ -350,7 +347,7 @@ impl Segment {
         let failed = |error| damaged(&self.path, &error);
         let options = ArrowReaderOptions::new().with_schema(Arc::new(Schema::new(self.fields(wanted))));
         let metadata = ArrowReaderMetadata::try_new(self.metadata.metadata().clone(), options).map_err(failed)?;
-        let file = File::open(&self.path).map_err(|error| StoreError::io(&self.path, error))?;
+        let file = File::open(&self.path).map_err(|error| crate::cold::open_error(&self.path, error))?;
         Ok(ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata))
     }
 
@@ -415,7 +412,7 @@ impl Segment {
 
     /// The key columns of every row, a batch at a time.
     pub(crate) fn key_batches(&self, spec: &TableSpec) -> Result<ParquetRecordBatchReader, StoreError> {
-        let file = File::open(&self.path).map_err(|error| StoreError::io(&self.path, error))?;
+        let file = File::open(&self.path).map_err(|error| crate::cold::open_error(&self.path, error))?;
         let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone());
         let mask = ProjectionMask::columns(builder.parquet_schema(), spec.key_names());
         let reader = builder.with_projection(mask).with_batch_size(ROWS_PER_PAGE).build();
@@ -428,7 +425,7 @@ impl Segment {
     }
 
     fn read_columns(&self, columns: ProjectionMask) -> Result<RecordBatch, StoreError> {
-        let file = File::open(&self.path).map_err(|error| StoreError::io(&self.path, error))?;
+        let file = File::open(&self.path).map_err(|error| crate::cold::open_error(&self.path, error))?;
         let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone());
         let reader = builder.with_projection(columns).build().map_err(|error| damaged(&self.path, &error))?;
         let schema = reader.schema();

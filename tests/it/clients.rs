@@ -197,7 +197,7 @@ fn days_and_hours_are_counted_in_the_session_zone() {
 
 /// What PostgreSQL 15 answers to the same statements.
 #[test]
-fn lists_differences_and_days_with_intervals_are_those_of_postgresql() {
+fn lists_differences_and_days_with_hours_are_those_of_postgresql() {
     let folder = tempfile::tempdir().unwrap();
     let server = start(folder.path());
     let of_difference = |part: &str| {
@@ -229,7 +229,15 @@ fn lists_differences_and_days_with_intervals_are_those_of_postgresql() {
         (&of_difference("date_part('month', max(t) - min(t))"), "0"),
         ("date '2025-03-03' + interval '12 hours'", "2025-03-03 12:00:00"),
         ("date '2025-03-03' - interval '90 minutes'", "2025-03-02 22:30:00"),
-        ("interval '1 day' + date '2025-03-03'", "2025-03-04 00:00:00"),
+        ("interval '25 hours' + date '2025-03-03'", "2025-03-04 01:00:00"),
+        (
+            "unnest(generate_series(date '2025-03-02' - interval '1 day', date '2025-03-02', interval '1 day')) LIMIT 1",
+            "2025-03-01",
+        ),
+        ("'x' = ANY('{}')", "f"),
+        ("'x' <> ALL('{}'::text[])", "t"),
+        ("('x' = ANY((ARRAY['a', NULL]))) IS NULL", "t"),
+        ("('x' = ANY(ARRAY['a', NULL]::text[])) IS NULL", "t"),
         ("date '2025-03-03' + 1", "2025-03-04"),
         ("date '2025-03-03' - date '2025-03-01'", "2"),
         ("timestamptz '2025-03-03 11:00Z' >= date '2025-03-03' + interval '12 hours'", "t"),

@@ -133,9 +133,11 @@ impl Intake {
             let names: Vec<&str> = known.iter().map(|column| column.name).collect();
             return Err(refusal(format!("`samples` has no field `{name}`; its fields are {}", names.join(", "))));
         }
-        let text = |name: &str| fields.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
-        let equipment = text("equipment").ok_or_else(|| refusal("a sample needs the field `equipment`".into()))?;
-        let signal = text("signal").ok_or_else(|| refusal("a sample needs the field `signal`".into()))?;
+        let said = |name: &str| fields.get(name).filter(|value| !value.is_null()).map(record::text);
+        let name = |name: &str| said(name).filter(|name| !name.is_empty());
+        let equipment = name("equipment").ok_or_else(|| refusal("a sample needs the field `equipment`".into()))?;
+        let signal = name("signal").ok_or_else(|| refusal("a sample needs the field `signal`".into()))?;
+        let (equipment, signal) = (equipment.as_ref(), signal.as_ref());
         if self.plant.equipment(equipment).is_none() {
             return Err(unknown_equipment(equipment));
         }
@@ -158,13 +160,14 @@ impl Intake {
                 code.as_i64().ok_or_else(|| refusal("`quality` is an integer, the OPC UA StatusCode".into()))?
             }
         };
-        let keys = Keys { work_order: text("work_order"), operation: text("operation"), unit: text("unit") };
+        let (text, [work_order, operation, unit]) = (said("text"), ["work_order", "operation", "unit"].map(name));
+        let keys = Keys { work_order: work_order.as_deref(), operation: operation.as_deref(), unit: unit.as_deref() };
         batch.push_sample(&Sample {
             time,
             equipment,
             signal,
             value,
-            text: text("text").or(digits.as_deref()),
+            text: text.as_deref().or(digits.as_deref()),
             quality,
             keys,
         });

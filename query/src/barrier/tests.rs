@@ -52,3 +52,43 @@ async fn a_window_sees_all_rows_however_few_are_asked_for() {
     let sql = "SELECT value, count(*) OVER () FROM samples WHERE signal = 'many' AND equipment = 'site/a' ORDER BY time LIMIT 2";
     assert_eq!(bench.ask(sql).await, ["0.0 18000", "1.0 18000"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_one_side_of_an_outer_join_has_alone_is_no_constant_behind_it() {
+    let bench = bench();
+    // Three of the few of the first three thousand seconds have one among the many, and the others none.
+    let few = "(SELECT time, value FROM samples WHERE signal = 'few') AS f";
+    let many =
+        "(SELECT time, signal FROM samples WHERE signal = 'many' AND value < 3000 AND equipment = 'site/b') AS m";
+    let found = "f.value IN (9000, 10000, 11000)";
+    for join in [
+        format!("{few} LEFT JOIN {many} ON m.time = f.time - interval '9000 seconds' AND {found}"),
+        format!("{many} RIGHT JOIN {few} ON m.time = f.time - interval '9000 seconds' AND {found}"),
+    ] {
+        let sql = format!("SELECT f.value, m.signal FROM {join} ORDER BY m.signal, f.value LIMIT 4");
+        let expected = ["9000.0 many", "10000.0 many", "11000.0 many", "0.0 NULL"];
+        let answer = bench.ask(&sql).await;
+        assert_eq!(
+            answer.iter().map(|row| row.trim_end()).collect::<Vec<_>>(),
+            expected.map(|row| row.trim_end_matches(" NULL")),
+            "{sql}"
+        );
+        let sql = format!(
+            "SELECT count(*) FROM (SELECT row_number() OVER (PARTITION BY m.signal ORDER BY f.value) AS n FROM {join}) AS x WHERE n = 1"
+        );
+        assert_eq!(bench.ask(&sql).await, ["2"], "{sql}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn branches_of_one_value_each_do_not_share_what_a_limit_has_found() {
+    let bench = bench();
+    let branch = |signal: &str| format!("SELECT time, signal, value FROM samples WHERE signal = '{signal}'");
+    let sql = format!("{} UNION ALL {} ORDER BY signal DESC, time DESC LIMIT 1", branch("few"), branch("many"));
+    let named = "SELECT 'b' AS source, time FROM samples UNION ALL SELECT 'a', time FROM samples ORDER BY source, time DESC LIMIT 1";
+    for _ in 0..20 {
+        let answer = bench.ask(&format!("SELECT signal FROM ({sql}) AS x")).await;
+        assert_eq!(answer, ["many"], "{sql}");
+        assert_eq!(bench.ask(&format!("SELECT source FROM ({named}) AS x")).await, ["a"], "{named}");
+    }
+}

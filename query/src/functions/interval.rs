@@ -3,7 +3,8 @@
 //! They are compared by their length: a month counts as 30 days, a day as 24 hours. DataFusion compares months, then days, then
 //! nanoseconds, and the difference of two times has nanoseconds only: 36 hours would be less than a day. The parts of such a
 //! difference are those of days and a time of day, and its seconds since 1970 have a fraction; in DataFusion each part is the
-//! whole in its unit. And a day with an interval is a time: in DataFusion it stays a day, however many hours are added.
+//! whole in its unit. And a day with hours is a time: in DataFusion it stays
+//! a day, however many are added.
 
 use std::sync::Arc;
 
@@ -27,11 +28,12 @@ use datafusion::sql::sqlparser::ast::BinaryOperator;
 use oee::bucket::DAY_US;
 
 use crate::instant::map_named;
+use crate::reach::literal;
 
 /// Days of a month, where an interval has to have a length.
 const MONTH_DAYS: i64 = 30;
 
-/// Plans comparisons of intervals as comparisons of their lengths, and days with intervals as times.
+/// Plans comparisons of intervals as comparisons of their lengths, and days with hours as times.
 #[derive(Debug)]
 pub(super) struct Intervals {
     length: Arc<ScalarUDF>,
@@ -59,16 +61,22 @@ impl ExprPlanner for Intervals {
     }
 }
 
-/// A day that an interval is added to, or taken from, is its midnight.
+/// A day that hours are added to, or taken from, is its midnight. With whole days it stays a day: series of days are made so.
 fn moved(expr: RawBinaryExpr, schema: &DFSchema, interval: impl Fn(&Expr) -> bool) -> RawBinaryExpr {
     let RawBinaryExpr { op, left, right } = expr;
     let is_day = |side: &Expr| side.get_type(schema).is_ok_and(|kind| matches!(kind, DataType::Date32));
+    let has_hours = |side: &Expr| match literal(side) {
+        Some(ScalarValue::IntervalMonthDayNano(Some(span))) => span.nanoseconds != 0,
+        _ => interval(side),
+    };
     let midnight = |side: Expr| Expr::Cast(Cast::new(Box::new(side), DataType::Timestamp(TimeUnit::Microsecond, None)));
     match op {
-        BinaryOperator::Plus | BinaryOperator::Minus if is_day(&left) && interval(&right) => {
+        BinaryOperator::Plus | BinaryOperator::Minus if is_day(&left) && has_hours(&right) => {
             RawBinaryExpr { op, left: midnight(left), right }
         }
-        BinaryOperator::Plus if interval(&left) && is_day(&right) => RawBinaryExpr { op, left, right: midnight(right) },
+        BinaryOperator::Plus if has_hours(&left) && is_day(&right) => {
+            RawBinaryExpr { op, left, right: midnight(right) }
+        }
         _ => RawBinaryExpr { op, left, right },
     }
 }

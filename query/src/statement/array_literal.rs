@@ -135,10 +135,26 @@ fn listed(array: &mut Expr) -> Result<Vec<Expr>, QueryError> {
     if let Some(spelled) = spelled(array, None)? {
         *array = Expr::Array(spelled);
     }
-    Ok(match array {
+    Ok(items_of(array))
+}
+
+fn items_of(array: &Expr) -> Vec<Expr> {
+    match array {
         Expr::Array(array) => array.elem.clone(),
+        Expr::Nested(inner) => items_of(inner),
+        Expr::Cast { expr, data_type: DataType::Array(element), .. } => {
+            let cast = |item: Expr| match element_type(element) {
+                Some(kind) => cast(item, kind),
+                None => item,
+            };
+            items_of(expr).into_iter().map(cast).collect()
+        }
         _ => Vec::new(),
-    })
+    }
+}
+
+fn cast(expr: Expr, data_type: DataType) -> Expr {
+    Expr::Cast { kind: CastKind::DoubleColon, expr: Box::new(expr), data_type, array: false, format: None }
 }
 
 fn element_type(element: &ArrayElemTypeDef) -> Option<DataType> {
@@ -163,13 +179,7 @@ fn spelled(expr: &Expr, element: Option<DataType>) -> Result<Option<Array>, Quer
     let item = |item: Option<String>| {
         let value = Expr::Value(item.map_or(Value::Null, Value::SingleQuotedString).into());
         match &element {
-            Some(kind) => Expr::Cast {
-                kind: CastKind::DoubleColon,
-                expr: Box::new(value),
-                data_type: kind.clone(),
-                array: false,
-                format: None,
-            },
+            Some(kind) => cast(value, kind.clone()),
             None => value,
         }
     };

@@ -69,6 +69,14 @@ fn clauses_that_would_be_left_out_are_refused() {
     ] {
         assert!(refusal(sql).starts_with("TABLESAMPLE is not possible here"), "{sql}");
     }
+    for sql in [
+        "SELECT 1 INTERSECT ALL SELECT 1",
+        "SELECT 1 UNION ALL SELECT 2 EXCEPT ALL SELECT 3",
+        "SELECT (SELECT 1 EXCEPT ALL SELECT 2)",
+    ] {
+        assert!(refusal(sql).starts_with("INTERSECT ALL and EXCEPT ALL are not possible"), "{sql}");
+    }
+    assert!(check_tables(&parse("SELECT 1 UNION ALL SELECT 1 EXCEPT SELECT 2")).is_ok());
 }
 
 #[test]

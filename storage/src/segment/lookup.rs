@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 use std::fs::File;
 use std::ops::Range;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use ahash::RandomState;
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array};
@@ -15,15 +15,27 @@ use arrow::datatypes::{DataType, Field, Int64Type, Schema};
 use arrow::record_batch::RecordBatch;
 use parquet::arrow::ProjectionMask;
 use parquet::bloom_filter::Sbbf;
+use parquet::file::metadata::ColumnChunkMetaData;
 
+use super::recent::{ChunkKey, Recent};
 use super::{PageBounds, ROWS_PER_PAGE, Segment, damaged};
 use crate::StoreError;
 use crate::hot::{in_schema, plain};
 use crate::keys::KeySet;
 use crate::spec::TableSpec;
 
-/// Bloom filters of a column, by row group; none where a group has none.
-pub(super) type Blooms = Vec<Option<Sbbf>>;
+/// Bytes of bloom filters that are kept: of some forty million keys.
+const BLOOM_BYTES: usize = 64 << 20;
+
+/// Of a filter whose size its file does not tell.
+const LARGEST_BYTES: usize = 1 << 20;
+
+/// Bloom filters that were asked last.
+static BLOOMS: LazyLock<Mutex<Recent<Arc<Sbbf>>>> = LazyLock::new(|| Mutex::new(Recent::new(BLOOM_BYTES)));
+
+fn blooms() -> MutexGuard<'static, Recent<Arc<Sbbf>>> {
+    BLOOMS.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// What is sought in one column of the key, in order.
 enum Sought {
@@ -110,6 +122,18 @@ fn numbers(column: &ArrayRef) -> Result<Int64Array, StoreError> {
     Ok(cast(column, &DataType::Int64)?.as_primitive::<Int64Type>().clone())
 }
 
+/// What lies in stretches of both lists; those of each are in order and apart.
+fn in_both(one: &[Range<usize>], other: &[Range<usize>]) -> Vec<Range<usize>> {
+    let (mut found, mut rest) = (Vec::new(), other);
+    for range in one {
+        let past = rest.partition_point(|next| next.end <= range.start);
+        rest = rest.get(past..).unwrap_or_default();
+        let meeting = rest.iter().take_while(|next| next.start < range.end);
+        found.extend(meeting.map(|next| next.start.max(range.start)..next.end.min(range.end)));
+    }
+    found
+}
+
 impl Segment {
     /// All rows whose key is that of a row of `wanted`, in key order, as [`TableSpec::file_schema`].
     pub(crate) fn rows_with(&self, spec: &TableSpec, wanted: &RecordBatch) -> Result<RecordBatch, StoreError> {
@@ -121,8 +145,15 @@ impl Segment {
         for &index in &spec.key {
             let field = spec.schema.field(index);
             let Some(sought) = Sought::of(&wanted, field.name(), field.data_type())? else { continue };
+            // A file of an earlier schema has no value where one is sought.
+            if self.place(field.name()).is_none() {
+                return Ok(none());
+            }
             if let Some(kept) = self.pages_where(field.name(), &ranges, |bounds| sought.meets(bounds)) {
-                ranges = kept;
+                ranges = in_both(&ranges, &kept);
+            }
+            if ranges.is_empty() {
+                return Ok(none());
             }
             // Moments are shared by few rows, the first column of a key by many.
             if probe.is_none() || spec.time == Some(index) {
@@ -152,35 +183,44 @@ impl Segment {
             let field = spec.schema.field(*index);
             let Some(blooms) = self.blooms(field.name())? else { continue };
             let values = plain(&wanted, field.name(), &DataType::Utf8)?;
-            let may_be = |value: Option<&str>| {
-                let holds = |bloom: &Option<Sbbf>| bloom.as_ref().is_none_or(|bloom| bloom.check(value.unwrap_or("")));
-                value.is_none() || blooms.iter().any(holds)
-            };
+            let may_be = |value: Option<&str>| value.is_none_or(|value| blooms.iter().any(|bloom| bloom.check(value)));
             let kept: BooleanArray = values.as_string::<i32>().iter().map(|value| Some(may_be(value))).collect();
             wanted = filter_record_batch(&wanted, &kept)?;
         }
         Ok(Some(wanted).filter(|wanted| wanted.num_rows() > 0))
     }
 
-    /// Read once, when first asked for; `None` where the column has none.
-    fn blooms(&self, column: &str) -> Result<Option<Arc<Blooms>>, StoreError> {
+    /// The bloom filters of a column, by row group; `None` where a group has none.
+    fn blooms(&self, column: &str) -> Result<Option<Vec<Arc<Sbbf>>>, StoreError> {
         let Some(place) = self.place(column) else { return Ok(None) };
-        let mut known = self.blooms.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = known.get(&place) {
-            return Ok(Some(Arc::clone(known)).filter(|blooms| !blooms.is_empty()));
-        }
         let groups = self.metadata.metadata().row_groups();
-        let has_some = groups.iter().any(|group| group.column(place).bloom_filter_offset().is_some());
-        let blooms = if has_some {
-            let file = File::open(&self.path).map_err(|error| StoreError::io(&self.path, error))?;
-            let read = groups.iter().map(|group| Sbbf::read_from_column_chunk(group.column(place), &file));
-            read.collect::<Result<Blooms, _>>().map_err(|error| damaged(&self.path, &error))?
-        } else {
-            Blooms::new()
-        };
-        let blooms = Arc::new(blooms);
-        known.insert(place, Arc::clone(&blooms));
-        Ok(Some(blooms).filter(|blooms| !blooms.is_empty()))
+        if groups.iter().any(|group| group.column(place).bloom_filter_offset().is_none()) {
+            return Ok(None);
+        }
+        let mut found = Vec::with_capacity(groups.len());
+        for (group, metadata) in groups.iter().enumerate() {
+            let key = (self.number, group, place);
+            let known = blooms().find(key);
+            let Some(bloom) = (match known {
+                Some(known) => Some(known),
+                None => self.read_bloom(metadata.column(place), key)?,
+            }) else {
+                return Ok(None);
+            };
+            found.push(bloom);
+        }
+        Ok(Some(found))
+    }
+
+    fn read_bloom(&self, column: &ColumnChunkMetaData, key: ChunkKey) -> Result<Option<Arc<Sbbf>>, StoreError> {
+        let file = File::open(&self.path).map_err(|error| crate::cold::open_error(&self.path, error))?;
+        let read = Sbbf::read_from_column_chunk(column, &file).map_err(|error| damaged(&self.path, &error))?;
+        let bloom = read.map(Arc::new);
+        if let Some(bloom) = &bloom {
+            let bytes = column.bloom_filter_length().and_then(|bytes| usize::try_from(bytes).ok());
+            blooms().keep(key, Arc::clone(bloom), bytes.unwrap_or(LARGEST_BYTES));
+        }
+        Ok(bloom)
     }
 
     /// The rows of `ranges` where a column has a value that is sought.

@@ -5,7 +5,6 @@
 //! Dictionaries that were read last are kept: whoever wants one row needs all of the dictionary.
 
 use std::cell::RefCell;
-use std::collections::{HashMap, VecDeque};
 use std::fs::File;
 use std::io::{BufReader, Seek, SeekFrom};
 use std::ops::Range;
@@ -24,50 +23,17 @@ use parquet::file::serialized_reader::SerializedPageReader;
 use zstd::bulk::Decompressor;
 use zstd::zstd_safe::get_frame_content_size;
 
+use super::recent::{ChunkKey, Recent};
+
 /// Bytes of dictionaries that are kept.
 const DICTIONARY_BYTES: usize = 32 << 20;
 /// A smaller dictionary is decompressed as fast as it is found.
 const SMALL_BYTES: usize = 8 << 10;
 
-/// The segment, the row group and the column.
-type ChunkKey = (u64, usize, usize);
+/// Dictionaries that were read last, decompressed.
+static DICTIONARIES: LazyLock<Mutex<Recent<Bytes>>> = LazyLock::new(|| Mutex::new(Recent::new(DICTIONARY_BYTES)));
 
-/// Dictionaries that were read last, decompressed, and in the order in which they were.
-#[derive(Default)]
-struct Dictionaries {
-    pages: HashMap<ChunkKey, Bytes>,
-    order: VecDeque<ChunkKey>,
-    bytes: usize,
-}
-
-impl Dictionaries {
-    fn find(&mut self, key: ChunkKey) -> Option<Bytes> {
-        let page = self.pages.get(&key).cloned()?;
-        if let Some(place) = self.order.iter().position(|known| *known == key) {
-            self.order.remove(place);
-            self.order.push_back(key);
-        }
-        Some(page)
-    }
-
-    fn keep(&mut self, key: ChunkKey, page: &Bytes) {
-        if page.len() < SMALL_BYTES || DICTIONARY_BYTES < page.len() || self.pages.contains_key(&key) {
-            return;
-        }
-        while DICTIONARY_BYTES < self.bytes + page.len()
-            && let Some(gone) = self.order.pop_front()
-        {
-            self.bytes -= self.pages.remove(&gone).map_or(0, |page| page.len());
-        }
-        self.pages.insert(key, page.clone());
-        self.order.push_back(key);
-        self.bytes += page.len();
-    }
-}
-
-static DICTIONARIES: LazyLock<Mutex<Dictionaries>> = LazyLock::new(Mutex::default);
-
-fn dictionaries() -> MutexGuard<'static, Dictionaries> {
+fn dictionaries() -> MutexGuard<'static, Recent<Bytes>> {
     DICTIONARIES.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -225,8 +191,8 @@ impl Pages {
                     Some(page) => page,
                     None => {
                         let page = decompressed(&buf, 0)?;
-                        if self.keeps {
-                            dictionaries().keep(self.key, &page);
+                        if self.keeps && page.len() >= SMALL_BYTES {
+                            dictionaries().keep(self.key, page.clone(), page.len());
                         }
                         page
                     }

@@ -15,6 +15,7 @@ use super::compact::{Job, Task, rows_job};
 use super::flush::Flusher;
 use super::{Clock, Options, Shared};
 use crate::StoreError;
+use crate::hot::Chunk;
 use crate::segment::{Segment, first_kept};
 use crate::spec::{TableSpec, Upsert};
 
@@ -173,8 +174,9 @@ impl Flusher {
     fn expire(&mut self, table: usize, limit: i64) -> Result<Option<Job>, StoreError> {
         for of_history in [false, true] {
             let mut found = self.sorted(table, of_history, limit);
-            // A partial record that only the log has still needs the row it changes: after a crash it is filled in from there.
-            if !of_history && !(found.old.is_empty() && found.mixed.is_empty()) && self.has_hot_records(table) {
+            // A partial record that only the log has still needs the row it changes: after a crash it is filled in from there. And a
+            // row without what it replaced would seem to have been known from the beginning.
+            if !of_history && !(found.old.is_empty() && found.mixed.is_empty()) && self.is_hot_before(table, limit) {
                 self.flush(&[table])?;
                 found = self.sorted(table, of_history, limit);
             }
@@ -189,9 +191,13 @@ impl Flusher {
         Ok(None)
     }
 
-    fn has_hot_records(&self, table: usize) -> bool {
+    /// Whether rows of a table of records are hot, or such as are older than `limit`.
+    fn is_hot_before(&self, table: usize, limit: i64) -> bool {
         let state = self.shared.state.read().unwrap_or_else(PoisonError::into_inner);
-        let hot = |table: &super::Table| table.spec.upsert == Upsert::Record && table.hot.rows() > 0;
+        let is_old = |chunk: &Arc<Chunk>| chunk.span.is_none_or(|(first, _)| first < limit);
+        let hot = |table: &super::Table| {
+            table.hot.rows() > 0 && (table.spec.upsert == Upsert::Record || table.hot.chunks.iter().any(is_old))
+        };
         state.tables.get(table).is_some_and(hot)
     }
 

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use ahash::RandomState;
 use arrow::array::{Array, ArrayRef, AsArray};
-use arrow::compute::{concat_batches, interleave};
+use arrow::compute::{cast, concat_batches, interleave};
+use arrow::datatypes::DataType;
 use arrow::record_batch::RecordBatch;
 
 use super::{Rows, Table};
@@ -111,6 +112,11 @@ struct Sources {
 
 type At = (usize, usize);
 
+/// So many batches are put together row by row.
+const FEW_SOURCES: usize = 8;
+/// A dictionary has many words with so many times as many as its rows.
+const MANY_WORDS: usize = 8;
+
 impl Sources {
     fn push(&mut self, batch: RecordBatch) -> usize {
         self.batches.push(batch);
@@ -132,9 +138,51 @@ impl Sources {
 
     /// Rows, in the order in which they are named.
     fn rows(&self, rows: &[At]) -> Result<RecordBatch, StoreError> {
-        let batches: Vec<&RecordBatch> = self.batches.iter().collect();
-        interleaved(&batches, rows)
+        let mut of_source: HashMap<usize, Vec<u32>, RandomState> = HashMap::default();
+        for (source, row) in rows {
+            of_source.entry(*source).or_default().extend(u32::try_from(*row));
+        }
+        if of_source.len() <= FEW_SOURCES {
+            let used: Vec<usize> = of_source.into_keys().collect();
+            let place = |source: &usize| used.iter().position(|used| used == source).unwrap_or_default();
+            let rows: Vec<At> = rows.iter().map(|(source, row)| (place(source), *row)).collect();
+            let batches: Vec<&RecordBatch> = used.iter().filter_map(|source| self.batches.get(*source)).collect();
+            return interleaved(&batches, &rows);
+        }
+        // To put rows of many sources together takes as long as all of them have rows, times all of them: one after the other first.
+        let (mut parts, mut places, mut begin) = (Vec::with_capacity(of_source.len()), HashMap::new(), 0_u32);
+        for (source, wanted) in of_source {
+            let Some(batch) = self.batches.get(source) else { continue };
+            let count = u32::try_from(wanted.len()).unwrap_or(u32::MAX);
+            parts.push(compact(&pick(batch, wanted)?)?);
+            places.insert(source, begin);
+            begin += count;
+        }
+        let Some(first) = parts.first() else { return Err(StoreError::Invalid("rows of no batch".into())) };
+        let joined = concat_batches(first.schema_ref(), &parts)?;
+        // Rows of each source lie in the order in which they are named.
+        let order = rows.iter().filter_map(|(source, _)| {
+            let place = places.get_mut(source)?;
+            *place += 1;
+            Some(*place - 1)
+        });
+        pick(&joined, order.collect())
     }
+}
+
+/// Dictionaries with the words of the rows alone, where they have many others: each such row would carry them all along.
+fn compact(rows: &RecordBatch) -> Result<RecordBatch, StoreError> {
+    let columns = rows.columns().iter().map(|column| -> Result<ArrayRef, StoreError> {
+        let (DataType::Dictionary(_, words), Some(dictionary)) = (column.data_type(), column.as_any_dictionary_opt())
+        else {
+            return Ok(column.clone());
+        };
+        if dictionary.values().len() <= MANY_WORDS * (rows.num_rows() + 1) {
+            return Ok(column.clone());
+        }
+        Ok(cast(&cast(column, words)?, column.data_type())?)
+    });
+    Ok(RecordBatch::try_new(rows.schema(), columns.collect::<Result<_, _>>()?)?)
 }
 
 fn interleaved(batches: &[&RecordBatch], rows: &[At]) -> Result<RecordBatch, StoreError> {
@@ -206,7 +254,7 @@ pub(super) fn resolve(
     let mut resolved: Vec<At> = (0..stamped.num_rows()).map(|place| (written, place)).collect();
     for places in rounds {
         let older: Vec<At> = places.iter().filter_map(|place| newest.get(key_of(*place)).copied()).collect();
-        let source = sources.push(changed(spec, rows, stamped, &places, &sources.rows(&older)?)?);
+        let source = sources.push(changed(spec, rows, stamped, &places, &compact(&sources.rows(&older)?)?)?);
         for (row, place) in places.into_iter().enumerate() {
             newest.insert(key_of(place), (source, row));
             if let Some(at) = resolved.get_mut(place) {
@@ -226,7 +274,7 @@ fn changed(
     places: &[usize],
     older: &RecordBatch,
 ) -> Result<RecordBatch, StoreError> {
-    let new = pick(stamped, places.iter().filter_map(|place| u32::try_from(*place).ok()).collect())?;
+    let new = compact(&pick(stamped, places.iter().filter_map(|place| u32::try_from(*place).ok()).collect())?)?;
     let deleted = older.column_by_name(DELETED).and_then(|column| column.as_boolean_opt());
     let was_retracted = |row: usize| deleted.is_some_and(|deleted| deleted.is_valid(row) && deleted.value(row));
     let stamps = stamps(spec);

@@ -212,7 +212,7 @@ fn commit(shared: &Shared, group: &[Entry]) -> Result<Vec<Receipt>, StoreError> 
     make_visible(shared, group, &stamps, first, &cold)
 }
 
-/// Rows of segments that the records of a group change in part, table by table: read while nobody waits for the lock.
+/// Rows of segments that the records of a group change or repeat, table by table: read while nobody waits for the lock.
 fn cold_rows(shared: &Shared, group: &[Entry]) -> Result<Vec<Cold>, StoreError> {
     let mut writes: Vec<Vec<&Rows>> = vec![Vec::new(); shared.specs.len()];
     for rows in group.iter().flat_map(|entry| &entry.write.rows) {

@@ -83,21 +83,6 @@ fn any_rows_of_any_file_come_as_they_were_written() {
 }
 
 #[test]
-fn dictionaries_that_were_not_asked_for_longest_go_first() {
-    let mut kept = Dictionaries::default();
-    let page = Bytes::from(vec![0; DICTIONARY_BYTES / 4]);
-    (0..4).for_each(|group| kept.keep((1, group, 0), &page));
-    assert!(kept.find((1, 0, 0)).is_some(), "the first is used again");
-    kept.keep((2, 0, 0), &page);
-    kept.keep((2, 0, 1), &Bytes::from(vec![0; SMALL_BYTES - 1]));
-    kept.keep((2, 0, 2), &Bytes::from(vec![0; DICTIONARY_BYTES + 1]));
-    let there = [(1, 0, 0), (1, 1, 0), (1, 2, 0), (1, 3, 0), (2, 0, 0), (2, 0, 1), (2, 0, 2)]
-        .map(|key| kept.find(key).is_some());
-    assert_eq!(there, [true, false, true, true, true, false, false]);
-    assert_eq!((kept.bytes, kept.pages.len(), kept.order.len()), (DICTIONARY_BYTES, 4, 4));
-}
-
-#[test]
 fn a_damaged_page_is_told() {
     let whole = zstd::bulk::compress(&[7; 1_000], 1).expect("a frame");
     assert_eq!(decompressed(&whole.clone().into(), 0).expect("it is whole"), vec![7; 1_000]);
