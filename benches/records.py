@@ -103,14 +103,14 @@ def measured(takt, table, count, whole):
         try:
             first = server.write(table, range(count), 20_000, whole=whole)
             server.post("/api/v1/compact")
-            spread = [number * 104_729 % count for number in range(20_000)]
+            spread = [number * 104_729 % count for number in range(21_000)]
             cells = [first]
             cells.append(server.write(table, range(count, count + 20_000), 500, whole=whole))
             cells.append(server.write(table, range(count + 20_000, count + 21_000), 1, whole=whole))
             cells.append(server.write(table, spread[:10_000], 500, whole=whole))
             change = lambda row: row | corrected
-            cells.append(server.write(table, spread[10_000:], 500, change, whole))
-            cells.append(server.write(table, spread[:1_000], 1, change, whole))
+            cells.append(server.write(table, spread[10_000:20_000], 500, change, whole))
+            cells.append(server.write(table, spread[20_000:], 1, change, whole))
             server.write(table, range(count + 21_000, count + 41_000), 1, whole=whole)
             server.process.kill()
             server.process.wait()

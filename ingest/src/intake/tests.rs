@@ -151,6 +151,11 @@ async fn records_over_http_include_samples() {
     let receipt = fixture.intake.records(&Login::local(), "samples", rows).await.unwrap();
     assert_eq!((receipt.accepted, receipt.refused, receipt.first_refused[0].row), (1, 1, 1));
     assert_eq!(fixture.show("samples", &["operation", "key_source"]), ["press|explicit"]);
+    // Texts are those of records: none is lost for being written as a number.
+    let rows = br#"[{"equipment":"cologne/press","signal":"u","text":5,"unit":7,"time":1700000000},{"equipment":"cologne/press","signal":"v","text":"","time":1700000000}]"#;
+    assert_eq!(fixture.intake.records(&Login::local(), "samples", rows).await.unwrap().accepted, 2);
+    let texts = fixture.show("samples", &["signal", "text", "unit", "key_source"]);
+    assert_eq!(texts, ["t|-|-|explicit", "u|5|7|explicit", "v||-|-"]);
     let receipt = fixture.intake.records(&Login::local(), "nonsense", b"{}").await.unwrap();
     assert!(receipt.first_refused[0].reason.contains("takes no records"));
 }

@@ -209,6 +209,20 @@ fn rows_beside_newer_ones_go_by_a_merge_and_their_history_after_them() {
 }
 
 #[test]
+fn a_row_that_is_in_no_segment_yet_leaves_with_what_it_replaced() {
+    let bench = Bench::new(10, None);
+    let store = bench.open();
+    store.age().unwrap();
+    sample(&store, &[(1, "a", 1.0)]);
+    store.flush().unwrap();
+    sample(&store, &[(1, "a", 2.0)]);
+    assert_eq!((sample_values(&store), history_count(&store, 0)), (vec![("a".to_owned(), 1, 2.0)], 1));
+    // Alone it would seem to have been known from the beginning.
+    store.age().unwrap();
+    assert_eq!((sample_values(&store), history_count(&store, 0)), (vec![], 0));
+}
+
+#[test]
 fn a_history_stays_while_what_it_superseded_is_in_a_segment() {
     let bench = Bench::new(10, None);
     let store = bench.open();

@@ -266,3 +266,28 @@ fn versions_of_a_repeated_record_follow_each_other_without_a_gap() {
     store.compact().unwrap();
     assert_eq!(recorded_times(&store), expected, "merged");
 }
+
+#[test]
+fn many_versions_of_one_record_in_one_write_follow_each_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let product = |name: &str| order_row("o", Some(Some(name)), None, false);
+    store.append_and_wait(write(vec![order_row("o", Some(Some("first")), Some(Some(7.0)), false)])).unwrap();
+    store.flush().unwrap();
+    let names: Vec<String> = (0..1_500).map(|version| format!("p{}", version / 2)).collect();
+    let rows: Vec<Rows> = names.iter().map(|name| product(name)).collect();
+    let batch = arrow::compute::concat_batches(&rows[0].batch.schema(), rows.iter().map(|rows| &rows.batch)).unwrap();
+    let present = Some(rows.iter().flat_map(|rows| rows.present.clone().unwrap()).collect());
+    let one = Rows { table: 1, batch, present, deleted: vec![false; rows.len()] };
+    store.append_and_wait(write(vec![one])).unwrap();
+    // The first, and of each two the first: the second says the same. All have what the first has and they leave out.
+    let check = |when: &str| {
+        let newest = current(&store, 1);
+        let quantity = newest.column_by_name("quantity").unwrap().as_primitive::<Float64Type>().value(0);
+        assert_eq!((newest.num_rows(), quantity), (1, 7.0), "{when}");
+        assert_eq!((history_count(&store, 1), recorded_times(&store).len()), (750, 751), "{when}");
+    };
+    check("in memory");
+    store.flush().unwrap();
+    check("in segments");
+}
