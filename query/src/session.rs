@@ -222,7 +222,7 @@ impl Session {
     ) -> Result<(LogicalPlan, SessionState), QueryError> {
         let mut parsed = self.parse(sql)?;
         statement::check_reads(&parsed)?;
-        statement::check_tables(&parsed)?;
+        statement::check_clauses(&parsed)?;
         statement::bind_distinct(&mut parsed);
         statement::call_at_time_zone(&mut parsed);
         statement::spell_arrays(&mut parsed)?;

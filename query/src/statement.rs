@@ -52,18 +52,18 @@ fn check_sql(statement: &SqlStatement) -> Result<(), QueryError> {
     }
 }
 
-/// Refuses clauses on tables that change which rows there are, and that DataFusion leaves out.
-pub(crate) fn check_tables(statement: &Statement) -> Result<(), QueryError> {
+/// Refuses clauses that change which rows there are, and that DataFusion leaves out.
+pub(crate) fn check_clauses(statement: &Statement) -> Result<(), QueryError> {
     let Some(statement) = sql_of(statement) else { return Ok(()) };
-    match Visit::visit(statement, &mut TableClauses) {
+    match Visit::visit(statement, &mut Clauses) {
         ControlFlow::Continue(()) => Ok(()),
         ControlFlow::Break(message) => Err(QueryError::Statement { message: message.to_owned(), at: None }),
     }
 }
 
-struct TableClauses;
+struct Clauses;
 
-impl Visitor for TableClauses {
+impl Visitor for Clauses {
     type Break = &'static str;
 
     fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<Self::Break> {

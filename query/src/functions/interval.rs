@@ -2,13 +2,12 @@
 //!
 //! They are compared by their length: a month counts as 30 days, a day as 24 hours. DataFusion compares months, then days, then
 //! nanoseconds, and the difference of two times has nanoseconds only: 36 hours would be less than a day. The parts of such a
-//! difference are those of days and a time of day, and its seconds since 1970 have a fraction; in DataFusion each part is the
-//! whole in its unit. And a day with hours is a time: in DataFusion it stays
-//! a day, however many are added.
+//! difference are those of days and a time of day, and its seconds have a fraction; in DataFusion each part is the whole in its
+//! unit. And a day with hours is a time: in DataFusion it stays a day, however many are added.
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, Int64Array};
+use arrow::array::{ArrayRef, AsArray, Int64Array, IntervalMonthDayNanoArray};
 use arrow::datatypes::{
     DataType, DurationMicrosecondType, Int64Type, IntervalMonthDayNano, IntervalMonthDayNanoType, IntervalUnit,
     TimeUnit,
@@ -145,20 +144,26 @@ impl ScalarUDFImpl for DaysAndTime {
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let Some(difference) = args.args.first() else { return plan_err!("days_and_time takes a difference") };
         let difference = difference.cast_to(&DataType::Duration(TimeUnit::Microsecond), None)?;
-        let split = |difference: &ArrayRef| -> ArrayRef {
-            Arc::new(difference.as_primitive::<DurationMicrosecondType>().unary::<_, IntervalMonthDayNanoType>(|us| {
-                // There are fewer days than that in all microseconds that can be counted.
-                let days = i32::try_from(us / DAY_US).unwrap_or(i32::MAX);
-                IntervalMonthDayNano::new(0, days, us % DAY_US * 1_000)
-            }))
-        };
-        match difference {
-            ColumnarValue::Array(differences) => Ok(ColumnarValue::Array(split(&differences))),
-            ColumnarValue::Scalar(difference) => {
-                Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&split(&difference.to_array()?), 0)?))
-            }
-        }
+        mapped(&difference, |differences| Arc::new(days_and_times(differences)))
     }
+}
+
+fn days_and_times(differences: &ArrayRef) -> IntervalMonthDayNanoArray {
+    differences.as_primitive::<DurationMicrosecondType>().unary(|us| {
+        // There are fewer days than that in all microseconds that can be counted.
+        let days = i32::try_from(us / DAY_US).unwrap_or(i32::MAX);
+        IntervalMonthDayNano::new(0, days, us % DAY_US * 1_000)
+    })
+}
+
+/// A constant stays one.
+fn mapped(value: &ColumnarValue, change: impl Fn(&ArrayRef) -> ArrayRef) -> Result<ColumnarValue> {
+    Ok(match value {
+        ColumnarValue::Array(values) => ColumnarValue::Array(change(values)),
+        ColumnarValue::Scalar(value) => {
+            ColumnarValue::Scalar(ScalarValue::try_from_array(&change(&value.to_array()?), 0)?)
+        }
+    })
 }
 
 fn comparison(operator: &BinaryOperator) -> Option<Operator> {
@@ -201,11 +206,7 @@ impl ScalarUDFImpl for IntervalLength {
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         match args.args.first() {
-            Some(ColumnarValue::Array(intervals)) => Ok(ColumnarValue::Array(Arc::new(lengths(intervals)))),
-            Some(ColumnarValue::Scalar(interval)) => {
-                let length = lengths(&interval.to_array()?);
-                Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&length, 0)?))
-            }
+            Some(intervals) => mapped(intervals, |intervals| Arc::new(lengths(intervals))),
             None => plan_err!("interval_length takes one interval"),
         }
     }

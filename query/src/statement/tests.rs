@@ -59,8 +59,8 @@ fn a_missing_argument_is_named() {
 
 #[test]
 fn clauses_that_would_be_left_out_are_refused() {
-    let refusal = |sql: &str| check_tables(&parse(sql)).unwrap_err().to_string();
-    assert!(check_tables(&parse("SELECT * FROM a JOIN (SELECT 1) b ON true")).is_ok());
+    let refusal = |sql: &str| check_clauses(&parse(sql)).unwrap_err().to_string();
+    assert!(check_clauses(&parse("SELECT * FROM a JOIN (SELECT 1) b ON true")).is_ok());
     for sql in [
         "SELECT * FROM a TABLESAMPLE SYSTEM (1)",
         "SELECT * FROM a AS b TABLESAMPLE BERNOULLI (1)",
@@ -76,7 +76,7 @@ fn clauses_that_would_be_left_out_are_refused() {
     ] {
         assert!(refusal(sql).starts_with("INTERSECT ALL and EXCEPT ALL are not possible"), "{sql}");
     }
-    assert!(check_tables(&parse("SELECT 1 UNION ALL SELECT 1 EXCEPT SELECT 2")).is_ok());
+    assert!(check_clauses(&parse("SELECT 1 UNION ALL SELECT 1 EXCEPT SELECT 2")).is_ok());
 }
 
 #[test]
