@@ -73,6 +73,8 @@ pub struct Backup {
     pub files: u64,
     /// Their size together, bytes.
     pub bytes: u64,
+    /// Those of them that were damaged before they were copied, relative to the folder.
+    pub damaged: Vec<String>,
 }
 
 /// Why a backup was not taken.

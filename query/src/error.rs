@@ -3,10 +3,12 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use arrow::error::ArrowError;
 use datafusion::common::{DataFusionError, SchemaError};
+use storage::StoreError;
 
 /// An error of a query.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum QueryError {
     /// The statement does not parse, or names something that does not exist.
     #[error("{message}{}", place(.at))]
@@ -41,7 +43,10 @@ pub enum QueryError {
     Layout(String),
     /// The store could not give its rows.
     #[error(transparent)]
-    Store(#[from] storage::StoreError),
+    Store(StoreError),
+    /// A value does not fit what the statement does with it: a division by zero, a text that is no number.
+    #[error("{0}")]
+    Value(String),
     /// The engine failed while the query ran.
     #[error("{0}")]
     Execution(String),
@@ -65,6 +70,8 @@ impl QueryError {
             Self::TooManyRows(_) => "54000",
             Self::Memory(_) => "53200",
             Self::Unreadable { .. } | Self::Layout(_) | Self::Store(_) => "58030",
+            Self::Value(message) if message == DIVISION_BY_ZERO => "22012",
+            Self::Value(_) => "22000",
             Self::Execution(_) => "XX000",
         }
     }
@@ -79,13 +86,22 @@ impl QueryError {
 
     /// Whether the author of the statement can mend it.
     pub fn is_callers(&self) -> bool {
-        matches!(self, Self::Statement { .. } | Self::ReadOnly(_) | Self::TooManyRows(_))
+        matches!(self, Self::Statement { .. } | Self::Value(_) | Self::ReadOnly(_) | Self::TooManyRows(_))
     }
 }
 
-impl From<arrow::error::ArrowError> for QueryError {
-    fn from(error: arrow::error::ArrowError) -> Self {
-        Self::Execution(error.to_string())
+impl From<StoreError> for QueryError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Damaged { path, message } => Self::Unreadable { path, message },
+            other => Self::Store(other),
+        }
+    }
+}
+
+impl From<ArrowError> for QueryError {
+    fn from(error: ArrowError) -> Self {
+        DataFusionError::from(error).into()
     }
 }
 
@@ -105,8 +121,8 @@ impl From<DataFusionError> for QueryError {
         match peel(error) {
             DataFusionError::External(inner) => match inner.downcast::<Self>() {
                 Ok(own) => *own,
-                Err(other) => match other.downcast::<storage::StoreError>() {
-                    Ok(store) => Self::Store(*store),
+                Err(other) => match other.downcast::<StoreError>() {
+                    Ok(store) => (*store).into(),
                     Err(other) => Self::Execution(other.to_string()),
                 },
             },
@@ -119,8 +135,29 @@ impl From<DataFusionError> for QueryError {
                 Self::Statement { message: format!("takt's SQL cannot do this: {}", plain(&message)), at }
             }
             DataFusionError::ResourcesExhausted(message) => Self::Memory(plain(&message)),
+            DataFusionError::ArrowError(inner, _) => of_arrow(&inner),
+            // Functions say so of their arguments.
+            DataFusionError::Execution(message) => Self::Value(plain(&message)),
             other => Self::Execution(other.strip_backtrace()),
         }
+    }
+}
+
+const DIVISION_BY_ZERO: &str = "division by zero";
+
+/// Most errors of kernels are about values.
+fn of_arrow(error: &ArrowError) -> QueryError {
+    match error {
+        ArrowError::DivideByZero => QueryError::Value(DIVISION_BY_ZERO.to_owned()),
+        ArrowError::CastError(message)
+        | ArrowError::ParseError(message)
+        | ArrowError::ArithmeticOverflow(message)
+        | ArrowError::InvalidArgumentError(message)
+        | ArrowError::ComputeError(message) => QueryError::Value(plain(message)),
+        ArrowError::NotYetImplemented(message) => {
+            QueryError::Statement { message: format!("takt's SQL cannot do this: {}", plain(message)), at: None }
+        }
+        other => QueryError::Execution(other.to_string()),
     }
 }
 
@@ -134,7 +171,7 @@ fn peel(error: DataFusionError) -> DataFusionError {
             Err(shared) => shared_error(&shared),
         },
         DataFusionError::ArrowError(inner, backtrace) => match *inner {
-            arrow::error::ArrowError::ExternalError(inner) => match inner.downcast::<DataFusionError>() {
+            ArrowError::ExternalError(inner) => match inner.downcast::<DataFusionError>() {
                 Ok(inner) => peel(*inner),
                 Err(inner) => DataFusionError::External(inner),
             },
@@ -150,12 +187,25 @@ fn peel(error: DataFusionError) -> DataFusionError {
 
 /// An error that other partitions hold too: its kind and words are kept, the error itself cannot be taken out.
 fn shared_error(error: &DataFusionError) -> DataFusionError {
-    let root = error.find_root();
-    match root {
+    let own = |inner: &(dyn std::error::Error + 'static)| {
+        let store = || inner.downcast_ref::<StoreError>().cloned().map(QueryError::from);
+        inner.downcast_ref::<QueryError>().cloned().or_else(store)
+    };
+    match error.find_root() {
         DataFusionError::ResourcesExhausted(message) => DataFusionError::ResourcesExhausted(message.clone()),
         DataFusionError::Plan(message) => DataFusionError::Plan(message.clone()),
-        DataFusionError::External(inner) => DataFusionError::Execution(inner.to_string()),
-        other => DataFusionError::Execution(other.strip_backtrace()),
+        DataFusionError::Execution(message) => DataFusionError::Execution(message.clone()),
+        DataFusionError::ArrowError(inner, _) => {
+            let external = match inner.as_ref() {
+                ArrowError::ExternalError(inner) => own(inner.as_ref()),
+                _ => None,
+            };
+            external.unwrap_or_else(|| of_arrow(inner)).into()
+        }
+        DataFusionError::External(inner) => {
+            own(inner.as_ref()).unwrap_or_else(|| QueryError::Execution(inner.to_string())).into()
+        }
+        other => QueryError::Execution(other.strip_backtrace()).into(),
     }
 }
 

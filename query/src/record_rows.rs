@@ -16,8 +16,8 @@ use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::Expr;
 use datafusion::physical_expr::PhysicalExpr;
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{ArrowPredicateFn, ParquetRecordBatchReader, RowFilter};
-use storage::{KeySet, PageBounds, Segment};
+use parquet::arrow::arrow_reader::{ArrowPredicateFn, RowFilter};
+use storage::{KeySet, PageBounds, Segment, SegmentRows};
 
 use crate::error::QueryError;
 use crate::reach::Reach;
@@ -69,8 +69,7 @@ enum Step {
 
 /// A segment that is being read.
 struct Open {
-    segment: Arc<Segment>,
-    rows: ParquetRecordBatchReader,
+    rows: SegmentRows,
     /// Keys of superseded rows.
     dead: Option<Arc<KeySet>>,
 }
@@ -133,7 +132,7 @@ impl RecordRows {
     fn step(&mut self) -> Result<Step> {
         let rows = if let Some(open) = &mut self.open {
             let rows = open.rows.next().transpose();
-            match rows.map_err(|error| unreadable(&open.segment, &error))? {
+            match rows.map_err(QueryError::from)? {
                 Some(rows) => self.selection.kept(&rows, open.dead.as_deref())?,
                 None => {
                     self.open = None;
@@ -174,7 +173,7 @@ impl RecordRows {
         }
         let filter = selection.ahead.is_some().then(|| selection.row_filter(&segment));
         let rows = segment.rows_in(ranges.into_iter(), &columns, &selection.read, filter, BATCH_ROWS);
-        Ok(Some(Open { rows: rows.map_err(QueryError::from)?, segment, dead }))
+        Ok(Some(Open { rows: rows.map_err(QueryError::from)?, dead }))
     }
 }
 
@@ -323,10 +322,6 @@ pub(crate) fn schema_of(table: &SnapshotTable, columns: &[&str]) -> Result<Schem
         false => names.field(place).clone(),
     });
     Ok(Arc::new(Schema::new(fields.collect::<Vec<_>>())))
-}
-
-fn unreadable(segment: &Segment, error: &dyn std::fmt::Display) -> QueryError {
-    QueryError::Unreadable { path: segment.path.clone(), message: error.to_string() }
 }
 
 #[cfg(test)]

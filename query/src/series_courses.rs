@@ -210,11 +210,11 @@ fn add_times(
     let mut times: Vec<i64> = Vec::new();
     let ranges = rows.iter().map(|(range, _)| range.clone());
     for batch in segment.rows_in(ranges, &[name], &with_views(&spec.schema), None, BATCH_ROWS)? {
-        let unreadable = |message| QueryError::Unreadable { path: segment.path.clone(), message };
-        let batch = batch.map_err(|error| unreadable(error.to_string()))?;
+        let batch = batch?;
         let column =
             batch.column_by_name(name).and_then(|column| column.as_primitive_opt::<TimestampMicrosecondType>());
-        times.extend(column.ok_or_else(|| unreadable("its times are none".to_owned()))?.values());
+        let none = || QueryError::Unreadable { path: segment.path.clone(), message: "its times are none".to_owned() };
+        times.extend(column.ok_or_else(none)?.values());
     }
     let mut rest = times.as_slice();
     for (range, series) in rows {

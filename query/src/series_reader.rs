@@ -9,8 +9,7 @@ use arrow::array::{
 };
 use arrow::compute::{cast, take};
 use arrow::datatypes::{SchemaRef, TimestampMicrosecondType};
-use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
-use storage::Segment;
+use storage::{Segment, SegmentRows};
 
 use crate::error::QueryError;
 use crate::record_rows::both;
@@ -52,7 +51,7 @@ struct Open {
     /// Where these are known already.
     times: Option<Vec<i64>>,
     /// What has to be read of them; `None` where nothing has.
-    stored: Option<ParquetRecordBatchReader>,
+    stored: Option<SegmentRows>,
     given: usize,
     total: usize,
 }
@@ -83,7 +82,7 @@ impl SeriesReader {
                 continue;
             }
             let stored = open.stored.as_mut().map(|reader| reader.next().transpose());
-            let stored = stored.transpose().map_err(|error| unreadable(&open.segment, &error))?;
+            let stored = stored.transpose()?;
             let count = match &stored {
                 None => self.batch_rows.min(open.total - open.given),
                 Some(Some(batch)) => batch.num_rows(),
@@ -147,7 +146,7 @@ impl SeriesReader {
     ) -> Result<(Vec<SeriesRows>, Vec<i64>), QueryError> {
         let mut times: Vec<i64> = Vec::with_capacity(rows.iter().map(SeriesRows::count).sum());
         for batch in segment.rows_in(ranges(rows).into_iter(), &[&self.time], &self.schema, None, self.batch_rows)? {
-            let batch = batch.map_err(|error| unreadable(segment, &error))?;
+            let batch = batch?;
             match batch.column(0).as_primitive_opt::<TimestampMicrosecondType>() {
                 Some(column) => times.extend(column.values()),
                 None => return Err(unreadable(segment, &"its times are none")),

@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use arrow::datatypes::{DataType, SchemaRef};
 use arrow::record_batch::RecordBatch;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{DataFusionError, ScalarValue};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::session_state::SessionState;
-use datafusion::logical_expr::{LogicalPlan, Statement as PlanStatement};
+use datafusion::logical_expr::{Expr, LogicalPlan, Statement as PlanStatement};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{EmptyRecordBatchStream, execute_stream};
 use datafusion::prelude::SessionContext;
@@ -63,6 +64,7 @@ impl std::fmt::Debug for Session {
 pub struct Statement {
     plan: LogicalPlan,
     state: Arc<SessionState>,
+    schema: SchemaRef,
 }
 
 impl Statement {
@@ -73,7 +75,7 @@ impl Statement {
 
     /// Columns of the answer.
     pub fn schema(&self) -> SchemaRef {
-        Arc::clone(self.plan.schema().inner())
+        Arc::clone(&self.schema)
     }
 
     /// Whether the statement gives rows: `SET` does not.
@@ -150,7 +152,8 @@ impl Session {
             let message = format!("the parameter {missing} has no value; {} were given", parameters.len());
             return Err(QueryError::Statement { message, at: None });
         }
-        Ok(Statement { plan, state: Arc::new(state) })
+        let schema = schema_of(&plan, &state)?;
+        Ok(Statement { plan, state: Arc::new(state), schema })
     }
 
     /// Columns and parameter types of a statement, before its parameters have values.
@@ -158,12 +161,14 @@ impl Session {
     /// # Errors
     /// As [`Session::plan`].
     pub async fn describe(&self, sql: &str) -> Result<Description, QueryError> {
-        let (plan, _) = self.within_timeout(self.unbound(sql, None)).await?;
+        let (plan, state) = self.within_timeout(self.unbound(sql, None)).await?;
         let known = plan.get_parameter_types()?;
         let count = statement::parameter_count(&self.parse(sql)?);
         let parameters = (1..=count).map(|number| known.get(&format!("${number}")).cloned().flatten()).collect();
         let gives_rows = !matches!(plan, LogicalPlan::Statement(_));
-        Ok(Description { schema: Arc::clone(plan.schema().inner()), parameters, gives_rows })
+        // Where the types of parameters are not known yet, those of the answer may not be either.
+        let schema = schema_of(&plan, &state).unwrap_or_else(|_| Arc::clone(plan.schema().inner()));
+        Ok(Description { schema, parameters, gives_rows })
     }
 
     /// Runs a planned statement. The stream ends with an error when the time or the rows allowed are used up.
@@ -179,7 +184,7 @@ impl Session {
             }
             return Ok(Box::pin(EmptyRecordBatchStream::new(schema)));
         }
-        let Statement { plan, state } = statement;
+        let Statement { plan, state, .. } = statement;
         let stream = self
             .within_timeout(async {
                 let physical = state.create_physical_plan(&plan).await?;
@@ -223,6 +228,7 @@ impl Session {
         let mut parsed = self.parse(sql)?;
         statement::check_reads(&parsed)?;
         statement::check_clauses(&parsed)?;
+        statement::translate(&mut parsed);
         statement::bind_distinct(&mut parsed);
         statement::call_at_time_zone(&mut parsed);
         statement::spell_arrays(&mut parsed)?;
@@ -250,6 +256,26 @@ impl Session {
         let timeout: Duration = self.limits.timeout;
         tokio::time::timeout(timeout, work).await.unwrap_or(Err(QueryError::Timeout(timeout)))
     }
+}
+
+/// Columns as the rows will have them. Branches of unions and of CASE come to their common types only by analysis; all else
+/// has them as it is planned, and is not analyzed twice.
+fn schema_of(plan: &LogicalPlan, state: &SessionState) -> Result<SchemaRef, QueryError> {
+    let mut has_branches = false;
+    plan.apply(|node| {
+        has_branches |= matches!(node, LogicalPlan::Union(_));
+        node.apply_expressions(|expr| {
+            expr.apply(|expr| {
+                has_branches |= matches!(expr, Expr::Case(_));
+                Ok(if has_branches { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+            })
+        })
+    })?;
+    if !has_branches {
+        return Ok(Arc::clone(plan.schema().inner()));
+    }
+    let analyzed = state.analyzer().execute_and_check(plan.clone(), &state.config_options(), |_, _| {})?;
+    Ok(Arc::clone(analyzed.schema().inner()))
 }
 
 /// The stream until the deadline and the row limit.

@@ -1,6 +1,7 @@
 //! What a statement may do, and where its parameters go.
 
 mod array_literal;
+mod dialect;
 
 use std::ops::ControlFlow;
 
@@ -18,6 +19,7 @@ use crate::functions::{AtTimeZoneCalls, check_shape};
 use crate::reach::micros;
 pub use array_literal::array_items;
 pub(crate) use array_literal::spell_arrays;
+pub(crate) use dialect::translate;
 
 /// Settings that a session may change.
 const SETTINGS: [&str; 2] = ["datafusion.execution.time_zone", "datafusion.explain."];

@@ -17,7 +17,8 @@ use super::terminal;
 /// Copy a running server's data
 ///
 /// The copy is consistent and holds everything acknowledged before it; the server runs on. It lies on the server's
-/// machine, in a folder that does not exist yet. Needs an admin's token once users exist.
+/// machine, in a folder that does not exist yet. Files that are damaged already are copied as they are and named, and the
+/// command ends with 1. Needs an admin's token once users exist.
 #[derive(Debug, Args)]
 pub(super) struct BackupArgs {
     /// Folder for the copy
@@ -32,6 +33,8 @@ struct Taken {
     folder: String,
     files: u64,
     bytes: u64,
+    #[serde(default)]
+    damaged: Vec<String>,
 }
 
 pub(super) fn run(args: BackupArgs) -> anyhow::Result<ExitCode> {
@@ -53,6 +56,16 @@ pub(super) fn run(args: BackupArgs) -> anyhow::Result<ExitCode> {
         let taken: Taken = serde_json::from_value(answer?).context("the server's answer is no backup")?;
         terminal::say(format_args!("{}: {} files, {}", taken.folder, taken.files, HumanBytes(taken.bytes)))?;
         terminal::complain(format_args!("Bring it back with `takt restore {} --data NEW_FOLDER`.", taken.folder));
-        Ok(ExitCode::SUCCESS)
+        if taken.damaged.is_empty() {
+            return Ok(ExitCode::SUCCESS);
+        }
+        for path in &taken.damaged {
+            terminal::complain(format_args!("{path}: its bytes are not those that were written"));
+        }
+        terminal::complain(format_args!(
+            "Damaged files were copied as they are: {}. What `takt verify` finds wrong is sound in an older backup, if anywhere: keep those.",
+            taken.damaged.len()
+        ));
+        Ok(ExitCode::FAILURE)
     })
 }

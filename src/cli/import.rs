@@ -33,7 +33,7 @@ const SHOWN: u64 = 20;
 /// CSV: the header names columns of the table; commas, semicolons or tabs separate. Parquet: the same, by column names.
 /// Line protocol (.lp): as Telegraf writes it. Times are RFC 3339 with a zone, or numbers since 1970 in s, ms, µs or ns.
 ///
-/// Importing the same file twice stores it once. Rows that cannot be stored are named by line and the exit code is 1;
+/// Importing the same file twice stores it once. Rows that cannot be stored are named by line or row and the exit code is 1;
 /// all others are stored.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -117,14 +117,16 @@ async fn import(files: Vec<(&PathBuf, Box<dyn Chunks>)>, mut upload: Upload) -> 
     let (mut stored, mut refused, mut shown) = (0, 0, 0);
     for (path, mut file) in files {
         progress.open(path);
-        while let Some(chunk) = file.next().with_context(|| path.display().to_string())? {
-            let Chunk { batch, refusals, size } = chunk;
-            let receipt = upload.send(batch).await.with_context(|| {
+        loop {
+            let stopped = || {
                 format!(
                     "{}: stopped after {stored} rows were stored; the same command goes on, nothing is stored twice",
                     path.display()
                 )
-            })?;
+            };
+            let Some(chunk) = file.next().with_context(stopped)? else { break };
+            let Chunk { batch, refusals, size } = chunk;
+            let receipt = upload.send(batch).await.with_context(stopped)?;
             stored += receipt.stored;
             refused += refusals.len() as u64 + receipt.refused;
             for (place, message) in refusals.into_iter().chain(receipt.refusals) {

@@ -14,7 +14,8 @@ use crate::server::{COMPANIONS, copy_companion};
 
 /// Lay out a new data folder from a backup
 ///
-/// Every file is checked against the backup's own list before the folder can be used. Start the server on it with
+/// Every file is checked against the backup's own list before the folder can be used. Files that were damaged when the
+/// backup was taken are laid out as they are and named, and the command ends with 1. Start the server on it with
 /// `takt serve --data DIR`.
 #[derive(Debug, Args)]
 pub(super) struct RestoreArgs {
@@ -42,9 +43,20 @@ pub(super) fn run(args: &RestoreArgs) -> anyhow::Result<ExitCode> {
             .with_context(|| format!("cannot bring {name} back"))?;
     }
     let (data, bytes) = (args.data.display(), HumanBytes(report.bytes));
-    terminal::say(format_args!("{data}: {} files, {bytes}, verified", report.files))?;
-    terminal::complain(format_args!("Start it with `takt serve --data {data}`."));
-    Ok(ExitCode::SUCCESS)
+    if report.damaged.is_empty() {
+        terminal::say(format_args!("{data}: {} files, {bytes}, verified", report.files))?;
+        terminal::complain(format_args!("Start it with `takt serve --data {data}`."));
+        return Ok(ExitCode::SUCCESS);
+    }
+    terminal::say(format_args!("{data}: {} files, {bytes}, all as the backup has them", report.files))?;
+    for path in &report.damaged {
+        terminal::complain(format_args!("{path}: it was damaged when the backup was taken"));
+    }
+    terminal::complain(format_args!(
+        "Damaged files: {}. An older backup may have them sound; `takt verify --data {data}` tells what is wrong.",
+        report.damaged.len()
+    ));
+    Ok(ExitCode::FAILURE)
 }
 
 /// A folder in use, or with anything in it, is never touched.

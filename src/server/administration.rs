@@ -71,7 +71,7 @@ impl Administer for Administration {
                 .map_err(|error| BackupError::Failed(format!("{name}: {error}")))?;
         }
         let files = u64::try_from(report.files).unwrap_or(u64::MAX);
-        Ok(Backup { folder: to.to_owned(), files, bytes: report.bytes })
+        Ok(Backup { folder: to.to_owned(), files, bytes: report.bytes, damaged: report.damaged })
     }
 
     fn compact(&self) -> Result<u64, String> {

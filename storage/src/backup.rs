@@ -24,6 +24,10 @@ pub struct BackupReport {
     pub files: usize,
     /// Their size, bytes.
     pub bytes: u64,
+    /// Those of them whose bytes were no longer those that takt had written: copied as they are, for most of what they hold
+    /// may be sound.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub damaged: Vec<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -79,18 +83,24 @@ impl Inventory {
 
     fn write_files(&self, to: &Path) -> Result<BackupReport, StoreError> {
         let mut entries = Vec::with_capacity(self.segments.len() + self.logs.len());
+        let mut damaged = Vec::new();
         for segment in &self.segments {
             let relative = self.relative(&segment.path)?;
             let source =
                 fs::File::open(&segment.path).map_err(|error| crate::cold::open_error(&segment.path, error))?;
-            entries.push(copy((source, &segment.path), &to.join(relative), relative)?);
+            let entry = copy((source, &segment.path), &to.join(relative), relative)?;
+            // Of the copy: what it holds is what counts later.
+            if !is_sound(&to.join(relative))? {
+                damaged.push(entry.path.clone());
+            }
+            entries.push(entry);
         }
         for (path, bytes) in &self.logs {
             let relative = self.relative(path)?;
             entries.push(copy((bytes.as_slice(), path), &to.join(relative), relative)?);
         }
         let bytes = entries.iter().map(|entry| entry.bytes).sum();
-        let report = BackupReport { position: self.position, files: entries.len(), bytes };
+        let report = BackupReport { position: self.position, files: entries.len(), bytes, damaged };
         let manifest = Manifest { report: report.clone(), files: entries };
         let text = serde_json::to_vec_pretty(&manifest).map_err(|error| StoreError::Invalid(error.to_string()))?;
         let path = to.join(MANIFEST);
@@ -105,8 +115,14 @@ impl Inventory {
     }
 }
 
+/// Whether a segment holds what was written; one from before segments had checksums is taken to.
+fn is_sound(path: &Path) -> Result<bool, StoreError> {
+    let holds = fs::File::open(path).and_then(|file| crate::segment::holds(&file));
+    Ok(holds.map_err(|error| StoreError::io(path, error))?.unwrap_or(true))
+}
+
 /// Lays the backup at `from` out as a new data folder at `to`, checking every file; `progress` is told bytes done and bytes
-/// in all.
+/// in all. Files that were damaged when the backup was taken are laid out as they are, and named by the report.
 ///
 /// # Errors
 /// [`StoreError::Damaged`] names the first file that is not as the backup wrote it; `to` must be missing or empty.

@@ -55,6 +55,10 @@ pub(crate) fn attach(disk: &dyn Disk, data: &Path, wanted: Option<&Path>) -> Res
         // Its disk is not mounted: a new folder in its place would take the room of another.
         (Some(present), Some(wanted)) if wanted == present && !present.exists() => check_owner(data, &present),
         (Some(present), Some(wanted)) => {
+            // A folder that a refused start had made would be in the way of the disk that belongs there.
+            if !wanted.exists() {
+                check_left(data, &present, wanted)?;
+            }
             let wanted = created(disk, data, wanted)?;
             if wanted == present {
                 return check_owner(data, &present);
@@ -64,19 +68,25 @@ pub(crate) fn attach(disk: &dyn Disk, data: &Path, wanted: Option<&Path>) -> Res
                 check_owner(data, &wanted)?;
                 return point(disk, &link, &wanted);
             }
-            check_owner(data, &present)?;
-            if !files(&present)?.is_empty() {
-                return Err(StoreError::Invalid(format!(
-                    "segments lie in the cold folder {}, and `tiering.folder` names {}: stop takt, move the one to the \
-                     other with everything in it, and start again; or name the first",
-                    present.display(),
-                    wanted.display()
-                )));
-            }
+            check_left(data, &present, &wanted)?;
             claim(disk, data, &wanted)?;
             point(disk, &link, &wanted)
         }
     }
+}
+
+/// Refuses to leave a cold folder for another while segments are in it.
+fn check_left(data: &Path, present: &Path, wanted: &Path) -> Result<(), StoreError> {
+    check_owner(data, present)?;
+    if files(present)?.is_empty() {
+        return Ok(());
+    }
+    Err(StoreError::Invalid(format!(
+        "segments lie in the cold folder {}, and `tiering.folder` names {}: stop takt, move the one to the other with \
+         everything in it, and start again; or name the first",
+        present.display(),
+        wanted.display()
+    )))
 }
 
 /// The folder by its one name, made where it is missing.

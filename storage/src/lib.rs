@@ -35,7 +35,7 @@ pub use error::StoreError;
 pub use hot::Hot;
 pub use keys::{KeyEncoder, KeySet, TimesOfSeries};
 pub use lock::FolderLock;
-pub use segment::{Cell, Course, Outline, PageBounds, Segment, SeriesOutline, Sums};
+pub use segment::{Cell, Course, Outline, PageBounds, Segment, SegmentRows, SeriesOutline, Sums};
 pub use snapshot::{Snapshot, TableView, open_read_only};
 pub use spec::{Derived, TableSpec, Upsert, with_views};
 pub use store::{Clock, Health, Options, Receipt, Rows, Store, Tiering, Transform, Write};

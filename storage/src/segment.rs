@@ -10,6 +10,7 @@ mod numbers;
 mod outline;
 mod pages;
 mod recent;
+mod rows;
 mod sum;
 #[cfg(test)]
 mod tests;
@@ -22,6 +23,7 @@ pub use course::Course;
 pub(crate) use outline::Draft;
 pub use outline::{Cell, Outline, SeriesOutline, Sums};
 use pages::Groups;
+pub use rows::SegmentRows;
 pub(crate) use sum::holds;
 pub(crate) use texts::BOUND_BYTES;
 pub(crate) use writer::SegmentWriter;
@@ -36,7 +38,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use arrow::array::BooleanArray;
 use arrow::compute::{concat_batches, filter_record_batch};
 use arrow::datatypes::{DataType, Fields, Schema};
-use arrow::record_batch::{RecordBatch, RecordBatchReader};
+use arrow::record_batch::RecordBatch;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowFilter,
     RowGroups, RowSelection,
@@ -285,7 +287,7 @@ impl Segment {
         wanted: &Schema,
         filter: Option<RowFilter>,
         rows: usize,
-    ) -> Result<ParquetRecordBatchReader, StoreError> {
+    ) -> Result<SegmentRows, StoreError> {
         let failed = |error| damaged(&self.path, &error);
         let metadata = self.metadata.metadata();
         let descriptor = metadata.file_metadata().schema_descr();
@@ -294,7 +296,7 @@ impl Segment {
             let selection = RowSelection::from_consecutive_ranges(ranges, self.all_rows().end);
             let builder = self.reader(wanted)?.with_row_filter(filter);
             let builder = builder.with_projection(mask).with_row_selection(selection).with_batch_size(rows);
-            return builder.build().map_err(failed);
+            return Ok(self.rows_of(builder.build().map_err(failed)?));
         }
         self.reader_of(ranges, mask, wanted, rows)
     }
@@ -306,7 +308,7 @@ impl Segment {
         mask: ProjectionMask,
         wanted: &Schema,
         rows: usize,
-    ) -> Result<ParquetRecordBatchReader, StoreError> {
+    ) -> Result<SegmentRows, StoreError> {
         let failed = |error| damaged(&self.path, &error);
         let metadata = self.metadata.metadata();
         let descriptor = metadata.file_metadata().schema_descr();
@@ -316,7 +318,12 @@ impl Segment {
         // Room is made for a whole batch at once.
         let rows = rows.min(ranges.iter().map(ExactSizeIterator::len).sum()).max(1);
         let selection = RowSelection::from_consecutive_ranges(ranges.into_iter(), groups.num_rows());
-        ParquetRecordBatchReader::try_new_with_row_groups(&levels, &groups, rows, Some(selection)).map_err(failed)
+        let reader = ParquetRecordBatchReader::try_new_with_row_groups(&levels, &groups, rows, Some(selection));
+        Ok(self.rows_of(reader.map_err(failed)?))
+    }
+
+    fn rows_of(&self, reader: ParquetRecordBatchReader) -> SegmentRows {
+        SegmentRows::new(self.path.clone(), reader)
     }
 
     fn all_rows(&self) -> Range<usize> {
@@ -338,7 +345,7 @@ impl Segment {
 
     /// All rows in key order, so many at a time; texts as dictionaries where `wanted` has them so, which is how the file
     /// holds most of them.
-    pub(crate) fn batches(&self, wanted: &Schema, rows: usize) -> Result<ParquetRecordBatchReader, StoreError> {
+    pub(crate) fn batches(&self, wanted: &Schema, rows: usize) -> Result<SegmentRows, StoreError> {
         self.reader_of(std::iter::once(self.all_rows()), ProjectionMask::all(), wanted, rows)
     }
 
@@ -370,10 +377,7 @@ impl Segment {
             None => self.series_ends(spec)?,
         };
         let ends = ends.into_iter().map(|row| row..row + 1);
-        let reader = self.reader_of(ends, ProjectionMask::all(), &layout, ROWS_PER_PAGE)?;
-        let schema = reader.schema();
-        let batches: Result<Vec<RecordBatch>, _> = reader.collect();
-        in_schema(&concat_batches(&schema, &batches?)?, &layout)
+        in_schema(&self.reader_of(ends, ProjectionMask::all(), &layout, ROWS_PER_PAGE)?.together()?, &layout)
     }
 
     /// The last row of each series, by a look at all of them.
@@ -411,12 +415,12 @@ impl Segment {
     }
 
     /// The key columns of every row, a batch at a time.
-    pub(crate) fn key_batches(&self, spec: &TableSpec) -> Result<ParquetRecordBatchReader, StoreError> {
+    pub(crate) fn key_batches(&self, spec: &TableSpec) -> Result<SegmentRows, StoreError> {
         let file = File::open(&self.path).map_err(|error| crate::cold::open_error(&self.path, error))?;
         let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone());
         let mask = ProjectionMask::columns(builder.parquet_schema(), spec.key_names());
         let reader = builder.with_projection(mask).with_batch_size(ROWS_PER_PAGE).build();
-        reader.map_err(|error| damaged(&self.path, &error))
+        Ok(self.rows_of(reader.map_err(|error| damaged(&self.path, &error))?))
     }
 
     /// Some columns of every row.
@@ -428,9 +432,7 @@ impl Segment {
         let file = File::open(&self.path).map_err(|error| crate::cold::open_error(&self.path, error))?;
         let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone());
         let reader = builder.with_projection(columns).build().map_err(|error| damaged(&self.path, &error))?;
-        let schema = reader.schema();
-        let batches: Result<Vec<RecordBatch>, _> = reader.collect();
-        Ok(concat_batches(&schema, &batches?)?)
+        self.rows_of(reader).together()
     }
 }
 

@@ -18,7 +18,7 @@ use crate::StoreError;
 use crate::dead::Dead;
 use crate::hot::{in_schema, plain};
 use crate::keys::{KeyOrder, pick};
-use crate::segment::{Outline, Segment, damaged};
+use crate::segment::{Outline, Segment};
 use crate::snapshot::aligned;
 use crate::spec::{TableSpec, time_type};
 
@@ -167,12 +167,11 @@ impl<'a> Sought<'a> {
         let Some(time) = self.spec.time.filter(|_| !looked.is_empty()) else { return Ok(None) };
         let name = self.spec.schema.field(time).name().as_str();
         let schema = self.spec.file_schema();
-        let damaged = |error: arrow::error::ArrowError| damaged(&segment.path, &error);
         let ranges = looked.iter().map(|look| look.stored.clone());
         let mut found: Vec<Range<usize>> = Vec::new();
         let mut places = looked.iter().flat_map(|look| look.stored.clone().map(move |row| (row, &look.sought)));
         for batch in segment.rows_in(joined(ranges), &[name], &schema, None, TIMES)? {
-            let stored = plain(&batch.map_err(damaged)?, name, &time_type())?;
+            let stored = plain(&batch?, name, &time_type())?;
             let stored = stored.as_primitive::<TimestampMicrosecondType>();
             for (time, (row, sought)) in stored.values().iter().zip(places.by_ref()) {
                 if times.get(sought.clone()).is_some_and(|times| times.binary_search(time).is_ok()) {
@@ -185,9 +184,7 @@ impl<'a> Sought<'a> {
         }
         let columns: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
         let rows = segment.rows_in(joined(found.into_iter()), &columns, &schema, None, TIMES)?;
-        let batches = rows.collect::<Result<Vec<RecordBatch>, _>>().map_err(damaged)?;
-        let Some(first) = batches.first() else { return Ok(None) };
-        Ok(Some(in_schema(&concat_batches(&first.schema(), &batches)?, &schema)?))
+        Ok(Some(in_schema(&rows.together()?, &schema)?))
     }
 
     fn series(&self) -> Result<&[(SeriesKey, Range<usize>)], StoreError> {

@@ -1,7 +1,7 @@
 //! A backup taken while messages pour in is a consistent copy; restored, it answers as the server did.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -115,6 +115,47 @@ fn users_come_along() {
     assert_eq!(output(takt().args(["user", "list", "--data"]).arg(&restored)), "anna  admin  1 token\n");
 }
 
+/// Turns one bit of a table's first Parquet file around.
+fn damage(table: &Path) -> PathBuf {
+    let segment = fs::read_dir(table).unwrap().map(|entry| entry.unwrap().path());
+    let segment = segment.into_iter().find(|path| path.extension().is_some_and(|end| end == "parquet")).unwrap();
+    let mut bytes = fs::read(&segment).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&segment, bytes).unwrap();
+    segment
+}
+
+#[test]
+fn a_file_that_was_damaged_before_is_named_and_the_rest_comes_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let (first, second) = (folder.path().join("first"), folder.path().join("second"));
+    let server = Server::start(folder.path());
+    assert_eq!(server.post("/api/v1/units", r#"{"unit": "U-1"}"#).0, 200);
+    assert_eq!(server.post("/api/v1/work_orders", r#"{"work_order": "WO-1"}"#).0, 200);
+    output(&mut backup(&server, &first));
+    let segment = damage(&folder.path().join("data/tables/units"));
+    let name = segment.file_name().unwrap().to_str().unwrap();
+    let taken = backup(&server, &second).output().unwrap();
+    let told = String::from_utf8_lossy(&taken.stderr).into_owned();
+    assert_eq!(taken.status.code(), Some(1), "{told}");
+    assert!(told.contains(&format!("tables/units/{name}: its bytes are not those")), "{told}");
+
+    let restored = folder.path().join("restored");
+    fs::create_dir(&restored).unwrap();
+    fs::write(restored.join("plant.toml"), PLANT).unwrap();
+    let done = restore(&second, &restored.join("data")).output().unwrap();
+    let told = String::from_utf8_lossy(&done.stderr).into_owned();
+    assert_eq!(done.status.code(), Some(1), "{told}");
+    assert!(told.contains(&format!("tables/units/{name}: it was damaged when the backup was taken")), "{told}");
+    assert!(!String::from_utf8_lossy(&done.stdout).contains("verified"), "{done:?}");
+    let second = Server::start(&restored);
+    assert_eq!(json!(second.sql("SELECT work_order FROM work_orders")), json!([["WO-1"]]));
+    // The one from before is sound.
+    let said = output(&mut restore(&first, &folder.path().join("sound")));
+    assert!(said.contains("verified"), "{said}");
+}
+
 #[test]
 fn a_damaged_backup_is_refused_as_a_whole() {
     let folder = tempfile::tempdir().unwrap();
@@ -122,12 +163,7 @@ fn a_damaged_backup_is_refused_as_a_whole() {
     let server = Server::start(folder.path());
     assert_eq!(server.post("/api/v1/units", r#"{"unit": "U-1"}"#).0, 200);
     output(&mut backup(&server, &copy));
-    let segment = fs::read_dir(copy.join("tables/units")).unwrap().map(|entry| entry.unwrap().path());
-    let segment = segment.into_iter().find(|path| path.extension().is_some_and(|end| end == "parquet")).unwrap();
-    let mut bytes = fs::read(&segment).unwrap();
-    let middle = bytes.len() / 2;
-    bytes[middle] ^= 1;
-    fs::write(&segment, bytes).unwrap();
+    let segment = damage(&copy.join("tables/units"));
 
     let restored = folder.path().join("restored");
     let done = restore(&copy, &restored).output().unwrap();

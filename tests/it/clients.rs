@@ -255,6 +255,57 @@ fn lists_differences_and_days_with_hours_are_those_of_postgresql() {
     }
 }
 
+/// What PostgreSQL 15 answers to the same statements.
+#[test]
+fn numbers_of_intervals_branches_and_words_are_those_of_postgresql() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = start(folder.path());
+    let two_hours = "timestamptz '2025-03-03 12:00Z' - timestamptz '2025-03-03 10:00Z'";
+    let days = "timestamptz '2025-03-03 22:00Z' - timestamptz '2025-03-02 10:00Z'";
+    for (expression, expected) in [
+        ("interval '1 hour' * 3", "03:00:00"),
+        ("2.5 * interval '1 day 2 hours'", "2 days 17:00:00"),
+        ("interval '1 month' * 1.5", "1 mon 15 days"),
+        ("interval '1 year 2 months 3 days 4 hours 5 minutes 6.789 seconds' / 7", "2 mons 10:52:09.541286"),
+        ("interval '3 days' / 2", "1 day 12:00:00"),
+        ("interval '-1 month -3 days 2 hours' * 0.3", "-9 days -21:00:00"),
+        (&format!("({days}) * 2"), "2 days 24:00:00"),
+        (&format!("({days}) / 2 = interval '18 hours'"), "t"),
+        ("timestamptz '2025-03-03 12:00+01' - 3 * interval '1 hour'", "2025-03-03 09:00:00+01"),
+        ("extract(epoch FROM interval '90 minutes' / 3)::int", "1800"),
+        ("count(*) FROM samples WHERE time >= timestamptz '2025-03-03 10:09Z' - interval '1 minute' * 4", "5"),
+        ("mod(-7, 3)", "-1"),
+        ("mod(7, -3)", "1"),
+        ("sign(-2.5)::int", "-1"),
+        ("round(variance(v) * 3)::int FROM (VALUES (1.0::float8), (2.0), (4.0)) AS t(v)", "7"),
+        ("v FROM (VALUES (1), (2), (3)) AS t(v) ORDER BY v FETCH FIRST ROW ONLY", "1"),
+        ("v FROM (VALUES (1), (2), (3)) AS t(v) ORDER BY v OFFSET 1 ROWS FETCH NEXT 1 ROWS ONLY", "2"),
+        ("length('abc') UNION ALL SELECT 2147483648 ORDER BY 1", "3\n2147483648"),
+        (&format!("CASE WHEN 1 < 2 THEN {two_hours} ELSE interval '1 hour' END"), "02:00:00"),
+        (&format!("CASE WHEN 1 > 2 THEN {two_hours} ELSE interval '1 hour' END"), "01:00:00"),
+        ("DISTINCT (v IS TRUE) FROM (VALUES (true), (true)) AS t(v)", "t"),
+        ("count(*), v IS TRUE FROM (VALUES (true), (true)) AS t(v) GROUP BY v IS TRUE", "2|t"),
+    ] {
+        assert_eq!(in_zone(&server, "Europe/Berlin", expression), expected, "{expression}");
+    }
+    for (expression, complaint) in [
+        ("interval '1 hour' / 0", "22012: division by zero"),
+        ("interval '1 year' * 1e9", "22000: the interval is out of range"),
+        ("count(*) FROM samples WHERE 1 / (value - value)::int > 0", "22012: division by zero"),
+        ("max(1 / (value - value)::int) FROM samples", "22012: division by zero"),
+        ("count(*) FROM samples WHERE extract(millennium FROM time) = 3", "22000: "),
+        ("v FROM (VALUES (1)) AS t(v) ORDER BY v FETCH FIRST 1 ROW WITH TIES", "FETCH"),
+    ] {
+        let done = psql(&server, "takt", "")
+            .args(["-c", "\\set VERBOSITY verbose", "-c", &format!("SELECT {expression}")])
+            .output()
+            .unwrap();
+        assert!(errors(&done).contains(complaint), "{expression}: {}", errors(&done));
+        let (status, told) = server.post("/api/v1/sql", format!("SELECT {expression}"));
+        assert_eq!(status, 400, "{expression}: {told}");
+    }
+}
+
 #[test]
 fn psql_only_reads_and_is_told_where_a_mistake_is() {
     let folder = tempfile::tempdir().unwrap();

@@ -115,7 +115,7 @@ fn mistakes_are_told_with_their_place() {
         ("SELECT 1 +", "the end of the statement"),
         ("", "No SQL"),
         ("SELECT 1; SELECT 2", "single"),
-        ("SELECT 1 / 0", "ivide by zero"),
+        ("SELECT 1 / 0", "division by zero"),
         ("SELECT CAST('a' AS int)", "'a'"),
         ("SELECT * FROM oee('1 hour')", "WHERE time >="),
         ("SELECT * FROM oee('1 hour') WHERE time IN (now(), now())", "oee('1 hour', from, to)"),

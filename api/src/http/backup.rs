@@ -11,7 +11,7 @@ use super::Front;
 use super::access::Admin;
 use super::asked::Asked;
 use super::refusal::Refusal;
-use crate::faces::BackupError;
+use crate::faces::{Backup, BackupError};
 
 /// Where the copy goes.
 #[derive(Debug, Deserialize)]
@@ -26,6 +26,8 @@ pub(super) struct Taken {
     folder: String,
     files: u64,
     bytes: u64,
+    /// Files that were damaged before they were copied, relative to the folder.
+    damaged: Vec<String>,
 }
 
 pub(super) async fn take(
@@ -47,5 +49,6 @@ pub(super) async fn take(
             BackupError::Target(_) => Refusal::bad_request(error.to_string()),
             BackupError::Failed(_) => Refusal::internal("no backup was taken", &error),
         })?;
-    Ok(Json(Taken { folder: backup.folder.display().to_string(), files: backup.files, bytes: backup.bytes }))
+    let Backup { folder, files, bytes, damaged } = backup;
+    Ok(Json(Taken { folder: folder.display().to_string(), files, bytes, damaged }))
 }

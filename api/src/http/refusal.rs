@@ -139,10 +139,7 @@ impl From<QueryError> for Refusal {
             QueryError::Timeout(_) => (StatusCode::GATEWAY_TIMEOUT, "timeout"),
             QueryError::Memory(_) => (StatusCode::SERVICE_UNAVAILABLE, "memory"),
             QueryError::Store(_) => (StatusCode::SERVICE_UNAVAILABLE, "store"),
-            // Arrow's own errors are about values: a division by zero, a text that is no number.
-            QueryError::Execution(message) if message.starts_with("Arrow error: ") => {
-                (StatusCode::BAD_REQUEST, "bad_value")
-            }
+            QueryError::Value(_) => (StatusCode::BAD_REQUEST, "bad_value"),
             QueryError::Unreadable { .. } | QueryError::Layout(_) | QueryError::Execution(_) => {
                 (StatusCode::INTERNAL_SERVER_ERROR, "internal")
             }

@@ -265,7 +265,7 @@ impl From<&QueryError> for Failure {
                 }
             }
             QueryError::ReadOnly(_) => Failure::read_only(),
-            QueryError::Execution(message) => Failure::new(execution_sqlstate(message), first_line(message)),
+            QueryError::Value(message) => Failure::new(execution_sqlstate(message), message.as_str()),
             other => Failure::new(other.sqlstate(), other.to_string()),
         }
     }
@@ -415,7 +415,7 @@ fn plan_sqlstate(message: &str) -> &'static str {
 fn execution_sqlstate(message: &str) -> &'static str {
     let message = message.to_ascii_lowercase();
     let says = |phrase: &str| message.contains(phrase);
-    if says("divide by zero") {
+    if says("division by zero") {
         sqlstate::DIVISION_BY_ZERO
     } else if says("parsing timestamp") || says("error parsing") {
         sqlstate::INVALID_DATETIME_FORMAT

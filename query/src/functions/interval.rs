@@ -3,7 +3,10 @@
 //! They are compared by their length: a month counts as 30 days, a day as 24 hours. DataFusion compares months, then days, then
 //! nanoseconds, and the difference of two times has nanoseconds only: 36 hours would be less than a day. The parts of such a
 //! difference are those of days and a time of day, and its seconds have a fraction; in DataFusion each part is the whole in its
-//! unit. And a day with hours is a time: in DataFusion it stays a day, however many are added.
+//! unit. And a day with hours is a time: in DataFusion it stays a day, however many are added. Numbers
+//! multiply and divide them ([`scaled`]).
+
+mod scaled;
 
 use std::sync::Arc;
 
@@ -26,22 +29,26 @@ use datafusion::sql::sqlparser::ast::BinaryOperator;
 
 use oee::bucket::DAY_US;
 
+use self::scaled::Scaled;
 use crate::instant::map_named;
 use crate::reach::literal;
 
 /// Days of a month, where an interval has to have a length.
 const MONTH_DAYS: i64 = 30;
 
-/// Plans comparisons of intervals as comparisons of their lengths, and days with hours as times.
+/// Plans comparisons of intervals as comparisons of their lengths, days with hours as times, and what numbers do to intervals.
 #[derive(Debug)]
 pub(super) struct Intervals {
     length: Arc<ScalarUDF>,
+    product: Arc<ScalarUDF>,
+    part: Arc<ScalarUDF>,
 }
 
 impl Intervals {
     pub(super) fn new() -> Self {
         let length = IntervalLength { signature: Signature::user_defined(Volatility::Immutable) };
-        Self { length: Arc::new(ScalarUDF::new_from_impl(length)) }
+        let [part, product] = [true, false].map(Scaled::function);
+        Self { length: Arc::new(ScalarUDF::new_from_impl(length)), product, part }
     }
 }
 
@@ -50,6 +57,27 @@ impl ExprPlanner for Intervals {
         let interval = |side: &Expr| {
             side.get_type(schema).is_ok_and(|kind| matches!(kind, DataType::Interval(_) | DataType::Duration(_)))
         };
+        // A parameter that nothing is known of is a number: there is nothing else that an interval is multiplied with.
+        let number = |side: &Expr| match side {
+            Expr::Placeholder(parameter) if parameter.field.is_none() => true,
+            _ => side.get_type(schema).is_ok_and(|kind| kind.is_numeric()),
+        };
+        let double = |side: &Expr| Expr::Cast(Cast::new(Box::new(side.clone()), DataType::Float64));
+        let scaled = match expr.op {
+            BinaryOperator::Multiply if interval(&expr.left) && number(&expr.right) => {
+                Some(self.product.call(vec![expr.left.clone(), double(&expr.right)]))
+            }
+            BinaryOperator::Multiply if number(&expr.left) && interval(&expr.right) => {
+                Some(self.product.call(vec![expr.right.clone(), double(&expr.left)]))
+            }
+            BinaryOperator::Divide if interval(&expr.left) && number(&expr.right) => {
+                Some(self.part.call(vec![expr.left.clone(), double(&expr.right)]))
+            }
+            _ => None,
+        };
+        if let Some(scaled) = scaled {
+            return Ok(PlannerResult::Planned(scaled));
+        }
         match comparison(&expr.op) {
             Some(operator) if interval(&expr.left) && interval(&expr.right) => {
                 let [left, right] = [expr.left, expr.right].map(|side| self.length.call(vec![side]));

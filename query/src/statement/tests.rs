@@ -5,7 +5,7 @@ use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 
 use super::*;
 
-fn parse(sql: &str) -> Statement {
+pub(super) fn parse(sql: &str) -> Statement {
     DFParser::parse_sql(sql).unwrap().pop_front().unwrap()
 }
 

@@ -22,17 +22,18 @@ pub(super) enum Body {
 pub(super) enum Places {
     /// On these lines.
     Lines(Vec<u64>),
-    /// One after another, from this row on.
-    From(u64),
+    /// These rows of it, the first being 1.
+    Rows(Vec<u64>),
 }
 
 impl Places {
     /// Where row `index` of the chunk stands.
     pub(super) fn of(&self, index: usize) -> String {
-        match self {
-            Self::Lines(lines) => lines.get(index).map_or_else(|| "?".to_owned(), u64::to_string),
-            Self::From(first) => format!("row {}", first + index as u64),
-        }
+        let (kind, numbers) = match self {
+            Self::Lines(lines) => ("", lines),
+            Self::Rows(rows) => ("row ", rows),
+        };
+        numbers.get(index).map_or_else(|| "?".to_owned(), |number| format!("{kind}{number}"))
     }
 }
 
@@ -55,6 +56,6 @@ pub(super) trait Chunks {
     /// The next chunk, until there is none.
     ///
     /// # Errors
-    /// The file cannot be read on.
+    /// The file cannot be read on: nothing of what comes behind is.
     fn next(&mut self) -> anyhow::Result<Option<Chunk>>;
 }

@@ -1,5 +1,6 @@
 //! Columns of a file as columns of a table.
 
+use std::fmt::Display;
 use std::sync::Arc;
 
 use anyhow::bail;
@@ -80,13 +81,16 @@ pub(super) fn cell(column: &Column, text: &str) -> Result<Cell, String> {
     if text.is_empty() {
         return Ok(Cell::Empty);
     }
-    let wrong = |what: &str| format!("`{}` is `{text}`, which is not {what}", column.name);
+    let wrong = |what: &str| wrong(column, text, what);
     match column.kind {
         ColumnType::Text | ColumnType::Name => Ok(Cell::Text(text.to_owned())),
         ColumnType::Time => time_us(text)
             .map(Cell::Time)
             .ok_or_else(|| wrong("a time with its zone, such as 2025-06-01T06:00:00+02:00, or a number since 1970")),
         ColumnType::Double => match number(text) {
+            Some(number) if text.trim().parse().is_ok_and(|whole| !is_exact(whole)) => {
+                Err(inexact(column, text, number))
+            }
             Some(number) => Ok(Cell::Double(number)),
             None if text == "true" => Ok(Cell::Double(1.0)),
             None if text == "false" => Ok(Cell::Double(0.0)),
@@ -99,6 +103,33 @@ pub(super) fn cell(column: &Column, text: &str) -> Result<Cell, String> {
             _ => Err(wrong("true or false")),
         },
     }
+}
+
+fn wrong(column: &Column, value: impl Display, what: &str) -> String {
+    format!("`{}` is `{value}`, which is not {what}", column.name)
+}
+
+/// Whether a double holds a whole number with all its digits.
+pub(super) fn is_exact(whole: i128) -> bool {
+    whole as f64 as i128 == whole
+}
+
+/// Says that a double would not hold what the file has.
+pub(super) fn inexact(column: &Column, value: impl Display, number: f64) -> String {
+    let name = column.name;
+    format!("`{name}` is `{value}`, of which a double keeps {number}; digits that all count belong in a column of text")
+}
+
+/// Says that a value does not become one of its column.
+pub(super) fn unfit(column: &Column, value: impl Display) -> String {
+    let what = match column.kind {
+        ColumnType::Time => "a time between the years -290307 and 294247",
+        ColumnType::Double => "a number",
+        ColumnType::Integer => "a whole number of 64 bits",
+        ColumnType::Text | ColumnType::Name => "text",
+        ColumnType::Flag => "true or false",
+    };
+    wrong(column, value, what)
 }
 
 /// A number; a decimal comma counts as a point, as in a message.

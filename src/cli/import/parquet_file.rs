@@ -1,19 +1,24 @@
 //! Parquet, as pandas, Polars, DuckDB, Spark and takt itself write it.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context, anyhow};
-use arrow::array::{Array, ArrayRef, AsArray, DictionaryArray, Int32Array, TimestampMicrosecondArray};
-use arrow::compute::{CastOptions, cast_with_options, take};
-use arrow::datatypes::{DataType, Field, Int32Type, Int64Type, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType};
+use anyhow::{Context, bail};
+use arrow::array::{Array, ArrayRef, AsArray, DictionaryArray, Int32Array};
+use arrow::compute::{CastOptions, can_cast_types, cast_with_options, filter_record_batch, take};
+use arrow::datatypes::{
+    DataType, Decimal128Type, Field, Float64Type, Int32Type, Int64Type, Schema, SchemaRef, TimeUnit,
+    TimestampMicrosecondType,
+};
 use arrow::record_batch::RecordBatch;
+use arrow::util::display::{ArrayFormatter, FormatOptions};
 use oee::tables::{Column, ColumnType, SAMPLES, Table};
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 
 use super::chunk::{Body, CHUNK_ROWS, Chunk, Chunks, Places};
-use super::columns;
+use super::columns::{self, Builder, Cell};
 
 /// A Parquet file whose columns are columns of one table.
 pub(super) struct ParquetFile {
@@ -37,6 +42,9 @@ impl ParquetFile {
             names.iter().map(|name| columns::named(table, name)).collect::<anyhow::Result<_>>()?;
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         columns::require(table, &names, columns::required(table))?;
+        for (column, field) in columns.iter().zip(builder.schema().fields()) {
+            check(column, field.data_type())?;
+        }
         let fields: Vec<Field> = columns.iter().map(|column| field(table, column)).collect();
         let reader = builder.with_batch_size(CHUNK_ROWS).build()?;
         Ok(Self { reader, table, columns, schema: Arc::new(Schema::new(fields)), next_row: 1, rows, size })
@@ -50,13 +58,24 @@ impl Chunks for ParquetFile {
 
     fn next(&mut self) -> anyhow::Result<Option<Chunk>> {
         let Some(batch) = self.reader.next().transpose()? else { return Ok(None) };
-        let converted =
-            self.columns.iter().zip(batch.columns()).map(|(column, array)| convert(self.table, column, array));
-        let rows = RecordBatch::try_new(self.schema.clone(), converted.collect::<anyhow::Result<_>>()?)?;
-        let first = self.next_row;
-        self.next_row += rows.num_rows() as u64;
-        let size = self.size * rows.num_rows() as u64 / self.rows.max(1);
-        Ok(Some(Chunk { batch: Body::Rows { rows, places: Places::From(first) }, refusals: Vec::new(), size }))
+        let mut refused: BTreeMap<usize, String> = BTreeMap::new();
+        let converted = self.columns.iter().zip(batch.columns()).map(|(column, array)| {
+            convert(self.table, column, array, |row, message| {
+                refused.entry(row).or_insert(message);
+            })
+        });
+        let mut rows = RecordBatch::try_new(self.schema.clone(), converted.collect::<anyhow::Result<_>>()?)?;
+        let (first, count) = (self.next_row, rows.num_rows());
+        let place = |row: usize| first + row as u64;
+        self.next_row = place(count);
+        if !refused.is_empty() {
+            let good = (0..count).map(|row| Some(!refused.contains_key(&row))).collect();
+            rows = filter_record_batch(&rows, &good)?;
+        }
+        let places = (0..count).filter(|row| !refused.contains_key(row)).map(place).collect();
+        let refusals = refused.into_iter().map(|(row, message)| (format!("row {}", place(row)), message)).collect();
+        let size = self.size * count as u64 / self.rows.max(1);
+        Ok(Some(Chunk { batch: Body::Rows { rows, places: Places::Rows(places) }, refusals, size }))
     }
 }
 
@@ -103,46 +122,101 @@ fn only_used(names: &DictionaryArray<Int32Type>) -> anyhow::Result<ArrayRef> {
     Ok(Arc::new(DictionaryArray::try_new(keys, values)?))
 }
 
-/// One column of the file as the table's type; names of samples as dictionaries.
-fn convert(table: &Table, column: &Column, array: &ArrayRef) -> anyhow::Result<ArrayRef> {
+/// Refuses a column of a type that never becomes the table's, before anything is sent.
+fn check(column: &Column, found: &DataType) -> anyhow::Result<()> {
+    let value = value_type(found);
+    let fits = match column.kind {
+        ColumnType::Time => {
+            matches!(value, DataType::Timestamp(..)) || value.is_integer() || value.is_string() || value.is_null()
+        }
+        kind => can_cast_types(value, &columns::arrow_type(kind)),
+    };
+    if !fits {
+        let wanted = match column.kind {
+            ColumnType::Time => {
+                "a time, a whole number since 1970 or a text such as 2025-06-01T06:00:00+02:00".to_owned()
+            }
+            kind => format!("{}, nor becomes it", columns::arrow_type(kind)),
+        };
+        bail!("the column `{}` is {found}, which is not {wanted}", column.name);
+    }
+    Ok(())
+}
+
+/// What a column has values of, in a dictionary or not.
+fn value_type(found: &DataType) -> &DataType {
+    match found {
+        DataType::Dictionary(_, values) => values,
+        plain => plain,
+    }
+}
+
+/// One column of the file as the table's type; names of samples as dictionaries. Rows whose value does not become one are told
+/// to `refuse`, and NULL.
+fn convert(
+    table: &Table,
+    column: &'static Column,
+    array: &ArrayRef,
+    mut refuse: impl FnMut(usize, String),
+) -> anyhow::Result<ArrayRef> {
     if column.kind == ColumnType::Name && table.name == SAMPLES.name {
-        let names = exactly(array, &names_type())
-            .with_context(|| format!("the column `{}` is {}", column.name, array.data_type()))?;
+        let names = cast(array, &names_type())?;
         return only_used(names.as_dictionary::<Int32Type>());
     }
-    if column.kind == ColumnType::Time {
-        return times(column.name, array);
+    let wanted = columns::arrow_type(column.kind);
+    if value_type(array.data_type()).is_string() && wanted != DataType::Utf8 {
+        return Ok(texts(column, &cast(array, &DataType::Utf8)?, refuse));
     }
-    exactly(array, &columns::arrow_type(column.kind))
-        .with_context(|| format!("the column `{}` is {}", column.name, array.data_type()))
-}
-
-/// A cast in which a value that does not fit is an error.
-fn exactly(array: &ArrayRef, wanted: &DataType) -> anyhow::Result<ArrayRef> {
-    let options = CastOptions { safe: false, ..CastOptions::default() };
-    Ok(cast_with_options(array, wanted, &options)?)
-}
-
-fn times(name: &str, array: &ArrayRef) -> anyhow::Result<ArrayRef> {
-    let times: TimestampMicrosecondArray = match array.data_type() {
-        DataType::Timestamp(_, zone) => {
-            let wanted = DataType::Timestamp(TimeUnit::Microsecond, zone.clone());
-            exactly(array, &wanted)?.as_primitive::<TimestampMicrosecondType>().clone()
-        }
-        kind if kind.is_integer() => exactly(array, &DataType::Int64)?
-            .as_primitive::<Int64Type>()
-            .iter()
-            .map(|number| number.map(columns::epoch_us))
-            .collect(),
-        _ => {
-            let texts = exactly(array, &DataType::Utf8)?;
-            let time = |text: &str| {
-                columns::time_us(text).ok_or_else(|| anyhow!("`{name}` is `{text}`, which is not a time with its zone"))
-            };
-            let texts = texts.as_string::<i32>();
-            texts.iter().map(|text| text.map(time).transpose()).collect::<anyhow::Result<_>>()?
-        }
+    let array = match value_type(array.data_type()) {
+        plain if plain != array.data_type() => cast(array, plain)?,
+        _ => Arc::clone(array),
     };
-    // An instant without a zone is taken as UTC, as pandas and Parquet do.
-    Ok(Arc::new(times.with_timezone("UTC")))
+    let converted = match array.data_type() {
+        kind if column.kind == ColumnType::Time && kind.is_integer() => {
+            let numbers = cast(&array, &DataType::Int64)?;
+            let times = numbers.as_primitive::<Int64Type>().unary::<_, TimestampMicrosecondType>(columns::epoch_us);
+            Arc::new(times.with_timezone("UTC"))
+        }
+        // An instant without a zone is taken as UTC, as pandas and Parquet do.
+        DataType::Timestamp(_, None) => {
+            let times = cast(&array, &DataType::Timestamp(TimeUnit::Microsecond, None))?;
+            Arc::new(times.as_primitive::<TimestampMicrosecondType>().clone().with_timezone("UTC"))
+        }
+        _ => cast(&array, &wanted)?,
+    };
+    if converted.null_count() != array.null_count() {
+        // A time beyond the calendar has no date to show.
+        let plain = if array.data_type().is_temporal() { cast(&array, &DataType::Int64)? } else { Arc::clone(&array) };
+        let shown = ArrayFormatter::try_new(&plain, &FormatOptions::default())?;
+        for row in (0..array.len()).filter(|row| array.is_valid(*row) && converted.is_null(*row)) {
+            refuse(row, columns::unfit(column, shown.value(row)));
+        }
+    }
+    if column.kind == ColumnType::Double && matches!(array.data_type(), DataType::Int64 | DataType::UInt64) {
+        let whole = cast(&array, &DataType::Decimal128(20, 0))?;
+        let numbers = converted.as_primitive::<Float64Type>();
+        for (row, whole) in whole.as_primitive::<Decimal128Type>().iter().enumerate() {
+            if let Some(whole) = whole.filter(|whole| !columns::is_exact(*whole)) {
+                refuse(row, columns::inexact(column, whole, numbers.value(row)));
+            }
+        }
+    }
+    Ok(converted)
+}
+
+/// A cast that gives NULL for a value that does not fit.
+fn cast(array: &ArrayRef, wanted: &DataType) -> anyhow::Result<ArrayRef> {
+    Ok(cast_with_options(array, wanted, &CastOptions::default())?)
+}
+
+/// Texts in a column of something else: read as those of a CSV file.
+fn texts(column: &Column, texts: &ArrayRef, mut refuse: impl FnMut(usize, String)) -> ArrayRef {
+    let mut builder = Builder::new(column.kind);
+    for (row, text) in texts.as_string::<i32>().iter().enumerate() {
+        builder.push(columns::cell(column, text.unwrap_or_default()).unwrap_or_else(|message| {
+            refuse(row, message);
+            Cell::Empty
+        }));
+    }
+    builder.finish()
 }

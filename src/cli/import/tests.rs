@@ -2,8 +2,11 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Float64Array, Int64Array, StringArray, TimestampNanosecondArray};
-use arrow::datatypes::{Float64Type, TimestampMicrosecondType};
+use arrow::array::{
+    Array, ArrayRef, AsArray, DictionaryArray, Float64Array, Int64Array, StringArray, TimestampNanosecondArray,
+    TimestampSecondArray, UInt64Array,
+};
+use arrow::datatypes::{Float64Type, Int32Type, Int64Type, TimestampMicrosecondType};
 use arrow::record_batch::RecordBatch;
 use oee::tables::{MEASUREMENTS, SAMPLES, Table};
 use parquet::arrow::ArrowWriter;
@@ -140,8 +143,59 @@ fn parquet_columns_must_fit() {
         ("equipment", Arc::new(StringArray::from(vec!["line/press"])) as ArrayRef),
         ("signal", Arc::new(StringArray::from(vec!["count"])) as ArrayRef),
     ]);
-    let error = open(&path, &SAMPLES).unwrap().next().unwrap_err();
-    assert!(format!("{error:#}").contains("not a time"), "{error:#}");
+    let told = refusal(&path, &SAMPLES);
+    assert!(told.contains("`time` is Float64, which is not a time"), "{told}");
+}
+
+#[test]
+fn parquet_rows_that_do_not_fit_are_named_and_the_others_go_on() {
+    let fixture = Fixture::new();
+    let columns = |times: Vec<i64>, values: ArrayRef, quality: Vec<Option<&str>>| {
+        let names = |name: &str| Arc::new(StringArray::from(vec![name; times.len()])) as ArrayRef;
+        vec![
+            ("equipment", names("line/press")),
+            ("signal", names("force")),
+            ("time", Arc::new(TimestampSecondArray::from(times)) as ArrayRef),
+            ("value", values),
+            ("quality", Arc::new(StringArray::from(quality)) as ArrayRef),
+        ]
+    };
+    let t = 1_748_757_600;
+    let texts = vec![Some("12,5"), Some("much"), None, Some("3"), Some("9007199254740993")];
+    let texts = Arc::new(StringArray::from(texts).into_iter().collect::<DictionaryArray<Int32Type>>()) as ArrayRef;
+    let quality = vec![Some("0"), Some("x"), Some(""), None, None];
+    let path = fixture.parquet(columns(vec![t, t + 1, t + 2, i64::MAX, t + 4], texts, quality));
+    let chunk = only_chunk(open(&path, &SAMPLES).unwrap());
+    let (batch, places) = rows(&chunk);
+    let values = batch.column_by_name("value").unwrap().as_primitive::<Float64Type>();
+    assert_eq!(values.iter().collect::<Vec<_>>(), [Some(12.5), None]);
+    assert_eq!(
+        batch.column_by_name("quality").unwrap().as_primitive::<Int64Type>().iter().collect::<Vec<_>>(),
+        [Some(0), None]
+    );
+    assert_eq!(times_us(batch), [t * 1_000_000, (t + 2) * 1_000_000]);
+    assert_eq!((places.of(0), places.of(1)), ("row 1".to_owned(), "row 3".to_owned()));
+    let told: Vec<(&str, &str)> = chunk.refusals.iter().map(|(row, why)| (row.as_str(), why.as_str())).collect();
+    assert_eq!(
+        told,
+        [
+            ("row 2", "`value` is `much`, which is not a number; text belongs in a column of text"),
+            ("row 4", "`time` is `9223372036854775807`, which is not a time between the years -290307 and 294247"),
+            (
+                "row 5",
+                "`value` is `9007199254740993`, of which a double keeps 9007199254740992; digits that all count belong in a \
+                 column of text"
+            ),
+        ]
+    );
+
+    let whole = Arc::new(UInt64Array::from(vec![7, (1 << 53) + 1, u64::MAX, 1 << 63])) as ArrayRef;
+    let path = fixture.parquet(columns(vec![t; 4], whole, vec![None; 4]));
+    let chunk = only_chunk(open(&path, &SAMPLES).unwrap());
+    let values = rows(&chunk).0.column_by_name("value").unwrap().as_primitive::<Float64Type>();
+    assert_eq!(values.values(), &[7.0, 9_223_372_036_854_775_808.0]);
+    let places: Vec<&str> = chunk.refusals.iter().map(|(row, _)| row.as_str()).collect();
+    assert_eq!(places, ["row 2", "row 3"]);
 }
 
 #[test]

@@ -170,7 +170,7 @@ impl Segment {
         keys.extend(&wanted)?;
         let mut found = Vec::new();
         for rows in self.reader_of(ranges.into_iter(), ProjectionMask::all(), &layout, ROWS_PER_PAGE)? {
-            let rows = in_schema(&rows.map_err(|error| damaged(&self.path, &error))?, &layout)?;
+            let rows = in_schema(&rows?, &layout)?;
             found.push(filter_record_batch(&rows, &keys.contains(&rows)?)?);
         }
         Ok(concat_batches(&layout, &found)?)
@@ -234,7 +234,7 @@ impl Segment {
         let mut places = ranges.clone().into_iter().flatten();
         let mut found: Vec<Range<usize>> = Vec::new();
         for batch in self.rows_in(ranges.into_iter(), &[column], &layout, None, ROWS_PER_PAGE)? {
-            let batch = batch.map_err(|error| damaged(&self.path, &error))?;
+            let batch = batch?;
             for (is_sought, row) in known.contains(batch.column(0))?.into_iter().zip(&mut places) {
                 match found.last_mut().filter(|last| last.end == row) {
                     Some(last) if is_sought => last.end = row + 1,

@@ -15,14 +15,13 @@ use arrow::array::{Array, AsArray, BooleanArray};
 use arrow::compute::concat_batches;
 use arrow::datatypes::{DataType, Int32Type, SchemaRef, TimestampMicrosecondType};
 use arrow::record_batch::RecordBatch;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 
 use super::resort::Resorted;
 use crate::StoreError;
 use crate::disk::{Disk, discard};
 use crate::hot::in_schema;
 use crate::keys::{Key, KeyColumns, KeyOrder, KeySet, begins, pick, time_span};
-use crate::segment::{Effort, Segment, SegmentWriter, Stamp, day_of, keep};
+use crate::segment::{Effort, Segment, SegmentRows, SegmentWriter, Stamp, day_of, keep};
 use crate::spec::TableSpec;
 
 /// Bytes of all parts' batches in memory together, before compression, roughly.
@@ -83,14 +82,14 @@ struct Held {
 
 /// Gives rows in key order.
 enum Reader {
-    AsStored(ParquetRecordBatchReader),
+    AsStored(SegmentRows),
     Resorted(Box<Resorted>),
 }
 
 impl Reader {
     fn next(&mut self) -> Result<Option<RecordBatch>, StoreError> {
         match self {
-            Self::AsStored(reader) => Ok(reader.next().transpose()?),
+            Self::AsStored(reader) => reader.next().transpose(),
             Self::Resorted(reader) => reader.next(),
         }
     }

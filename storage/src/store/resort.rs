@@ -6,18 +6,17 @@ use std::sync::Arc;
 use arrow::compute::concat_batches;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 
 use super::merge::first_key;
 use crate::StoreError;
 use crate::hot::in_schema;
 use crate::keys::{KeyOrder, begins, pick};
-use crate::segment::Segment;
+use crate::segment::{Segment, SegmentRows};
 use crate::spec::TableSpec;
 
 /// Gives batches in key order. The first key column is the first in both orders, so memory holds the rows of one of its values.
 pub(super) struct Resorted {
-    reader: ParquetRecordBatchReader,
+    reader: SegmentRows,
     spec: Arc<TableSpec>,
     schema: SchemaRef,
     rows: usize,

@@ -166,11 +166,7 @@ impl Edges {
         let columns: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
         let rows = usize::try_from(segment.rows).unwrap_or(usize::MAX);
         let batches = segment.rows_in(std::iter::once(0..rows), &columns, &schema, None, BATCH_ROWS)?;
-        let unreadable = |error: arrow::error::ArrowError| QueryError::Unreadable {
-            path: segment.path.clone(),
-            message: error.to_string(),
-        };
-        Self::of(batches.map(|batch| batch.map_err(unreadable)))
+        Self::of(batches.map(|batch| Ok(batch?)))
     }
 
     fn read(&mut self, rows: &RecordBatch) -> Result<(), QueryError> {
