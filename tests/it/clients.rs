@@ -268,6 +268,15 @@ fn numbers_of_intervals_branches_and_words_are_those_of_postgresql() {
         ("interval '1 month' * 1.5", "1 mon 15 days"),
         ("interval '1 year 2 months 3 days 4 hours 5 minutes 6.789 seconds' / 7", "2 mons 10:52:09.541286"),
         ("interval '3 days' / 2", "1 day 12:00:00"),
+        ("interval '1 day -04:05:06' + '00:30'::interval", "1 day -03:35:06"),
+        (
+            "rank() OVER (ORDER BY d DESC), d FROM (VALUES (interval '1 day'), (interval '36 hours')) AS t(d) ORDER BY d",
+            "2|1 day\n1|36:00:00",
+        ),
+        (
+            "d FROM (VALUES (interval '1 month'), (interval '31 days'), (NULL)) AS t(d) ORDER BY d DESC NULLS LAST LIMIT 1",
+            "31 days",
+        ),
         ("interval '-1 month -3 days 2 hours' * 0.3", "-9 days -21:00:00"),
         (&format!("({days}) * 2"), "2 days 24:00:00"),
         (&format!("({days}) / 2 = interval '18 hours'"), "t"),

@@ -1,6 +1,6 @@
 //! Intervals as in PostgreSQL.
 //!
-//! They are compared by their length: a month counts as 30 days, a day as 24 hours. DataFusion compares months, then days, then
+//! They are compared by their length, and sorted by it: a month counts as 30 days, a day as 24 hours. DataFusion compares months, then days, then
 //! nanoseconds, and the difference of two times has nanoseconds only: 36 hours would be less than a day. The parts of such a
 //! difference are those of days and a time of day, and its seconds have a fraction; in DataFusion each part is the whole in its
 //! unit. And a day with hours is a time: in DataFusion it stays a day, however many are added. Numbers
@@ -18,6 +18,7 @@ use arrow::datatypes::{
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, Result, ScalarValue, plan_err};
+use datafusion::logical_expr::expr::Sort;
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{
@@ -46,9 +47,8 @@ pub(super) struct Intervals {
 
 impl Intervals {
     pub(super) fn new() -> Self {
-        let length = IntervalLength { signature: Signature::user_defined(Volatility::Immutable) };
         let [part, product] = [true, false].map(Scaled::function);
-        Self { length: Arc::new(ScalarUDF::new_from_impl(length)), product, part }
+        Self { length: IntervalLength::function(), product, part }
     }
 }
 
@@ -108,16 +108,43 @@ fn moved(expr: RawBinaryExpr, schema: &DFSchema, interval: impl Fn(&Expr) -> boo
     }
 }
 
-/// Takes differences of times apart as days and a time of day.
+/// Takes differences of times apart as days and a time of day, and puts intervals in the order of their lengths.
 #[derive(Debug)]
 pub(crate) struct Differences {
     days_and_time: Arc<ScalarUDF>,
+    length: Arc<ScalarUDF>,
 }
 
 impl Differences {
     pub(crate) fn new() -> Self {
         let signature = Signature::any(1, Volatility::Immutable);
-        Self { days_and_time: Arc::new(ScalarUDF::new_from_impl(DaysAndTime { signature })) }
+        Self {
+            days_and_time: Arc::new(ScalarUDF::new_from_impl(DaysAndTime { signature })),
+            length: IntervalLength::function(),
+        }
+    }
+}
+
+impl Differences {
+    /// Sorts by the lengths of intervals; says whether there are any.
+    fn sorted(&self, keys: &mut [Sort], schema: &DFSchema) -> bool {
+        let mut is_changed = false;
+        for key in keys {
+            if key.expr.get_type(schema).is_ok_and(|kind| matches!(kind, DataType::Interval(_))) {
+                key.expr = self.length.call(vec![std::mem::take(&mut key.expr)]);
+                is_changed = true;
+            }
+        }
+        is_changed
+    }
+
+    /// Has `date_part` see days and a time of day; says whether it is of a difference.
+    fn taken_apart(&self, arguments: &mut [Expr], schema: &DFSchema) -> bool {
+        let is_difference =
+            |part: &&mut Expr| part.get_type(schema).is_ok_and(|kind| matches!(kind, DataType::Duration(_)));
+        let Some(difference) = arguments.get_mut(1).filter(is_difference) else { return false };
+        *difference = self.days_and_time.call(vec![std::mem::take(difference)]);
+        true
     }
 }
 
@@ -125,21 +152,25 @@ impl AnalyzerRule for Differences {
     fn analyze(&self, plan: LogicalPlan, _config: &ConfigOptions) -> Result<LogicalPlan> {
         let changed = plan.transform_up_with_subqueries(|node| {
             let schema = merge_schema(&node.inputs());
-            map_named(node, |expr| {
+            let named = map_named(node, |expr| {
                 expr.transform_up(|part| match part {
                     Expr::ScalarFunction(mut call) if call.func.name() == "date_part" => {
-                        let difference = call.args.get_mut(1).filter(|part| {
-                            part.get_type(&schema).is_ok_and(|kind| matches!(kind, DataType::Duration(_)))
-                        });
-                        let is_changed = difference.is_some();
-                        if let Some(difference) = difference {
-                            *difference = self.days_and_time.call(vec![std::mem::take(difference)]);
-                        }
-                        let call = Expr::ScalarFunction(call);
-                        Ok(if is_changed { Transformed::yes(call) } else { Transformed::no(call) })
+                        let is_changed = self.taken_apart(&mut call.args, &schema);
+                        Ok(Transformed::new_transformed(Expr::ScalarFunction(call), is_changed))
+                    }
+                    Expr::WindowFunction(mut call) => {
+                        let is_changed = self.sorted(&mut call.params.order_by, &schema);
+                        Ok(Transformed::new_transformed(Expr::WindowFunction(call), is_changed))
                     }
                     other => Ok(Transformed::no(other)),
                 })
+            })?;
+            named.transform_data(|node| match node {
+                LogicalPlan::Sort(mut sort) => {
+                    let is_changed = self.sorted(&mut sort.expr, &schema);
+                    Ok(Transformed::new_transformed(LogicalPlan::Sort(sort), is_changed))
+                }
+                other => Ok(Transformed::no(other)),
             })
         })?;
         Ok(changed.data)
@@ -210,6 +241,12 @@ fn comparison(operator: &BinaryOperator) -> Option<Operator> {
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct IntervalLength {
     signature: Signature,
+}
+
+impl IntervalLength {
+    fn function() -> Arc<ScalarUDF> {
+        Arc::new(ScalarUDF::new_from_impl(Self { signature: Signature::user_defined(Volatility::Immutable) }))
+    }
 }
 
 impl ScalarUDFImpl for IntervalLength {

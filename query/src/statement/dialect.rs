@@ -5,8 +5,8 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, Expr, Fetch, Function, FunctionArg, FunctionArgExpr, FunctionArguments, LimitClause,
-    ObjectNamePart, Query, Value, VisitMut, VisitorMut,
+    BinaryOperator, DataType, Expr, Fetch, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Interval,
+    LimitClause, ObjectNamePart, Query, Value, VisitMut, VisitorMut,
 };
 
 use super::sql_of_mut;
@@ -14,7 +14,7 @@ use super::sql_of_mut;
 /// Functions, and what the library calls them.
 const FUNCTIONS: [(&str, &str); 2] = [("sign", "signum"), ("variance", "var_samp")];
 
-/// Writes FETCH FIRST as LIMIT, and some functions by other names.
+/// Writes FETCH FIRST as LIMIT, some functions by other names, and the clock times of intervals in words.
 pub(crate) fn translate(statement: &mut Statement) {
     if let Some(statement) = sql_of_mut(statement) {
         let _: ControlFlow<Infallible> = VisitMut::visit(statement, &mut Translation);
@@ -44,6 +44,11 @@ impl VisitorMut for Translation {
     }
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Infallible> {
+        if let Some(Value::SingleQuotedString(span)) = interval_text(expr)
+            && let Some(words) = in_words(span)
+        {
+            *span = words;
+        }
         let Expr::Function(function) = expr else { return ControlFlow::Continue(()) };
         let [ObjectNamePart::Identifier(name)] = function.name.0.as_mut_slice() else {
             return ControlFlow::Continue(());
@@ -58,6 +63,47 @@ impl VisitorMut for Translation {
         }
         ControlFlow::Continue(())
     }
+}
+
+/// The text that is read as an interval.
+fn interval_text(expr: &mut Expr) -> Option<&mut Value> {
+    let text = match expr {
+        Expr::Interval(Interval { value, leading_field: None, .. }) => value,
+        Expr::Cast { expr, data_type: DataType::Interval { .. }, .. } => expr,
+        _ => return None,
+    };
+    match text.as_mut() {
+        Expr::Value(value) => Some(&mut value.value),
+        _ => None,
+    }
+}
+
+/// An interval whose clock times, `04:05:06`, `-04:05` or `05:06.5`, are written in words; `None` where it has none.
+fn in_words(span: &str) -> Option<String> {
+    if !span.contains(':') {
+        return None;
+    }
+    let word = |word: &str| if word.contains(':') { clock(word) } else { Some(word.to_owned()) };
+    Some(span.split_whitespace().map(word).collect::<Option<Vec<String>>>()?.join(" "))
+}
+
+/// Hours and minutes, hours, minutes and seconds, or minutes and seconds with a fraction. Its sign is that of all of them.
+fn clock(word: &str) -> Option<String> {
+    let (sign, time) = match word.strip_prefix(['-', '+']) {
+        Some(time) if word.starts_with('-') => ("-", time),
+        Some(time) => ("", time),
+        None => ("", word),
+    };
+    let parts: Vec<&str> = time.split(':').collect();
+    let units: &[&str] = match parts.as_slice() {
+        [_, seconds] if seconds.contains('.') => &["minutes", "seconds"],
+        [_, _] => &["hours", "minutes"],
+        [_, _, _] => &["hours", "minutes", "seconds"],
+        _ => return None,
+    };
+    let is_number = |part: &str| part.starts_with(|c: char| c.is_ascii_digit()) && part.parse::<f64>().is_ok();
+    let words = parts.iter().zip(units).map(|(part, unit)| is_number(part).then(|| format!("{sign}{part} {unit}")));
+    Some(words.collect::<Option<Vec<String>>>()?.join(" "))
 }
 
 /// The two arguments of a function that has two.
@@ -96,6 +142,23 @@ mod tests {
             assert_eq!(translated(written), meant);
         }
         for untouched in ["SELECT a FROM t FETCH FIRST 3 ROWS WITH TIES", "SELECT a FROM t LIMIT 5"] {
+            assert_eq!(translated(untouched), untouched);
+        }
+    }
+
+    #[test]
+    fn clock_times_of_intervals_are_words() {
+        for (written, meant) in [
+            ("04:05:06.789", "04 hours 05 minutes 06.789 seconds"),
+            ("1 day -02:30", "1 day -02 hours -30 minutes"),
+            ("05:06.5", "05 minutes 06.5 seconds"),
+        ] {
+            assert_eq!(translated(&format!("SELECT INTERVAL '{written}'")), format!("SELECT INTERVAL '{meant}'"));
+            assert_eq!(translated(&format!("SELECT '{written}'::INTERVAL")), format!("SELECT '{meant}'::INTERVAL"));
+        }
+        for untouched in
+            ["SELECT INTERVAL '1 day'", "SELECT INTERVAL '1:2:3:4'", "SELECT INTERVAL 'a:b'", "SELECT '04:05'"]
+        {
             assert_eq!(translated(untouched), untouched);
         }
     }

@@ -100,3 +100,25 @@ fn a_sound_folder_has_no_fault_and_a_changed_byte_is_one() {
         std::fs::write(&path, &sound).unwrap();
     }
 }
+
+#[test]
+fn a_merge_names_the_file_that_it_cannot_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    for value in [1.0, 2.0] {
+        let rows: Vec<(i64, &str, f64)> = (0..400).map(|time| (time, "m1", value)).collect();
+        store.append_and_wait(write(vec![sample_rows(&rows)])).unwrap();
+        store.flush().unwrap();
+    }
+    let samples: Vec<PathBuf> = parquet_files(folder.path())
+        .into_iter()
+        .filter(|path| path.parent().is_some_and(|table| table.ends_with("samples")))
+        .collect();
+    let newest = samples.last().unwrap();
+    let mut bytes = std::fs::read(newest).unwrap();
+    // Within the first page: a change that only its checksum tells.
+    bytes[30] ^= 1;
+    std::fs::write(newest, &bytes).unwrap();
+    let error = store.compact().unwrap_err().to_string();
+    assert!(error.contains(&format!("{} is damaged", newest.display())), "{error}");
+}
