@@ -11,6 +11,7 @@ use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::SessionState;
+use datafusion::optimizer::{Analyzer, AnalyzerRule};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::prelude::{SessionConfig, SessionContext};
@@ -21,7 +22,9 @@ use crate::catalog::{Current, PublicSchema, SnapshotSource};
 use crate::comparisons::Comparisons;
 use crate::context::ContextCache;
 use crate::error::QueryError;
-use crate::functions::{self, CurveWatch, Differences, EdgeCache, GapFilling, Planner, Present, SpcWatch};
+use crate::functions::{
+    self, CurveWatch, Differences, EdgeCache, GapFilling, Planner, Present, SortedIntervals, SpcWatch,
+};
 use crate::instant::TimeConstants;
 use crate::interval_join::IntervalJoins;
 use crate::live::LiveOee;
@@ -104,6 +107,7 @@ impl Engine {
             .with_runtime_env(runtime(&limits)?)
             .with_default_features()
             .with_query_planner(Arc::new(Planner))
+            .with_analyzer_rules(analyzer_rules())
             .with_optimizer_rule(Arc::new(NewestRows))
             .with_optimizer_rule(Arc::new(SumsOfRows))
             .with_physical_optimizer_rules(physical_rules())
@@ -179,6 +183,13 @@ impl Engine {
     pub fn memory_used(&self) -> usize {
         self.template.runtime_env().memory_pool.reserved()
     }
+}
+
+/// The library's, and before them what they would refuse.
+fn analyzer_rules() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
+    let mut rules = Analyzer::new().rules;
+    rules.insert(0, Arc::new(SortedIntervals::new()));
+    rules
 }
 
 /// The library's, with barriers before the first that pushes filters down.

@@ -7,6 +7,7 @@
 //! multiply and divide them ([`scaled`]).
 
 mod scaled;
+mod sorted;
 
 use std::sync::Arc;
 
@@ -18,7 +19,6 @@ use arrow::datatypes::{
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, Result, ScalarValue, plan_err};
-use datafusion::logical_expr::expr::Sort;
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{
@@ -31,6 +31,7 @@ use datafusion::sql::sqlparser::ast::BinaryOperator;
 use oee::bucket::DAY_US;
 
 use self::scaled::Scaled;
+pub(crate) use self::sorted::SortedIntervals;
 use crate::instant::map_named;
 use crate::reach::literal;
 
@@ -108,36 +109,20 @@ fn moved(expr: RawBinaryExpr, schema: &DFSchema, interval: impl Fn(&Expr) -> boo
     }
 }
 
-/// Takes differences of times apart as days and a time of day, and puts intervals in the order of their lengths.
+/// Takes differences of times apart as days and a time of day.
 #[derive(Debug)]
 pub(crate) struct Differences {
     days_and_time: Arc<ScalarUDF>,
-    length: Arc<ScalarUDF>,
 }
 
 impl Differences {
     pub(crate) fn new() -> Self {
         let signature = Signature::any(1, Volatility::Immutable);
-        Self {
-            days_and_time: Arc::new(ScalarUDF::new_from_impl(DaysAndTime { signature })),
-            length: IntervalLength::function(),
-        }
+        Self { days_and_time: Arc::new(ScalarUDF::new_from_impl(DaysAndTime { signature })) }
     }
 }
 
 impl Differences {
-    /// Sorts by the lengths of intervals; says whether there are any.
-    fn sorted(&self, keys: &mut [Sort], schema: &DFSchema) -> bool {
-        let mut is_changed = false;
-        for key in keys {
-            if key.expr.get_type(schema).is_ok_and(|kind| matches!(kind, DataType::Interval(_))) {
-                key.expr = self.length.call(vec![std::mem::take(&mut key.expr)]);
-                is_changed = true;
-            }
-        }
-        is_changed
-    }
-
     /// Has `date_part` see days and a time of day; says whether it is of a difference.
     fn taken_apart(&self, arguments: &mut [Expr], schema: &DFSchema) -> bool {
         let is_difference =
@@ -152,25 +137,14 @@ impl AnalyzerRule for Differences {
     fn analyze(&self, plan: LogicalPlan, _config: &ConfigOptions) -> Result<LogicalPlan> {
         let changed = plan.transform_up_with_subqueries(|node| {
             let schema = merge_schema(&node.inputs());
-            let named = map_named(node, |expr| {
+            map_named(node, |expr| {
                 expr.transform_up(|part| match part {
                     Expr::ScalarFunction(mut call) if call.func.name() == "date_part" => {
                         let is_changed = self.taken_apart(&mut call.args, &schema);
                         Ok(Transformed::new_transformed(Expr::ScalarFunction(call), is_changed))
                     }
-                    Expr::WindowFunction(mut call) => {
-                        let is_changed = self.sorted(&mut call.params.order_by, &schema);
-                        Ok(Transformed::new_transformed(Expr::WindowFunction(call), is_changed))
-                    }
                     other => Ok(Transformed::no(other)),
                 })
-            })?;
-            named.transform_data(|node| match node {
-                LogicalPlan::Sort(mut sort) => {
-                    let is_changed = self.sorted(&mut sort.expr, &schema);
-                    Ok(Transformed::new_transformed(LogicalPlan::Sort(sort), is_changed))
-                }
-                other => Ok(Transformed::no(other)),
             })
         })?;
         Ok(changed.data)
