@@ -23,7 +23,7 @@ use crate::comparisons::Comparisons;
 use crate::context::ContextCache;
 use crate::error::QueryError;
 use crate::functions::{
-    self, CurveWatch, Differences, EdgeCache, GapFilling, Planner, Present, SortedIntervals, SpcWatch,
+    self, CurveWatch, Differences, EdgeCache, GapFilling, LengthsOfIntervals, Planner, Present, SpcWatch,
 };
 use crate::instant::TimeConstants;
 use crate::interval_join::IntervalJoins;
@@ -31,6 +31,7 @@ use crate::live::LiveOee;
 use crate::membership::Membership;
 use crate::newest::NewestRows;
 use crate::session::Session;
+use crate::sort_keys::SortKeys;
 use crate::sums::SumsOfRows;
 use crate::wall_time::WallTimes;
 use crate::yielding::YieldingJoins;
@@ -148,6 +149,7 @@ impl Engine {
             .with_analyzer_rule(Arc::new(Differences::new()))
             .with_analyzer_rule(Arc::new(Membership))
             .with_analyzer_rule(Arc::new(Comparisons::new()))
+            .with_analyzer_rule(Arc::new(SortKeys))
             .build();
         functions::register(&mut state, &current, &self.plant, &self.live, &self.edges, user);
         let context = SessionContext::new_with_state(state);
@@ -188,7 +190,7 @@ impl Engine {
 /// The library's, and before them what they would refuse.
 fn analyzer_rules() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
     let mut rules = Analyzer::new().rules;
-    rules.insert(0, Arc::new(SortedIntervals::new()));
+    rules.insert(0, Arc::new(LengthsOfIntervals::new()));
     rules
 }
 

@@ -52,6 +52,29 @@ pub enum QueryError {
     Execution(String),
 }
 
+/// Text that is no value of the type asked for has codes of its own, that of times another; the words are the kernels' own.
+fn value_sqlstate(message: &str) -> &'static str {
+    let message = message.to_ascii_lowercase();
+    let says = |phrase: &str| message.contains(phrase);
+    if says(DIVISION_BY_ZERO) {
+        "22012"
+    } else if says("invalid regular expression") {
+        "2201B"
+    } else if says("overflow") || says("out of range") {
+        "22003"
+    } else if says("cannot cast")
+        || says("could not parse")
+        || says("error parsing")
+        || says("parser error")
+        || says("invalid")
+    {
+        let is_of_times = ["timestamp", "date", "interval", "time zone"].iter().any(|word| says(word));
+        if is_of_times { "22007" } else { "22P02" }
+    } else {
+        "22000"
+    }
+}
+
 fn place(at: &Option<(u64, u64)>) -> String {
     at.map_or_else(String::new, |(line, column)| format!(" (line {line}, column {column})"))
 }
@@ -70,8 +93,7 @@ impl QueryError {
             Self::TooManyRows(_) => "54000",
             Self::Memory(_) => "53200",
             Self::Unreadable { .. } | Self::Layout(_) | Self::Store(_) => "58030",
-            Self::Value(message) if message == DIVISION_BY_ZERO => "22012",
-            Self::Value(_) => "22000",
+            Self::Value(message) => value_sqlstate(message),
             Self::Execution(_) => "XX000",
         }
     }
@@ -101,7 +123,7 @@ impl From<StoreError> for QueryError {
 
 impl From<ArrowError> for QueryError {
     fn from(error: ArrowError) -> Self {
-        DataFusionError::from(error).into()
+        Self::Execution(error.to_string())
     }
 }
 
@@ -123,7 +145,7 @@ impl From<DataFusionError> for QueryError {
                 Ok(own) => *own,
                 Err(other) => match other.downcast::<StoreError>() {
                     Ok(store) => (*store).into(),
-                    Err(other) => Self::Execution(other.to_string()),
+                    Err(other) => of_others(&other.to_string()),
                 },
             },
             DataFusionError::SQL(inner, _) => Self::Statement { message: without_place(&inner.to_string()), at },
@@ -136,8 +158,11 @@ impl From<DataFusionError> for QueryError {
             }
             DataFusionError::ResourcesExhausted(message) => Self::Memory(plain(&message)),
             DataFusionError::ArrowError(inner, _) => of_arrow(&inner),
-            // Functions say so of their arguments.
-            DataFusionError::Execution(message) => Self::Value(plain(&message)),
+            DataFusionError::Execution(message) => of_execution(&message),
+            DataFusionError::ParquetError(inner) => {
+                of_filter(&inner.to_string()).unwrap_or_else(|| Self::Execution(inner.to_string()))
+            }
+            DataFusionError::IoError(inner) => Self::Execution(inner.to_string()),
             other => Self::Execution(other.strip_backtrace()),
         }
     }
@@ -152,13 +177,57 @@ fn of_arrow(error: &ArrowError) -> QueryError {
         ArrowError::CastError(message)
         | ArrowError::ParseError(message)
         | ArrowError::ArithmeticOverflow(message)
-        | ArrowError::InvalidArgumentError(message)
         | ArrowError::ComputeError(message) => QueryError::Value(plain(message)),
+        // Of a batch that is none, not of a value.
+        ArrowError::InvalidArgumentError(message)
+            if !message.starts_with("Column '") && !message.starts_with("number of columns") =>
+        {
+            QueryError::Value(plain(message))
+        }
         ArrowError::NotYetImplemented(message) => {
             QueryError::Statement { message: format!("takt's SQL cannot do this: {}", plain(message)), at: None }
         }
-        other => QueryError::Execution(other.to_string()),
+        other => of_others(&other.to_string()),
     }
+}
+
+/// Of libraries below it; that a pattern is none is told over several lines, of which the last says why.
+fn of_others(message: &str) -> QueryError {
+    match message.split_once("regex parse error") {
+        Some((_, why)) => {
+            let why = why.lines().last().unwrap_or_default();
+            QueryError::Value(format!("invalid regular expression: {}", why.trim().trim_start_matches("error: ")))
+        }
+        None => QueryError::Execution(message.to_owned()),
+    }
+}
+
+/// What the library says while it runs is mostly of functions and their arguments.
+fn of_execution(message: &str) -> QueryError {
+    let says = |phrases: &[&str]| phrases.iter().any(|phrase| message.contains(phrase));
+    if says(&["failed to reserve", "spilling disabled"]) {
+        return QueryError::Memory(plain(message));
+    }
+    if says(&["Spill file", "Task error"]) {
+        return QueryError::Execution(plain(message));
+    }
+    QueryError::Value(plain(message))
+}
+
+const OF_FILTER: &str = "Error evaluating filter predicate: ";
+
+/// What failed in a filter while a file was read: of the error there is left how it looks to a developer.
+fn of_filter(message: &str) -> Option<QueryError> {
+    let (_, error) = message.split_once(OF_FILTER)?;
+    if error.contains("DivideByZero") {
+        return Some(QueryError::Value(DIVISION_BY_ZERO.to_owned()));
+    }
+    let is_of_values =
+        ["CastError(", "ParseError(", "ArithmeticOverflow(", "ComputeError(", "InvalidArgumentError(", "Execution("];
+    let is_of_values = is_of_values.iter().any(|kind| error.contains(kind));
+    // The first text in quotes is what it said.
+    let said = error.split_once('"').and_then(|(_, rest)| rest.split_once('"')).map(|(said, _)| said)?;
+    is_of_values.then(|| QueryError::Value(plain(said)))
 }
 
 /// The error below contexts, diagnostics and sharing.
@@ -194,6 +263,8 @@ fn shared_error(error: &DataFusionError) -> DataFusionError {
     match error.find_root() {
         DataFusionError::ResourcesExhausted(message) => DataFusionError::ResourcesExhausted(message.clone()),
         DataFusionError::Plan(message) => DataFusionError::Plan(message.clone()),
+        DataFusionError::NotImplemented(message) => DataFusionError::NotImplemented(message.clone()),
+        DataFusionError::Configuration(message) => DataFusionError::Configuration(message.clone()),
         DataFusionError::Execution(message) => DataFusionError::Execution(message.clone()),
         DataFusionError::ArrowError(inner, _) => {
             let external = match inner.as_ref() {
@@ -205,7 +276,10 @@ fn shared_error(error: &DataFusionError) -> DataFusionError {
         DataFusionError::External(inner) => {
             own(inner.as_ref()).unwrap_or_else(|| QueryError::Execution(inner.to_string())).into()
         }
-        other => QueryError::Execution(other.strip_backtrace()).into(),
+        other => match of_filter(&other.strip_backtrace()) {
+            Some(error) => error.into(),
+            None => QueryError::Execution(other.strip_backtrace()).into(),
+        },
     }
 }
 

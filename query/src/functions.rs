@@ -47,7 +47,7 @@ pub(crate) use bounded::{bound, build, check_shape};
 use function::Function;
 pub(crate) use gap_fill::{GapFilling, Planner};
 pub(crate) use gather::{Gather, Present};
-pub(crate) use interval::{Differences, SortedIntervals};
+pub(crate) use interval::{Differences, LengthsOfIntervals};
 pub(crate) use records::{StateRows, each_piece, each_reason};
 pub(crate) use rollup::Tree;
 pub(crate) use signals::each_sample;

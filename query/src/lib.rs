@@ -44,6 +44,7 @@ mod series_rows;
 mod series_runs;
 mod series_scan;
 mod session;
+mod sort_keys;
 mod statement;
 mod stored;
 mod sums;

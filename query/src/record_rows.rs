@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions, new_null_array};
@@ -171,9 +171,13 @@ impl RecordRows {
         if dead.is_some() {
             columns.extend(spec.key_names());
         }
-        let filter = selection.ahead.is_some().then(|| selection.row_filter(&segment));
+        let failure = Arc::new(Mutex::new(None));
+        let filter = selection.ahead.is_some().then(|| selection.row_filter(&segment, &failure));
         let rows = segment.rows_in(ranges.into_iter(), &columns, &selection.read, filter, BATCH_ROWS);
-        Ok(Some(Open { rows: rows.map_err(QueryError::from)?, dead }))
+        // What fails in the filter is no fault of the file.
+        let of_filter = failure.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let rows = rows.map_err(|error| of_filter.unwrap_or_else(|| QueryError::from(error).into()))?;
+        Ok(Some(Open { rows, dead }))
     }
 }
 
@@ -220,12 +224,19 @@ impl Selection {
         (0..self.count).collect()
     }
 
-    fn row_filter(self: &Arc<Self>, segment: &Segment) -> RowFilter {
+    /// Has the reader ask the filter; an error of it is kept as `failure`.
+    fn row_filter(self: &Arc<Self>, segment: &Segment, failure: &Arc<Mutex<Option<DataFusionError>>>) -> RowFilter {
         let names = self.ahead.iter().flat_map(|(schema, _)| schema.fields().iter().map(|field| field.name().as_str()));
         let names = names.filter(|name| !segment.is_null(name));
         let mask = ProjectionMask::columns(segment.metadata().parquet_schema(), names);
-        let selection = Arc::clone(self);
-        let fulfilled = move |rows: RecordBatch| selection.fulfilled(&rows).map_err(ArrowError::from);
+        let (selection, failure) = (Arc::clone(self), Arc::clone(failure));
+        let fulfilled = move |rows: RecordBatch| {
+            selection.fulfilled(&rows).map_err(|error| {
+                let message = error.strip_backtrace();
+                *failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                ArrowError::ComputeError(message)
+            })
+        };
         RowFilter::new(vec![Box::new(ArrowPredicateFn::new(mask, fulfilled))])
     }
 

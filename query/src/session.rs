@@ -152,7 +152,7 @@ impl Session {
             let message = format!("the parameter {missing} has no value; {} were given", parameters.len());
             return Err(QueryError::Statement { message, at: None });
         }
-        let schema = schema_of(&plan, &state)?;
+        let schema = answer_schema(&plan, &state)?;
         Ok(Statement { plan, state: Arc::new(state), schema })
     }
 
@@ -167,7 +167,7 @@ impl Session {
         let parameters = (1..=count).map(|number| known.get(&format!("${number}")).cloned().flatten()).collect();
         let gives_rows = !matches!(plan, LogicalPlan::Statement(_));
         // Where the types of parameters are not known yet, those of the answer may not be either.
-        let schema = schema_of(&plan, &state).unwrap_or_else(|_| Arc::clone(plan.schema().inner()));
+        let schema = answer_schema(&plan, &state).unwrap_or_else(|_| Arc::clone(plan.schema().inner()));
         Ok(Description { schema, parameters, gives_rows })
     }
 
@@ -260,9 +260,9 @@ impl Session {
 
 /// Columns as the rows will have them. Branches of unions and of CASE come to their common types only by analysis; all else
 /// has them as it is planned, and is not analyzed twice.
-fn schema_of(plan: &LogicalPlan, state: &SessionState) -> Result<SchemaRef, QueryError> {
+fn answer_schema(plan: &LogicalPlan, state: &SessionState) -> Result<SchemaRef, QueryError> {
     let mut has_branches = false;
-    plan.apply(|node| {
+    plan.apply_with_subqueries(|node| {
         has_branches |= matches!(node, LogicalPlan::Union(_));
         node.apply_expressions(|expr| {
             expr.apply(|expr| {

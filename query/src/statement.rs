@@ -10,8 +10,9 @@ use datafusion::common::{DataFusionError, ScalarValue};
 use datafusion::logical_expr::{Cast, Expr as PlanExpr, LogicalPlan, Statement as PlanStatement, TryCast};
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, DataType, Expr, FunctionArg, FunctionArgExpr, ObjectNamePart, Query, SetExpr, SetOperator,
-    SetQuantifier, Statement as SqlStatement, TableFactor, UnaryOperator, Value, Visit, VisitMut, Visitor, VisitorMut,
+    BinaryOperator, DataType, Expr, Function, FunctionArg, FunctionArgExpr, ObjectNamePart, Query, SetExpr,
+    SetOperator, SetQuantifier, Statement as SqlStatement, TableFactor, UnaryOperator, Value, Visit, VisitMut, Visitor,
+    VisitorMut, WindowFrame, WindowFrameBound, WindowFrameUnits, WindowType,
 };
 
 use crate::error::QueryError;
@@ -72,6 +73,17 @@ impl Visitor for Clauses {
         if counts_twice(&query.body) { ControlFlow::Break(NO_COUNTED_SETS) } else { ControlFlow::Continue(()) }
     }
 
+    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<Self::Break> {
+        let Expr::Function(Function { over: Some(WindowType::WindowSpec(window)), .. }) = expr else {
+            return ControlFlow::Continue(());
+        };
+        let frame = window.window_frame.as_ref();
+        match frame.is_some_and(is_no_frame) {
+            true => ControlFlow::Break(NO_DISTANCE),
+            false => ControlFlow::Continue(()),
+        }
+    }
+
     fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<Self::Break> {
         match factor {
             TableFactor::Table { sample: Some(_), .. } | TableFactor::Derived { sample: Some(_), .. } => {
@@ -94,6 +106,27 @@ fn counts_twice(body: &SetExpr) -> bool {
     }
 }
 
+/// Whether a bound of a frame is less than nothing, or more than any row is away: the library computes with it (DataFusion 55).
+fn is_no_frame(frame: &WindowFrame) -> bool {
+    let most = if frame.units == WindowFrameUnits::Range { f64::INFINITY } else { f64::from(u32::MAX) };
+    [Some(&frame.start_bound), frame.end_bound.as_ref()].into_iter().flatten().any(|bound| is_no_distance(bound, most))
+}
+
+fn is_no_distance(bound: &WindowFrameBound, most: f64) -> bool {
+    let (WindowFrameBound::Preceding(Some(distance)) | WindowFrameBound::Following(Some(distance))) = bound else {
+        return false;
+    };
+    let text = match distance.as_ref() {
+        Expr::UnaryOp { op: UnaryOperator::Minus, .. } => return true,
+        Expr::Interval(interval) => return interval.value.to_string().contains('-'),
+        Expr::Value(value) => value.value.to_string(),
+        _ => return false,
+    };
+    text.parse::<f64>().is_ok_and(|rows| rows < 0.0 || rows > most)
+}
+
+const NO_DISTANCE: &str =
+    "the bound of a window's frame is no distance: write at least 0 and no more rows than 4294967295";
 const NO_COUNTED_SETS: &str =
     "INTERSECT ALL and EXCEPT ALL are not possible here: number equal rows with row_number() and leave ALL out";
 const NO_SAMPLE: &str = "TABLESAMPLE is not possible here: take a part by a condition, such as random() < 0.01";

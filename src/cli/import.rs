@@ -124,7 +124,8 @@ async fn import(files: Vec<(&PathBuf, Box<dyn Chunks>)>, mut upload: Upload) -> 
                     path.display()
                 )
             };
-            let Some(chunk) = file.next().with_context(stopped)? else { break };
+            let unread = || format!("{}: cannot be read on; {stored} rows were stored before", path.display());
+            let Some(chunk) = file.next().with_context(unread)? else { break };
             let Chunk { batch, refusals, size } = chunk;
             let receipt = upload.send(batch).await.with_context(stopped)?;
             stored += receipt.stored;

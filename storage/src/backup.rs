@@ -90,7 +90,8 @@ impl Inventory {
                 fs::File::open(&segment.path).map_err(|error| crate::cold::open_error(&segment.path, error))?;
             let entry = copy((source, &segment.path), &to.join(relative), relative)?;
             // Of the copy: what it holds is what counts later.
-            if !is_sound(&to.join(relative))? {
+            if entry.bytes != segment.bytes || !is_sound(segment, &to.join(relative))? {
+                tracing::warn!(file = %segment.path.display(), "a damaged file was copied into a backup");
                 damaged.push(entry.path.clone());
             }
             entries.push(entry);
@@ -115,10 +116,10 @@ impl Inventory {
     }
 }
 
-/// Whether a segment holds what was written; one from before segments had checksums is taken to.
-fn is_sound(path: &Path) -> Result<bool, StoreError> {
-    let holds = fs::File::open(path).and_then(|file| crate::segment::holds(&file));
-    Ok(holds.map_err(|error| StoreError::io(path, error))?.unwrap_or(true))
+/// Whether the copy of a segment holds what was written; one from before segments had checksums is taken to.
+fn is_sound(segment: &Segment, copy: &Path) -> Result<bool, StoreError> {
+    let holds = fs::File::open(copy).and_then(|file| crate::segment::holds(&file));
+    Ok(holds.map_err(|error| StoreError::io(copy, error))?.unwrap_or_else(|| !segment.has_checksum()))
 }
 
 /// Lays the backup at `from` out as a new data folder at `to`, checking every file; `progress` is told bytes done and bytes

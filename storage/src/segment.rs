@@ -197,6 +197,12 @@ impl Segment {
         Ok(segment)
     }
 
+    /// Whether it had a checksum when it was opened.
+    pub(crate) fn has_checksum(&self) -> bool {
+        let pairs = self.metadata.metadata().file_metadata().key_value_metadata();
+        pairs.is_some_and(|pairs| pairs.iter().any(|pair| pair.key == SUM))
+    }
+
     /// Takes the bounds of the time and of the first sort column from the row groups' statistics.
     fn read_bounds(&mut self) {
         let metadata = self.metadata.metadata().clone();

@@ -266,6 +266,14 @@ fn numbers_of_intervals_branches_and_words_are_those_of_postgresql() {
         ("interval '1 hour' * 3", "03:00:00"),
         ("2.5 * interval '1 day 2 hours'", "2 days 17:00:00"),
         ("interval '1 month' * 1.5", "1 mon 15 days"),
+        ("(interval '1 hour' * NULL) IS NULL", "t"),
+        ("- interval '2 days 3 hours' = interval '-51 hours'", "t"),
+        ("interval '25 hours' BETWEEN interval '1 day' AND interval '2 days'", "t"),
+        ("interval '25 hours' NOT IN (interval '1 day 1 hour', NULL)", "f"),
+        ("interval '25 hours' IS DISTINCT FROM interval '1 day 1 hour'", "f"),
+        ("CASE interval '25 hours' WHEN interval '1 day 1 hour' THEN 'same' ELSE 'other' END", "same"),
+        (&format!("({days}) BETWEEN interval '35 hours' AND interval '1 day 12 hours'"), "t"),
+        ("interval '1 day' AS x UNION ALL SELECT interval '25 hours' ORDER BY x LIMIT 1", "1 day"),
         ("interval '1 year 2 months 3 days 4 hours 5 minutes 6.789 seconds' / 7", "2 mons 10:52:09.541286"),
         ("interval '3 days' / 2", "1 day 12:00:00"),
         ("interval '1 day -04:05:06' + '00:30'::interval", "1 day -03:35:06"),
@@ -297,21 +305,38 @@ fn numbers_of_intervals_branches_and_words_are_those_of_postgresql() {
     ] {
         assert_eq!(in_zone(&server, "Europe/Berlin", expression), expected, "{expression}");
     }
-    for (expression, complaint) in [
+    let mistakes = [
         ("interval '1 hour' / 0", "22012: division by zero"),
-        ("interval '1 year' * 1e9", "22000: the interval is out of range"),
+        ("interval '1 year' * 1e9", "22003: the interval is out of range"),
+        (
+            "sum(value) OVER (ORDER BY time RANGE BETWEEN interval '-1 hour' PRECEDING AND CURRENT ROW) FROM samples",
+            "no distance",
+        ),
+        ("sum(value) OVER (ORDER BY time ROWS 18446744073709551615 PRECEDING) FROM samples", "no distance"),
+        ("'a' ~ '('", "2201B: invalid regular expression: unclosed group"),
+        ("count(*) FROM samples WHERE signal ~ '['", "2201B: "),
+        ("count(*) FROM samples WHERE signal::int > 3", "22P02: Cannot cast string 'temperature'"),
+        (
+            "count(*) FROM samples WHERE equipment = 'cologne/line-1/press' AND CASE WHEN value > 3 THEN signal::int ELSE 1 END = 1",
+            "22P02: ",
+        ),
         ("count(*) FROM samples WHERE 1 / (value - value)::int > 0", "22012: division by zero"),
         ("max(1 / (value - value)::int) FROM samples", "22012: division by zero"),
         ("count(*) FROM samples WHERE extract(millennium FROM time) = 3", "22000: "),
-        ("v FROM (VALUES (1)) AS t(v) ORDER BY v FETCH FIRST 1 ROW WITH TIES", "FETCH"),
-    ] {
-        let done = psql(&server, "takt", "")
-            .args(["-c", "\\set VERBOSITY verbose", "-c", &format!("SELECT {expression}")])
-            .output()
-            .unwrap();
-        assert!(errors(&done).contains(complaint), "{expression}: {}", errors(&done));
-        let (status, told) = server.post("/api/v1/sql", format!("SELECT {expression}"));
-        assert_eq!(status, 400, "{expression}: {told}");
+        ("v FROM (VALUES (1)) AS t(v) ORDER BY v FETCH FIRST 1 ROW WITH TIES", "FETCH clause is not supported"),
+    ];
+    // Of rows in memory, then in files.
+    for _ in 0..2 {
+        for (expression, complaint) in mistakes {
+            let done = psql(&server, "takt", "")
+                .args(["-c", "\\set VERBOSITY verbose", "-c", &format!("SELECT {expression}")])
+                .output()
+                .unwrap();
+            assert!(errors(&done).contains(complaint), "{expression}: {}", errors(&done));
+            let (status, told) = server.post("/api/v1/sql", format!("SELECT {expression}"));
+            assert_eq!(status, 400, "{expression}: {told}");
+        }
+        output(takt().args(["compact", "--url", &server.url("")]));
     }
 }
 

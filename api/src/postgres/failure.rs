@@ -2,11 +2,8 @@
 //! understands, and where known the place in the statement.
 
 use std::borrow::Cow;
-use std::error::Error;
 use std::io;
 
-use datafusion::arrow::error::ArrowError;
-use datafusion::common::SchemaError;
 use datafusion::error::DataFusionError;
 use datafusion::sql::sqlparser::parser::ParserError;
 use pgwire::error::{ErrorInfo, PgWireError};
@@ -23,10 +20,7 @@ pub(crate) const READ_ONLY: &str = "takt's SQL is read-only; write through MQTT 
 pub(crate) mod sqlstate {
     pub(crate) const PROTOCOL_VIOLATION: &str = "08P01";
     pub(crate) const FEATURE_NOT_SUPPORTED: &str = "0A000";
-    pub(crate) const NUMERIC_VALUE_OUT_OF_RANGE: &str = "22003";
-    pub(crate) const INVALID_DATETIME_FORMAT: &str = "22007";
     pub(crate) const DATETIME_FIELD_OVERFLOW: &str = "22008";
-    pub(crate) const DIVISION_BY_ZERO: &str = "22012";
     pub(crate) const CHARACTER_NOT_IN_REPERTOIRE: &str = "22021";
     pub(crate) const INVALID_PARAMETER_VALUE: &str = "22023";
     pub(crate) const DATA_EXCEPTION: &str = "22000";
@@ -43,7 +37,6 @@ pub(crate) mod sqlstate {
     pub(crate) const INVALID_SAVEPOINT: &str = "3B001";
     pub(crate) const SYNTAX_OR_ACCESS_RULE: &str = "42000";
     pub(crate) const SYNTAX_ERROR: &str = "42601";
-    pub(crate) const DUPLICATE_COLUMN: &str = "42701";
     pub(crate) const AMBIGUOUS_COLUMN: &str = "42702";
     pub(crate) const UNDEFINED_COLUMN: &str = "42703";
     pub(crate) const UNDEFINED_OBJECT: &str = "42704";
@@ -54,14 +47,12 @@ pub(crate) mod sqlstate {
     pub(crate) const UNDEFINED_PARAMETER: &str = "42P02";
     pub(crate) const DUPLICATE_CURSOR: &str = "42P03";
     pub(crate) const DUPLICATE_PREPARED_STATEMENT: &str = "42P05";
-    pub(crate) const OUT_OF_MEMORY: &str = "53200";
     pub(crate) const TOO_MANY_CONNECTIONS: &str = "53300";
     pub(crate) const PROGRAM_LIMIT_EXCEEDED: &str = "54000";
     pub(crate) const CANT_CHANGE_RUNTIME_PARAM: &str = "55P02";
     pub(crate) const OBJECT_NOT_IN_STATE: &str = "55000";
     pub(crate) const QUERY_CANCELED: &str = "57014";
     pub(crate) const ADMIN_SHUTDOWN: &str = "57P01";
-    pub(crate) const IO_ERROR: &str = "58030";
     pub(crate) const INTERNAL_ERROR: &str = "XX000";
 }
 
@@ -207,45 +198,9 @@ fn character_at(text: &str, place: Place) -> Option<usize> {
     ((line, column) == (place.line, place.column)).then(|| text.chars().count())
 }
 
-impl From<&DataFusionError> for Failure {
-    fn from(error: &DataFusionError) -> Failure {
-        match error {
-            DataFusionError::Diagnostic(diagnostic, inner) => {
-                let failure = Failure::from(&**inner);
-                match diagnostic.span {
-                    Some(span) if failure.place.is_none() => failure.at(span.start.line, span.start.column),
-                    _ => failure,
-                }
-            }
-            DataFusionError::Context(_, inner) => Failure::from(&**inner),
-            DataFusionError::Shared(inner) => Failure::from(&**inner),
-            DataFusionError::Collection(errors) => match errors.first() {
-                Some(first) => Failure::from(first),
-                None => Failure::new(sqlstate::INTERNAL_ERROR, error.to_string()),
-            },
-            DataFusionError::SQL(parser, _) => parse_failure(parser),
-            DataFusionError::SchemaError(schema, _) => schema_failure(schema),
-            DataFusionError::ArrowError(arrow, _) => arrow_failure(arrow),
-            DataFusionError::NotImplemented(message) => {
-                Failure::new(sqlstate::FEATURE_NOT_SUPPORTED, first_line(message))
-            }
-            DataFusionError::Plan(message) => Failure::new(plan_sqlstate(message), first_line(message)),
-            DataFusionError::Execution(message) => Failure::new(execution_sqlstate(message), first_line(message)),
-            DataFusionError::Configuration(message) => {
-                Failure::new(sqlstate::INVALID_PARAMETER_VALUE, first_line(message))
-            }
-            DataFusionError::ResourcesExhausted(message) => Failure::new(sqlstate::OUT_OF_MEMORY, first_line(message))
-                .hint("narrow the time range or the equipment, or raise [query] memory_bytes"),
-            DataFusionError::IoError(error) => Failure::new(sqlstate::IO_ERROR, error.to_string()),
-            DataFusionError::External(inner) => external_failure(&**inner),
-            other => Failure::new(sqlstate::INTERNAL_ERROR, first_line(&other.message())),
-        }
-    }
-}
-
 impl From<DataFusionError> for Failure {
     fn from(error: DataFusionError) -> Failure {
-        Failure::from(&error)
+        Failure::from(QueryError::from(error))
     }
 }
 
@@ -265,7 +220,7 @@ impl From<&QueryError> for Failure {
                 }
             }
             QueryError::ReadOnly(_) => Failure::read_only(),
-            QueryError::Value(message) => Failure::new(execution_sqlstate(message), message.as_str()),
+            QueryError::Execution(message) => Failure::new(error.sqlstate(), first_line(message)),
             other => Failure::new(other.sqlstate(), other.to_string()),
         }
     }
@@ -291,27 +246,6 @@ impl From<PgWireError> for Failure {
     }
 }
 
-/// An error that reached us through a foreign trait: looked through for one we know.
-pub(crate) fn external_failure(error: &(dyn Error + 'static)) -> Failure {
-    let mut cause = Some(error);
-    while let Some(current) = cause {
-        if let Some(known) = current.downcast_ref::<DataFusionError>() {
-            return Failure::from(known);
-        }
-        if let Some(known) = current.downcast_ref::<QueryError>() {
-            return Failure::from(known);
-        }
-        if let Some(known) = current.downcast_ref::<ArrowError>() {
-            return arrow_failure(known);
-        }
-        if current.downcast_ref::<io::Error>().is_some() {
-            return Failure::new(sqlstate::IO_ERROR, current.to_string());
-        }
-        cause = current.source();
-    }
-    Failure::new(sqlstate::INTERNAL_ERROR, error.to_string())
-}
-
 /// A statement the parser did not understand; the parser says where in its message only.
 pub(crate) fn parse_failure(error: &ParserError) -> Failure {
     let message = match error {
@@ -332,52 +266,6 @@ pub(crate) fn parse_failure(error: &ParserError) -> Failure {
             }
         }
         None => Failure::syntax(format!("syntax error: {message}")),
-    }
-}
-
-fn schema_failure(error: &SchemaError) -> Failure {
-    let sqlstate = match error {
-        SchemaError::AmbiguousReference { .. } => sqlstate::AMBIGUOUS_COLUMN,
-        SchemaError::DuplicateQualifiedField { .. } | SchemaError::DuplicateUnqualifiedField { .. } => {
-            sqlstate::DUPLICATE_COLUMN
-        }
-        SchemaError::FieldNotFound { field, .. } => {
-            let failure =
-                Failure::new(sqlstate::UNDEFINED_COLUMN, format!("column {} does not exist", field.flat_name()));
-            return match field.spans().first() {
-                Some(span) => failure.at(span.start.line, span.start.column),
-                None => failure,
-            };
-        }
-    };
-    Failure::new(sqlstate, error.to_string())
-}
-
-fn arrow_failure(error: &ArrowError) -> Failure {
-    match error {
-        ArrowError::DivideByZero => Failure::new(sqlstate::DIVISION_BY_ZERO, "division by zero"),
-        ArrowError::ArithmeticOverflow(message) => Failure::new(sqlstate::NUMERIC_VALUE_OUT_OF_RANGE, message),
-        ArrowError::CastError(message) | ArrowError::ParseError(message) => {
-            Failure::new(conversion_sqlstate(message), message)
-        }
-        ArrowError::ExternalError(inner) => external_failure(&**inner),
-        ArrowError::MemoryError(message) => Failure::new(sqlstate::OUT_OF_MEMORY, message),
-        ArrowError::IoError(message, _) => Failure::new(sqlstate::IO_ERROR, message),
-        ArrowError::NotYetImplemented(message) => Failure::new(sqlstate::FEATURE_NOT_SUPPORTED, message),
-        ArrowError::InvalidArgumentError(message) | ArrowError::ComputeError(message) => {
-            Failure::new(sqlstate::DATA_EXCEPTION, message)
-        }
-        other => Failure::new(sqlstate::INTERNAL_ERROR, other.to_string()),
-    }
-}
-
-/// Text that is no value of the type asked for; times have a code of their own.
-fn conversion_sqlstate(message: &str) -> &'static str {
-    let message = message.to_ascii_lowercase();
-    if ["timestamp", "date", "interval", "time zone"].iter().any(|word| message.contains(word)) {
-        sqlstate::INVALID_DATETIME_FORMAT
-    } else {
-        sqlstate::INVALID_TEXT_REPRESENTATION
     }
 }
 
@@ -409,22 +297,6 @@ fn plan_sqlstate(message: &str) -> &'static str {
         sqlstate::UNDEFINED_PARAMETER
     } else {
         sqlstate::SYNTAX_OR_ACCESS_RULE
-    }
-}
-
-fn execution_sqlstate(message: &str) -> &'static str {
-    let message = message.to_ascii_lowercase();
-    let says = |phrase: &str| message.contains(phrase);
-    if says("division by zero") {
-        sqlstate::DIVISION_BY_ZERO
-    } else if says("parsing timestamp") || says("error parsing") {
-        sqlstate::INVALID_DATETIME_FORMAT
-    } else if says("cannot cast") || says("could not parse") {
-        sqlstate::INVALID_TEXT_REPRESENTATION
-    } else if says("overflow") {
-        sqlstate::NUMERIC_VALUE_OUT_OF_RANGE
-    } else {
-        sqlstate::DATA_EXCEPTION
     }
 }
 

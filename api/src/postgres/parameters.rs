@@ -91,6 +91,7 @@ fn sql_type(kind: &Type) -> Option<&'static str> {
         Type::TIMESTAMP => Some(TIMESTAMP),
         Type::DATE => Some("DATE"),
         Type::TIME => Some("TIME"),
+        Type::INTERVAL => Some("INTERVAL"),
         _ => None,
     }
 }

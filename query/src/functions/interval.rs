@@ -6,14 +6,14 @@
 //! unit. And a day with hours is a time: in DataFusion it stays a day, however many are added. Numbers
 //! multiply and divide them ([`scaled`]).
 
+mod lengths;
 mod scaled;
-mod sorted;
 
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, Int64Array, IntervalMonthDayNanoArray};
 use arrow::datatypes::{
-    DataType, DurationMicrosecondType, Int64Type, IntervalMonthDayNano, IntervalMonthDayNanoType, IntervalUnit,
+    DataType, DurationMicrosecondType, Field, Int64Type, IntervalMonthDayNano, IntervalMonthDayNanoType, IntervalUnit,
     TimeUnit,
 };
 use datafusion::common::config::ConfigOptions;
@@ -30,8 +30,8 @@ use datafusion::sql::sqlparser::ast::BinaryOperator;
 
 use oee::bucket::DAY_US;
 
+pub(crate) use self::lengths::LengthsOfIntervals;
 use self::scaled::Scaled;
-pub(crate) use self::sorted::SortedIntervals;
 use crate::instant::map_named;
 use crate::reach::literal;
 
@@ -43,13 +43,13 @@ const MONTH_DAYS: i64 = 30;
 pub(super) struct Intervals {
     length: Arc<ScalarUDF>,
     product: Arc<ScalarUDF>,
-    part: Arc<ScalarUDF>,
+    quotient: Arc<ScalarUDF>,
 }
 
 impl Intervals {
     pub(super) fn new() -> Self {
-        let [part, product] = [true, false].map(Scaled::function);
-        Self { length: IntervalLength::function(), product, part }
+        let [quotient, product] = [true, false].map(Scaled::function);
+        Self { length: IntervalLength::function(), product, quotient }
     }
 }
 
@@ -58,21 +58,20 @@ impl ExprPlanner for Intervals {
         let interval = |side: &Expr| {
             side.get_type(schema).is_ok_and(|kind| matches!(kind, DataType::Interval(_) | DataType::Duration(_)))
         };
-        // A parameter that nothing is known of is a number: there is nothing else that an interval is multiplied with.
+        // A parameter or a NULL of which nothing is known is a number: an interval is multiplied with nothing else.
         let number = |side: &Expr| match side {
             Expr::Placeholder(parameter) if parameter.field.is_none() => true,
-            _ => side.get_type(schema).is_ok_and(|kind| kind.is_numeric()),
+            _ => side.get_type(schema).is_ok_and(|kind| kind.is_numeric() || kind.is_null()),
         };
-        let double = |side: &Expr| Expr::Cast(Cast::new(Box::new(side.clone()), DataType::Float64));
         let scaled = match expr.op {
             BinaryOperator::Multiply if interval(&expr.left) && number(&expr.right) => {
-                Some(self.product.call(vec![expr.left.clone(), double(&expr.right)]))
+                Some(self.product.call(vec![expr.left.clone(), as_double(&expr.right)]))
             }
             BinaryOperator::Multiply if number(&expr.left) && interval(&expr.right) => {
-                Some(self.product.call(vec![expr.right.clone(), double(&expr.left)]))
+                Some(self.product.call(vec![expr.right.clone(), as_double(&expr.left)]))
             }
             BinaryOperator::Divide if interval(&expr.left) && number(&expr.right) => {
-                Some(self.part.call(vec![expr.left.clone(), double(&expr.right)]))
+                Some(self.quotient.call(vec![expr.left.clone(), as_double(&expr.right)]))
             }
             _ => None,
         };
@@ -87,6 +86,14 @@ impl ExprPlanner for Intervals {
             _ => Ok(PlannerResult::Original(moved(expr, schema, interval))),
         }
     }
+}
+
+fn as_double(side: &Expr) -> Expr {
+    let mut side = side.clone();
+    if let Expr::Placeholder(parameter) = &mut side {
+        parameter.field.get_or_insert_with(|| Arc::new(Field::new("", DataType::Float64, true)));
+    }
+    Expr::Cast(Cast::new(Box::new(side), DataType::Float64))
 }
 
 /// A day that hours are added to, or taken from, is its midnight. With whole days it stays a day: series of days are made so.

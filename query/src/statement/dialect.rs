@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, DataType, Expr, Fetch, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Interval,
-    LimitClause, ObjectNamePart, Query, Value, VisitMut, VisitorMut,
+    LimitClause, ObjectNamePart, Query, UnaryOperator, Value, VisitMut, VisitorMut,
 };
 
 use super::sql_of_mut;
@@ -44,6 +44,13 @@ impl VisitorMut for Translation {
     }
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Infallible> {
+        // The library takes the minus for the beginning of the text, where it is that of days alone.
+        if let Expr::UnaryOp { op: UnaryOperator::Minus, expr: negated } = expr
+            && matches!(negated.as_ref(), Expr::Interval(_))
+        {
+            let interval = std::mem::replace(negated.as_mut(), Expr::Value(Value::Null.into()));
+            **negated = Expr::Nested(Box::new(interval));
+        }
         if let Some(Value::SingleQuotedString(span)) = interval_text(expr)
             && let Some(words) = in_words(span)
         {
@@ -108,7 +115,10 @@ fn clock(word: &str) -> Option<String> {
 
 /// The two arguments of a function that has two.
 fn operands(function: &Function) -> Option<[Box<Expr>; 2]> {
-    let FunctionArguments::List(list) = &function.args else { return None };
+    let Function { args: FunctionArguments::List(list), filter: None, over: None, .. } = function else { return None };
+    if list.duplicate_treatment.is_some() || !list.clauses.is_empty() {
+        return None;
+    }
     let [FunctionArg::Unnamed(FunctionArgExpr::Expr(left)), FunctionArg::Unnamed(FunctionArgExpr::Expr(right))] =
         list.args.as_slice()
     else {

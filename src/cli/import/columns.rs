@@ -88,9 +88,7 @@ pub(super) fn cell(column: &Column, text: &str) -> Result<Cell, String> {
             .map(Cell::Time)
             .ok_or_else(|| wrong("a time with its zone, such as 2025-06-01T06:00:00+02:00, or a number since 1970")),
         ColumnType::Double => match number(text) {
-            Some(number) if text.trim().parse().is_ok_and(|whole| !is_exact(whole)) => {
-                Err(inexact(column, text, number))
-            }
+            Some(number) if is_inexact(text.trim()) => Err(inexact(column, text, number)),
             Some(number) => Ok(Cell::Double(number)),
             None if text == "true" => Ok(Cell::Double(1.0)),
             None if text == "false" => Ok(Cell::Double(0.0)),
@@ -111,7 +109,14 @@ fn wrong(column: &Column, value: impl Display, what: &str) -> String {
 
 /// Whether a double holds a whole number with all its digits.
 pub(super) fn is_exact(whole: i128) -> bool {
-    whole as f64 as i128 == whole
+    whole.unsigned_abs() <= 1 << f64::MANTISSA_DIGITS || whole as f64 as i128 == whole
+}
+
+/// Whether a text is a whole number of which a double loses digits.
+fn is_inexact(text: &str) -> bool {
+    let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
+    let is_whole = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    is_whole && !text.parse().is_ok_and(is_exact)
 }
 
 /// Says that a double would not hold what the file has.

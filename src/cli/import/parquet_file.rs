@@ -6,11 +6,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
-use arrow::array::{Array, ArrayRef, AsArray, DictionaryArray, Int32Array};
+use arrow::array::{Array, ArrayRef, AsArray, DictionaryArray, Int32Array, new_null_array};
+use arrow::buffer::NullBuffer;
 use arrow::compute::{CastOptions, can_cast_types, cast_with_options, filter_record_batch, take};
 use arrow::datatypes::{
-    DataType, Decimal128Type, Field, Float64Type, Int32Type, Int64Type, Schema, SchemaRef, TimeUnit,
-    TimestampMicrosecondType,
+    DataType, Field, Float64Type, Int32Type, Int64Type, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType,
+    UInt64Type,
 };
 use arrow::record_batch::RecordBatch;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
@@ -129,6 +130,7 @@ fn check(column: &Column, found: &DataType) -> anyhow::Result<()> {
         ColumnType::Time => {
             matches!(value, DataType::Timestamp(..)) || value.is_integer() || value.is_string() || value.is_null()
         }
+        ColumnType::Double | ColumnType::Integer | ColumnType::Flag if value.is_temporal() => false,
         kind => can_cast_types(value, &columns::arrow_type(kind)),
     };
     if !fits {
@@ -159,11 +161,17 @@ fn convert(
     array: &ArrayRef,
     mut refuse: impl FnMut(usize, String),
 ) -> anyhow::Result<ArrayRef> {
+    let wanted = columns::arrow_type(column.kind);
+    // What has no type has no values: so a column that is empty comes from pandas.
+    if value_type(array.data_type()).is_null() {
+        let of_names = column.kind == ColumnType::Name && table.name == SAMPLES.name;
+        return Ok(new_null_array(&if of_names { names_type() } else { wanted }, array.len()));
+    }
     if column.kind == ColumnType::Name && table.name == SAMPLES.name {
         let names = cast(array, &names_type())?;
+        tell_unfit(column, array, &names, &mut refuse)?;
         return only_used(names.as_dictionary::<Int32Type>());
     }
-    let wanted = columns::arrow_type(column.kind);
     if value_type(array.data_type()).is_string() && wanted != DataType::Utf8 {
         return Ok(texts(column, &cast(array, &DataType::Utf8)?, refuse));
     }
@@ -178,30 +186,75 @@ fn convert(
             Arc::new(times.with_timezone("UTC"))
         }
         // An instant without a zone is taken as UTC, as pandas and Parquet do.
-        DataType::Timestamp(_, None) => {
+        DataType::Timestamp(_, None) if column.kind == ColumnType::Time => {
             let times = cast(&array, &DataType::Timestamp(TimeUnit::Microsecond, None))?;
             Arc::new(times.as_primitive::<TimestampMicrosecondType>().clone().with_timezone("UTC"))
         }
         _ => cast(&array, &wanted)?,
     };
-    if converted.null_count() != array.null_count() {
-        // A time beyond the calendar has no date to show.
-        let plain = if array.data_type().is_temporal() { cast(&array, &DataType::Int64)? } else { Arc::clone(&array) };
-        let shown = ArrayFormatter::try_new(&plain, &FormatOptions::default())?;
-        for row in (0..array.len()).filter(|row| array.is_valid(*row) && converted.is_null(*row)) {
-            refuse(row, columns::unfit(column, shown.value(row)));
+    tell_unfit(column, &array, &converted, &mut refuse)?;
+    match (column.kind, array.data_type()) {
+        (ColumnType::Double, DataType::Int64) => {
+            let whole = array.as_primitive::<Int64Type>().iter().map(|whole| whole.map(i128::from));
+            tell_inexact(column, whole, &converted, refuse);
         }
-    }
-    if column.kind == ColumnType::Double && matches!(array.data_type(), DataType::Int64 | DataType::UInt64) {
-        let whole = cast(&array, &DataType::Decimal128(20, 0))?;
-        let numbers = converted.as_primitive::<Float64Type>();
-        for (row, whole) in whole.as_primitive::<Decimal128Type>().iter().enumerate() {
-            if let Some(whole) = whole.filter(|whole| !columns::is_exact(*whole)) {
-                refuse(row, columns::inexact(column, whole, numbers.value(row)));
+        (ColumnType::Double, DataType::UInt64) => {
+            let whole = array.as_primitive::<UInt64Type>().iter().map(|whole| whole.map(i128::from));
+            tell_inexact(column, whole, &converted, refuse);
+        }
+        (ColumnType::Integer, kind) if !kind.is_integer() => {
+            let (written, whole) = (cast(&array, &DataType::Float64)?, cast(&converted, &DataType::Float64)?);
+            let pairs = written.as_primitive::<Float64Type>().iter().zip(whole.as_primitive::<Float64Type>());
+            for (row, (written, whole)) in pairs.enumerate() {
+                if let (Some(written), Some(whole)) = (written, whole)
+                    && written != whole
+                {
+                    refuse(row, columns::unfit(column, written));
+                }
             }
         }
+        _ => {}
     }
     Ok(converted)
+}
+
+/// Tells of rows whose value has become none.
+fn tell_unfit(
+    column: &Column,
+    array: &ArrayRef,
+    converted: &ArrayRef,
+    refuse: &mut impl FnMut(usize, String),
+) -> anyhow::Result<()> {
+    if converted.logical_null_count() == array.logical_null_count() {
+        return Ok(());
+    }
+    let (before, after) = (array.logical_nulls(), converted.logical_nulls());
+    let is_null = |nulls: &Option<NullBuffer>, row: usize| nulls.as_ref().is_some_and(|nulls| nulls.is_null(row));
+    // A time beyond the calendar has no date to show, and a text that is none no letters.
+    let plain = match array.data_type() {
+        kind if kind.is_temporal() => cast(array, &DataType::Int64)?,
+        _ => Arc::clone(array),
+    };
+    let shown = ArrayFormatter::try_new(&plain, &FormatOptions::default())?;
+    for row in (0..array.len()).filter(|row| !is_null(&before, *row) && is_null(&after, *row)) {
+        refuse(row, columns::unfit(column, shown.value(row)));
+    }
+    Ok(())
+}
+
+/// Tells of rows with whole numbers that a double does not hold.
+fn tell_inexact(
+    column: &Column,
+    whole: impl Iterator<Item = Option<i128>>,
+    converted: &ArrayRef,
+    mut refuse: impl FnMut(usize, String),
+) {
+    let numbers = converted.as_primitive::<Float64Type>();
+    for (row, whole) in whole.enumerate() {
+        if let Some(whole) = whole.filter(|whole| !columns::is_exact(*whole)) {
+            refuse(row, columns::inexact(column, whole, numbers.value(row)));
+        }
+    }
 }
 
 /// A cast that gives NULL for a value that does not fit.

@@ -3,8 +3,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, DictionaryArray, Float64Array, Int64Array, StringArray, TimestampNanosecondArray,
-    TimestampSecondArray, UInt64Array,
+    Array, ArrayRef, AsArray, BinaryArray, DictionaryArray, Float64Array, Int64Array, NullArray, StringArray,
+    TimestampNanosecondArray, TimestampSecondArray, UInt64Array,
 };
 use arrow::datatypes::{Float64Type, Int32Type, Int64Type, TimestampMicrosecondType};
 use arrow::record_batch::RecordBatch;
@@ -91,16 +91,19 @@ fn csv_rows_are_typed_and_bad_ones_named_by_line() {
                 yesterday,line/press,force,1\n\
                 1748757600000,line/press,force,\n\
                 1748757601,line/press,force\n\
-                1748757602,line/press,force,much\n";
+                1748757602,line/press,force,much\n\
+                1748757603,line/press,force,9007199254740993\n\
+                1748757604,line/press,force,1234567890123456789012345678901234567890123456789\n\
+                1748757605,line/press,force,1e300\n";
     let path = fixture.file("history.csv", text);
     let chunk = only_chunk(open(&path, &SAMPLES).unwrap());
     let (rows, places) = rows(&chunk);
-    assert_eq!(times_us(rows), [1_748_750_400_000_000, 1_748_757_600_000_000]);
+    assert_eq!(times_us(rows), [1_748_750_400_000_000, 1_748_757_600_000_000, 1_748_757_605_000_000]);
     let values = rows.column_by_name("value").unwrap().as_primitive::<Float64Type>();
     assert_eq!((values.value(0), values.is_null(1)), (12.5, true));
     assert_eq!((places.of(0), places.of(1)), ("2".to_owned(), "4".to_owned()));
     let lines: Vec<&str> = chunk.refusals.iter().map(|(line, _)| line.as_str()).collect();
-    assert_eq!(lines, ["3", "5", "6"]);
+    assert_eq!(lines, ["3", "5", "6", "7", "8"]);
     assert_eq!(chunk.size, text.len() as u64 - "time,equipment,signal,value\n".len() as u64);
 }
 
@@ -196,6 +199,51 @@ fn parquet_rows_that_do_not_fit_are_named_and_the_others_go_on() {
     assert_eq!(values.values(), &[7.0, 9_223_372_036_854_775_808.0]);
     let places: Vec<&str> = chunk.refusals.iter().map(|(row, _)| row.as_str()).collect();
     assert_eq!(places, ["row 2", "row 3"]);
+}
+
+/// As pandas writes columns: empty ones without a type, whole numbers with gaps as doubles.
+#[test]
+fn parquet_columns_come_in_other_types() {
+    let fixture = Fixture::new();
+    let names = |name: &str| Arc::new(StringArray::from(vec![name; 3])) as ArrayRef;
+    let none = || Arc::new(NullArray::new(3)) as ArrayRef;
+    let time = || Arc::new(TimestampSecondArray::from(vec![1_748_757_600; 3])) as ArrayRef;
+    let path = fixture.parquet(vec![
+        ("equipment", names("line/press")),
+        ("signal", names("force")),
+        ("time", time()),
+        ("value", none()),
+        ("unit", none()),
+        ("text", none()),
+        ("quality", Arc::new(Float64Array::from(vec![Some(0.0), None, Some(1.5)])) as ArrayRef),
+    ]);
+    let chunk = only_chunk(open(&path, &SAMPLES).unwrap());
+    let (batch, _) = rows(&chunk);
+    assert_eq!(batch.num_rows(), 2);
+    for name in ["value", "unit", "text"] {
+        assert_eq!(batch.column_by_name(name).unwrap().logical_null_count(), 2, "{name}");
+    }
+    let told: Vec<(&str, &str)> = chunk.refusals.iter().map(|(row, why)| (row.as_str(), why.as_str())).collect();
+    assert_eq!(told, [("row 3", "`quality` is `1.5`, which is not a whole number of 64 bits")]);
+
+    // Bytes that are no text are told, and a time is no number.
+    let latin = Arc::new(BinaryArray::from(vec![b"U-1".as_slice(), b"U-\xe4", b"U-2"])) as ArrayRef;
+    let path =
+        fixture.parquet(vec![("equipment", names("a")), ("signal", names("b")), ("time", time()), ("unit", latin)]);
+    let chunk = only_chunk(open(&path, &SAMPLES).unwrap());
+    assert_eq!(rows(&chunk).0.num_rows(), 2);
+    assert!(
+        chunk.refusals[0].1.contains("`unit` is") && chunk.refusals[0].1.ends_with("is not text"),
+        "{:?}",
+        chunk.refusals
+    );
+    let path =
+        fixture.parquet(vec![("equipment", names("a")), ("signal", names("b")), ("time", time()), ("value", time())]);
+    assert!(refusal(&path, &SAMPLES).contains("`value` is Timestamp"));
+    let path =
+        fixture.parquet(vec![("equipment", names("a")), ("signal", names("b")), ("time", time()), ("text", time())]);
+    let chunk = only_chunk(open(&path, &SAMPLES).unwrap());
+    assert_eq!(rows(&chunk).0.column_by_name("text").unwrap().as_string::<i32>().value(0), "2025-06-01T06:00:00");
 }
 
 #[test]

@@ -39,7 +39,7 @@ async fn an_unknown_function_is_undefined() {
 
 #[tokio::test]
 async fn a_division_by_zero_says_so() {
-    assert_eq!(failure_of("SELECT 1 / (id - id) FROM machine").await.sqlstate, sqlstate::DIVISION_BY_ZERO);
+    assert_eq!(failure_of("SELECT 1 / (id - id) FROM machine").await.sqlstate, "22012");
 }
 
 #[tokio::test]
@@ -51,7 +51,7 @@ async fn text_that_is_no_number_is_invalid() {
 #[test]
 fn exhausted_memory_is_out_of_memory_however_deeply_wrapped() {
     let error = DataFusionError::ResourcesExhausted("pool".to_owned()).context("sort").context("query");
-    assert_eq!(Failure::from(&error).sqlstate, sqlstate::OUT_OF_MEMORY);
+    assert_eq!(Failure::from(error).sqlstate, "53200");
 }
 
 #[test]

@@ -30,7 +30,7 @@ impl Scaled {
 
 impl ScalarUDFImpl for Scaled {
     fn name(&self) -> &str {
-        if self.divides { "interval_part" } else { "interval_product" }
+        if self.divides { "interval_quotient" } else { "interval_product" }
     }
 
     fn signature(&self) -> &Signature {
