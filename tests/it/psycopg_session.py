@@ -68,6 +68,11 @@ def parameters(connection, binary):
     check(one("SELECT count(*) FROM samples WHERE time > %s AND time < %s", datetime.datetime(1600, 1, 1, tzinfo=UTC),
               datetime.datetime(9999, 12, 30, tzinfo=UTC)), [(10,)], "times that nanoseconds have no room for")
     check(one("SELECT count(*) FROM samples WHERE time < '9999-12-31'"), [(10,)], "the last day that is written")
+    hour = datetime.timedelta(hours=1)
+    check(one("SELECT timestamptz '2025-03-03 09:00Z' + %s, %s * 2, %s * interval '1 hour'", hour, hour * 24, 1.5),
+          [(minute(0), hour * 48, hour * 1.5)], "intervals")
+    check(one("SELECT %s * interval '1 hour', interval '1 hour' * %s", None, "2"), [(None, hour * 2)], "numbers of intervals")
+    check(one("SELECT count(*) FROM samples WHERE time > timestamptz '2025-03-03 10:09Z' - %s", 4 * hour / 60), [(4,)], "ago")
     check(one("SELECT %b::bytea", b"\x00\xff"), [(b"\x00\xff",)], "bytes")
     check(one("SELECT %s::text, %s::int, %s::float8, %s::bool, %s::timestamptz", "a'b", 1, 2.5, True, minute(0)),
           [("a'b", 1, 2.5, True, minute(0))], "echo")
