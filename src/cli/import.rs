@@ -3,6 +3,7 @@
 mod chunk;
 mod columns;
 mod csv_file;
+mod csv_lines;
 mod line_file;
 mod parquet_file;
 mod progress;

@@ -13,6 +13,7 @@ use oee::tables::{Column, Table};
 
 use super::chunk::{Body, CHUNK_ROWS, Chunk, Chunks, Places, Refusal};
 use super::columns::{self, Builder, Cell};
+use super::csv_lines::CsvLines;
 
 /// A header is looked at so far, bytes.
 const LONGEST_HEADER: u64 = 64 << 10;
@@ -22,6 +23,7 @@ const SEPARATORS: [u8; 3] = [b',', b';', b'\t'];
 /// A CSV file whose header names columns of one table.
 pub(super) struct CsvFile {
     reader: Reader<File>,
+    lines: CsvLines,
     columns: Vec<&'static Column>,
     schema: SchemaRef,
     size: u64,
@@ -45,7 +47,8 @@ impl CsvFile {
         }
         columns::require(table, &names, columns::required(table))?;
         let fields: Vec<Field> = columns.iter().map(|column| columns::field(column)).collect();
-        Ok(Self { reader, columns, schema: Arc::new(Schema::new(fields)), size })
+        let lines = CsvLines::open(path).context("cannot be opened")?;
+        Ok(Self { reader, lines, columns, schema: Arc::new(Schema::new(fields)), size })
     }
 
     fn row(&self, record: &StringRecord) -> Result<Vec<Cell>, String> {
@@ -56,9 +59,18 @@ impl CsvFile {
     fn read(&mut self, record: &mut StringRecord) -> anyhow::Result<Option<Result<u64, Refusal>>> {
         match self.reader.read_record(record) {
             Ok(false) => Ok(None),
-            Ok(true) => Ok(Some(Ok(record.position().map_or(0, csv::Position::line)))),
+            Ok(true) => {
+                let start = record.position().map_or(0, csv::Position::byte);
+                let line = self.lines.at(start)?;
+                if self.reader.position().byte() >= self.size && self.lines.is_open(start)? {
+                    let message =
+                        "a quote opens in this row and none closes it: what comes behind it cannot be told apart";
+                    return Ok(Some(Err((line.to_string(), message.to_owned()))));
+                }
+                Ok(Some(Ok(line)))
+            }
             Err(error) => {
-                let line = error.position().map_or(0, csv::Position::line).to_string();
+                let line = error.position().map_or(Ok(0), |position| self.lines.at(position.byte()))?.to_string();
                 match error.kind() {
                     ErrorKind::UnequalLengths { expected_len, len, .. } => {
                         Ok(Some(Err((line, format!("{len} cells where the header has {expected_len}")))))

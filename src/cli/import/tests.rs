@@ -108,6 +108,39 @@ fn csv_rows_are_typed_and_bad_ones_named_by_line() {
 }
 
 #[test]
+fn lines_of_csv_are_those_of_an_editor() {
+    let fixture = Fixture::new();
+    let written = [
+        "time,equipment,signal,value,text",
+        "1748757600,line/press,force,1,",
+        "1748757601,line/press,force,bad,",
+        "",
+        "1748757602,line/press,force,2,\"a",
+        "b\"",
+        "1748757603,line/press,force,bad,",
+        "1748757604,line/press",
+        "1748757605,line/press,force,3,\"say \"\"so\"\"\"",
+        "1748757606,line/press,force,bad,",
+    ];
+    for end in ["\n", "\r\n"] {
+        for closed in [true, false] {
+            let text = written.join(end) + if closed { end } else { "" };
+            let chunk = only_chunk(open(&fixture.file("lines.csv", &text), &SAMPLES).unwrap());
+            let lines: Vec<&str> = chunk.refusals.iter().map(|(line, _)| line.as_str()).collect();
+            assert_eq!(lines, ["3", "7", "8", "10"], "{end:?} {closed}");
+            let (batch, places) = rows(&chunk);
+            assert_eq!((0..3).map(|row| places.of(row)).collect::<Vec<_>>(), ["2", "5", "9"], "{end:?} {closed}");
+            assert_eq!(batch.column_by_name("text").unwrap().as_string::<i32>().value(2), "say \"so\"");
+        }
+    }
+    // Of a quote that nobody closes the rest of the file would be the text.
+    let stray = "time,equipment,signal,text\n1748757600,line/press,note,a\n1748757601,line/press,note,\"5 inch\n1748757602,line/press,note,b\n";
+    let chunk = only_chunk(open(&fixture.file("stray.csv", stray), &SAMPLES).unwrap());
+    assert_eq!(rows(&chunk).0.num_rows(), 1);
+    assert!(chunk.refusals[0].0 == "3" && chunk.refusals[0].1.contains("none closes it"), "{:?}", chunk.refusals);
+}
+
+#[test]
 fn headers_are_checked_before_anything_is_sent() {
     let fixture = Fixture::new();
     let unknown = fixture.file("a.csv", "time,equipment,signal,valu\n");
