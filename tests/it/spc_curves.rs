@@ -1,7 +1,7 @@
 //! Characteristics that are measured of signals: a curve becomes a measurement when its operation has ended, is judged and
 //! reported like any other, and follows what comes late.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
@@ -328,9 +328,13 @@ impl Said {
         let row = |((run, place), value): (&(&str, &str), &f64)| {
             let (execution, end) =
                 (self.known.get(run)?, self.known.effective_end(run).filter(|end| *end < oee::OPEN)?);
-            // The last order that was in force meanwhile; all begin and end with a second.
-            let mut moments = (execution.started..end).rev().step_by(1_000_000);
+            // The last order that was in force meanwhile: one that was in force to the end, or ended last.
+            let all = PLACES.iter().flat_map(|place| self.known.on(place));
+            let ends = all.filter_map(|one| self.known.effective_end(&one.run)).chain([end]).map(|end| end - 1);
+            let moments: BTreeSet<i64> = ends.filter(|us| (execution.started..end).contains(us)).collect();
             let order = moments
+                .into_iter()
+                .rev()
                 .find_map(|us| Self::above(&execution.equipment).find_map(|place| self.covering(place, false, us)));
             let order = execution.work_order.as_ref().or(order.and_then(|order| order.work_order.as_ref()));
             Some(json!([run, place, (end / 1_000_000 - BEGUN_S) as f64, value, order, self.operators.get(*run)]))
