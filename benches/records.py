@@ -49,8 +49,8 @@ TABLES = {"operations": operation, "measurements": measurement}
 
 
 class Server:
-    def __init__(self, takt, folder):
-        self.takt, self.data = takt, pathlib.Path(folder) / "data"
+    def __init__(self, takt, folder, plant=PLANT):
+        self.takt, self.data, self.plant = takt, pathlib.Path(folder) / "data", plant
         self.start()
 
     def start(self):
@@ -60,16 +60,16 @@ class Server:
         begun = time.monotonic()
         none = "127.0.0.1:0"
         self.process = subprocess.Popen(
-            [self.takt, "serve", "--data", self.data, "--plant", PLANT, "--http", none, "--pg", none, "--mqtt", none],
+            [self.takt, "serve", "--data", self.data, "--plant", self.plant, "--http", none, "--pg", none, "--mqtt", none],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         while True:
             with contextlib.suppress(FileNotFoundError, json.JSONDecodeError):
-                host, port = json.loads(listening.read_text())["http"].rsplit(":", 1)
+                self.address = json.loads(listening.read_text())["http"]
                 break
             if self.process.poll() is not None or time.monotonic() - begun > PATIENCE_S:
                 raise SystemExit("the server does not start")
             time.sleep(0.01)
-        self.connection = http.client.HTTPConnection(host, int(port), timeout=PATIENCE_S)
+        self.connection = http.client.HTTPConnection(self.address, timeout=PATIENCE_S)
         return time.monotonic() - begun
 
     def post(self, path, body=""):

@@ -33,6 +33,7 @@ use crate::newest::NewestRows;
 use crate::session::Session;
 use crate::sort_keys::SortKeys;
 use crate::sums::SumsOfRows;
+use crate::sums_of_none::{AGGREGATE_STATISTICS, SumsOfNone};
 use crate::wall_time::WallTimes;
 use crate::yielding::YieldingJoins;
 
@@ -194,9 +195,12 @@ fn analyzer_rules() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
     rules
 }
 
-/// The library's, with barriers before the first that pushes filters down.
+/// The library's, with barriers before the first that pushes filters down, and sums not from statistics.
 fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
     let mut rules = PhysicalOptimizer::new().rules;
+    if let Some(statistics) = rules.iter_mut().find(|rule| rule.name() == AGGREGATE_STATISTICS) {
+        *statistics = Arc::new(SumsOfNone::new(Arc::clone(statistics)));
+    }
     let place = rules.iter().position(|rule| rule.name() == "FilterPushdown").unwrap_or_default();
     rules.insert(place, Arc::new(Barriers));
     rules

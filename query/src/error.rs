@@ -47,31 +47,40 @@ pub enum QueryError {
     /// A value does not fit what the statement does with it: a division by zero, a text that is no number.
     #[error("{0}")]
     Value(String),
+    /// The system could not read or write what a query needs.
+    #[error("the disk does not do what the query needs: {0}")]
+    Disk(String),
     /// The engine failed while the query ran.
     #[error("{0}")]
     Execution(String),
 }
 
-/// Text that is no value of the type asked for has codes of its own, that of times another; the words are the kernels' own.
+/// Text that is no value of the type asked for has codes of its own, that of times another; the words are the kernels' own, and what
+/// they quote is not among them.
 fn value_sqlstate(message: &str) -> &'static str {
-    let message = message.to_ascii_lowercase();
-    let says = |phrase: &str| message.contains(phrase);
-    if says(DIVISION_BY_ZERO) {
+    let message = without_quoted(message).to_ascii_lowercase();
+    let says = |phrases: &[&str]| phrases.iter().any(|phrase| message.contains(phrase));
+    let is_of_times = says(&["time", "date", "interval"]);
+    if says(&[DIVISION_BY_ZERO]) {
         "22012"
-    } else if says("invalid regular expression") {
+    } else if says(&["regular expression"]) {
         "2201B"
-    } else if says("overflow") || says("out of range") {
-        "22003"
-    } else if says("cannot cast")
-        || says("could not parse")
-        || says("error parsing")
-        || says("parser error")
-        || says("invalid")
-    {
-        let is_of_times = ["timestamp", "date", "interval", "time zone"].iter().any(|word| says(word));
+    } else if says(&["overflow", "out of range", "can't cast value"]) {
+        if is_of_times { "22008" } else { "22003" }
+    } else if says(&["cannot cast", "could not parse", "error parsing", "parser error", "invalid"]) {
         if is_of_times { "22007" } else { "22P02" }
     } else {
         "22000"
+    }
+}
+
+/// The words of a message without the value that it quotes, which may have quotes in it.
+fn without_quoted(message: &str) -> String {
+    match (message.find('\''), message.rfind('\'')) {
+        (Some(first), Some(last)) if first < last => {
+            [message.get(..first), message.get(last + 1..)].into_iter().flatten().collect()
+        }
+        _ => message.to_owned(),
     }
 }
 
@@ -92,7 +101,7 @@ impl QueryError {
             Self::Timeout(_) => "57014",
             Self::TooManyRows(_) => "54000",
             Self::Memory(_) => "53200",
-            Self::Unreadable { .. } | Self::Layout(_) | Self::Store(_) => "58030",
+            Self::Unreadable { .. } | Self::Layout(_) | Self::Store(_) | Self::Disk(_) => "58030",
             Self::Value(message) => value_sqlstate(message),
             Self::Execution(_) => "XX000",
         }
@@ -150,6 +159,10 @@ impl From<DataFusionError> for QueryError {
             },
             DataFusionError::SQL(inner, _) => Self::Statement { message: without_place(&inner.to_string()), at },
             DataFusionError::SchemaError(inner, _) => Self::Statement { message: schema_message(&inner), at },
+            // Of what the library has planned itself; it shows the whole of it.
+            DataFusionError::Plan(message) if message.contains(OUT_OF_ORDER) => Self::Execution(
+                "a step of the plan needs rows in an order that the step before does not give".to_owned(),
+            ),
             DataFusionError::Plan(message) | DataFusionError::Configuration(message) => {
                 Self::Statement { message: plain(&message), at }
             }
@@ -160,15 +173,17 @@ impl From<DataFusionError> for QueryError {
             DataFusionError::ArrowError(inner, _) => of_arrow(&inner),
             DataFusionError::Execution(message) => of_execution(&message),
             DataFusionError::ParquetError(inner) => {
-                of_filter(&inner.to_string()).unwrap_or_else(|| Self::Execution(inner.to_string()))
+                let message = inner.to_string();
+                of_filter(&message).map_or_else(|| of_others(&message), Self::from)
             }
-            DataFusionError::IoError(inner) => Self::Execution(inner.to_string()),
-            other => Self::Execution(other.strip_backtrace()),
+            DataFusionError::IoError(inner) => Self::Disk(inner.to_string()),
+            other => of_others(&other.strip_backtrace()),
         }
     }
 }
 
 const DIVISION_BY_ZERO: &str = "division by zero";
+const OUT_OF_ORDER: &str = "does not satisfy order requirements";
 
 /// Most errors of kernels are about values.
 fn of_arrow(error: &ArrowError) -> QueryError {
@@ -177,12 +192,12 @@ fn of_arrow(error: &ArrowError) -> QueryError {
         ArrowError::CastError(message)
         | ArrowError::ParseError(message)
         | ArrowError::ArithmeticOverflow(message)
-        | ArrowError::ComputeError(message) => QueryError::Value(plain(message)),
+        | ArrowError::ComputeError(message) => of_value(message),
         // Of a batch that is none, not of a value.
         ArrowError::InvalidArgumentError(message)
             if !message.starts_with("Column '") && !message.starts_with("number of columns") =>
         {
-            QueryError::Value(plain(message))
+            of_value(message)
         }
         ArrowError::NotYetImplemented(message) => {
             QueryError::Statement { message: format!("takt's SQL cannot do this: {}", plain(message)), at: None }
@@ -191,15 +206,20 @@ fn of_arrow(error: &ArrowError) -> QueryError {
     }
 }
 
-/// Of libraries below it; that a pattern is none is told over several lines, of which the last says why.
+/// Of libraries below it; what stands behind the first line is for its developers.
 fn of_others(message: &str) -> QueryError {
-    match message.split_once("regex parse error") {
-        Some((_, why)) => {
-            let why = why.lines().last().unwrap_or_default();
-            QueryError::Value(format!("invalid regular expression: {}", why.trim().trim_start_matches("error: ")))
-        }
-        None => QueryError::Execution(message.to_owned()),
-    }
+    of_pattern(message).unwrap_or_else(|| QueryError::Execution(first_line(message).to_owned()))
+}
+
+fn of_value(message: &str) -> QueryError {
+    of_pattern(message).unwrap_or_else(|| QueryError::Value(plain(message)))
+}
+
+/// That a pattern is none is told over several lines, of which the last says why.
+fn of_pattern(message: &str) -> Option<QueryError> {
+    let (_, why) = message.split_once("regex parse error")?;
+    let why = why.lines().last().unwrap_or_default();
+    Some(QueryError::Value(format!("invalid regular expression: {}", why.trim().trim_start_matches("error: "))))
 }
 
 /// What the library says while it runs is mostly of functions and their arguments.
@@ -211,23 +231,57 @@ fn of_execution(message: &str) -> QueryError {
     if says(&["Spill file", "Task error"]) {
         return QueryError::Execution(plain(message));
     }
-    QueryError::Value(plain(message))
+    of_value(message)
 }
 
 const OF_FILTER: &str = "Error evaluating filter predicate: ";
 
 /// What failed in a filter while a file was read: of the error there is left how it looks to a developer.
-fn of_filter(message: &str) -> Option<QueryError> {
+fn of_filter(message: &str) -> Option<DataFusionError> {
     let (_, error) = message.split_once(OF_FILTER)?;
-    if error.contains("DivideByZero") {
-        return Some(QueryError::Value(DIVISION_BY_ZERO.to_owned()));
+    let (kind, said) = error.split_once('"').unwrap_or((error, ""));
+    let arrow = |error: ArrowError| Some(DataFusionError::ArrowError(Box::new(error), None));
+    if kind.contains("DivideByZero") {
+        return arrow(ArrowError::DivideByZero);
     }
-    let is_of_values =
-        ["CastError(", "ParseError(", "ArithmeticOverflow(", "ComputeError(", "InvalidArgumentError(", "Execution("];
-    let is_of_values = is_of_values.iter().any(|kind| error.contains(kind));
-    // The first text in quotes is what it said.
-    let said = error.split_once('"').and_then(|(_, rest)| rest.split_once('"')).map(|(said, _)| said)?;
-    is_of_values.then(|| QueryError::Value(plain(said)))
+    let said = unescaped(said);
+    let kind = kind.strip_suffix('(')?;
+    match kind.rsplit('(').next()? {
+        "Plan" => Some(DataFusionError::Plan(said)),
+        "Execution" => Some(DataFusionError::Execution(said)),
+        "NotImplemented" => Some(DataFusionError::NotImplemented(said)),
+        "ResourcesExhausted" => Some(DataFusionError::ResourcesExhausted(said)),
+        "CastError" => arrow(ArrowError::CastError(said)),
+        "ParseError" => arrow(ArrowError::ParseError(said)),
+        "ArithmeticOverflow" => arrow(ArrowError::ArithmeticOverflow(said)),
+        "ComputeError" => arrow(ArrowError::ComputeError(said)),
+        "InvalidArgumentError" => arrow(ArrowError::InvalidArgumentError(said)),
+        "NotYetImplemented" => arrow(ArrowError::NotYetImplemented(said)),
+        _ => None,
+    }
+}
+
+/// The text that is written for a developer up to the quote that ends it.
+fn unescaped(written: &str) -> String {
+    let mut text = String::new();
+    let mut rest = written.chars();
+    while let Some(character) = rest.next() {
+        match character {
+            '"' => break,
+            '\\' => match rest.next() {
+                Some('n') => text.push('\n'),
+                Some('t') => text.push('\t'),
+                Some('r') => text.push('\r'),
+                Some('u') => {
+                    let code: String = rest.by_ref().skip(1).take_while(|digit| *digit != '}').collect();
+                    text.extend(u32::from_str_radix(&code, 16).ok().and_then(char::from_u32));
+                }
+                escaped => text.extend(escaped),
+            },
+            other => text.push(other),
+        }
+    }
+    text
 }
 
 /// The error below contexts, diagnostics and sharing.
@@ -273,13 +327,12 @@ fn shared_error(error: &DataFusionError) -> DataFusionError {
             };
             external.unwrap_or_else(|| of_arrow(inner)).into()
         }
-        DataFusionError::External(inner) => {
-            own(inner.as_ref()).unwrap_or_else(|| QueryError::Execution(inner.to_string())).into()
+        DataFusionError::External(inner) => own(inner.as_ref()).unwrap_or_else(|| of_others(&inner.to_string())).into(),
+        DataFusionError::IoError(inner) => QueryError::Disk(inner.to_string()).into(),
+        other => {
+            let message = other.strip_backtrace();
+            of_filter(&message).unwrap_or_else(|| of_others(&message).into())
         }
-        other => match of_filter(&other.strip_backtrace()) {
-            Some(error) => error.into(),
-            None => QueryError::Execution(other.strip_backtrace()).into(),
-        },
     }
 }
 
@@ -304,8 +357,12 @@ fn without_place(message: &str) -> String {
     words.replace("found: EOF", "found: the end of the statement")
 }
 
+fn first_line(message: &str) -> &str {
+    message.lines().next().unwrap_or_default().trim_end()
+}
+
 fn plain(message: &str) -> String {
-    message.lines().next().unwrap_or_default().trim_end_matches('.').to_owned()
+    first_line(message).trim_end_matches('.').to_owned()
 }
 
 fn schema_message(error: &SchemaError) -> String {

@@ -4,8 +4,10 @@
 //! A table function is planned with constant arguments; the window of time and the equipment come from `WHERE`. What it
 //! computes it takes from `oee`, from rows of the statement's own snapshot.
 
+mod apart;
 mod arguments;
 mod bounded;
+mod call;
 mod columns;
 mod current_user;
 mod cut;
@@ -43,11 +45,12 @@ use datafusion::execution::session_state::SessionState;
 
 use crate::catalog::Current;
 use crate::live::LiveOee;
+pub(crate) use apart::{Apart, is_named_twice};
 pub(crate) use bounded::{bound, build, check_shape};
 use function::Function;
 pub(crate) use gap_fill::{GapFilling, Planner};
 pub(crate) use gather::{Gather, Present};
-pub(crate) use interval::{Differences, LengthsOfIntervals};
+pub(crate) use interval::{Differences, LengthsOfIntervals, length_us};
 pub(crate) use records::{StateRows, each_piece, each_reason};
 pub(crate) use rollup::Tree;
 pub(crate) use signals::each_sample;
@@ -66,7 +69,7 @@ pub(crate) fn register(
     edges: &Arc<EdgeCache>,
     user: &str,
 ) {
-    let scalar = [time_bucket::time_bucket(), timezone()].into_iter().chain(gap_fill::calls());
+    let scalar = [apart::cast_to(), time_bucket::time_bucket(), timezone()].into_iter().chain(gap_fill::calls());
     for function in scalar.chain(distribution::distribution()).chain(current_user::current_user(user)) {
         if let Err(error) = state.register_udf(Arc::new(function)) {
             tracing::error!(%error, "a function could not be registered");

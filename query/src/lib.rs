@@ -48,6 +48,7 @@ mod sort_keys;
 mod statement;
 mod stored;
 mod sums;
+mod sums_of_none;
 mod table;
 mod types;
 mod wall_time;

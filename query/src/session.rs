@@ -3,6 +3,7 @@
 //! Every statement sees one snapshot: it is taken when planning begins, and all tables and functions of the statement read
 //! from it, however long the answer takes. A session may hold it for the statements that follow.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -162,7 +163,8 @@ impl Session {
     /// As [`Session::plan`].
     pub async fn describe(&self, sql: &str) -> Result<Description, QueryError> {
         let (plan, state) = self.within_timeout(self.unbound(sql, None)).await?;
-        let known = plan.get_parameter_types()?;
+        let mut known = plan.get_parameter_types()?;
+        numbers_of_rows(&plan, &mut known)?;
         let count = statement::parameter_count(&self.parse(sql)?);
         let parameters = (1..=count).map(|number| known.get(&format!("${number}")).cloned().flatten()).collect();
         let gives_rows = !matches!(plan, LogicalPlan::Statement(_));
@@ -225,17 +227,7 @@ impl Session {
         sql: &str,
         parameters: Option<&[ScalarValue]>,
     ) -> Result<(LogicalPlan, SessionState), QueryError> {
-        let mut parsed = self.parse(sql)?;
-        statement::check_reads(&parsed)?;
-        statement::check_clauses(&parsed)?;
-        statement::translate(&mut parsed);
-        statement::bind_distinct(&mut parsed);
-        statement::call_at_time_zone(&mut parsed);
-        statement::spell_arrays(&mut parsed)?;
-        statement::plain_functions(&mut parsed);
-        if let Some(parameters) = parameters {
-            statement::bind_function_arguments(&mut parsed, parameters)?;
-        }
+        let parsed = self.translated(sql, parameters)?;
         let mut taking = self.planning.lock().await;
         if *taking != Taking::Held {
             self.current.replace(self.source.snapshot());
@@ -247,15 +239,58 @@ impl Session {
         state.mark_start_execution();
         // A face may have added functions to the session.
         functions::bound(&mut state, self.limits.function_bytes());
-        let plan = state.statement_to_plan(parsed).await?;
+        let plan = match state.statement_to_plan(parsed).await {
+            Err(error) if functions::is_named_twice(&error) => {
+                let mut named = self.translated(sql, parameters)?;
+                statement::name_apart(&mut named);
+                // What is wrong then too is told as it was found in what the caller wrote.
+                state.statement_to_plan(named).await.map_err(|_| error)?
+            }
+            planned => planned?,
+        };
         statement::check_plan(&plan)?;
         Ok((plan, state))
+    }
+
+    /// The statement in the library's words.
+    fn translated(
+        &self,
+        sql: &str,
+        parameters: Option<&[ScalarValue]>,
+    ) -> Result<datafusion::sql::parser::Statement, QueryError> {
+        let mut parsed = self.parse(sql)?;
+        statement::check_reads(&parsed)?;
+        statement::translate(&mut parsed);
+        statement::check_clauses(&parsed)?;
+        statement::bind_distinct(&mut parsed);
+        statement::call_at_time_zone(&mut parsed);
+        statement::spell_arrays(&mut parsed)?;
+        statement::plain_functions(&mut parsed);
+        if let Some(parameters) = parameters {
+            statement::bind_function_arguments(&mut parsed, parameters)?;
+        }
+        Ok(parsed)
     }
 
     async fn within_timeout<T>(&self, work: impl Future<Output = Result<T, QueryError>>) -> Result<T, QueryError> {
         let timeout: Duration = self.limits.timeout;
         tokio::time::timeout(timeout, work).await.unwrap_or(Err(QueryError::Timeout(timeout)))
     }
+}
+
+/// Adds what the library's planner leaves open: `LIMIT $1` and `OFFSET $2` take whole numbers.
+fn numbers_of_rows(plan: &LogicalPlan, known: &mut HashMap<String, Option<DataType>>) -> Result<(), QueryError> {
+    plan.apply_with_subqueries(|node| {
+        if let LogicalPlan::Limit(limit) = node {
+            for number in limit.skip.iter().chain(&limit.fetch) {
+                if let Expr::Placeholder(placeholder) = number.as_ref() {
+                    known.insert(placeholder.id.clone(), Some(DataType::Int64));
+                }
+            }
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(())
 }
 
 /// Columns as the rows will have them. Branches of unions and of CASE come to their common types only by analysis; all else

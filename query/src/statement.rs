@@ -5,18 +5,20 @@ mod dialect;
 
 use std::ops::ControlFlow;
 
+use arrow::compute::kernels::cast_utils::parse_interval_month_day_nano;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{DataFusionError, ScalarValue};
 use datafusion::logical_expr::{Cast, Expr as PlanExpr, LogicalPlan, Statement as PlanStatement, TryCast};
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, DataType, Expr, Function, FunctionArg, FunctionArgExpr, ObjectNamePart, Query, SetExpr,
-    SetOperator, SetQuantifier, Statement as SqlStatement, TableFactor, UnaryOperator, Value, Visit, VisitMut, Visitor,
-    VisitorMut, WindowFrame, WindowFrameBound, WindowFrameUnits, WindowType,
+    BinaryOperator, DataType, Expr, Function, FunctionArg, FunctionArgExpr, Interval, NamedWindowDefinition,
+    NamedWindowExpr, ObjectNamePart, Query, Select, SetExpr, SetOperator, SetQuantifier, Statement as SqlStatement,
+    TableFactor, UnaryOperator, Value, Visit, VisitMut, Visitor, VisitorMut, WindowFrame, WindowFrameBound,
+    WindowFrameUnits, WindowSpec, WindowType,
 };
 
 use crate::error::QueryError;
-use crate::functions::{AtTimeZoneCalls, check_shape};
+use crate::functions::{Apart, AtTimeZoneCalls, check_shape, length_us};
 use crate::reach::micros;
 pub use array_literal::array_items;
 pub(crate) use array_literal::spell_arrays;
@@ -55,7 +57,7 @@ fn check_sql(statement: &SqlStatement) -> Result<(), QueryError> {
     }
 }
 
-/// Refuses clauses that change which rows there are, and that DataFusion leaves out.
+/// Refuses clauses that change which rows there are, and that DataFusion leaves out or computes wrongly.
 pub(crate) fn check_clauses(statement: &Statement) -> Result<(), QueryError> {
     let Some(statement) = sql_of(statement) else { return Ok(()) };
     match Visit::visit(statement, &mut Clauses) {
@@ -73,14 +75,18 @@ impl Visitor for Clauses {
         if counts_twice(&query.body) { ControlFlow::Break(NO_COUNTED_SETS) } else { ControlFlow::Continue(()) }
     }
 
+    fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<Self::Break> {
+        let windows = select.named_window.iter().filter_map(|NamedWindowDefinition(_, window)| match window {
+            NamedWindowExpr::WindowSpec(window) => Some(window),
+            NamedWindowExpr::NamedWindow(_) => None,
+        });
+        check_frames(windows)
+    }
+
     fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<Self::Break> {
-        let Expr::Function(Function { over: Some(WindowType::WindowSpec(window)), .. }) = expr else {
-            return ControlFlow::Continue(());
-        };
-        let frame = window.window_frame.as_ref();
-        match frame.is_some_and(is_no_frame) {
-            true => ControlFlow::Break(NO_DISTANCE),
-            false => ControlFlow::Continue(()),
+        match expr {
+            Expr::Function(Function { over: Some(WindowType::WindowSpec(window)), .. }) => check_frames([window]),
+            _ => ControlFlow::Continue(()),
         }
     }
 
@@ -106,6 +112,13 @@ fn counts_twice(body: &SetExpr) -> bool {
     }
 }
 
+fn check_frames<'a>(windows: impl IntoIterator<Item = &'a WindowSpec>) -> ControlFlow<&'static str> {
+    match windows.into_iter().filter_map(|window| window.window_frame.as_ref()).any(is_no_frame) {
+        true => ControlFlow::Break(NO_DISTANCE),
+        false => ControlFlow::Continue(()),
+    }
+}
+
 /// Whether a bound of a frame is less than nothing, or more than any row is away: the library computes with it (DataFusion 55).
 fn is_no_frame(frame: &WindowFrame) -> bool {
     let most = if frame.units == WindowFrameUnits::Range { f64::INFINITY } else { f64::from(u32::MAX) };
@@ -118,11 +131,21 @@ fn is_no_distance(bound: &WindowFrameBound, most: f64) -> bool {
     };
     let text = match distance.as_ref() {
         Expr::UnaryOp { op: UnaryOperator::Minus, .. } => return true,
-        Expr::Interval(interval) => return interval.value.to_string().contains('-'),
+        Expr::Interval(interval) => return is_negative(interval),
         Expr::Value(value) => value.value.to_string(),
         _ => return false,
     };
     text.parse::<f64>().is_ok_and(|rows| rows < 0.0 || rows > most)
+}
+
+/// Whether an interval goes back in time. What is no interval is told by who reads it.
+fn is_negative(interval: &Interval) -> bool {
+    let text = match interval.value.as_ref() {
+        Expr::Value(text) => text,
+        other => return matches!(other, Expr::UnaryOp { op: UnaryOperator::Minus, .. }),
+    };
+    let Some(text) = text.value.clone().into_string() else { return false };
+    parse_interval_month_day_nano(&text).is_ok_and(|span| length_us(span) < 0)
 }
 
 const NO_DISTANCE: &str =
@@ -264,6 +287,13 @@ fn parameter(expr: &Expr) -> Option<usize> {
 pub(crate) fn call_at_time_zone(statement: &mut Statement) {
     if let Some(statement) = sql_of_mut(statement) {
         let _: ControlFlow<std::convert::Infallible> = VisitMut::visit(statement, &mut AtTimeZoneCalls);
+    }
+}
+
+/// Gives different names to what the library would call the same.
+pub(crate) fn name_apart(statement: &mut Statement) {
+    if let Some(statement) = sql_of_mut(statement) {
+        let _: ControlFlow<std::convert::Infallible> = VisitMut::visit(statement, &mut Apart);
     }
 }
 

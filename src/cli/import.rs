@@ -4,6 +4,7 @@ mod chunk;
 mod columns;
 mod csv_file;
 mod csv_lines;
+mod csv_quotes;
 mod line_file;
 mod parquet_file;
 mod progress;

@@ -38,7 +38,8 @@ pub(super) fn run(args: &RestoreArgs) -> anyhow::Result<ExitCode> {
     });
     bar.finish_and_clear();
     let report = restored?;
-    for name in COMPANIONS {
+    // Backups of earlier versions do not list them.
+    for name in COMPANIONS.into_iter().filter(|name| !args.data.join(name).exists()) {
         copy_companion(&args.backup.join(name), &args.data.join(name))
             .with_context(|| format!("cannot bring {name} back"))?;
     }

@@ -65,11 +65,7 @@ impl Administer for Administration {
                 to.display()
             )));
         }
-        let report = self.store.backup(to).map_err(|error| BackupError::Failed(error.to_string()))?;
-        for name in COMPANIONS {
-            copy_companion(&self.store.folder().join(name), &to.join(name))
-                .map_err(|error| BackupError::Failed(format!("{name}: {error}")))?;
-        }
+        let report = self.store.backup(to, &COMPANIONS).map_err(|error| BackupError::Failed(error.to_string()))?;
         let files = u64::try_from(report.files).unwrap_or(u64::MAX);
         Ok(Backup { folder: to.to_owned(), files, bytes: report.bytes, damaged: report.damaged })
     }

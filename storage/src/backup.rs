@@ -1,7 +1,7 @@
 //! Copies of a data folder: consistent, checked, and laid out so that takt and every other reader open them as they are.
 
 use std::fs;
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -24,8 +24,7 @@ pub struct BackupReport {
     pub files: usize,
     /// Their size, bytes.
     pub bytes: u64,
-    /// Those of them whose bytes were no longer those that takt had written: copied as they are, for most of what they hold
-    /// may be sound.
+    /// Those of them that are no longer what takt had written: copied as they are, for most of what they hold may be sound.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub damaged: Vec<String>,
 }
@@ -69,10 +68,10 @@ impl Inventory {
         Ok(Self { folder: folder.to_owned(), position, segments, logs })
     }
 
-    /// Copies everything to `to`, which must not exist or be empty.
-    pub(crate) fn write(self, to: &Path) -> Result<BackupReport, StoreError> {
+    /// Copies everything to `to`, which must not exist or be empty, and those files beside the tables that there are.
+    pub(crate) fn write(self, to: &Path, beside: &[&str]) -> Result<BackupReport, StoreError> {
         refuse_filled(to)?;
-        let written = self.write_files(to);
+        let written = self.write_files(to, beside);
         if written.is_err()
             && let Err(error) = fs::remove_dir_all(to)
         {
@@ -81,7 +80,7 @@ impl Inventory {
         written
     }
 
-    fn write_files(&self, to: &Path) -> Result<BackupReport, StoreError> {
+    fn write_files(&self, to: &Path, beside: &[&str]) -> Result<BackupReport, StoreError> {
         let mut entries = Vec::with_capacity(self.segments.len() + self.logs.len());
         let mut damaged = Vec::new();
         for segment in &self.segments {
@@ -98,7 +97,20 @@ impl Inventory {
         }
         for (path, bytes) in &self.logs {
             let relative = self.relative(path)?;
-            entries.push(copy((bytes.as_slice(), path), &to.join(relative), relative)?);
+            let entry = copy((bytes.as_slice(), path), &to.join(relative), relative)?;
+            if crate::log::complaint(path, bytes).is_some() {
+                tracing::warn!(file = %path.display(), "a damaged file of a table log was copied into a backup");
+                damaged.push(entry.path.clone());
+            }
+            entries.push(entry);
+        }
+        for name in beside {
+            let path = self.folder.join(name);
+            match fs::File::open(&path) {
+                Ok(file) => entries.push(copy((file, &path), &to.join(name), Path::new(name))?),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(StoreError::io(&path, error)),
+            }
         }
         let bytes = entries.iter().map(|entry| entry.bytes).sum();
         let report = BackupReport { position: self.position, files: entries.len(), bytes, damaged };
@@ -202,6 +214,10 @@ fn copy((mut source, from): (impl Read, &Path), to: &Path, relative: &Path) -> R
         fs::create_dir_all(parent).map_err(|error| StoreError::io(parent, error))?;
     }
     let mut target = fs::File::create(to).map_err(|error| StoreError::io(to, error))?;
+    // Before there is anything to read in it. A file of a table log may have gone since it was read.
+    if let Ok(known) = fs::metadata(from) {
+        target.set_permissions(known.permissions()).map_err(|error| StoreError::io(to, error))?;
+    }
     let mut hasher = crc32fast::Hasher::new();
     let mut buffer = vec![0; 1 << 20];
     let mut bytes = 0;
@@ -209,7 +225,7 @@ fn copy((mut source, from): (impl Read, &Path), to: &Path, relative: &Path) -> R
         let count = source.read(&mut buffer).map_err(|error| StoreError::io(from, error))?;
         let Some(block) = buffer.get(..count).filter(|block| !block.is_empty()) else { break };
         hasher.update(block);
-        std::io::Write::write_all(&mut target, block).map_err(|error| StoreError::io(to, error))?;
+        io::Write::write_all(&mut target, block).map_err(|error| StoreError::io(to, error))?;
         bytes += count as u64;
     }
     target.sync_all().map_err(|error| StoreError::io(to, error))?;

@@ -20,8 +20,10 @@ use crate::disk::{Disk, LocalDisk, create_folders, sync_error};
 use crate::segment::Segment;
 use crate::spec::TableSpec;
 
+mod commits;
 mod files;
 
+pub(crate) use commits::complaint;
 use files::Files;
 
 const APPLICATION: &str = "takt";
@@ -118,6 +120,7 @@ impl TableLog {
         if !folder.join("_delta_log").is_dir() {
             return without_log(folder);
         }
+        commits::check(&folder.join("_delta_log"))?;
         let url = folder_url(folder)?;
         let loaded = runtime.block_on(async { builder(files, url)?.load().await });
         let opened = |table| Self {

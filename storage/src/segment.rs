@@ -57,6 +57,8 @@ const KEYED_THROUGH: &str = "takt.keyed_through";
 const RECORDED_THROUGH: &str = "takt.recorded_through";
 const RUN_ROWS: &str = "takt.run_rows";
 const SUM: &str = "takt.sum";
+const END: &str = "takt.end";
+const END_SUM: &str = "takt.end_sum";
 const OUTLINE: &str = "takt.outline";
 /// More than any outline has.
 const OUTLINE_BYTES: usize = 1 << 30;
@@ -157,6 +159,10 @@ impl Segment {
     pub(crate) fn open(path: &Path) -> Result<Self, StoreError> {
         let file = File::open(path).map_err(|error| crate::cold::open_error(path, error))?;
         let bytes = file.metadata().map_err(|error| StoreError::io(path, error))?.len();
+        // What the footer says is believed from here on, and the library is not made for one that says anything.
+        if sum::end_holds(&file).map_err(|error| StoreError::io(path, error))? == Some(false) {
+            return Err(damaged(path, &"its footer is not the one that was written"));
+        }
         let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
         let metadata = ArrowReaderMetadata::load(&file, options).map_err(|error| damaged(path, &error))?;
         let file_metadata = metadata.metadata().file_metadata();

@@ -395,12 +395,12 @@ impl Store {
     }
 
     /// Writes a consistent copy of the data folder to `to`, which must not exist or be empty, while the store runs on:
-    /// the copying is done by the calling thread.
+    /// the copying is done by the calling thread. Of the files `beside` the tables those are copied that there are.
     ///
     /// # Errors
     /// [`StoreError`] where files cannot be copied.
-    pub fn backup(&self, to: &Path) -> Result<crate::BackupReport, StoreError> {
-        self.command(flush::Command::Inventory)?.write(to)
+    pub fn backup(&self, to: &Path, beside: &[&str]) -> Result<crate::BackupReport, StoreError> {
+        self.command(flush::Command::Inventory)?.write(to, beside)
     }
 
     fn command<T>(

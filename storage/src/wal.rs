@@ -108,6 +108,14 @@ impl Wal {
                 repair(disk.as_ref(), path, &end)?;
             }
         }
+        if let Some(next) = next.filter(|next| *next <= covered) {
+            let message = format!(
+                "its last write is {}, and a table says that it has all up to {covered}: one of the two is not what takt wrote. \
+                 Restore a backup, or move the log away to start with what the tables have",
+                next - 1
+            );
+            return Err(StoreError::Damaged { path: folder.to_owned(), message });
+        }
         let next = next.unwrap_or(1).max(covered + 1);
         let mut wal = Self {
             disk,

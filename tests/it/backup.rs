@@ -115,13 +115,12 @@ fn users_come_along() {
     assert_eq!(output(takt().args(["user", "list", "--data"]).arg(&restored)), "anna  admin  1 token\n");
 }
 
-/// Turns one bit of a table's first Parquet file around.
+/// Turns one bit of a page of a table's first Parquet file around: its footer is read at the start.
 fn damage(table: &Path) -> PathBuf {
     let segment = fs::read_dir(table).unwrap().map(|entry| entry.unwrap().path());
     let segment = segment.into_iter().find(|path| path.extension().is_some_and(|end| end == "parquet")).unwrap();
     let mut bytes = fs::read(&segment).unwrap();
-    let middle = bytes.len() / 2;
-    bytes[middle] ^= 1;
+    bytes[30] ^= 1;
     fs::write(&segment, bytes).unwrap();
     segment
 }
@@ -157,6 +156,17 @@ fn a_file_that_was_damaged_before_is_named_and_the_rest_comes_back() {
     let taken = backup(&server, &folder.path().join("third")).output().unwrap();
     let told = String::from_utf8_lossy(&taken.stderr).into_owned();
     assert!(taken.status.code() == Some(1) && told.contains(&format!("tables/units/{name}")), "{told}");
+    // So is a table log whose newest file was cut short.
+    fs::write(&segment, &whole).unwrap();
+    let log = folder.path().join("data/tables/units/_delta_log");
+    let newest = fs::read_dir(&log).unwrap().map(|file| file.unwrap().path()).max().unwrap();
+    let actions = fs::read(&newest).unwrap();
+    fs::write(&newest, &actions[..20]).unwrap();
+    let taken = backup(&server, &folder.path().join("fourth")).output().unwrap();
+    let told = String::from_utf8_lossy(&taken.stderr).into_owned();
+    let cut = format!("tables/units/_delta_log/{}", newest.file_name().unwrap().display());
+    assert!(taken.status.code() == Some(1) && told.contains(&cut), "{told}");
+    fs::write(&newest, &actions).unwrap();
     // The one from before is sound.
     let said = output(&mut restore(&first, &folder.path().join("sound")));
     assert!(said.contains("verified"), "{said}");

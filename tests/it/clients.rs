@@ -302,12 +302,65 @@ fn numbers_of_intervals_branches_and_words_are_those_of_postgresql() {
         (&format!("CASE WHEN 1 > 2 THEN {two_hours} ELSE interval '1 hour' END"), "01:00:00"),
         ("DISTINCT (v IS TRUE) FROM (VALUES (true), (true)) AS t(v)", "t"),
         ("count(*), v IS TRUE FROM (VALUES (true), (true)) AS t(v) GROUP BY v IS TRUE", "2|t"),
+        ("interval '25 hours' BETWEEN '1 day' AND '2 days'", "t"),
+        ("interval '25 hours' > '1 day' AND '2 days' > interval '25 hours'", "t"),
+        ("interval '25 hours' IN ('1 day 1 hour', '2 days')", "t"),
+        (&format!("({two_hours}) > '90 minutes'"), "t"),
+        (
+            "CASE interval '25 hours' WHEN NULL THEN 'null' WHEN interval '1 day 1 hour' THEN 'same' ELSE 'other' END",
+            "same",
+        ),
+        (
+            "d FROM (VALUES (interval '1 day'), (interval '36 hours')) AS t(d) WHERE d NOT BETWEEN NULL AND interval '30 hours'",
+            "36:00:00",
+        ),
+        (
+            "array_agg(x ORDER BY d) FROM (VALUES (1, interval '36 hours'), (2, interval '1 day'), (3, interval '2 days')) AS t(x, d)",
+            "{2,1,3}",
+        ),
+        (
+            "DISTINCT ON (k) k, x FROM (VALUES (1, 1, interval '36 hours'), (1, 2, interval '1 day')) AS t(k, x, d) ORDER BY k, d",
+            "1|2",
+        ),
+        ("rank() OVER (ORDER BY timestamptz '2025-03-03 00:00Z' - time) FROM samples ORDER BY 1 LIMIT 2", "1\n2"),
+        (
+            "sum(x) OVER w FROM (VALUES (1, timestamp '2025-01-01 00:00'), (2, timestamp '2025-01-01 22:00'), \
+             (4, timestamp '2025-01-02 21:00')) AS t(x, at) \
+             WINDOW w AS (ORDER BY at RANGE BETWEEN interval '1 day -02:00' PRECEDING AND CURRENT ROW) ORDER BY at",
+            "1\n3\n4",
+        ),
+        (
+            "value FROM samples ORDER BY (time + interval '230 years') - (time - interval '340 years'), value LIMIT 1",
+            "0.5",
+        ),
+        (
+            "string_agg(value::text, ' ' ORDER BY abs(value) > 3, -value) FROM samples WHERE value < 5",
+            "2.5 1.5 0.5 4.5 3.5",
+        ),
     ] {
         assert_eq!(in_zone(&server, "Europe/Berlin", expression), expected, "{expression}");
     }
     let mistakes = [
         ("interval '1 hour' / 0", "22012: division by zero"),
-        ("interval '1 year' * 1e9", "22003: the interval is out of range"),
+        ("interval '1 year' * 1e9", "22008: the interval is out of range"),
+        ("timestamptz '2025-01-01 00:00Z' + interval '300000 years'", "22008: "),
+        ("'update'::int", "22P02: "),
+        ("'x'::time", "22007: "),
+        ("3000000000::int", "22003: "),
+        ("regexp_count(signal, '(') FROM samples", "2201B: "),
+        ("count(*) FROM samples WHERE signal ~ (signal || '(')", "2201B: "),
+        ("count(*) FROM samples WHERE (signal || 'DivideByZero')::int = 3", "22P02: "),
+        ("count(*) FROM samples WHERE (signal || '\"q')::int = 3", "22P02: Cannot cast string 'temperature\"q' to"),
+        ("count(*) FROM samples WHERE lpad(signal, 1000000000) = 'x'", "42601: "),
+        ("count(*) FROM samples WHERE time AT TIME ZONE signal > timestamp '2025-01-01'", "42601: "),
+        (
+            "sum(value) OVER w FROM samples WINDOW w AS (ORDER BY time ROWS BETWEEN CURRENT ROW AND 18446744073709551615 FOLLOWING)",
+            "no distance",
+        ),
+        (
+            "sum(value) OVER w FROM samples WINDOW w AS (ORDER BY time RANGE BETWEEN interval '-1 hour' PRECEDING AND CURRENT ROW)",
+            "no distance",
+        ),
         (
             "sum(value) OVER (ORDER BY time RANGE BETWEEN interval '-1 hour' PRECEDING AND CURRENT ROW) FROM samples",
             "no distance",

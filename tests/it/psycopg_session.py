@@ -57,6 +57,11 @@ def parameters(connection, binary):
     for zone in (UTC, berlin):
         got = one(where, minute(2, zone), minute(4, zone))
         check(got, [(minute(2), 2.5), (minute(3), 3.5)], f"timestamptz, binary={binary}")
+    # Texts come without a type: it follows from the place.
+    limited = "SELECT value FROM samples ORDER BY time LIMIT %s OFFSET %s"
+    for two, three in ((2, 3), ("2", "3")):
+        check(one(limited, two, three), [(3.5,), (4.5,)], f"LIMIT and OFFSET, binary={binary}")
+    check(one(limited, None, "8"), [(8.5,), (9.5,)], f"no LIMIT, binary={binary}")
     check(one("SELECT count(*) FROM samples WHERE equipment = %s AND value > %s AND quality = %s", PRESS, 4.0, 0), [(6,)],
           "text, float and int")
     check(one("SELECT count(*) FROM samples WHERE value = ANY(%s)", [1.5, 2.5]), [(2,)], "array")

@@ -140,7 +140,7 @@ impl From<QueryError> for Refusal {
             QueryError::Memory(_) => (StatusCode::SERVICE_UNAVAILABLE, "memory"),
             QueryError::Store(_) => (StatusCode::SERVICE_UNAVAILABLE, "store"),
             QueryError::Value(_) => (StatusCode::BAD_REQUEST, "bad_value"),
-            QueryError::Unreadable { .. } | QueryError::Layout(_) | QueryError::Execution(_) => {
+            QueryError::Unreadable { .. } | QueryError::Layout(_) | QueryError::Disk(_) | QueryError::Execution(_) => {
                 (StatusCode::INTERNAL_SERVER_ERROR, "internal")
             }
         };

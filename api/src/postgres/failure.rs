@@ -220,7 +220,6 @@ impl From<&QueryError> for Failure {
                 }
             }
             QueryError::ReadOnly(_) => Failure::read_only(),
-            QueryError::Execution(message) => Failure::new(error.sqlstate(), first_line(message)),
             other => Failure::new(other.sqlstate(), other.to_string()),
         }
     }
@@ -298,9 +297,4 @@ fn plan_sqlstate(message: &str) -> &'static str {
     } else {
         sqlstate::SYNTAX_OR_ACCESS_RULE
     }
-}
-
-/// DataFusion appends listings and advice for its developers; the first line is what went wrong.
-fn first_line(message: &str) -> String {
-    message.lines().next().unwrap_or_default().trim_end().to_owned()
 }

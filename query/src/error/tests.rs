@@ -70,7 +70,7 @@ fn values_that_do_not_fit_are_the_callers_and_all_else_is_not() {
         (arrow(|| ArrowError::InvalidArgumentError("Column 'a' is declared as non-nullable".to_owned()))(), "XX000"),
         (DataFusionError::Execution("Spill file schema mismatch: expected a, got b".to_owned()), "XX000"),
         (DataFusionError::Execution("1 MB for sort merge join. Disk spilling disabled.".to_owned()), "53200"),
-        (DataFusionError::IoError(std::io::Error::other("no disk")), "XX000"),
+        (DataFusionError::IoError(std::io::Error::other("no disk")), "58030"),
         (DataFusionError::from(QueryError::Timeout(Duration::from_secs(1))), "57014"),
     ] {
         let (message, found, is_callers) = class(error);

@@ -79,12 +79,39 @@ impl ExprPlanner for Intervals {
             return Ok(PlannerResult::Planned(scaled));
         }
         match comparison(&expr.op) {
-            Some(operator) if interval(&expr.left) && interval(&expr.right) => {
-                let [left, right] = [expr.left, expr.right].map(|side| self.length.call(vec![side]));
+            Some(operator) if compares(&[&expr.left, &expr.right], schema) => {
+                let [left, right] = [expr.left, expr.right].map(|side| self.length.call(vec![as_interval(side)]));
                 Ok(PlannerResult::Planned(binary_expr(left, operator, right)))
             }
             _ => Ok(PlannerResult::Original(moved(expr, schema, interval))),
         }
+    }
+}
+
+/// Whether what is compared are intervals: at least one is, and the others are too, or texts that are written out.
+fn compares(parts: &[&Expr], schema: &DFSchema) -> bool {
+    let is_one = |part: &&&Expr| is_interval(part, schema) || is_difference(part, schema);
+    parts.iter().any(|part| is_one(&part)) && parts.iter().all(|part| is_one(&part) || text(part).is_some())
+}
+
+fn is_interval(part: &Expr, schema: &DFSchema) -> bool {
+    part.get_type(schema).is_ok_and(|kind| matches!(kind, DataType::Interval(_)))
+}
+
+fn is_difference(part: &Expr, schema: &DFSchema) -> bool {
+    part.get_type(schema).is_ok_and(|kind| matches!(kind, DataType::Duration(_)))
+}
+
+/// The text that is written out where an interval is meant.
+fn text(part: &Expr) -> Option<&str> {
+    literal(part).and_then(|value| value.try_as_str().flatten())
+}
+
+/// A text beside an interval is one.
+fn as_interval(part: Expr) -> Expr {
+    match text(&part) {
+        Some(_) => Expr::Cast(Cast::new(Box::new(part), DataType::Interval(IntervalUnit::MonthDayNano))),
+        None => part,
     }
 }
 
@@ -245,7 +272,9 @@ impl ScalarUDFImpl for IntervalLength {
 
     fn coerce_types(&self, arg_types: &[DataType]) -> Result<Vec<DataType>> {
         match arg_types {
-            [DataType::Interval(_) | DataType::Duration(_)] => Ok(vec![DataType::Interval(IntervalUnit::MonthDayNano)]),
+            [DataType::Interval(_)] => Ok(vec![DataType::Interval(IntervalUnit::MonthDayNano)]),
+            // A difference of times can be longer than nanoseconds count.
+            [DataType::Duration(_)] => Ok(vec![DataType::Duration(TimeUnit::Microsecond)]),
             _ => plan_err!("interval_length takes one interval"),
         }
     }
@@ -259,8 +288,14 @@ impl ScalarUDFImpl for IntervalLength {
 }
 
 fn lengths(intervals: &ArrayRef) -> Int64Array {
-    intervals.as_primitive::<IntervalMonthDayNanoType>().unary::<_, Int64Type>(|interval| {
-        let days = i64::from(interval.months) * MONTH_DAYS + i64::from(interval.days);
-        days.saturating_mul(DAY_US).saturating_add(interval.nanoseconds / 1_000)
-    })
+    if let Some(differences) = intervals.as_primitive_opt::<DurationMicrosecondType>() {
+        return differences.unary::<_, Int64Type>(|us| us);
+    }
+    intervals.as_primitive::<IntervalMonthDayNanoType>().unary::<_, Int64Type>(length_us)
+}
+
+/// The length of an interval, microseconds.
+pub(crate) fn length_us(interval: IntervalMonthDayNano) -> i64 {
+    let days = i64::from(interval.months) * MONTH_DAYS + i64::from(interval.days);
+    days.saturating_mul(DAY_US).saturating_add(interval.nanoseconds / 1_000)
 }

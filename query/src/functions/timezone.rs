@@ -8,13 +8,11 @@ use arrow::array::{Array, ArrayRef, AsArray, TimestampMicrosecondArray};
 use arrow::datatypes::{DataType, TimeUnit, TimestampMicrosecondType};
 use datafusion::common::{Result, ScalarValue, plan_err};
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
-use datafusion::sql::sqlparser::ast::{
-    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident, ObjectName,
-    VisitorMut,
-};
+use datafusion::sql::sqlparser::ast::{Expr, Value, VisitorMut};
 use jiff::Timestamp;
 use jiff::tz::{Offset, TimeZone};
 
+use super::call::call;
 use crate::types::time_type;
 use oee::bucket::zone;
 
@@ -33,22 +31,9 @@ impl VisitorMut for AtTimeZoneCalls {
 
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Self::Break> {
         if let Expr::AtTimeZone { timestamp, time_zone } = expr {
-            let argument = |expr: &Expr| FunctionArg::Unnamed(FunctionArgExpr::Expr(expr.clone()));
-            let args = FunctionArgumentList {
-                duplicate_treatment: None,
-                args: vec![argument(time_zone), argument(timestamp)],
-                clauses: Vec::new(),
-            };
-            *expr = Expr::Function(Function {
-                name: ObjectName::from(vec![Ident::new(NAME)]),
-                uses_odbc_syntax: false,
-                parameters: FunctionArguments::None,
-                args: FunctionArguments::List(args),
-                filter: None,
-                null_treatment: None,
-                over: None,
-                within_group: Vec::new(),
-            });
+            let time = std::mem::replace(timestamp.as_mut(), Expr::Value(Value::Null.into()));
+            let zone = std::mem::replace(time_zone.as_mut(), Expr::Value(Value::Null.into()));
+            *expr = call(NAME, [zone, time]);
         }
         ControlFlow::Continue(())
     }

@@ -5,6 +5,15 @@ use arrow::record_batch::RecordBatch;
 /// Rows in one request.
 pub(super) const CHUNK_ROWS: usize = 20_000;
 
+/// Rows with long texts are sent in smaller pieces, and one that is longer than this not at all; the server takes at least four
+/// times as much.
+pub(super) const CHUNK_BYTES: u64 = 8 << 20;
+
+/// Why a row of so many bytes is refused.
+pub(super) fn too_long(bytes: u64) -> String {
+    format!("a row of {bytes} bytes; at most {CHUNK_BYTES} are taken")
+}
+
 /// A place in a file and why what stands there was refused.
 pub(super) type Refusal = (String, String);
 
@@ -27,6 +36,14 @@ pub(super) enum Places {
 }
 
 impl Places {
+    /// Those from `place` on, of which the others go.
+    pub(super) fn split_off(&mut self, place: usize) -> Self {
+        match self {
+            Self::Lines(lines) => Self::Lines(lines.split_off(place)),
+            Self::Rows(rows) => Self::Rows(rows.split_off(place)),
+        }
+    }
+
     /// Where row `index` of the chunk stands.
     pub(super) fn of(&self, index: usize) -> String {
         let (kind, numbers) = match self {

@@ -28,8 +28,12 @@ pub(super) fn named(table: &'static Table, name: &str) -> anyhow::Result<&'stati
     }
 }
 
-/// Refuses a file that lacks one of the `required` columns.
+/// Refuses a file that lacks one of the `required` columns, or has one twice.
 pub(super) fn require(table: &'static Table, names: &[&str], required: &[&str]) -> anyhow::Result<()> {
+    let before = |place: usize| names.get(..place).unwrap_or_default();
+    if let Some((_, name)) = names.iter().enumerate().find(|(place, name)| before(*place).contains(name)) {
+        bail!("it names the column `{name}` twice");
+    }
     for column in required {
         if !names.contains(column) {
             bail!("the column `{column}` is missing; every row of {} needs it", table.name);
@@ -88,6 +92,7 @@ pub(super) fn cell(column: &Column, text: &str) -> Result<Cell, String> {
             .map(Cell::Time)
             .ok_or_else(|| wrong("a time with its zone, such as 2025-06-01T06:00:00+02:00, or a number since 1970")),
         ColumnType::Double => match number(text) {
+            Some(number) if !number.is_finite() => Err(infinite(column, text)),
             Some(number) if is_inexact(text.trim()) => Err(inexact(column, text, number)),
             Some(number) => Ok(Cell::Double(number)),
             None if text == "true" => Ok(Cell::Double(1.0)),
@@ -117,6 +122,11 @@ fn is_inexact(text: &str) -> bool {
     let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
     let is_whole = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
     is_whole && !text.parse().is_ok_and(is_exact)
+}
+
+/// Says that a number is none to calculate with.
+pub(super) fn infinite(column: &Column, value: impl Display) -> String {
+    wrong(column, value, "a finite number; leave it empty where there is none")
 }
 
 /// Says that a double would not hold what the file has.

@@ -2,18 +2,20 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek};
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use csv::{ErrorKind, Reader, ReaderBuilder, StringRecord};
 use oee::tables::{Column, Table};
 
-use super::chunk::{Body, CHUNK_ROWS, Chunk, Chunks, Places, Refusal};
+use super::chunk::{Body, CHUNK_BYTES, CHUNK_ROWS, Chunk, Chunks, Places, Refusal, too_long};
 use super::columns::{self, Builder, Cell};
 use super::csv_lines::CsvLines;
+use super::csv_quotes::Quotes;
 
 /// A header is looked at so far, bytes.
 const LONGEST_HEADER: u64 = 64 << 10;
@@ -24,6 +26,9 @@ const SEPARATORS: [u8; 3] = [b',', b';', b'\t'];
 pub(super) struct CsvFile {
     reader: Reader<File>,
     lines: CsvLines,
+    /// The same file, to look at what the parser has read.
+    raw: File,
+    separator: u8,
     columns: Vec<&'static Column>,
     schema: SchemaRef,
     size: u64,
@@ -40,15 +45,11 @@ impl CsvFile {
         let names: Vec<&str> = headers.iter().map(|name| name.trim_start_matches('\u{feff}').trim()).collect();
         let columns: Vec<&'static Column> =
             names.iter().map(|name| columns::named(table, name)).collect::<anyhow::Result<_>>()?;
-        if let Some(name) =
-            names.iter().enumerate().find_map(|(place, name)| names[..place].contains(name).then_some(name))
-        {
-            bail!("the header names `{name}` twice");
-        }
         columns::require(table, &names, columns::required(table))?;
         let fields: Vec<Field> = columns.iter().map(|column| columns::field(column)).collect();
         let lines = CsvLines::open(path).context("cannot be opened")?;
-        Ok(Self { reader, lines, columns, schema: Arc::new(Schema::new(fields)), size })
+        let raw = File::open(path).context("cannot be opened")?;
+        Ok(Self { reader, lines, raw, separator, columns, schema: Arc::new(Schema::new(fields)), size })
     }
 
     fn row(&self, record: &StringRecord) -> Result<Vec<Cell>, String> {
@@ -57,29 +58,35 @@ impl CsvFile {
 
     /// Reads one record. `Ok(None)` is the end of the file, `Ok(Some(Err(..)))` a record that is wrong in itself.
     fn read(&mut self, record: &mut StringRecord) -> anyhow::Result<Option<Result<u64, Refusal>>> {
-        match self.reader.read_record(record) {
-            Ok(false) => Ok(None),
+        let wrong = match self.reader.read_record(record) {
+            Ok(false) => return Ok(None),
             Ok(true) => {
-                let start = record.position().map_or(0, csv::Position::byte);
-                let line = self.lines.at(start)?;
-                if self.reader.position().byte() >= self.size && self.lines.is_open(start)? {
-                    let message =
-                        "a quote opens in this row and none closes it: what comes behind it cannot be told apart";
-                    return Ok(Some(Err((line.to_string(), message.to_owned()))));
+                let row = record.position().map_or(0, csv::Position::byte)..self.reader.position().byte();
+                let line = self.lines.at(row.start)?;
+                if row.end - row.start > CHUNK_BYTES {
+                    return Ok(Some(Err((line.to_string(), too_long(row.end - row.start)))));
                 }
-                Ok(Some(Ok(line)))
+                let may_be_several = record.as_byte_record().as_slice().contains(&b'\n') || row.end >= self.size;
+                let complaint = if may_be_several { self.complaint(row)? } else { None };
+                return Ok(Some(complaint.map_or(Ok(line), |message| Err((line.to_string(), message)))));
             }
-            Err(error) => {
-                let line = error.position().map_or(Ok(0), |position| self.lines.at(position.byte()))?.to_string();
-                match error.kind() {
-                    ErrorKind::UnequalLengths { expected_len, len, .. } => {
-                        Ok(Some(Err((line, format!("{len} cells where the header has {expected_len}")))))
-                    }
-                    ErrorKind::Utf8 { .. } => Ok(Some(Err((line, "not UTF-8; convert the file first".to_owned())))),
-                    _ => Err(error.into()),
-                }
+            Err(error) => error,
+        };
+        let message = match wrong.kind() {
+            ErrorKind::UnequalLengths { expected_len, len, .. } => {
+                format!("{len} cells where the header has {expected_len}")
             }
-        }
+            ErrorKind::Utf8 { .. } => "not UTF-8; convert the file first".to_owned(),
+            _ => return Err(wrong.into()),
+        };
+        let row = wrong.position().map_or(0, csv::Position::byte)..self.reader.position().byte();
+        let line = self.lines.at(row.start)?.to_string();
+        Ok(Some(Err((line, self.complaint(row)?.unwrap_or(message)))))
+    }
+
+    /// Why the rows in these bytes, of which the parser made one, cannot be told apart.
+    fn complaint(&mut self, row: Range<u64>) -> io::Result<Option<String>> {
+        Ok(Quotes::of(&mut self.raw, row, self.separator)?.complaint())
     }
 }
 
@@ -112,7 +119,7 @@ impl Chunks for CsvFile {
         let mut builders: Vec<Builder> = self.columns.iter().map(|column| Builder::new(column.kind)).collect();
         let (mut lines, mut refusals) = (Vec::new(), Vec::new());
         let mut record = StringRecord::new();
-        while lines.len() + refusals.len() < CHUNK_ROWS {
+        while lines.len() + refusals.len() < CHUNK_ROWS && self.reader.position().byte() - start < CHUNK_BYTES {
             let line = match self.read(&mut record)? {
                 None => break,
                 Some(Ok(line)) => line,

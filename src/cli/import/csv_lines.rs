@@ -1,7 +1,7 @@
 //! Lines of a CSV file: the parser counts one too few where lines end in CR LF, and none of those that are empty (csv 1).
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
+use std::io::{self, BufRead, BufReader};
 use std::path::Path;
 
 /// Counts lines beside the parser, which is ahead.
@@ -39,24 +39,5 @@ impl CsvLines {
         self.file.consume(bytes);
         self.byte += bytes as u64;
         self.line += lines as u64;
-    }
-
-    /// Whether a quote is open from this byte to the end of the file: those inside a text come in pairs.
-    pub(super) fn is_open(&self, start: u64) -> io::Result<bool> {
-        let mut rest = self.file.get_ref().try_clone()?;
-        let here = rest.stream_position()?;
-        rest.seek(SeekFrom::Start(start))?;
-        let mut quotes = 0;
-        let mut block = vec![0; 1 << 16];
-        loop {
-            let count = rest.read(&mut block)?;
-            if count == 0 {
-                break;
-            }
-            quotes += block.get(..count).unwrap_or_default().iter().filter(|byte| **byte == b'"').count();
-        }
-        // The two have one place in the file.
-        rest.seek(SeekFrom::Start(here))?;
-        Ok(quotes % 2 == 1)
     }
 }

@@ -1,6 +1,6 @@
 //! Parquet, as pandas, Polars, DuckDB, Spark and takt itself write it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 use oee::tables::{Column, ColumnType, SAMPLES, Table};
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 
-use super::chunk::{Body, CHUNK_ROWS, Chunk, Chunks, Places};
+use super::chunk::{Body, CHUNK_BYTES, CHUNK_ROWS, Chunk, Chunks, Places, too_long};
 use super::columns::{self, Builder, Cell};
 
 /// A Parquet file whose columns are columns of one table.
@@ -30,6 +30,8 @@ pub(super) struct ParquetFile {
     next_row: u64,
     rows: u64,
     size: u64,
+    /// What was read of the file and not given out.
+    parts: VecDeque<Body>,
 }
 
 impl ParquetFile {
@@ -48,7 +50,16 @@ impl ParquetFile {
         }
         let fields: Vec<Field> = columns.iter().map(|column| field(table, column)).collect();
         let reader = builder.with_batch_size(CHUNK_ROWS).build()?;
-        Ok(Self { reader, table, columns, schema: Arc::new(Schema::new(fields)), next_row: 1, rows, size })
+        Ok(Self {
+            reader,
+            table,
+            columns,
+            schema: Arc::new(Schema::new(fields)),
+            next_row: 1,
+            rows,
+            size,
+            parts: VecDeque::new(),
+        })
     }
 }
 
@@ -58,6 +69,9 @@ impl Chunks for ParquetFile {
     }
 
     fn next(&mut self) -> anyhow::Result<Option<Chunk>> {
+        if let Some(batch) = self.parts.pop_front() {
+            return Ok(Some(Chunk { batch, refusals: Vec::new(), size: 0 }));
+        }
         let Some(batch) = self.reader.next().transpose()? else { return Ok(None) };
         let mut refused: BTreeMap<usize, String> = BTreeMap::new();
         let converted = self.columns.iter().zip(batch.columns()).map(|(column, array)| {
@@ -76,7 +90,8 @@ impl Chunks for ParquetFile {
         let places = (0..count).filter(|row| !refused.contains_key(row)).map(place).collect();
         let refusals = refused.into_iter().map(|(row, message)| (format!("row {}", place(row)), message)).collect();
         let size = self.size * count as u64 / self.rows.max(1);
-        Ok(Some(Chunk { batch: Body::Rows { rows, places: Places::Rows(places) }, refusals, size }))
+        parted(rows, Places::Rows(places), &mut self.parts);
+        Ok(self.parts.pop_front().map(|batch| Chunk { batch, refusals, size }))
     }
 }
 
@@ -172,7 +187,9 @@ fn convert(
         tell_unfit(column, array, &names, &mut refuse)?;
         return only_used(names.as_dictionary::<Int32Type>());
     }
-    if value_type(array.data_type()).is_string() && wanted != DataType::Utf8 {
+    // A decimal divided by a power of ten would be rounded twice; its digits are not.
+    let is_decimal = value_type(array.data_type()).is_decimal() && column.kind == ColumnType::Double;
+    if is_decimal || value_type(array.data_type()).is_string() && wanted != DataType::Utf8 {
         return Ok(texts(column, &cast(array, &DataType::Utf8)?, refuse));
     }
     let array = match value_type(array.data_type()) {
@@ -213,9 +230,36 @@ fn convert(
                 }
             }
         }
+        (ColumnType::Double, _) => {
+            for (row, number) in converted.as_primitive::<Float64Type>().iter().enumerate() {
+                if let Some(number) = number.filter(|number| !number.is_finite()) {
+                    refuse(row, columns::infinite(column, number));
+                }
+            }
+        }
+        (ColumnType::Text | ColumnType::Name, _) => {
+            let texts = converted.as_string_opt::<i32>();
+            for (row, text) in texts.into_iter().flatten().enumerate() {
+                if let Some(bytes) = text.map(|text| text.len() as u64).filter(|bytes| *bytes > CHUNK_BYTES) {
+                    refuse(row, too_long(bytes));
+                }
+            }
+        }
         _ => {}
     }
     Ok(converted)
+}
+
+/// Halves rows until each part can be sent.
+fn parted(rows: RecordBatch, mut places: Places, into: &mut VecDeque<Body>) {
+    let bytes: usize = rows.columns().iter().filter_map(|column| column.to_data().get_slice_memory_size().ok()).sum();
+    let count = rows.num_rows();
+    if count < 2 || bytes as u64 <= CHUNK_BYTES {
+        return into.push_back(Body::Rows { rows, places });
+    }
+    let behind = places.split_off(count / 2);
+    parted(rows.slice(0, count / 2), places, into);
+    parted(rows.slice(count / 2, count - count / 2), behind, into);
 }
 
 /// Tells of rows whose value has become none.

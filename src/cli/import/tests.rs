@@ -3,8 +3,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BinaryArray, DictionaryArray, Float64Array, Int64Array, NullArray, StringArray,
-    TimestampNanosecondArray, TimestampSecondArray, UInt64Array,
+    Array, ArrayRef, AsArray, BinaryArray, Decimal128Array, DictionaryArray, Float64Array, Int64Array, NullArray,
+    StringArray, TimestampNanosecondArray, TimestampSecondArray, UInt64Array,
 };
 use arrow::datatypes::{Float64Type, Int32Type, Int64Type, TimestampMicrosecondType};
 use arrow::record_batch::RecordBatch;
@@ -12,7 +12,7 @@ use oee::tables::{MEASUREMENTS, SAMPLES, Table};
 use parquet::arrow::ArrowWriter;
 use tempfile::TempDir;
 
-use super::chunk::{Body, Chunk, Chunks, Places};
+use super::chunk::{Body, CHUNK_BYTES, Chunk, Chunks, Places};
 use super::columns::epoch_us;
 use super::{open, table_named};
 
@@ -133,11 +133,109 @@ fn lines_of_csv_are_those_of_an_editor() {
             assert_eq!(batch.column_by_name("text").unwrap().as_string::<i32>().value(2), "say \"so\"");
         }
     }
-    // Of a quote that nobody closes the rest of the file would be the text.
-    let stray = "time,equipment,signal,text\n1748757600,line/press,note,a\n1748757601,line/press,note,\"5 inch\n1748757602,line/press,note,b\n";
-    let chunk = only_chunk(open(&fixture.file("stray.csv", stray), &SAMPLES).unwrap());
-    assert_eq!(rows(&chunk).0.num_rows(), 1);
-    assert!(chunk.refusals[0].0 == "3" && chunk.refusals[0].1.contains("none closes it"), "{:?}", chunk.refusals);
+}
+
+/// What quotes go wrong in is refused, and all around it stored.
+#[test]
+fn quotes_that_go_wrong_are_told() {
+    let fixture = Fixture::new();
+    let told = |name: &str, cells: &[&str]| {
+        let lines = cells.iter().enumerate().map(|(row, cells)| format!("174875760{row},line/press,note,{cells}\n"));
+        let file = format!("time,equipment,signal,text,value\n{}", lines.collect::<String>());
+        let chunk = only_chunk(open(&fixture.file(name, &file), &SAMPLES).unwrap());
+        let refused = chunk.refusals.iter().map(|(line, message)| format!("{line}: {message}")).collect::<Vec<_>>();
+        (rows(&chunk).0.num_rows(), refused)
+    };
+    // Inside a cell without quotes a quote is one, also in the last row.
+    assert_eq!(told("plain.csv", &["a,", "5\" pipe,", "5\" pipe,"]), (3, Vec::new()));
+    assert_eq!(told("lines.csv", &["\"a\nb\",", "b,"]), (2, Vec::new()));
+    for (name, cells, stored, line, complaint) in [
+        ("last.csv", ["a,", "b,", "\"5 inch,"].as_slice(), 2, "4", "none closes it"),
+        ("open.csv", &["a,", "\"5 inch,", "b,", "c,"], 1, "3", "none closes it"),
+        ("even.csv", &["a,", "x\"y \",", "\"5 inch,", "b,"], 2, "4", "none closes it"),
+        ("cells.csv", &["a,", "\"5 inch,1,2", "b,"], 1, "3", "none closes it"),
+        ("text.csv", &["a,", "\"5 inch,", "b,", "\"c\","], 1, "3", "2 lines further on"),
+        ("more.csv", &["a,", "\"5 inch,", "\"c\",", "d,", "e,"], 3, "3", "a line further on"),
+    ] {
+        let (rows, refused) = told(name, cells);
+        assert_eq!(rows, stored, "{name}: {refused:?}");
+        assert_eq!(refused.len(), 1, "{name}: {refused:?}");
+        assert!(refused[0].starts_with(&format!("{line}: ")) && refused[0].contains(complaint), "{name}: {refused:?}");
+    }
+}
+
+#[test]
+fn long_texts_come_in_pieces_and_a_longer_row_is_told() {
+    let fixture = Fixture::new();
+    let (long, longest) = ("x".repeat(3 << 20), "y".repeat(9 << 20));
+    let texts = ["a", &long, &long, &longest, &long, &long, "b"];
+    let times = (0..texts.len() as i64).map(|row| 1_748_757_600_000_000_000 + row);
+    let same = |text: &str| Arc::new(StringArray::from(vec![text; texts.len()])) as ArrayRef;
+    let parquet = fixture.parquet(vec![
+        ("time", Arc::new(TimestampNanosecondArray::from_iter_values(times)) as ArrayRef),
+        ("equipment", same("line/press")),
+        ("signal", same("note")),
+        ("text", Arc::new(StringArray::from(texts.to_vec())) as ArrayRef),
+    ]);
+    let lines = texts.iter().enumerate().map(|(row, text)| format!("174875760{row},line/press,note,{text}\n"));
+    let csv = fixture.file("long.csv", &format!("time,equipment,signal,text\n{}", lines.collect::<String>()));
+    for (file, place) in [(parquet, "row 4"), (csv, "5")] {
+        let mut file = open(&file, &SAMPLES).unwrap();
+        let (mut stored, mut refused) = (Vec::new(), Vec::new());
+        while let Some(chunk) = file.next().unwrap() {
+            let (rows, _) = rows(&chunk);
+            let bytes: usize =
+                rows.columns().iter().map(|column| column.to_data().get_slice_memory_size().unwrap()).sum();
+            assert!(bytes < 3 * (CHUNK_BYTES as usize) / 2, "{bytes}");
+            stored.extend(rows.column_by_name("text").unwrap().as_string::<i32>().iter().flatten().map(str::len));
+            refused.extend(chunk.refusals);
+        }
+        assert_eq!(stored, [1, 3 << 20, 3 << 20, 3 << 20, 3 << 20, 1]);
+        assert!(refused.len() == 1 && refused[0].0 == place && refused[0].1.contains("at most"), "{refused:?}");
+    }
+}
+
+/// JSON, in which records go, has no word for them.
+#[test]
+fn numbers_that_are_none_are_refused_everywhere() {
+    let fixture = Fixture::new();
+    let numbers = [f64::NAN, 5.0, f64::INFINITY];
+    let count = numbers.len();
+    let parquet = fixture.parquet(vec![
+        ("time", Arc::new(TimestampNanosecondArray::from(vec![1_748_757_600_000_000_000; count])) as ArrayRef),
+        ("characteristic", Arc::new(StringArray::from(vec!["bore"; count])) as ArrayRef),
+        ("value", Arc::new(Float64Array::from(numbers.to_vec())) as ArrayRef),
+    ]);
+    let lines = "time,characteristic,value\n1748757600,bore,nan\n1748757600,bore,5\n1748757600,bore,1e999\n";
+    for file in [parquet, fixture.file("numbers.csv", lines)] {
+        let chunk = only_chunk(open(&file, &MEASUREMENTS).unwrap());
+        assert_eq!(rows(&chunk).0.column_by_name("value").unwrap().as_primitive::<Float64Type>().values(), &[5.0]);
+        assert_eq!(chunk.refusals.len(), 2);
+        assert!(chunk.refusals.iter().all(|(_, message)| message.contains("a finite number")), "{:?}", chunk.refusals);
+    }
+}
+
+#[test]
+fn decimals_are_the_nearest_doubles() {
+    let fixture = Fixture::new();
+    let tenth = 10_i128.pow(24);
+    let decimals = Decimal128Array::from(vec![tenth, 3 * tenth, 7 * tenth]).with_precision_and_scale(38, 25).unwrap();
+    let parquet = |decimals: Decimal128Array| {
+        let count = decimals.len();
+        fixture.parquet(vec![
+            ("time", Arc::new(TimestampNanosecondArray::from(vec![1_748_757_600_000_000_000; count])) as ArrayRef),
+            ("characteristic", Arc::new(StringArray::from(vec!["bore"; count])) as ArrayRef),
+            ("value", Arc::new(decimals) as ArrayRef),
+        ])
+    };
+    let chunk = only_chunk(open(&parquet(decimals), &MEASUREMENTS).unwrap());
+    assert_eq!(
+        rows(&chunk).0.column_by_name("value").unwrap().as_primitive::<Float64Type>().values(),
+        &[0.1, 0.3, 0.7]
+    );
+    let whole = Decimal128Array::from(vec![9_007_199_254_740_993]).with_precision_and_scale(38, 0).unwrap();
+    let chunk = only_chunk(open(&parquet(whole), &MEASUREMENTS).unwrap());
+    assert!(chunk.refusals[0].1.contains("keeps"), "{:?}", chunk.refusals);
 }
 
 #[test]

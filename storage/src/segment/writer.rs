@@ -14,8 +14,8 @@ use parquet::file::writer::SerializedFileWriter;
 use super::chunk::{Chunk, Effort, Press};
 use super::sum::Summed;
 use super::{
-    Draft, KEYED_THROUGH, OUTLINE, Outline, RECORDED_THROUGH, ROWS_PER_PAGE, RUN_ROWS, SEQUENCE, SUM, Segment, Stamp,
-    outline, write_error,
+    Draft, END, END_SUM, KEYED_THROUGH, OUTLINE, Outline, RECORDED_THROUGH, ROWS_PER_PAGE, RUN_ROWS, SEQUENCE, SUM,
+    Segment, Stamp, outline, write_error,
 };
 use crate::StoreError;
 use crate::disk::{Disk, discard, sync_error, sync_name};
@@ -139,12 +139,16 @@ impl SegmentWriter {
         let outline = self.outline.take().filter(|outline| !outline.is_empty());
         let outline = outline.map(|outline| append_outline(&mut writer, outline.finish(), &mut self.press)).transpose();
         let outline = outline.map_err(|error| write_error(&self.path, error))?;
+        let end = writer.bytes_written() as u64;
+        writer.inner_mut().end_at(end);
         let facts = [
             (SEQUENCE, Some(stamp.sequence.to_string())),
             (KEYED_THROUGH, Some(stamp.keyed_through.to_string())),
             (RECORDED_THROUGH, Some(stamp.recorded_through.to_string())),
             (RUN_ROWS, stamp.run_rows.map(|rows| rows.to_string())),
             (OUTLINE, outline),
+            (END, Some(end.to_string())),
+            (END_SUM, Some(Summed::placeholder())),
             (SUM, Some(Summed::placeholder())),
         ];
         for (name, fact) in facts {

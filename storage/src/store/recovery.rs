@@ -1,7 +1,7 @@
 //! Bringing a data folder back: tables from their logs, then what the WAL holds beyond them.
 
 use std::ops::RangeBounds;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use super::apply::Durable;
@@ -11,7 +11,7 @@ use crate::StoreError;
 use crate::codec::Decoder;
 use crate::dead::Dead;
 use crate::disk::{Disk, sync_error};
-use crate::log::TableLog;
+use crate::log::{Named, TableLog};
 use crate::segment::Segment;
 use crate::snapshot::Snapshot;
 use crate::spec::{TableSpec, Upsert};
@@ -44,7 +44,13 @@ pub(super) fn open_folder(folder: &Path, specs: &[TableSpec], options: &Options)
     let mut logs = Vec::new();
     let mut tables = Vec::new();
     let mut starts = Vec::new();
+    let is_first_start = !folder.join("wal").is_dir();
     for spec in specs {
+        for name in [&spec.name, &spec.history().name] {
+            if !is_first_start && !folder.join("tables").join(name).is_dir() {
+                tracing::warn!(table = name, "the data folder does not have this table; it begins empty");
+            }
+        }
         let (table, start, opened) = open_table(&runtime, &options.disk, folder, spec)?;
         starts.push(start);
         tables.push(table);
@@ -97,8 +103,8 @@ fn load_segments(
     history: &TableLog,
     history_spec: &Arc<TableSpec>,
 ) -> Result<Start, StoreError> {
-    table.segments = sorted(rows.files()?)?;
-    table.history = sorted(history.files()?)?;
+    table.segments = sorted(rows.named()?)?;
+    table.history = sorted(history.named()?)?;
     let mut start =
         Start { covered: rows.covered()?, history_spec: history_spec.clone(), ahead: Vec::new(), first: None };
     let (ahead, behind) = table.history.iter().cloned().partition(|segment| segment.sequence > start.covered);
@@ -132,11 +138,25 @@ fn hide_superseded(state: &mut State, starts: &[Start]) -> Result<(), StoreError
     Ok(())
 }
 
-fn sorted(files: Vec<PathBuf>) -> Result<Vec<Arc<Segment>>, StoreError> {
+fn sorted(files: Vec<Named>) -> Result<Vec<Arc<Segment>>, StoreError> {
     let mut segments: Vec<Arc<Segment>> =
-        files.iter().map(|path| Segment::open(path).map(Arc::new)).collect::<Result<_, _>>()?;
+        files.iter().map(|file| opened(file).map(Arc::new)).collect::<Result<_, _>>()?;
     segments.sort_by_key(|segment| segment.sequence);
     Ok(segments)
+}
+
+/// The segment that a table log names: another file may lie in its place.
+fn opened(named: &Named) -> Result<Segment, StoreError> {
+    let segment = Segment::open(&named.path)?;
+    let rows = named.rows.unwrap_or(segment.rows);
+    if (segment.bytes, segment.rows) == (named.bytes, rows) {
+        return Ok(segment);
+    }
+    let message = format!(
+        "it has {} bytes and {} rows, of which the table's log says {} and {rows}",
+        segment.bytes, segment.rows, named.bytes
+    );
+    Err(StoreError::Damaged { path: named.path.clone(), message })
 }
 
 /// Files that a crash left behind before their commit: no table names them.

@@ -430,7 +430,7 @@ fn old_segments_move_to_the_cold_folder_and_everything_reads_through() {
     assert_eq!(health.cold_bytes, fs::metadata(&moved).unwrap().len());
     // A backup holds the rows, not the link.
     let kept = tempfile::tempdir().unwrap();
-    store.backup(&kept.path().join("b")).unwrap();
+    store.backup(&kept.path().join("b"), &[]).unwrap();
     let restored = tempfile::tempdir().unwrap();
     crate::restore(&kept.path().join("b"), restored.path(), |_, _| {}).unwrap();
     assert_eq!(sample_values(&open(restored.path())), all);
@@ -495,7 +495,7 @@ fn a_cold_folder_belongs_to_one_data_folder() {
     store.flush().unwrap();
     store.age().unwrap();
     let kept = tempfile::tempdir().unwrap();
-    store.backup(&kept.path().join("b")).unwrap();
+    store.backup(&kept.path().join("b"), &[]).unwrap();
     drop(store);
     // A restored copy with the same settings must not sweep the files of the first.
     let restored = tempfile::tempdir().unwrap();

@@ -191,7 +191,7 @@ fn a_backup_opens_as_a_data_folder() {
     store.flush().unwrap();
     store.append_and_wait(write(vec![sample_rows(&[(2, "a", 2.0)])])).unwrap();
     let (kept, restored) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let report = store.backup(&kept.path().join("b")).unwrap();
+    let report = store.backup(&kept.path().join("b"), &[]).unwrap();
     store.append_and_wait(write(vec![sample_rows(&[(3, "a", 3.0)])])).unwrap();
     assert_eq!(report.position, 2);
     crate::restore(&kept.path().join("b"), restored.path(), |_, _| {}).unwrap();

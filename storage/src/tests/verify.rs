@@ -101,6 +101,71 @@ fn a_sound_folder_has_no_fault_and_a_changed_byte_is_one() {
     }
 }
 
+/// Where the end of a file begins, as its footer says.
+fn end_of(path: &Path) -> usize {
+    let segment = Segment::open(path).unwrap();
+    let metadata = segment.metadata().metadata().file_metadata();
+    let pair = metadata.key_value_metadata().unwrap().iter().find(|pair| pair.key == "takt.end").unwrap();
+    pair.value.as_ref().unwrap().parse().unwrap()
+}
+
+#[test]
+fn a_file_whose_footer_or_page_index_changed_is_not_opened() {
+    let folder = tempfile::tempdir().unwrap();
+    filled(folder.path());
+    let random = &mut StdRng::seed_from_u64(5);
+    for path in parquet_files(folder.path()) {
+        let sound = std::fs::read(&path).unwrap();
+        let end = end_of(&path);
+        assert!(end > 4 && end + 500 < sound.len(), "{end} of {}", sound.len());
+        // The digits of the checksum of the whole are compared by who reads the whole.
+        let mark = b"takt.sum\x18\x0ecrc32=";
+        let whole = sound.windows(mark.len()).rposition(|window| window == mark).unwrap() + mark.len();
+        let places = (end..sound.len()).filter(|place| !(whole..whole + 8).contains(place));
+        for place in places.filter(|place| place % 3 == 0 || place + 40 > sound.len()) {
+            let mut changed = sound.clone();
+            changed[place] ^= 1 << random.random_range(0..8);
+            std::fs::write(&path, &changed).unwrap();
+            let opened = std::panic::catch_unwind(|| Segment::open(&path).map(drop));
+            assert!(matches!(opened, Ok(Err(StoreError::Damaged { .. }))), "byte {place} of {path:?}: {opened:?}");
+        }
+        std::fs::write(&path, &sound).unwrap();
+        Segment::open(&path).unwrap();
+    }
+}
+
+#[test]
+fn nothing_is_opened_or_removed_where_a_table_log_is_damaged() {
+    let folder = tempfile::tempdir().unwrap();
+    filled(folder.path());
+    // What merges have left behind goes now. A row is in the log alone.
+    let store = open(folder.path());
+    store.append_and_wait(write(vec![sample_rows(&[(5, "m1", 1.0)])])).unwrap();
+    drop(store);
+    let files = parquet_files(folder.path());
+    let log = folder.path().join("tables/samples/_delta_log");
+    let commits = std::fs::read_dir(&log).unwrap().map(|file| file.unwrap().path());
+    let newest = commits.filter(|path| path.extension().is_some_and(|ending| ending == "json")).max().unwrap();
+    let sound = std::fs::read_to_string(&newest).unwrap();
+    let version = sound.split("\"txn\":{\"appId\":\"takt\",\"version\":").nth(1).unwrap();
+    let version = version.split([',', '}']).next().unwrap();
+    for (damaged, message) in [
+        (String::new(), "nothing in it"),
+        (sound[..sound.len() / 2].to_owned(), "cannot be read"),
+        (sound.replace("\"add\"", "\"aed\""), "`aed`"),
+        (sound.replace(&format!("\"version\":{version}"), "\"version\":999"), "its last write is"),
+        (sound.replace("\"size\":", "\"size\":9"), "of which the table's log says 9"),
+    ] {
+        assert_ne!(damaged, sound);
+        std::fs::write(&newest, damaged).unwrap();
+        let opened = Store::open(folder.path(), specs(), options()).map(drop);
+        assert!(opened.as_ref().is_err_and(|error| error.to_string().contains(message)), "{message}: {opened:?}");
+        assert_eq!(parquet_files(folder.path()), files);
+    }
+    std::fs::write(&newest, sound).unwrap();
+    open(folder.path());
+}
+
 #[test]
 fn a_merge_names_the_file_that_it_cannot_read() {
     let folder = tempfile::tempdir().unwrap();
