@@ -1,5 +1,6 @@
 //! What can be wrong with a query, told so that its author can mend it.
 
+use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -47,8 +48,8 @@ pub enum QueryError {
     /// A value does not fit what the statement does with it: a division by zero, a text that is no number.
     #[error("{0}")]
     Value(String),
-    /// The system could not read or write what a query needs.
-    #[error("the disk does not do what the query needs: {0}")]
+    /// What a query needs could not be read or written.
+    #[error("{0}")]
     Disk(String),
     /// The engine failed while the query ran.
     #[error("{0}")]
@@ -172,11 +173,8 @@ impl From<DataFusionError> for QueryError {
             DataFusionError::ResourcesExhausted(message) => Self::Memory(plain(&message)),
             DataFusionError::ArrowError(inner, _) => of_arrow(&inner),
             DataFusionError::Execution(message) => of_execution(&message),
-            DataFusionError::ParquetError(inner) => {
-                let message = inner.to_string();
-                of_filter(&message).map_or_else(|| of_others(&message), Self::from)
-            }
-            DataFusionError::IoError(inner) => Self::Disk(inner.to_string()),
+            DataFusionError::ParquetError(inner) => of_parquet(&inner.to_string()),
+            DataFusionError::IoError(inner) => of_disk(&inner),
             other => of_others(&other.strip_backtrace()),
         }
     }
@@ -211,6 +209,21 @@ fn of_others(message: &str) -> QueryError {
     of_pattern(message).unwrap_or_else(|| QueryError::Execution(first_line(message).to_owned()))
 }
 
+fn of_disk(error: &io::Error) -> QueryError {
+    QueryError::Disk(format!("the disk does not do what the query needs: {error}"))
+}
+
+/// Of a file, of which the library does not say which it was, or of a filter while a file was read.
+fn of_parquet(message: &str) -> QueryError {
+    match message.split_once(OF_FILTER) {
+        Some((_, error)) => of_filter(error).map_or_else(|| of_others(error), QueryError::from),
+        None => {
+            let message = first_line(message);
+            QueryError::Disk(format!("a file of the data folder cannot be read: {message}; `takt verify` names it"))
+        }
+    }
+}
+
 fn of_value(message: &str) -> QueryError {
     of_pattern(message).unwrap_or_else(|| QueryError::Value(plain(message)))
 }
@@ -236,9 +249,8 @@ fn of_execution(message: &str) -> QueryError {
 
 const OF_FILTER: &str = "Error evaluating filter predicate: ";
 
-/// What failed in a filter while a file was read: of the error there is left how it looks to a developer.
-fn of_filter(message: &str) -> Option<DataFusionError> {
-    let (_, error) = message.split_once(OF_FILTER)?;
+/// What failed in a filter: of the error there is left how it looks to a developer.
+fn of_filter(error: &str) -> Option<DataFusionError> {
     let (kind, said) = error.split_once('"').unwrap_or((error, ""));
     let arrow = |error: ArrowError| Some(DataFusionError::ArrowError(Box::new(error), None));
     if kind.contains("DivideByZero") {
@@ -328,11 +340,9 @@ fn shared_error(error: &DataFusionError) -> DataFusionError {
             external.unwrap_or_else(|| of_arrow(inner)).into()
         }
         DataFusionError::External(inner) => own(inner.as_ref()).unwrap_or_else(|| of_others(&inner.to_string())).into(),
-        DataFusionError::IoError(inner) => QueryError::Disk(inner.to_string()).into(),
-        other => {
-            let message = other.strip_backtrace();
-            of_filter(&message).unwrap_or_else(|| of_others(&message).into())
-        }
+        DataFusionError::IoError(inner) => of_disk(inner).into(),
+        DataFusionError::ParquetError(inner) => of_parquet(&inner.to_string()).into(),
+        other => of_others(&other.strip_backtrace()).into(),
     }
 }
 

@@ -65,12 +65,12 @@ fn values_that_do_not_fit_are_the_callers_and_all_else_is_not() {
         assert_eq!(class(error), ("Cannot cast string 'x' to value of Int32 type".to_owned(), "22P02", true));
     }
     for (error, sqlstate) in [
-        (DataFusionError::ParquetError(Box::new(parquet::errors::ParquetError::EOF("page".to_owned()))), "XX000"),
+        (DataFusionError::ParquetError(Box::new(parquet::errors::ParquetError::EOF("page".to_owned()))), "58030"),
         (in_filter(DataFusionError::Internal("a bug".to_owned()))(), "XX000"),
         (arrow(|| ArrowError::InvalidArgumentError("Column 'a' is declared as non-nullable".to_owned()))(), "XX000"),
         (DataFusionError::Execution("Spill file schema mismatch: expected a, got b".to_owned()), "XX000"),
         (DataFusionError::Execution("1 MB for sort merge join. Disk spilling disabled.".to_owned()), "53200"),
-        (DataFusionError::IoError(std::io::Error::other("no disk")), "58030"),
+        (DataFusionError::IoError(io::Error::other("no disk")), "58030"),
         (DataFusionError::from(QueryError::Timeout(Duration::from_secs(1))), "57014"),
     ] {
         let (message, found, is_callers) = class(error);
