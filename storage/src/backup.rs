@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{self, Read};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -213,11 +214,12 @@ fn copy((mut source, from): (impl Read, &Path), to: &Path, relative: &Path) -> R
     if let Some(parent) = to.parent() {
         fs::create_dir_all(parent).map_err(|error| StoreError::io(parent, error))?;
     }
-    let mut target = fs::File::create(to).map_err(|error| StoreError::io(to, error))?;
-    // Before there is anything to read in it. A file of a table log may have gone since it was read.
+    let mut new = fs::OpenOptions::new();
+    // Nobody may read the copy who may not read the file. One of a table log may have gone since it was read.
     if let Ok(known) = fs::metadata(from) {
-        target.set_permissions(known.permissions()).map_err(|error| StoreError::io(to, error))?;
+        new.mode(known.permissions().mode());
     }
+    let mut target = new.write(true).create_new(true).open(to).map_err(|error| StoreError::io(to, error))?;
     let mut hasher = crc32fast::Hasher::new();
     let mut buffer = vec![0; 1 << 20];
     let mut bytes = 0;

@@ -85,11 +85,22 @@ pub fn verify(
         )));
     }
     let mut verified = Verified::default();
-    match crate::store::read_log(&folder.join("wal")) {
-        Ok(writes) => verified.writes = writes,
-        Err(error) => verified.fault(&folder.join("wal"), error),
-    }
     let runtime = crate::log::runtime()?;
+    // Tables that cannot be read are told of below. The log is read after them: a server that runs only goes on in it.
+    let covered = specs.iter().filter_map(|spec| {
+        let log = TableLog::read(&runtime, &folder.join("tables").join(&spec.name)).ok()??;
+        log.covered().ok()
+    });
+    let (covered, wal) = (covered.max().unwrap_or_default(), folder.join("wal"));
+    match crate::store::read_log(&wal) {
+        Ok((writes, next)) => {
+            verified.writes = writes;
+            if let Some(message) = next.and_then(|next| crate::wal::behind(next, covered)) {
+                verified.fault(&wal, message);
+            }
+        }
+        Err(error) => verified.fault(&wal, error),
+    }
     let all: Vec<(TableSpec, bool)> =
         specs.iter().flat_map(|spec| [(spec.clone(), true), (spec.history(), false)]).collect();
     let mut seen: BTreeSet<PathBuf> = BTreeSet::new();

@@ -108,12 +108,7 @@ impl Wal {
                 repair(disk.as_ref(), path, &end)?;
             }
         }
-        if let Some(next) = next.filter(|next| *next <= covered) {
-            let message = format!(
-                "its last write is {}, and a table says that it has all up to {covered}: one of the two is not what takt wrote. \
-                 Restore a backup, or move the log away to start with what the tables have",
-                next - 1
-            );
+        if let Some(message) = next.and_then(|next| behind(next, covered)) {
             return Err(StoreError::Damaged { path: folder.to_owned(), message });
         }
         let next = next.unwrap_or(1).max(covered + 1);
@@ -260,11 +255,11 @@ impl Wal {
     }
 }
 
-/// Reads the log in `folder` without changing it; returns the position that would come next.
+/// Reads the log in `folder` without changing it; returns the position that would come next, `None` where there is no log.
 pub(crate) fn read(
     folder: &Path,
     mut replay: impl FnMut(&Dictionary, Frame) -> Result<(), StoreError>,
-) -> Result<u64, StoreError> {
+) -> Result<Option<u64>, StoreError> {
     let mut next = None;
     if folder.is_dir() {
         for (first, path) in list(folder)?.0 {
@@ -274,7 +269,17 @@ pub(crate) fn read(
             next = Some(scan(&path, first, &mut replay)?.next);
         }
     }
-    Ok(next.unwrap_or(1))
+    Ok(next)
+}
+
+/// What is wrong where the log ends before the tables do, of which one has all writes up to `covered`: no crash leaves that.
+pub(crate) fn behind(next: u64, covered: u64) -> Option<String> {
+    let message = format!(
+        "its last write is {}, and a table says that it has all up to {covered}: one of the two is not what takt wrote. Restore a \
+         backup. To start with what the tables have, move the whole log away: what it holds and some table does not have is lost then",
+        next.saturating_sub(1)
+    );
+    (next <= covered).then_some(message)
 }
 
 fn encode(

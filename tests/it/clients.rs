@@ -334,6 +334,10 @@ fn numbers_of_intervals_branches_and_words_are_those_of_postgresql() {
             "0.5",
         ),
         (
+            "array_length(array_agg(DISTINCT d ORDER BY d), 1) FROM (VALUES (interval '1 day'), (interval '2 days'), (interval '1 day')) AS t(d)",
+            "2",
+        ),
+        (
             "string_agg(value::text, ' ' ORDER BY abs(value) > 3, -value) FROM samples WHERE value < 5",
             "2.5 1.5 0.5 4.5 3.5",
         ),

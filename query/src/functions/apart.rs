@@ -78,13 +78,22 @@ fn name_apart(items: &mut [SelectItem]) {
     for bare in bare.iter().flatten() {
         *of_one_name.entry(&bare.text).or_default() += 1;
     }
-    let all = items.iter().any(|item| matches!(item, SelectItem::Wildcard(_)));
+    let all = items.iter().any(|item| matches!(item, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..)));
     let mut taken: HashSet<String> = items.iter().filter_map(known_name).collect();
-    let mut columns = HashSet::new();
+    let mut columns: Vec<(Option<String>, String)> = Vec::new();
     for (item, bare) in items.iter_mut().zip(&bare) {
         let (SelectItem::UnnamedExpr(expr), Some(bare)) = (&mut *item, bare) else { continue };
         let is_told_apart = match column(expr) {
-            Some(_) => !all && columns.insert(expr.to_string()),
+            Some(name) => {
+                let known = (table(expr), folded(name));
+                // A column without its table may be that of any.
+                let is_same = |other: &(Option<String>, String)| {
+                    other.1 == known.1 && (other.0.is_none() || known.0.is_none() || other.0 == known.0)
+                };
+                let is_new = !all && !columns.iter().any(is_same);
+                columns.push(known);
+                is_new
+            }
             // A subquery is called as its column is.
             None if matches!(expr, Expr::Subquery(_)) => false,
             None => !bare.has_cast && of_one_name.get(bare.text.as_str()).is_none_or(|items| *items < 2),
@@ -124,6 +133,18 @@ fn column(expr: &Expr) -> Option<&Ident> {
         Expr::CompoundIdentifier(parts) => parts.last(),
         _ => None,
     }
+}
+
+fn table(expr: &Expr) -> Option<String> {
+    match expr {
+        Expr::CompoundIdentifier(parts) => parts.iter().rev().nth(1).map(folded),
+        _ => None,
+    }
+}
+
+/// Without quotes letter case does not count.
+fn folded(name: &Ident) -> String {
+    if name.quote_style.is_some() { name.value.clone() } else { name.value.to_lowercase() }
 }
 
 /// An expression as the library names it: without casts, and without the tables of columns, which it adds everywhere.

@@ -63,11 +63,10 @@ impl CsvFile {
             Ok(true) => {
                 let row = record.position().map_or(0, csv::Position::byte)..self.reader.position().byte();
                 let line = self.lines.at(row.start)?;
-                if row.end - row.start > CHUNK_BYTES {
-                    return Ok(Some(Err((line.to_string(), too_long(row.end - row.start)))));
-                }
-                let may_be_several = record.as_byte_record().as_slice().contains(&b'\n') || row.end >= self.size;
+                let (bytes, end) = (row.end - row.start, row.end);
+                let may_be_several = record.as_byte_record().as_slice().contains(&b'\n') || end >= self.size;
                 let complaint = if may_be_several { self.complaint(row)? } else { None };
+                let complaint = complaint.or_else(|| (bytes > CHUNK_BYTES).then(|| too_long(bytes)));
                 return Ok(Some(complaint.map_or(Ok(line), |message| Err((line.to_string(), message)))));
             }
             Err(error) => error,

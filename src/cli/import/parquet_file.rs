@@ -185,6 +185,15 @@ fn convert(
     if column.kind == ColumnType::Name && table.name == SAMPLES.name {
         let names = cast(array, &names_type())?;
         tell_unfit(column, array, &names, &mut refuse)?;
+        let known = names.as_dictionary::<Int32Type>();
+        for (row, key) in known.keys().iter().enumerate() {
+            let texts = known.values().as_string::<i32>();
+            let bytes =
+                key.and_then(|key| usize::try_from(key).ok()).map_or(0, |key| texts.value_length(key).unsigned_abs());
+            if u64::from(bytes) > CHUNK_BYTES {
+                refuse(row, too_long(bytes.into()));
+            }
+        }
         return only_used(names.as_dictionary::<Int32Type>());
     }
     // A decimal divided by a power of ten would be rounded twice; its digits are not.
@@ -252,7 +261,9 @@ fn convert(
 
 /// Halves rows until each part can be sent.
 fn parted(rows: RecordBatch, mut places: Places, into: &mut VecDeque<Body>) {
-    let bytes: usize = rows.columns().iter().filter_map(|column| column.to_data().get_slice_memory_size().ok()).sum();
+    // The names of a dictionary do not become fewer by halves.
+    let plain = rows.columns().iter().filter(|column| column.as_any_dictionary_opt().is_none());
+    let bytes: usize = plain.filter_map(|column| column.to_data().get_slice_memory_size().ok()).sum();
     let count = rows.num_rows();
     if count < 2 || bytes as u64 <= CHUNK_BYTES {
         return into.push_back(Body::Rows { rows, places });

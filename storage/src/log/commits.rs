@@ -2,10 +2,11 @@
 //! missing without a word.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use parquet::file::metadata::ParquetMetaDataReader;
+use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::StoreError;
@@ -25,9 +26,17 @@ const ACTIONS: [&str; 10] = [
     "txn",
 ];
 
-/// Refuses a log with a commit that cannot be read.
+/// Digits of a commit's name.
+const DIGITS: usize = 20;
+
+/// Refuses a log with a commit that cannot be read, and that no checkpoint has.
 pub(super) fn check(log: &Path) -> Result<(), StoreError> {
-    for path in children(log)?.iter().filter(|path| is_of_type(path, "json")) {
+    let checkpoint = std::fs::read(log.join("_last_checkpoint")).ok();
+    let checkpoint = checkpoint.and_then(|bytes| serde_json::from_slice::<Checkpoint>(&bytes).ok());
+    let is_needed = |path: &&PathBuf| {
+        version(path).is_some_and(|version| checkpoint.as_ref().is_none_or(|known| known.version < version))
+    };
+    for path in children(log)?.iter().filter(is_needed) {
         match std::fs::read(path) {
             Ok(bytes) => {
                 if let Some(message) = complaint(path, &bytes) {
@@ -48,21 +57,33 @@ pub(crate) fn complaint(path: &Path, bytes: &[u8]) -> Option<String> {
         let read = ParquetMetaDataReader::new().parse_and_finish(&Bytes::copy_from_slice(bytes));
         return read.err().map(|error| error.to_string());
     }
-    if !is_of_type(path, "json") {
-        return None;
-    }
+    version(path)?;
     let mut lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty()).peekable();
     if lines.peek().is_none() {
         return Some("a commit with nothing in it".to_owned());
     }
     lines.find_map(|line| match serde_json::from_slice::<Map<String, Value>>(line) {
-        Ok(action) if action.len() == 1 && action.keys().all(|name| ACTIONS.contains(&name.as_str())) => None,
         Ok(action) => {
-            let names: Vec<&str> = action.keys().map(String::as_str).collect();
-            Some(format!("a commit with `{}`, which is no action of a table log", names.join("`, `")))
+            let said: Vec<&str> =
+                action.iter().filter(|(_, said)| !said.is_null()).map(|(name, _)| name.as_str()).collect();
+            let is_one = matches!(said.as_slice(), [name] if ACTIONS.contains(name));
+            (!is_one).then(|| format!("a commit with `{}`, which is no action of a table log", said.join("`, `")))
         }
         Err(error) => Some(format!("a commit that cannot be read: {error}")),
     })
+}
+
+/// What the log says of its newest checkpoint.
+#[derive(Deserialize)]
+struct Checkpoint {
+    version: u64,
+}
+
+/// The version that a commit makes, by its name; there may be files of others in the folder.
+fn version(path: &Path) -> Option<u64> {
+    let name = path.file_stem()?.to_str()?;
+    let is_commit = is_of_type(path, "json") && name.len() == DIGITS;
+    name.parse().ok().filter(|_| is_commit)
 }
 
 fn is_of_type(path: &Path, ending: &str) -> bool {
@@ -75,8 +96,8 @@ mod tests {
 
     #[test]
     fn commits_are_actions_in_lines() {
-        let complaint = |text: &str| complaint(Path::new("0.json"), text.as_bytes());
-        let sound = "{\"commitInfo\":{}}\n{\"txn\":{\"appId\":\"takt\",\"version\":3}}\n";
+        let complaint = |text: &str| complaint(Path::new("00000000000000000003.json"), text.as_bytes());
+        let sound = "{\"commitInfo\":{}}\n{\"txn\":{\"appId\":\"takt\",\"version\":3},\"add\":null}\n";
         assert_eq!(complaint(sound), None);
         for (text, message) in [
             ("", "nothing in it"),
@@ -90,7 +111,9 @@ mod tests {
             let told = complaint(text).unwrap_or_default();
             assert!(told.contains(message), "{text}: {told}");
         }
-        assert_eq!(super::complaint(Path::new("_last_checkpoint"), b""), None);
+        for other in ["_last_checkpoint", "._00000000000000000003.json", "note.json"] {
+            assert_eq!(super::complaint(Path::new(other), b""), None);
+        }
         assert!(super::complaint(Path::new("0.checkpoint.parquet"), b"PAR1").is_some());
     }
 }

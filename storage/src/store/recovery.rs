@@ -246,19 +246,19 @@ pub(crate) fn read_only(folder: &Path, specs: Vec<TableSpec>) -> Result<Arc<Snap
             replay(&mut state, &specs, dictionary, frame, &mut starts)?;
         }
         hide_superseded(&mut state, &starts)?;
-        state.position = next.saturating_sub(1);
+        state.position = next.unwrap_or(1).saturating_sub(1);
         let tables = state.tables.iter_mut().map(Table::view).collect();
         Ok(Arc::new(Snapshot { tables, position: state.position }))
     })
 }
 
-/// How many writes the log in `folder` holds.
-pub(crate) fn read_log(folder: &Path) -> Result<u64, StoreError> {
-    frames(folder).map(|(frames, _)| frames.len() as u64)
+/// How many writes the log in `folder` holds, and the position that would come next, `None` where there is no log.
+pub(crate) fn read_log(folder: &Path) -> Result<(u64, Option<u64>), StoreError> {
+    frames(folder).map(|(frames, next)| (frames.len() as u64, next))
 }
 
 /// Looks at the log of a folder that a server may be writing: where a file goes away or changes hands meanwhile, again.
-fn frames(folder: &Path) -> Result<(Vec<(Dictionary, Frame)>, u64), StoreError> {
+fn frames(folder: &Path) -> Result<(Vec<(Dictionary, Frame)>, Option<u64>), StoreError> {
     let mut last = None;
     for _ in 0..LOOKS {
         let mut frames = Vec::new();

@@ -161,6 +161,7 @@ fn nothing_is_opened_or_removed_where_a_table_log_is_damaged() {
         let opened = Store::open(folder.path(), specs(), options()).map(drop);
         assert!(opened.as_ref().is_err_and(|error| error.to_string().contains(message)), "{message}: {opened:?}");
         assert_eq!(parquet_files(folder.path()), files);
+        assert!(!look(folder.path()).faults.is_empty(), "{message}");
     }
     std::fs::write(&newest, sound).unwrap();
     open(folder.path());

@@ -15,7 +15,9 @@ fn apart(sql: &str) -> String {
 fn only_what_is_called_the_same_gets_a_name() {
     for (written, named) in [
         ("SELECT a, a::INT, b", r#"SELECT a, cast_to(a::INT, 'INT') AS "a::INT", b"#),
-        ("SELECT a, a, t.a", r#"SELECT a, a AS "a_2", t.a"#),
+        ("SELECT a, a, t.a", r#"SELECT a, a AS "a_2", t.a AS "a_3""#),
+        ("SELECT t.a, u.a, T.A", r#"SELECT t.a, u.a, T.A AS "A_2""#),
+        ("SELECT t.*, a FROM t", r#"SELECT t.*, a AS "a_2" FROM t"#),
         ("SELECT *, a, f(a)", r#"SELECT *, a AS "a_2", f(a)"#),
         ("SELECT f(a), F(t.a), f(b)", r#"SELECT f(a) AS "f(a)", F(t.a) AS "F(t.a)", f(b)"#),
         ("SELECT 1, 1, 1", r#"SELECT 1 AS "1", 1 AS "1_2", 1 AS "1_3""#),
@@ -42,6 +44,8 @@ async fn what_is_called_the_same_is_answered_side_by_side() {
         ),
         ("SELECT count(DISTINCT value), count(DISTINCT value::int) FROM samples", vec!["3 2"]),
         ("SELECT x.value, x.value::int FROM (SELECT *, value FROM samples) AS x WHERE value < 2", vec!["1.25 1"]),
+        ("SELECT value, samples.value, Value FROM samples WHERE value < 2", vec!["1.25 1.25 1.25"]),
+        ("SELECT max(x) FROM (SELECT s.*, value AS x, value FROM samples AS s)", vec!["2.75"]),
         ("SELECT (SELECT count(*) FROM samples WHERE value > 2), count(*) FROM samples", vec!["2 3"]),
         ("SELECT CAST(value AS varchar) FROM samples ORDER BY value DESC LIMIT 1", vec!["2.75"]),
         ("SELECT 1, 1 UNION ALL SELECT 2, 2 ORDER BY 1", vec!["1 1", "2 2"]),

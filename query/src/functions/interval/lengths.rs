@@ -79,7 +79,8 @@ impl LengthsOfIntervals {
                 let is_changed = self.sorted(&mut call.params.order_by, schema);
                 Transformed::new_transformed(Expr::WindowFunction(call), is_changed)
             }
-            Expr::AggregateFunction(mut call) => {
+            // Of different values the key is one that is an argument too.
+            Expr::AggregateFunction(mut call) if !call.params.distinct => {
                 let is_changed = self.sorted(&mut call.params.order_by, schema);
                 Transformed::new_transformed(Expr::AggregateFunction(call), is_changed)
             }
