@@ -35,7 +35,7 @@ pub use addresses::{Addresses, FILE as ADDRESSES_FILE};
 pub use listen::{Face, ListenError};
 pub use plant::PlantError;
 
-pub(crate) use administration::{COMPANIONS, copy_companion};
+pub(crate) use administration::COMPANIONS;
 pub(crate) use plant::PlantFile;
 
 use addresses::AddressesFile;

@@ -22,7 +22,7 @@ use crate::functions::{Apart, AtTimeZoneCalls, check_shape, length_us};
 use crate::reach::micros;
 pub use array_literal::array_items;
 pub(crate) use array_literal::spell_arrays;
-pub(crate) use dialect::translate;
+pub(crate) use dialect::{in_words, translate};
 
 /// Settings that a session may change.
 const SETTINGS: [&str; 2] = ["datafusion.execution.time_zone", "datafusion.explain."];

@@ -1,6 +1,7 @@
 //! `takt restore`.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -10,7 +11,7 @@ use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 use storage::FolderLock;
 
 use super::terminal;
-use crate::server::{COMPANIONS, copy_companion};
+use crate::server::COMPANIONS;
 
 /// Lay out a new data folder from a backup
 ///
@@ -60,11 +61,20 @@ pub(super) fn run(args: &RestoreArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::FAILURE)
 }
 
+/// A copy, with its permissions and on the disk, of a file that may not exist.
+fn copy_companion(from: &Path, to: &Path) -> io::Result<()> {
+    match fs::copy(from, to) {
+        Ok(_) => File::open(to)?.sync_all(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
 /// A folder in use, or with anything in it, is never touched.
 fn refuse_used(data: &Path) -> anyhow::Result<()> {
     let filled = match fs::read_dir(data) {
         Ok(mut entries) => entries.next().is_some(),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => false,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => false,
         Err(error) => return Err(error).with_context(|| format!("cannot look into {}", data.display())),
     };
     if !filled {

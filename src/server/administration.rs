@@ -1,6 +1,6 @@
 //! The store's health, backups and compaction, as the HTTP face asks for them.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -76,15 +76,6 @@ impl Administer for Administration {
 
     fn compaction(&self) -> (u64, u64) {
         self.store.health().compaction
-    }
-}
-
-/// A copy, with its permissions and on the disk, of a file that may not exist.
-pub(crate) fn copy_companion(from: &Path, to: &Path) -> io::Result<()> {
-    match fs::copy(from, to) {
-        Ok(_) => File::open(to)?.sync_all(),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(error),
     }
 }
 

@@ -86,36 +86,24 @@ pub fn verify(
     }
     let mut verified = Verified::default();
     let runtime = crate::log::runtime()?;
-    // Tables that cannot be read are told of below. The log is read after them: a server that runs only goes on in it.
-    let covered = specs.iter().filter_map(|spec| {
-        let log = TableLog::read(&runtime, &folder.join("tables").join(&spec.name)).ok()??;
-        log.covered().ok()
-    });
-    let (covered, wal) = (covered.max().unwrap_or_default(), folder.join("wal"));
-    match crate::store::read_log(&wal) {
-        Ok((writes, next)) => {
-            verified.writes = writes;
-            if let Some(message) = next.and_then(|next| crate::wal::behind(next, covered)) {
-                verified.fault(&wal, message);
-            }
-        }
-        Err(error) => verified.fault(&wal, error),
-    }
     let all: Vec<(TableSpec, bool)> =
         specs.iter().flat_map(|spec| [(spec.clone(), true), (spec.history(), false)]).collect();
     let mut seen: BTreeSet<PathBuf> = BTreeSet::new();
     // Listed before the logs are read: what is written meanwhile is named by then.
     let listed = listed(folder);
     let mut named_once: BTreeSet<PathBuf> = BTreeSet::new();
+    let mut covered = 0;
     for look in 1..=LOOKS {
         let (mut files, mut again): (Vec<(&(TableSpec, bool), Named)>, bool) = (Vec::new(), false);
         for table in &all {
             let place = folder.join("tables").join(&table.0.name);
-            match TableLog::read(&runtime, &place).and_then(|log| log.as_ref().map(TableLog::named).transpose()) {
+            let known = |log: TableLog| Ok((log.named()?, log.covered()?));
+            match TableLog::read(&runtime, &place).and_then(|log| log.map(known).transpose()) {
                 Ok(None) if look < LOOKS => again = true,
                 // The first start makes all of them.
                 Ok(None) => verified.fault(&place, "the table is not there"),
-                Ok(Some(named)) => {
+                Ok(Some((named, position))) => {
+                    covered = covered.max(position);
                     named_once.extend(named.iter().map(|named| named.path.clone()));
                     files.extend(named.into_iter().map(|named| (table, named)));
                 }
@@ -147,6 +135,17 @@ pub fn verify(
             gone.iter().for_each(|path| verified.fault(path, missing(path)));
             break;
         }
+    }
+    // After the tables: a server that runs only goes on in it.
+    let wal = folder.join("wal");
+    match crate::store::read_log(&wal) {
+        Ok((writes, next)) => {
+            verified.writes = writes;
+            if let Some(message) = next.and_then(|next| crate::wal::behind(next, covered)) {
+                verified.fault(&wal, message);
+            }
+        }
+        Err(error) => verified.fault(&wal, error),
     }
     match listed {
         Ok(listed) => {

@@ -306,6 +306,7 @@ fn numbers_of_intervals_branches_and_words_are_those_of_postgresql() {
         ("interval '25 hours' > '1 day' AND '2 days' > interval '25 hours'", "t"),
         ("interval '25 hours' IN ('1 day 1 hour', '2 days')", "t"),
         (&format!("({two_hours}) > '90 minutes'"), "t"),
+        ("interval '5 hours' > '04:05:06' AND interval '5 hours' BETWEEN '04:00' AND '1 day -02:00'", "t"),
         (
             "CASE interval '25 hours' WHEN NULL THEN 'null' WHEN interval '1 day 1 hour' THEN 'same' ELSE 'other' END",
             "same",

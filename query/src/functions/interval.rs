@@ -23,7 +23,7 @@ use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExp
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{
     Cast, ColumnarValue, Expr, ExprSchemable, LogicalPlan, Operator, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
-    Signature, Volatility, binary_expr,
+    Signature, Volatility, binary_expr, lit,
 };
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::sql::sqlparser::ast::BinaryOperator;
@@ -34,6 +34,7 @@ pub(crate) use self::lengths::LengthsOfIntervals;
 use self::scaled::Scaled;
 use crate::instant::map_named;
 use crate::reach::literal;
+use crate::statement::in_words;
 
 /// Days of a month, where an interval has to have a length.
 const MONTH_DAYS: i64 = 30;
@@ -107,12 +108,11 @@ fn text(part: &Expr) -> Option<&str> {
     literal(part).and_then(|value| value.try_as_str().flatten())
 }
 
-/// A text beside an interval is one.
+/// A text beside an interval is one, also with a clock time.
 fn as_interval(part: Expr) -> Expr {
-    match text(&part) {
-        Some(_) => Expr::Cast(Cast::new(Box::new(part), DataType::Interval(IntervalUnit::MonthDayNano))),
-        None => part,
-    }
+    let Some(text) = text(&part) else { return part };
+    let text = in_words(text).unwrap_or_else(|| text.to_owned());
+    Expr::Cast(Cast::new(Box::new(lit(text)), DataType::Interval(IntervalUnit::MonthDayNano)))
 }
 
 fn as_double(side: &Expr) -> Expr {

@@ -86,7 +86,7 @@ fn interval_text(expr: &mut Expr) -> Option<&mut Value> {
 }
 
 /// An interval whose clock times, `04:05:06`, `-04:05` or `05:06.5`, are written in words; `None` where it has none.
-fn in_words(span: &str) -> Option<String> {
+pub(crate) fn in_words(span: &str) -> Option<String> {
     if !span.contains(':') {
         return None;
     }

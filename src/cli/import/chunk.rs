@@ -11,7 +11,7 @@ pub(super) const CHUNK_BYTES: u64 = 8 << 20;
 
 /// Why a row of so many bytes is refused.
 pub(super) fn too_long(bytes: u64) -> String {
-    format!("a row of {bytes} bytes; at most {CHUNK_BYTES} are taken")
+    format!("a row of {bytes} bytes; at most {CHUNK_BYTES} are taken: shorten its texts")
 }
 
 /// A place in a file and why what stands there was refused.
